@@ -1,0 +1,65 @@
+# Everything happens in .venv; nothing is installed system-wide.
+PYTHON ?= python3
+ARGS ?=
+TESTS ?= test
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PURE := $(shell grep '^p2p/' test/pure_modules.txt | paste -sd, -)
+
+MAKEFLAGS += --no-print-directory
+# Only our own coverage plugin is added to Python's path; see .ci/coverage_signals.py.
+COVERAGE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/coverage
+
+.PHONY: help setup demo test lint types units samples bench clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@echo "Arguments: make demo ARGS='--pairs 20'. Another Python: make test PYTHON=python3.12."
+
+setup: $(READY) ## make the virtual environment (the others do so by themselves)
+
+# The stamp is written last, so an installation that was broken off is done again.
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "p2p needs Python 3.11 or newer, and '$(PYTHON)' isn't one. Name another: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing p2p and its tools in $(VENV), once ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+demo: $(READY) ## let 100 pairs talk through two routers and print the measurements
+	@$(BIN)/p2p demo $(ARGS)
+
+test: lint types units ## check style and types, run all tests, check their coverage
+
+lint: $(READY) ## check style and format with ruff
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "Some files aren't formatted: $(BIN)/ruff format ." >&2; exit 1; }
+	@echo "ruff: style and format are fine"
+
+types: $(READY) ## check types with mypy
+	@$(BIN)/mypy
+
+units: $(READY) ## run the tests under branch coverage, with its gates
+	@$(COVERAGE) erase
+	@$(COVERAGE) run -m twisted.trial $(TESTS)
+	@$(COVERAGE) combine --quiet
+	@$(COVERAGE) report
+	@echo "Pure modules, which need 100 %:"
+	@$(COVERAGE) report --include=$(PURE) --fail-under=100
+
+samples: $(READY) ## make the files of data/ again
+	@$(BIN)/python data/make_samples.py
+
+bench: $(READY) ## run the benchmarks
+	@set -e; for script in bench/*.py; do case $$script in */_*) ;; *) echo "== $$script"; $(BIN)/python $$script $(ARGS);; esac; done
+
+clean: ## remove the virtual environment and whatever tools left behind
+	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis _trial_temp*
+	@rm -f twisted/plugins/dropin.cache
+	@find p2p test bench data twisted .ci -name __pycache__ -prune -exec rm -rf {} +

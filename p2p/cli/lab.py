@@ -1,0 +1,199 @@
+"""``p2p lab``: make a lab, and add peers to it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from p2p.cli.output import json_option, printable, show_json
+from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
+from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedPeer, Lab, create_lab, issue_peer
+from p2p.identity.lab_files import CERTIFICATES
+
+__all__ = ["lab"]
+
+
+def _by_cluster(context: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    """Take ``CLUSTER=VALUE`` apart, which may be given once for each cluster."""
+    values: dict[str, str] = {}
+    for text in given:
+        cluster, equals, value = (part.strip() for part in text.partition("="))
+        if not (cluster and equals and value):
+            raise click.BadParameter(
+                f"{text!r} isn't {parameter.metavar}, for example {_EXAMPLES[parameter.name or '']}"
+            )
+        if cluster in values:
+            raise click.BadParameter(f"cluster {cluster} is given twice")
+        values[cluster] = value
+    return values
+
+
+def _ports(context: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, int]:
+    ports = _by_cluster(context, parameter, given)
+    for cluster, port in ports.items():
+        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+            raise click.BadParameter(f"port {port!r} of cluster {cluster} isn't a number from 1 to 65535")
+    return {cluster: int(port) for cluster, port in ports.items()}
+
+
+_EXAMPLES = {"hosts": "n=192.0.2.1", "ports": "n=5555"}
+
+
+@click.group()
+def lab() -> None:
+    """Make a lab's certificates and configuration files."""
+
+
+@lab.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--clusters", default="n,m", show_default=True, metavar="NAMES", help="The clusters, with commas.")
+@click.option(
+    "--peers",
+    default=4,
+    show_default=True,
+    type=click.IntRange(0, MAX_PEERS),
+    help="Peers of each cluster, n1.n and on.",
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="CLUSTER=HOST",
+    callback=_by_cluster,
+    help="The machine of a cluster's router, by DNS name or IP address, once for each cluster. "
+    "Without any: 127.0.0.1, a lab on one machine.",
+)
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="CLUSTER=PORT",
+    callback=_ports,
+    help="The TCP port of a cluster's router. Without it: 5555 for the first cluster, 5556 for the second, and on.",
+)
+@json_option
+def init(
+    directory: Path, clusters: str, peers: int, hosts: Mapping[str, str], ports: Mapping[str, int], as_json: bool
+) -> None:
+    """Make a lab in DIR, a folder that is empty or doesn't exist yet.
+
+    It gets a certificate authority, certificates for one router in each cluster and for the peers, and the YAML files
+    of their daemons.
+
+    \b
+      p2p lab init lab
+      p2p lab init lab --peers 8 --host n=192.0.2.1 --host m=198.51.100.1
+    """
+    names = [name.strip() for name in clusters.split(",")]
+    made = create_lab(directory, clusters=names, peers=peers, hosts=hosts, ports=ports)
+    if as_json:
+        show_json(_lab_fields(made))
+    else:
+        click.echo(printable(_lab_text(made, directory), lines=True))
+
+
+@lab.command()
+@click.argument("name")
+@click.option(
+    "--lab",
+    "directory",
+    default=".",
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The folder of the lab.",
+)
+@json_option
+def issue(name: str, directory: Path, as_json: bool) -> None:
+    """Add the peer NAME to a lab: a certificate, its key and a YAML file.
+
+    To renew a certificate, move the old one and its key away first. The peer's YAML file is kept.
+
+    \b
+      p2p lab issue n9.n --lab lab
+    """
+    made = issue_peer(directory, name)
+    if as_json:
+        show_json(_peer_fields(made))
+    else:
+        click.echo(printable(_peer_text(made, directory), lines=True))
+
+
+def _lab_fields(made: Lab) -> dict[str, Any]:
+    return {
+        "lab": str(made.directory),
+        "clusters": {
+            cluster: {"host": place.host, "port": place.port, "endpoint": place.endpoint}
+            for cluster, place in made.plan.clusters.items()
+        },
+        "authority": str(made.directory / AUTHORITY_CERTIFICATE),
+        "routers": {name: str(path) for name, path in made.routers.items()},
+        "peers": {name: str(path) for name, path in made.peers.items()},
+    }
+
+
+def _lab_text(made: Lab, directory: Path) -> str:
+    places = "  ".join(f"{cluster} at {place.host}:{place.port}" for cluster, place in made.plan.clusters.items())
+    lines = [
+        f"Made a lab in {directory}: {len(made.routers)} routers ({places}), {len(made.peers)} peers.",
+        f"{directory / AUTHORITY_KEY} signs new certificates: keep it on this machine and show it to nobody.",
+        "",
+        f"A daemon's machine needs its YAML file, {AUTHORITY_CERTIFICATE}, and its certificate and key in {CERTIFICATES}/.",
+        "Start the daemons, each in a terminal:",
+        "",
+        *(_start("p2p-router", directory / path.name) for path in made.routers.values()),
+    ]
+    names = _two_to_try(made)
+    configs = [directory / made.peers[name].name for name in names]
+    lines += [_start("p2p-peer", config) for config in configs]
+    if len(names) == 2:
+        lines += ["", "and then:", "", f"  p2p --config {_quoted(configs[0])} message {names[1]} hello"]
+    if not names:
+        lines += ["", f"and add peers: p2p lab issue NAME --lab {_quoted(directory)}"]
+    return "\n".join(lines)
+
+
+def _two_to_try(made: Lab) -> list[str]:
+    """Return two peers, of different clusters if there are such: a message across is the better first try."""
+    names = list(made.peers)
+    far = next((name for name in names[1:] if name.partition(".")[2] != names[0].partition(".")[2]), None)
+    return [names[0], far] if far else names[:2]
+
+
+def _peer_fields(made: IssuedPeer) -> dict[str, Any]:
+    return {
+        "name": made.issued.name,
+        "certificate": str(made.issued.certificate),
+        "key": str(made.issued.key),
+        "config": str(made.config),
+        "config_kept": made.kept,
+        "valid_until": made.issued.until.isoformat(),
+    }
+
+
+def _peer_text(made: IssuedPeer, directory: Path) -> str:
+    files = directory / CERTIFICATES
+    lines = [
+        f"Made {files / made.issued.certificate.name} and its key, valid until {made.issued.until:%Y-%m-%d}.",
+        f"Kept {directory / made.config.name} as it was."
+        if made.kept
+        else f"Made {directory / made.config.name} from {directory / LAB_FILE}.",
+        "",
+        "Next:",
+        "",
+        _start("p2p-peer", directory / made.config.name),
+    ]
+    return "\n".join(lines)
+
+
+def _start(daemon: str, config: Path) -> str:
+    # Without --pidfile= a second twistd in the same folder takes the first one for itself.
+    return f"  twistd --nodaemon --pidfile= {daemon} --config {_quoted(config)}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

@@ -1,0 +1,88 @@
+"""``p2p status``: what a daemon is doing."""
+
+from __future__ import annotations
+
+import click
+
+from p2p.cli.output import columns, duration, json_option, printable, show_json, size
+from p2p.cli.session import Session
+from p2p.control.operations import PeerStatus, RouterStatus
+
+__all__ = ["status"]
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(session: Session, as_json: bool) -> None:
+    """Show what the daemon is doing: a peer daemon's peers and links, or a router's neighbours.
+
+    \b
+      p2p status
+      p2p --config lab/router-n.yaml status
+    """
+    answer = session.run(lambda client, reactor: client.status(), router=True)
+    if as_json:
+        show_json(answer.model_dump(mode="json"))
+    else:
+        click.echo(_of_router(answer) if isinstance(answer, RouterStatus) else _of_peers(answer))
+
+
+def _of_peers(answer: PeerStatus) -> str:
+    router = "connected" if answer.router.connected else "not connected"
+    counts = answer.open
+    held = [
+        f"links {counts.links}",
+        f"listeners {counts.listeners}",
+        f"attempts {counts.attempts}",
+        f"control channels {counts.control}",
+        f"consoles {counts.console}",
+    ]
+    facts = [
+        ("daemon", f"p2p {answer.version}, process {answer.pid}, cluster {answer.cluster}"),
+        ("router", f"{answer.router.endpoint}, {router}"),
+        ("links", "TLS" if answer.security == "tls" else f"{answer.security}: closed labs only"),
+        ("open", ", ".join(held)),
+    ]
+    peers = columns(
+        ("PEER", "REGISTERED", "LINKS"),
+        [(one.name, "yes" if one.registered else "no", str(len(one.links))) for one in answer.peers],
+    )
+    links = [
+        (
+            f"{one.name} - {link.peer}",
+            f"{link.direct.local} - {link.direct.remote}",
+            link.security,
+            str(link.streams),
+            size(link.sent_bytes),
+            size(link.received_bytes),
+            duration(link.age_s),
+        )
+        for one in answer.peers
+        for link in one.links
+    ]
+    heads = ("LINK", "DIRECT", "SECURITY", "STREAMS", "SENT", "RECEIVED", "AGE")
+    return "\n\n".join([_facts(facts), peers, *([columns(heads, links)] if links else [])])
+
+
+def _of_router(answer: RouterStatus) -> str:
+    times = answer.table_lookup_ns
+    through = answer.socket_bytes
+    facts = [
+        ("daemon", f"p2p {answer.version}, process {answer.pid}, router of cluster {answer.cluster}"),
+        ("listens", answer.listening),
+        ("peers", str(answer.peers)),
+        ("sockets", f"{answer.connections} connections"),
+        ("bytes", f"{size(through.received)} received, {size(through.sent)} sent"),
+        ("look-ups", f"{answer.lookups}"),
+        ("table", f"mean {duration(times.mean / 1e9)}, longest {duration(times.max / 1e9)} a look-up"),
+    ]
+    neighbours = [(name, "connected" if up else "not connected") for name, up in sorted(answer.neighbours.items())]
+    return "\n\n".join(
+        [_facts(facts), *([columns(("NEIGHBOUR", "CONTROL CHANNEL"), neighbours)] if neighbours else [])]
+    )
+
+
+def _facts(facts: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in facts)
+    return "\n".join(f"{click.style(name.ljust(width), bold=True)}  {printable(fact)}" for name, fact in facts)

@@ -1,0 +1,1 @@
+"""Exchanges over a direct link, and the services that receive content."""

@@ -1,0 +1,272 @@
+"""Content from disk and to disk: the source of a file, and the service ``store``.
+
+Reading, writing and hashing run in threads; the reactor only passes buffers on.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from blake3 import blake3
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from p2p.content.exchange import MessageWriter, Request
+from p2p.content.inbox import Arrival, checked_name
+from p2p.content.services import Context, IContentService, Threads
+from p2p.errors import ExchangeFailed, LocalFileError
+from p2p.link.boxes import Box
+
+__all__ = ["BytesSource", "FileSource", "StoreSink", "store"]
+
+READ_SIZE: Final = 256 * 1024
+"""Bytes read from disk at once; one data frame of the link."""
+
+HIGH_WATER: Final = 2 * 1024 * 1024
+"""Bytes that wait for the disk at which the stream is paused."""
+
+
+class BytesSource:
+    """A body that is in memory already.
+
+    :ivar length: its bytes.
+    :ivar digest: its BLAKE3 digest in hex.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)
+        self.digest = blake3(data).hexdigest()
+
+    async def open(self) -> int:
+        """Its length."""
+        return self.length
+
+    async def send(self, consumer: MessageWriter) -> Mapping[str, str | bytes]:
+        """Write it at once; the stream holds it until it is sent."""
+        consumer.write(self._data)
+        return {"digest": bytes.fromhex(self.digest)}
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+@implementer(IPullProducer)
+class FileSource:
+    """A file as the body of a request: read in threads, hashed on the way, never held whole.
+
+    The length is fixed when the file is opened: what is appended meanwhile isn't sent, and a file that shrinks is an
+    error. It can be opened again after it was closed.
+
+    :ivar length: bytes of the file, None before it is open.
+    """
+
+    def __init__(self, path: Path, threads: Threads) -> None:
+        self._path = path
+        self._threads = threads
+        self._file: int | None = None
+        self._left = 0
+        self._hasher = blake3()
+        self._consumer: MessageWriter | None = None
+        self._reading: Deferred[Any] | None = None
+        self._done: Deferred[None] = Deferred()
+        self.length: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """The BLAKE3 digest in hex of what was read so far."""
+        return self._hasher.hexdigest()
+
+    async def open(self) -> int:
+        """Open the file and return its length.
+
+        :raises LocalFileError: if it can't be read or isn't a regular file.
+        """
+        self._file, self.length = await self._threads(self._open)
+        self._left = self.length
+        self._hasher = blake3()
+        self._done = Deferred()
+        return self.length
+
+    async def send(self, consumer: MessageWriter) -> Mapping[str, str | bytes]:
+        """Produce the file into the consumer.
+
+        :raises LocalFileError: if it can't be read to its end.
+        """
+        self._consumer = consumer
+        consumer.registerProducer(self, False)
+        await self._done
+        return {"digest": self._hasher.digest()}
+
+    def close(self) -> None:
+        """Close the file, after a read that is under way."""
+        descriptor, self._file = self._file, None
+        if descriptor is None:
+            return
+        if self._reading is not None:
+            self._reading.addBoth(lambda _: os.close(descriptor))
+        else:
+            os.close(descriptor)
+
+    def resumeProducing(self) -> None:
+        """Read the next piece and write it to the consumer."""
+        if self._reading is None and not self._done.called and self._file is not None:
+            self._reading = self._threads(self._read, self._file)
+            self._reading.addCallbacks(self._deliver, self._failed)
+
+    def stopProducing(self) -> None:
+        """Produce nothing more; whoever awaits the end is told by the exchange."""
+        self._consumer = None
+
+    def _deliver(self, data: bytes) -> None:
+        self._reading = None
+        consumer = self._consumer
+        if consumer is None:
+            return
+        if data:
+            consumer.write(data)
+        if self._left:
+            if not data:
+                self._finish(LocalFileError(f"{self._path} became shorter while it was sent; send it again"))
+        else:
+            self._finish(None)
+
+    def _failed(self, failure: Any) -> None:
+        self._reading = None
+        error = failure.value
+        if isinstance(error, OSError):
+            error = LocalFileError(f"{self._path}: {error.strerror} while it was read")
+        self._finish(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.unregisterProducer()
+        if self._done.called:
+            return
+        if error is None:
+            self._done.callback(None)
+        else:
+            self._done.errback(error)
+
+    def _open(self) -> tuple[int, int]:
+        try:
+            # Without O_NONBLOCK a named pipe would hold this thread until somebody writes to it.
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise LocalFileError(f"{self._path}: {error.strerror}; name a file that the daemon can read") from error
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise LocalFileError(f"{self._path} isn't a regular file")
+        return descriptor, status.st_size
+
+    def _read(self, descriptor: int) -> bytes:
+        data = os.read(descriptor, min(READ_SIZE, self._left))
+        self._hasher.update(data)
+        self._left -= len(data)
+        return data
+
+
+@implementer(IConsumer)
+class StoreSink:
+    """Writes a body to the inbox in threads, pausing the stream while the disk is slower.
+
+    One step works on the file at a time, in order: the lock is what keeps a late write and the clean-up apart.
+    """
+
+    _log = Logger()
+
+    def __init__(self, arrival: Arrival, context: Context) -> None:
+        self._arrival = arrival
+        self._context = context
+        self._began = context.now()
+        self._lock = DeferredLock()
+        self._queue: list[bytes | memoryview] = []
+        self._queued = 0
+        self._draining = False
+        self._producer: IPushProducer | None = None
+        self._paused = False
+        self._failure: ExchangeFailed | None = None
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Get the stream to pause."""
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """The body has ended."""
+        self._producer = None
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Queue bytes for the disk.
+
+        :raises ExchangeFailed: if the disk failed at bytes before these.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._queue.append(data)
+        self._queued += len(data)
+        if self._queued >= HIGH_WATER and self._producer is not None and not self._paused:
+            self._paused = True
+            self._producer.pauseProducing()
+        if not self._draining:
+            self._draining = True
+            self._start(self._drain())
+
+    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
+        """Wait for the disk, verify, and give the content its name.
+
+        :returns: the receipt: ``name``, ``size``, ``digest`` (hex), ``received_s``.
+        :raises ExchangeFailed: if it isn't what was sent, or the disk doesn't take it.
+        """
+        async with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            name, digest = await self._context.threads(self._arrival.finish, tail.get("digest"))
+        seconds = self._context.now() - self._began
+        return {"name": name, "size": str(self._arrival.size), "digest": digest, "received_s": f"{seconds:.6f}"}
+
+    def abandon(self) -> None:
+        """Remove what was written, once no thread works on it."""
+        self._queue.clear()
+        self._start(self._discard())
+
+    async def _drain(self) -> None:
+        async with self._lock:
+            self._draining = False
+            batch, self._queue, self._queued = self._queue, [], 0
+            try:
+                await self._context.threads(self._arrival.write, batch)
+            except ExchangeFailed as failure:
+                self._failure = failure  # the next write, or the end, tells it
+            if self._paused:
+                self._paused = False
+                if self._producer is not None:
+                    self._producer.resumeProducing()
+
+    async def _discard(self) -> None:
+        async with self._lock:
+            await self._context.threads(self._arrival.discard)
+
+    def _start(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(step).addErrback(
+            lambda failure: self._log.failure("the inbox of {peer} failed", failure, peer=self._context.peer)
+        )
+
+
+@implementer(IContentService)
+class _Store:
+    name = "store"
+
+    def receive(self, request: Request, reply: MessageWriter, context: Context) -> StoreSink:
+        name = checked_name(request.name)
+        return StoreSink(Arrival(context.inbox, name, context.token(), request.length), context)
+
+
+store = _Store()

@@ -1,0 +1,143 @@
+"""Names and files of an inbox: what another machine sends lands inside it, whole, and nowhere else.
+
+All functions here block; they run in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from p2p.errors import ExchangeFailed, Outcome
+
+__all__ = ["Arrival", "checked_name", "clear_leftovers"]
+
+_PREFIX: Final = ".p2p-"
+_SUFFIX: Final = ".part"
+_MAX_NAME: Final = 240
+"""Bytes of a name that is taken; file systems end at 255, and a number in brackets may follow."""
+
+
+def checked_name(name: str) -> str:
+    """Return a name under which content may be kept.
+
+    :raises ExchangeFailed: with ``refused``, for anything but the plain name of a file.
+    """
+    shown = repr(name if len(name) <= 80 else name[:77] + "...")
+    if not name or name in (".", ".."):
+        reason = "isn't the name of a file"
+    elif "/" in name or "\\" in name:
+        reason = "has a path in it; only a plain file name is taken"
+    elif not name.isprintable():
+        reason = "has control characters in it"
+    elif len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME:
+        reason = f"is longer than {_MAX_NAME} bytes"
+    elif name.startswith(_PREFIX):
+        reason = f"starts with {_PREFIX}, which marks unfinished content"
+    else:
+        return name
+    raise ExchangeFailed(Outcome.REFUSED, f"the name {shown} {reason}; send it under another name")
+
+
+def clear_leftovers(inbox: Path) -> int:
+    """Make the inbox if it is missing, remove what a killed daemon left unfinished, and count it."""
+    inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+    count = 0
+    with os.scandir(inbox) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+                Path(entry.path).unlink()
+                count += 1
+    return count
+
+
+class Arrival:
+    """Content on its way into an inbox: a temporary file, hashed as it is written, renamed when verified.
+
+    :param length: bytes that were announced, None if unknown.
+    :raises ExchangeFailed: with ``refused``, from any method, when the disk doesn't take it.
+    """
+
+    def __init__(self, inbox: Path, name: str, token: str, length: int | None) -> None:
+        self._inbox = inbox
+        self._name = name
+        self._part = inbox / f"{_PREFIX}{token}{_SUFFIX}"
+        self._length = length
+        self._descriptor: int | None = None
+        self._hasher = blake3()
+        self.size = 0
+
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Append bytes, opening the file at the first call."""
+        try:
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            for piece in pieces:
+                self._hasher.update(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(self._descriptor, view) :]
+                self.size += len(piece)
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def finish(self, digest: bytes | None) -> tuple[str, str]:
+        """Check size and digest, sync, and give the file its name; one that is taken gets a number.
+
+        :returns: the final name and the BLAKE3 digest in hex.
+        :raises ExchangeFailed: with ``truncated`` or ``corrupt``, if it isn't what was sent.
+        """
+        if self._length is not None and self.size != self._length:
+            outcome = Outcome.TRUNCATED if self.size < self._length else Outcome.CORRUPT
+            raise ExchangeFailed(outcome, f"{self.size} bytes came, {self._length} were announced")
+        if digest is None or digest != self._hasher.digest():
+            raise ExchangeFailed(Outcome.CORRUPT, "what came doesn't have the BLAKE3 digest of what was sent")
+        self.write(())  # an empty file is a file too
+        assert self._descriptor is not None
+        try:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+            return self._settle(), self._hasher.hexdigest()
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def discard(self) -> None:
+        """Remove what is there, if anything."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        self._part.unlink(missing_ok=True)
+
+    def _open(self) -> int:
+        free = os.statvfs(self._inbox)
+        if self._length is not None and self._length > free.f_bavail * free.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def _settle(self) -> str:
+        """Link the file to the first free name: unlike a rename, a link never replaces what is there."""
+        path = Path(self._name)
+        number = 0
+        while True:
+            name = f"{path.stem} ({number}){path.suffix}" if number else self._name
+            try:
+                os.link(self._part, self._inbox / name, follow_symlinks=False)
+            except FileExistsError:
+                number += 1
+                continue
+            self._part.unlink()
+            return name
+
+
+def _refusal(error: OSError) -> ExchangeFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = "the receiver's disk is full; free some space there and send again"
+    else:
+        reason = f"the receiver can't write to its inbox: {error.strerror}"
+    return ExchangeFailed(Outcome.REFUSED, reason)

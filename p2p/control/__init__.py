@@ -1,0 +1,1 @@
+"""The control channel: AMP over TLS between a peer and its router, and between routers."""

@@ -1,0 +1,190 @@
+"""The AMP schema of the control channel: commands, their arguments and the errors they may answer with.
+
+AMP (``twisted.protocols.amp``) drops a connection whose responder raises an error that the command doesn't declare,
+so every expected one is declared here. Argument types: :class:`~twisted.protocols.amp.Unicode` is UTF-8 text,
+``String`` is bytes, ``Integer`` and ``Float`` are decimal text, ``Boolean`` is ``True`` or ``False``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Self
+
+from twisted.protocols.amp import Boolean, Command, Float, Integer, ListOf, String, Unicode
+
+from p2p.errors import Outcome, P2PError
+
+__all__ = [
+    "Busy",
+    "ClusterMismatch",
+    "ClusterUnreachable",
+    "ControlError",
+    "InstructConnect",
+    "ListPeers",
+    "LookupPeer",
+    "NameMismatch",
+    "Ping",
+    "Refused",
+    "Register",
+    "RequestConnect",
+    "TooManyPeers",
+    "UnknownCluster",
+    "UnknownPeer",
+]
+
+
+class ControlError(P2PError):
+    """An error that a command declares; it travels as its code and its text.
+
+    :cvar outcome: the outcome of an exchange that fails for this reason.
+    """
+
+    outcome: ClassVar[Outcome] = Outcome.REFUSED
+
+
+class NameMismatch(ControlError):
+    """The name that a peer registers isn't the one in its certificate."""
+
+
+class ClusterMismatch(ControlError):
+    """The peer belongs to another cluster than this router's."""
+
+
+class TooManyPeers(ControlError):
+    """The routing table is full."""
+
+
+class UnknownPeer(ControlError):
+    """No peer of this name is connected to its router."""
+
+    outcome = Outcome.UNKNOWN_PEER
+
+
+class UnknownCluster(ControlError):
+    """The router has no neighbour for this cluster in its configuration."""
+
+    outcome = Outcome.UNKNOWN_CLUSTER
+
+
+class ClusterUnreachable(ControlError):
+    """The router of this cluster is known but can't be reached now."""
+
+    outcome = Outcome.CLUSTER_UNREACHABLE
+
+
+class Refused(ControlError):
+    """A rule of the router or of the target forbids the request."""
+
+
+class Busy(ControlError):
+    """A limit is reached; the text begins with the seconds after which to try again."""
+
+    outcome = Outcome.TIMEOUT
+    _RETRY = re.compile(r"retry after (\d{1,5}(?:\.\d{1,3})?) s: ")
+
+    @classmethod
+    def after(cls, seconds: float, why: str) -> Self:
+        """Make the error with its retry time in seconds."""
+        return cls(f"retry after {seconds:.3f} s: {why}")
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds to wait before the next try, between 0.01 and 60; 1 where the other side named none."""
+        match = self._RETRY.match(str(self))
+        return min(max(float(match.group(1)), 0.01), 60.0) if match else 1.0
+
+
+class Register(Command):
+    """Peer to router: enter me into your routing table.
+
+    Answers the lease (seconds of silence after which the entry goes) and the address that the router observed.
+    """
+
+    arguments = [(b"name", Unicode()), (b"version", Unicode())]
+    response = [(b"lease", Float()), (b"observed", Unicode())]
+    errors = {
+        NameMismatch: b"NAME_MISMATCH",
+        ClusterMismatch: b"CLUSTER_MISMATCH",
+        TooManyPeers: b"TOO_MANY_PEERS",
+    }
+
+
+class RequestConnect(Command):
+    """Peer to router: have the target connect to the port that I listen on.
+
+    ``candidates`` are further addresses of the asking peer, beside the one that the router observes; ``lifetime`` is
+    that of the ticket in seconds; ``plain`` offers a link without TLS. Answers the target's address, how long the
+    routing table and the other router took (ns; 0 for the router when it wasn't asked), whether the target dials
+    (if not, its own request to the asking peer is under way and goes first), and whether the link will be plain.
+    """
+
+    arguments = [
+        (b"target", Unicode()),
+        (b"port", Integer()),
+        (b"ticket", String()),
+        (b"lifetime", Float()),
+        (b"plain", Boolean()),
+        (b"candidates", ListOf(Unicode())),
+    ]
+    response = [
+        (b"address", Unicode()),
+        (b"table_lookup_ns", Integer()),
+        (b"router_lookup_ns", Integer()),
+        (b"dialling", Boolean()),
+        (b"plain", Boolean()),
+    ]
+    errors = {
+        UnknownPeer: b"UNKNOWN_PEER",
+        UnknownCluster: b"UNKNOWN_CLUSTER",
+        ClusterUnreachable: b"CLUSTER_UNREACHABLE",
+        Refused: b"REFUSED",
+        Busy: b"BUSY",
+    }
+
+
+class LookupPeer(Command):
+    """Router to router: where is this peer of yours? Answers its address and the table look-up time in ns."""
+
+    arguments = [(b"name", Unicode())]
+    response = [(b"address", Unicode()), (b"table_lookup_ns", Integer())]
+    errors = {UnknownPeer: b"UNKNOWN_PEER", Busy: b"BUSY"}
+
+
+class InstructConnect(Command):
+    """Router to router, then router to peer: the target shall dial the initiator.
+
+    ``observed`` is the address that the initiator's router saw the initiator at (empty towards the peer, for which
+    ``candidates`` holds everything it may dial, best first). Answers as :class:`RequestConnect` does.
+    """
+
+    arguments = [
+        (b"target", Unicode()),
+        (b"initiator", Unicode()),
+        (b"observed", Unicode()),
+        (b"candidates", ListOf(Unicode())),
+        (b"port", Integer()),
+        (b"ticket", String()),
+        (b"lifetime", Float()),
+        (b"plain", Boolean()),
+    ]
+    response = [(b"dialling", Boolean()), (b"plain", Boolean())]
+    errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class ListPeers(Command):
+    """Peer to router, and router to router: the names in a cluster, a page at a time.
+
+    ``after`` is the last name of the page before, empty for the first; ``more`` says that another page follows.
+    """
+
+    arguments = [(b"cluster", Unicode()), (b"after", Unicode())]
+    response = [(b"names", ListOf(Unicode())), (b"more", Boolean())]
+    errors = {
+        UnknownCluster: b"UNKNOWN_CLUSTER",
+        ClusterUnreachable: b"CLUSTER_UNREACHABLE",
+        Busy: b"BUSY",
+    }
+
+
+class Ping(Command):
+    """Either way, at any time: are you there?"""

@@ -1,0 +1,215 @@
+"""TLS 1.3 with both sides verified, and who is at the other end.
+
+One OpenSSL context serves every connection of an identity: a context a connection would cost memory and time. The
+application protocol (ALPN) is set for each connection. The chain is checked by OpenSSL against the lab's authority
+alone; the name in the certificate is checked with service_identity (RFC 9525).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import SSL, crypto
+from service_identity import VerificationError
+from service_identity.cryptography import extract_patterns
+from service_identity.hazmat import DNS_ID, DNSPattern, verify_service_identity
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+    IReactorTime,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.errors import IdentityError
+from p2p.identity.pem_files import load_certificate, load_key
+
+__all__ = ["CONTROL_ALPN", "LINK_ALPN", "Credentials", "connection_failure", "remote_name", "require_name"]
+
+CONTROL_ALPN = b"p2p-control/1"
+LINK_ALPN = b"p2p/1"
+
+
+@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
+class _Connections:
+    """Makes the OpenSSL connections of one shared context that speak one application protocol."""
+
+    def __init__(self, context: SSL.Context, alpn: bytes) -> None:
+        self._context = context
+        self._alpn = alpn
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = SSL.Connection(self._context, None)
+        connection.set_alpn_protos([self._alpn])
+        return connection
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        return SSL.Connection(self._context, None)
+
+
+class _TLSFactory(TLSMemoryBIOFactory):
+    """Knows which application protocol its connections speak."""
+
+    alpn = b""
+
+
+class Credentials:
+    """The certificate and key of one router or peer, and the authority it trusts.
+
+    :ivar name: the DNS name in the certificate, ``router.n`` or ``n1.n``.
+    """
+
+    def __init__(self, certificate: Path, key: Path, authority: Path, *, now: datetime | None = None) -> None:
+        """Load the files, all of them PEM.
+
+        What the other end would refuse is refused here already, where the reason can be told.
+
+        :param now: the time at which the certificate must be valid, if not the clock's.
+        :raises IdentityError: if a file can't be read or isn't what it should be, the key isn't the certificate's, or
+            the certificate isn't the authority's, has expired, or isn't for both ends of TLS.
+        """
+        own = load_certificate(certificate)
+        self.name = _only_name(own, str(certificate))
+        # OpenSSL would ask for the password of an encrypted key at the terminal, and names no file in its errors.
+        if load_key(key).public_key() != own.public_key():
+            raise IdentityError(f"{key}: isn't the private key of {certificate}; use the pair that was made together")
+        self._context = _context(certificate, key, authority)
+        _check_usage(own, certificate)
+        _check_chain(own, certificate, authority, now or datetime.now(UTC))
+
+    def wrap(
+        self, factory: IProtocolFactory, *, client: bool, alpn: bytes, clock: IReactorTime, buffering: bool = True
+    ) -> TLSMemoryBIOFactory:
+        """Put TLS under a factory's protocols.
+
+        :param client: whether this end sends the ClientHello.
+        :param alpn: the application protocol that both ends must speak.
+        :param buffering: gather small writes until the reactor's next turn.
+        """
+        wrapped = _TLSFactory(_Connections(self._context, alpn), client, factory, clock)
+        wrapped.alpn = alpn
+        if not buffering:
+            wrapped.protocol = TLSMemoryBIOProtocol
+        return wrapped
+
+
+def remote_name(transport: Any) -> str:
+    """Return the name in the verified certificate at the other end of a TLS transport.
+
+    :raises IdentityError: if it has no certificate, or one with none or several DNS names.
+    """
+    certificate = transport.getPeerCertificate()
+    if certificate is None:
+        raise IdentityError("the other end showed no certificate")
+    return _only_name(certificate.to_cryptography(), "the certificate of the other end")
+
+
+def require_name(transport: Any, name: str) -> None:
+    """Check with service_identity that a TLS transport ends at ``name``.
+
+    :raises IdentityError: if the certificate there is somebody else's.
+    """
+    certificate = transport.getPeerCertificate()
+    if certificate is None:
+        raise IdentityError(f"expected {name}, but the other end showed no certificate")
+    patterns = extract_patterns(certificate.to_cryptography())
+    try:
+        verify_service_identity(patterns, obligatory_ids=[DNS_ID(name)], optional_ids=[])
+    except VerificationError as error:
+        shown = ", ".join(_dns_names(patterns)) or "no DNS name"
+        raise IdentityError(f"expected {name}, but the certificate at the other end is for {shown}") from error
+
+
+def connection_failure(reason: Failure) -> str:
+    """Say in plain words why a connection ended, OpenSSL's alerts included."""
+    error = reason.value
+    if isinstance(error, SSL.Error):
+        return f"TLS: {_reason(error)}"
+    return reason.getErrorMessage().strip().rstrip(".") or type(error).__name__
+
+
+def _context(certificate: Path, key: Path, authority: Path) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    context.set_alpn_select_callback(_select_alpn)
+    try:
+        context.use_certificate_chain_file(str(certificate))
+        context.use_privatekey_file(str(key))
+    except SSL.Error as error:
+        raise IdentityError(f"{certificate}: OpenSSL can't use it with {key} ({_reason(error)})") from error
+    try:
+        context.load_verify_locations(str(authority))
+    except SSL.Error as error:
+        raise IdentityError(f"{authority}: no usable certificate authority ({_reason(error)})") from error
+    return context
+
+
+def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Take the one protocol that this end speaks, or end the handshake with an alert (RFC 7301, section 3.2)."""
+    wanted: bytes = connection.get_app_data().factory.alpn  # Twisted keeps its TLS protocol there
+    if wanted not in offered:
+        # Twisted treats OpenSSL's own error as a failed handshake, and any other as a bug.
+        raise SSL.Error([("p2p", "", f"no common application protocol: it isn't {wanted.decode()}")])
+    return wanted
+
+
+def _check_usage(own: x509.Certificate, path: Path) -> None:
+    """Peers are the client of one link and the server of the next, and routers of one another."""
+    try:
+        usage = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH} <= set(usage):
+        raise IdentityError(f"{path}: its extendedKeyUsage must hold serverAuth and clientAuth")
+
+
+def _check_chain(own: x509.Certificate, path: Path, authority: Path, now: datetime) -> None:
+    if now > own.not_valid_after_utc:
+        raise IdentityError(
+            f"{path}: the certificate expired on {own.not_valid_after_utc:%Y-%m-%d}; move it and its key away "
+            "and make new ones: p2p lab issue"
+        )
+    if now < own.not_valid_before_utc:
+        raise IdentityError(
+            f"{path}: the certificate is valid from {own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on; "
+            "check this machine's clock"
+        )
+    store = crypto.X509Store()
+    store.load_locations(str(authority))
+    store.set_time(now.astimezone(UTC))
+    between = [crypto.X509.from_cryptography(one) for one in x509.load_pem_x509_certificates(path.read_bytes())[1:]]
+    try:
+        crypto.X509StoreContext(store, crypto.X509.from_cryptography(own), between).verify_certificate()
+    except crypto.X509StoreContextError as error:
+        raise IdentityError(
+            f"{path}: {authority} doesn't vouch for this certificate ({error}); use files of the same lab"
+        ) from error
+
+
+def _only_name(certificate: x509.Certificate, where: str) -> str:
+    try:
+        names = _dns_names(extract_patterns(certificate))
+    except Exception as error:  # service_identity and pyasn1 raise many kinds for a malformed name
+        raise IdentityError(f"{where}: its subjectAltName can't be read") from error
+    if len(names) != 1:
+        raise IdentityError(f"{where}: needs exactly one DNS name as subjectAltName, has {len(names)}")
+    return names[0]
+
+
+def _dns_names(patterns: Any) -> list[str]:
+    return [one.pattern.decode("ascii", "replace") for one in patterns if isinstance(one, DNSPattern)]
+
+
+def _reason(error: SSL.Error) -> str:
+    details = error.args[0] if error.args else []
+    return "; ".join(str(entry[-1]) for entry in details if entry and entry[-1]) or "OpenSSL gave no reason"

@@ -1,0 +1,1 @@
+"""The direct link of two peers: tickets, Yamux streams, producers and consumers."""

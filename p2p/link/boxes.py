@@ -1,0 +1,103 @@
+"""AMP boxes on a byte stream: the hello of a link, and the head and tail of a message.
+
+A box is a sequence of pairs, each a key and a value with 2 bytes of length before them (big-endian), ended by an
+empty key (``twisted.protocols.amp``, "Protocol"). Keys have 1 to 255 bytes of ASCII, values up to 65,535.
+Pure: bytes in, mappings out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from p2p.errors import ProtocolViolation
+
+__all__ = ["Box", "BoxParser", "encode_box", "text_of"]
+
+Box = dict[str, bytes]
+"""A parsed box: key to value."""
+
+_MAX_KEY: Final = 255
+_MAX_VALUE: Final = 65535
+
+
+def encode_box(fields: Mapping[str, str | bytes]) -> bytes:
+    """Encode a mapping as a box; texts become UTF-8.
+
+    :raises ValueError: if a key or a value is longer than a box can hold.
+    """
+    parts: list[bytes] = []
+    for key, value in fields.items():
+        name = key.encode("ascii")
+        content = value.encode() if isinstance(value, str) else value
+        if not 0 < len(name) <= _MAX_KEY or len(content) > _MAX_VALUE:
+            raise ValueError(f"box field {key[:40]!r} is too long: {len(name)} and {len(content)} bytes")
+        parts += (len(name).to_bytes(2), name, len(content).to_bytes(2), content)
+    parts.append(b"\0\0")
+    return b"".join(parts)
+
+
+def text_of(box: Box, key: str, default: str = "") -> str:
+    """Return a value as text.
+
+    :raises ProtocolViolation: if it isn't UTF-8.
+    """
+    value = box.get(key)
+    if value is None:
+        return default
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolViolation(f"the value of {key!r} in a box isn't UTF-8") from error
+
+
+class BoxParser:
+    """Gathers one box from bytes cut anywhere; use a new one for the next box.
+
+    :param limit: the most bytes that the whole box may take.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._at = 0
+        self._key: str | None = None
+        self._box: Box = {}
+
+    def feed(self, data: memoryview) -> tuple[Box | None, memoryview]:
+        """Take bytes in.
+
+        :returns: the box once it is whole, else None; and the bytes that come after it.
+        :raises ProtocolViolation: if the bytes are no box, repeat a key, or pass the limit.
+        """
+        before = len(self._buffer)
+        self._buffer += data[: self._limit + 1 - before]
+        while (piece := self._piece()) is not None:
+            if self._key is None:
+                if not piece:
+                    return self._box, data[self._at - before :]
+                self._key = self._checked_key(piece)
+            else:
+                self._box[self._key] = piece
+                self._key = None
+        if len(self._buffer) > self._limit:
+            raise ProtocolViolation(f"a box of more than {self._limit} bytes")
+        return None, data[len(data) :]
+
+    def _piece(self) -> bytes | None:
+        """The next length-prefixed piece, if all of it is here and within the limit."""
+        start = self._at + 2
+        if len(self._buffer) < start:
+            return None
+        length = int.from_bytes(self._buffer[self._at : start])
+        if self._key is None and length > _MAX_KEY:
+            raise ProtocolViolation(f"no AMP box: a key of {length} bytes")
+        if len(self._buffer) < start + length or start + length > self._limit:
+            return None
+        self._at = start + length
+        return bytes(self._buffer[start : self._at])
+
+    def _checked_key(self, piece: bytes) -> str:
+        if not piece.isascii() or piece.decode("ascii") in self._box:
+            raise ProtocolViolation("no AMP box: a key that isn't ASCII or stands twice")
+        return piece.decode("ascii")

@@ -1,0 +1,466 @@
+"""The Protocol of a direct link: TLS and ticket first, then a Yamux session whose streams carry exchanges.
+
+The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box; the dialler's holds its
+proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both are checked.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.config import PeerLimits
+from p2p.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
+from p2p.link.boxes import Box, BoxParser, encode_box
+from p2p.link.flow import Stream
+from p2p.link.mux import (
+    DataReceived,
+    Event,
+    Ponged,
+    Session,
+    StreamEnded,
+    StreamOpened,
+    StreamRefused,
+    StreamReset,
+    TooManyStreams,
+    WentAway,
+)
+from p2p.link.ticket import Ticket
+
+__all__ = ["DirectLink", "LinkOwner", "LinkTerms"]
+
+VERSION: Final = "1"
+_HELLO_LIMIT: Final = 1024
+_BUDGET: Final = 256 * 1024
+_UNSENT: Final = 512 * 1024
+_NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTerms:
+    """What a connection must prove before it is a link.
+
+    :ivar ticket: the ticket both sides hold; its target dials, its initiator listens.
+    :ivar dialler: whether this end dialled, and so is the target.
+    :ivar plain: whether the link runs without TLS; the ticket then is the only guard.
+    :ivar redeem: the listener's check of the dialler's proof; raises ``TicketRefused``.
+    """
+
+    ticket: Ticket
+    dialler: bool
+    plain: bool
+    redeem: Callable[[str | None, bytes], None] | None = None
+
+    @property
+    def local(self) -> str:
+        """The name of the peer at this end."""
+        return self.ticket.target if self.dialler else self.ticket.initiator
+
+    @property
+    def remote(self) -> str:
+        """The name of the peer at the other end."""
+        return self.ticket.initiator if self.dialler else self.ticket.target
+
+
+class LinkOwner(Protocol):
+    """Whoever holds a link and closes it."""
+
+    def link_established(self, link: DirectLink) -> None:
+        """TLS, names and ticket are proved: streams may be opened."""
+
+    def link_stream(self, link: DirectLink, stream: Stream) -> None:
+        """The other side opened a stream."""
+
+    def link_closed(self, link: DirectLink, reason: str) -> None:
+        """The connection is gone, whether it ever became a link or not."""
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class DirectLink(TwistedProtocol):
+    """One end of a direct link.
+
+    :ivar turns: half of the streams, for the exchanges that this end begins: both ends together never pass the limit.
+    :ivar went_away: the other end takes no new streams.
+    :ivar established: both sides have proved who they are and that they hold the ticket.
+    :ivar reusable: new exchanges may start on it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, terms: LinkTerms, owner: LinkOwner, clock: IReactorTime, limits: PeerLimits) -> None:
+        self.terms = terms
+        self._owner = owner
+        self._clock = clock
+        self._limits = limits
+        self.established = False
+        self.since = clock.seconds()
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.failure: str | None = None
+        self._hello = BoxParser(_HELLO_LIMIT)
+        self._session = Session(
+            client=terms.dialler,
+            streams=limits.streams,
+            window=limits.window_bytes,
+            window_max=limits.window_max_bytes,
+            link_window=limits.link_window_bytes,
+        )
+        self._streams: dict[int, Stream] = {}
+        self._paused = False
+        self._pumping = False
+        self._wake: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
+        self._heard = self._used = self.since
+        self._pinged = False
+        self._pongs: dict[int, Callable[[float | None], None]] = {}
+        self._closing = False
+        self._gone = False
+        self.went_away = False
+        self.turns = DeferredSemaphore(max(limits.streams // 2, 1))
+
+    # -- for its owner ----------------------------------------------------------------------------------------
+
+    @property
+    def local(self) -> str:
+        """The name of the peer at this end."""
+        return self.terms.local
+
+    @property
+    def remote(self) -> str:
+        """The name of the peer at the other end."""
+        return self.terms.remote
+
+    @property
+    def initiator(self) -> str:
+        """The name of the peer that asked for this link."""
+        return self.terms.ticket.initiator
+
+    @property
+    def reusable(self) -> bool:
+        """Whether new exchanges may start on this link."""
+        return self.established and not (self._closing or self._gone or self.went_away)
+
+    @property
+    def stream_count(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """The TCP addresses of both ends, ``host:port``, this end first."""
+        assert self.transport is not None
+        return _shown(self.transport.getHost()), _shown(self.transport.getPeer())
+
+    def open_stream(self) -> Stream:
+        """Open a stream for one exchange.
+
+        :raises TooManyStreams: at the limit of streams, or when the link is closing.
+        """
+        if not self.reusable:
+            raise TooManyStreams(f"the link to {self.remote} is closing")
+        stream_id = self._session.open()
+        stream = self._streams[stream_id] = Stream(self, stream_id)
+        self._used = self._clock.seconds()
+        return stream
+
+    def ping(self, answer: Callable[[float | None], None]) -> None:
+        """Measure the round trip: ``answer`` gets the seconds, or None if the link ends first."""
+        if not self.established or self._gone:
+            answer(None)
+            return
+        self._pongs[self._session.ping(self._clock.seconds())] = answer
+        self._schedule_pump()
+
+    def close(self) -> None:
+        """Take no new streams, and close once those under way have ended."""
+        if self._closing or self._gone:
+            return
+        self._closing = True
+        if not self.established:
+            self.abort("closed before it stood")
+            return
+        self._session.go_away()
+        self._pump()
+        self._close_if_idle()
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection now."""
+        if self._gone or self.transport is None:
+            return
+        self.failure = self.failure or reason
+        self._closing = True
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    # -- called by Twisted ------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.setTcpNoDelay(True)
+        handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+        if isinstance(handle, socket.socket) and _NOT_SENT_LOWAT is not None:
+            # What the kernel hasn't sent can't be overtaken by a message: keep it short.
+            handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, _UNSENT)
+        self._timer = self._clock.callLater(self._limits.handshake_s, self._too_late)
+        if self.terms.plain:
+            self._greet()
+
+    def handshakeCompleted(self) -> None:
+        transport: Any = self.transport
+        try:
+            require_name(transport, self.remote)
+            if transport.negotiatedProtocol != LINK_ALPN:
+                raise IdentityError(f"the other end doesn't speak {LINK_ALPN.decode()}")
+        except IdentityError as error:
+            self._reject(error)
+            return
+        self._greet()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing and self.failure is not None:
+            return
+        self._heard = self._clock.seconds()
+        self.received_bytes += len(data)
+        self._pumping = True  # what the events make us write goes out together, below
+        try:
+            if self.established:
+                self._dispatch(self._session.receive(data, self._heard))
+            else:
+                box, rest = self._hello.feed(memoryview(data))
+                if box is not None:
+                    self._greeted(box)
+                    if len(rest):
+                        self._dispatch(self._session.receive(bytes(rest), self._heard))
+        except P2PError as error:
+            self._reject(error)
+        finally:
+            self._pumping = False
+        self._pump()
+        self._close_if_idle()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
+        for call in (self._timer, self._wake):
+            if call is not None and call.active():
+                call.cancel()
+        self._timer = self._wake = None
+        why = self.failure or connection_failure(reason)
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.link_lost(ExchangeFailed(Outcome.RESET, f"the link to {self.remote} broke: {why}"))
+        pongs, self._pongs = self._pongs, {}
+        for answer in pongs.values():
+            answer(None)
+        self._owner.link_closed(self, why)
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._pump()
+        self._close_if_idle()
+
+    def stopProducing(self) -> None:
+        self._paused = True
+
+    # -- called by streams ------------------------------------------------------------------------------------
+
+    def stream_write(self, stream_id: int, data: bytes | memoryview) -> int:
+        """Queue bytes of a stream and return how many wait."""
+        self._session.write(stream_id, data)
+        self._schedule_pump()
+        return self._session.queued(stream_id)
+
+    def stream_finish(self, stream_id: int) -> None:
+        """End our direction of a stream."""
+        self._session.finish(stream_id)
+        self._schedule_pump()
+
+    def stream_reset(self, stream_id: int) -> None:
+        """Give a stream up."""
+        self._session.reset(stream_id)
+        self._forget(stream_id)
+        self._schedule_pump()
+
+    def stream_consumed(self, stream_id: int, count: int) -> None:
+        """Give credit back."""
+        self._session.consumed(stream_id, count, self._clock.seconds())
+        if not self._pumping and self._session.has_output:
+            self._schedule_pump()
+
+    def stream_settled(self, stream_id: int) -> None:
+        """Let go of a stream that has ended both ways, once its last frame is out."""
+        self._sweep(stream_id)
+        if self._closing or self.went_away:
+            self._schedule_pump()
+
+    # -- hello ------------------------------------------------------------------------------------------------
+
+    def _greet(self) -> None:
+        if self.terms.dialler:
+            self._send([encode_box({"version": VERSION, "ticket": self.terms.ticket.dialler_proof()})])
+
+    def _greeted(self, box: Box) -> None:
+        if box.get("version") != VERSION.encode():
+            raise ProtocolViolation(f"{self.remote} speaks another version of the link protocol than {VERSION}")
+        ticket = self.terms.ticket
+        if self.terms.dialler:
+            if box.get("proof") != ticket.listener_proof():
+                raise ProtocolViolation("the listener doesn't know the ticket that it should have given out")
+        else:
+            assert self.terms.redeem is not None
+            self.terms.redeem(None if self.terms.plain else self.remote, box.get("ticket", b""))
+            self._send([encode_box({"version": VERSION, "proof": ticket.listener_proof()})])
+        self.established = True
+        self._restart_timer(self._tick_s)
+        transport: Any = self.transport
+        transport.registerProducer(self, True)
+        self._owner.link_established(self)
+
+    def _reject(self, error: P2PError) -> None:
+        self._log.warn(
+            "{local}: link with {remote} aborted: {reason}", local=self.local, remote=self.remote, reason=str(error)
+        )
+        self.abort(str(error))
+
+    def _too_late(self) -> None:
+        self._timer = None
+        if not self.established:
+            self._reject(ProtocolViolation(f"no hello within {self._limits.handshake_s:g} s"))
+
+    # -- session ----------------------------------------------------------------------------------------------
+
+    def _dispatch(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, DataReceived):
+                if not self._pinged and len(event.data) > 4096:
+                    self._pinged = True  # bulk comes: the window grows by the measured round trip
+                    self._session.ping(self._heard)
+                if (stream := self._streams.get(event.stream_id)) is not None:
+                    stream.link_data(event.data)
+            elif isinstance(event, StreamOpened):
+                stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
+                self._used = self._heard
+                self._owner.link_stream(self, stream)
+            elif isinstance(event, StreamEnded):
+                if (ended := self._streams.get(event.stream_id)) is not None:
+                    ended.link_end()
+            elif isinstance(event, StreamReset):
+                if (lost := self._streams.pop(event.stream_id, None)) is not None:
+                    lost.link_lost(ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
+            elif isinstance(event, StreamRefused):
+                self._log.warn(
+                    "{local}: refused a stream of {remote}: {limit} are open or the link is closing",
+                    local=self.local,
+                    remote=self.remote,
+                    limit=self._limits.streams,
+                )
+            elif isinstance(event, Ponged):
+                if (answer := self._pongs.pop(event.token, None)) is not None:
+                    answer(event.round_trip)
+            elif isinstance(event, WentAway):
+                self.went_away = True
+
+    def _schedule_pump(self) -> None:
+        if self._wake is None and not self._pumping and not self._paused and not self._gone:
+            self._wake = self._clock.callLater(0, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self._pump()
+        self._close_if_idle()
+
+    def _pump(self) -> None:
+        """Write frames until the session has none or the transport is full."""
+        if self._pumping or not self.established:
+            return
+        self._pumping = True
+        try:
+            while not (self._paused or self._gone) and self._session.has_output:
+                buffers, served = self._session.take(_BUDGET)
+                if buffers:
+                    self._send(buffers)
+                for stream_id in served:
+                    stream = self._streams.get(stream_id)
+                    if stream is not None:
+                        stream.link_drained(self._session.queued(stream_id))
+                        self._sweep(stream_id)
+        finally:
+            self._pumping = False
+
+    def _send(self, buffers: list[bytes | memoryview]) -> None:
+        data = b"".join(buffers)
+        self.sent_bytes += len(data)
+        assert self.transport is not None
+        self.transport.write(data)
+
+    def _sweep(self, stream_id: int) -> None:
+        if not self._session.is_open(stream_id):
+            stream = self._streams.get(stream_id)
+            if stream is not None and not stream.alive:
+                self._forget(stream_id)
+
+    def _forget(self, stream_id: int) -> None:
+        self._streams.pop(stream_id, None)
+        self._used = self._clock.seconds()
+
+    # -- time -------------------------------------------------------------------------------------------------
+
+    @property
+    def _tick_s(self) -> float:
+        return min(self._limits.silence_s / 3, self._limits.idle_s / 2)
+
+    def _restart_timer(self, delay: float) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._clock.callLater(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        if now - self._heard >= self._limits.silence_s:
+            self._log.warn(
+                "{local}: nothing heard from {remote} for {silence:.0f} s: link aborted",
+                local=self.local,
+                remote=self.remote,
+                silence=now - self._heard,
+            )
+            self.abort(f"{self.remote} was silent for {self._limits.silence_s:g} s")
+            return
+        self._restart_timer(self._tick_s)
+        if not self._streams and now - self._used >= self._limits.idle_s:
+            self.close()
+        elif now - self._heard >= self._limits.silence_s / 3:
+            self._session.ping(now)
+            self._pump()
+
+    def _close_if_idle(self) -> None:
+        if self._gone or self.failure is not None or self._streams or not self.established:
+            return
+        if (self._closing or self.went_away) and not self._session.has_output:
+            self.failure = "closed"
+            self._closing = True
+            transport: Any = self.transport
+            transport.unregisterProducer()
+            transport.loseConnection()
+            # A peer that doesn't close its side keeps no socket of ours open.
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+            self._timer = self._clock.callLater(self._limits.handshake_s, transport.abortConnection)
+
+
+def _shown(address: Any) -> str:
+    host = getattr(address, "host", None)
+    return f"[{host}]:{address.port}" if host and ":" in host else f"{host}:{getattr(address, 'port', 0)}"

@@ -1,0 +1,1 @@
+"""Measuring: samples, their summary, and the demo that runs a whole lab on one machine."""

@@ -1,0 +1,1 @@
+"""The peer daemon: registration, rendezvous, direct links and the local console."""

@@ -1,0 +1,160 @@
+"""One connection attempt in the real world: a fresh socket, a ticket, a question to the router, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from p2p.control.channel import ControlLost, ControlTimeout
+from p2p.control.commands import Busy, ControlError, RequestConnect
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.link.protocol import DirectLink, LinkTerms
+from p2p.link.ticket import NONCE_BYTES, TicketBook
+from p2p.peer.dialling import Gate, Wiring
+from p2p.peer.registration import Registration
+from p2p.peer.rendezvous import new_attempt
+
+__all__ = ["Attempting", "Setup"]
+
+
+@dataclass(slots=True)
+class Setup:
+    """How long a link took to stand, and what of it was looking the peer up; ns, 0 where nothing was done.
+
+    :ivar setup_ns: from the request to the proved link.
+    :ivar table_lookup_ns: in the routing table of the target's router.
+    :ivar router_lookup_ns: from router to router and back.
+    :ivar reused: the link was there already.
+    """
+
+    setup_ns: int = 0
+    table_lookup_ns: int = 0
+    router_lookup_ns: int = 0
+    reused: bool = False
+
+
+class Attempting:
+    """Joins the pure machine of an attempt to sockets, the router and the clock.
+
+    :param ended: is told when the attempt is over: with None when a link stands, else with the failure.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        registration: Registration,
+        tickets: TicketBook,
+        target: str,
+        *,
+        listen: str,
+        plain_allowed: bool,
+        random: Callable[[int], bytes],
+        now_ns: Callable[[], int],
+        ended: Callable[[Attempting, ExchangeFailed | None], None],
+    ) -> None:
+        self.target = target
+        self.machine = new_attempt(self, target)
+        self.setup = Setup()
+        self._wiring = wiring
+        self._registration = registration
+        self._tickets = tickets
+        self._listen = listen
+        self._plain_allowed = plain_allowed
+        self._now_ns = now_ns
+        self._began_ns = now_ns()
+        self._ended = ended
+        clock = wiring.reactor
+        lifetime = wiring.limits.ticket_s
+        self._ticket = tickets.issue(random(NONCE_BYTES), registration.name, target, clock.seconds() + lifetime)
+        self._gate = Gate(wiring, self._terms, decided=not plain_allowed)
+        self._expiry: IDelayedCall = clock.callLater(lifetime, self.machine.expired)
+        self._retry: IDelayedCall | None = None
+        self._working: Deferred[Any] | None = None
+        self._rejected = ""
+
+    def link_left(self, link: DirectLink, reason: str) -> None:
+        """A connection to our listener ended before it was a link."""
+        self._gate.left(link)
+        self._rejected = reason
+
+    # -- what the machine asks for ----------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Bind a fresh socket."""
+        self._work(self._bind())
+
+    def ask(self, port: int) -> None:
+        """Ask the router to have the target connect to it."""
+        self._work(self._request(port))
+
+    def ask_later(self, port: int, seconds: float) -> None:
+        """Try again when the other side said."""
+        self._retry = self._wiring.reactor.callLater(seconds, self.machine.again)
+
+    def close(self) -> None:
+        """Give back everything that the attempt holds."""
+        self._tickets.void(self._ticket)
+        self._gate.close()
+        for call in (self._expiry, self._retry):
+            if call is not None and call.active():
+                call.cancel()
+
+    def succeed(self) -> None:
+        """The link stands."""
+        self.setup.setup_ns = self._now_ns() - self._began_ns
+        self._ended(self, None)
+
+    def fail(self, failure: ExchangeFailed) -> None:
+        """No link will stand by this attempt."""
+        if self._rejected and failure.outcome is Outcome.CONNECT_FAILED:
+            failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
+        self._ended(self, failure)
+
+    # -- within -----------------------------------------------------------------------------------------------
+
+    async def _bind(self) -> None:
+        try:
+            port = await self._gate.open(self._listen)
+        except Exception as error:  # noqa: BLE001 - the system's reasons are many: no ports left, no such address, no more files
+            self.machine.failed(ExchangeFailed(Outcome.CONNECT_FAILED, f"can't listen on {self._listen}: {error}"))
+        else:
+            self.machine.listening(port)
+
+    async def _request(self, port: int) -> None:
+        try:
+            answer = await self._registration.call(
+                RequestConnect,
+                target=self.target,
+                port=port,
+                ticket=self._ticket.nonce,
+                lifetime=self._wiring.limits.ticket_s,
+                plain=self._plain_allowed,
+                candidates=self._gate.addresses,
+            )
+        except Busy as busy:
+            self.machine.busy(busy.retry_after)
+        except (ControlError, ControlTimeout, ControlLost) as error:
+            self.machine.failed(ExchangeFailed(error.outcome, str(error)))
+        else:
+            self.setup.table_lookup_ns = answer["table_lookup_ns"]
+            self.setup.router_lookup_ns = answer["router_lookup_ns"]
+            self._gate.decide(answer["plain"] and self._plain_allowed)
+            (self.machine.dialled if answer["dialling"] else self.machine.yielded)()
+
+    def _work(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(step).addErrback(
+            lambda failure: self._log.failure("an attempt to reach {target} failed", failure, target=self.target)
+        )
+
+    def _terms(self, plain: bool) -> LinkTerms:
+        return LinkTerms(self._ticket, dialler=False, plain=plain, redeem=self._redeem)
+
+    def _redeem(self, dialler: str | None, proof: bytes) -> None:
+        self._tickets.redeem(self._ticket, dialler, proof, self._wiring.reactor.seconds())

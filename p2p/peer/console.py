@@ -1,0 +1,360 @@
+"""What a person can ask a peer daemon on its console."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from blake3 import blake3
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
+from twisted.internet.task import LoopingCall
+from zope.interface import implementer
+
+from p2p import __version__
+from p2p.content.exchange import Request, Sink
+from p2p.content.files import BytesSource, FileSource
+from p2p.control.channel import ControlLost, ControlTimeout
+from p2p.control.commands import ControlError, ListPeers
+from p2p.control.console import Emit, Handler, checked
+from p2p.control.operations import (
+    ActingArguments,
+    Connected,
+    Direct,
+    DisconnectArguments,
+    Disconnected,
+    ExchangeArguments,
+    Link,
+    NoArguments,
+    OpenSockets,
+    PeerArguments,
+    PeersArguments,
+    PeersListed,
+    PeerStatus,
+    Ponged,
+    Registered,
+    RouterConnection,
+    WaitRegisteredArguments,
+)
+from p2p.control.operations import (
+    HostedPeer as HostedPeerStatus,
+)
+from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.link.boxes import Box
+from p2p.link.flow import Stream
+from p2p.link.protocol import DirectLink
+from p2p.names import parse_cluster
+from p2p.peer.node import HostedPeer
+
+__all__ = ["PeerConsole"]
+
+PROGRESS_S: Final = 0.2
+MAX_NAMES: Final = 100_000
+"""Names of a cluster that are listed at most."""
+
+
+class PeerConsole:
+    """The operations of a peer daemon.
+
+    :param peers: the hosted peers by name.
+    :param console_clients: how many clients the console has now.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        peers: Mapping[str, HostedPeer],
+        *,
+        cluster: str,
+        router: str,
+        security: str,
+        threads: Any,
+        now_ns: Callable[[], int],
+        console_clients: Callable[[], int],
+    ) -> None:
+        self._clock = clock
+        self._peers = peers
+        self._cluster = cluster
+        self._router = router
+        self._security = security
+        self._threads = threads
+        self._now_ns = now_ns
+        self._console_clients = console_clients
+
+    def handlers(self) -> dict[str, Handler]:
+        """The operations by name."""
+        return {
+            "status": checked(NoArguments, self._status),
+            "wait-registered": checked(WaitRegisteredArguments, self._wait_registered),
+            "peers": checked(PeersArguments, self._list_peers),
+            "ping": checked(PeerArguments, self._ping),
+            "connect": checked(PeerArguments, self._connect),
+            "disconnect": checked(DisconnectArguments, self._disconnect),
+            "exchange": checked(ExchangeArguments, self._exchange),
+        }
+
+    async def _status(self, arguments: NoArguments, emit: Emit) -> PeerStatus:
+        now = self._clock.seconds()
+        hosted = self._peers.values()
+        registered = sum(peer.registration.registered for peer in hosted)
+        return PeerStatus(
+            version=__version__,
+            pid=os.getpid(),
+            cluster=self._cluster,
+            router=RouterConnection(endpoint=self._router, connected=registered > 0),
+            security=self._security,
+            peers=[
+                HostedPeerStatus(
+                    name=peer.name,
+                    registered=peer.registration.registered,
+                    links=[_shown(link, now) for link in peer.links.values()],
+                )
+                for peer in hosted
+            ],
+            open=OpenSockets(
+                listeners=sum(peer.open_listeners for peer in hosted),
+                links=sum(len(peer.connections) for peer in hosted),
+                attempts=sum(peer.open_listeners + peer.open_dials for peer in hosted),
+                control=registered,
+                console=self._console_clients(),
+            ),
+        )
+
+    async def _wait_registered(self, arguments: WaitRegisteredArguments, emit: Emit) -> Registered:
+        for peer in self._peers.values():
+            waiting = Deferred.fromCoroutine(peer.registration.when_registered())
+            # The deadline is that of them all: whoever is late finds it over and is counted as missing.
+            waiting.addTimeout(arguments.timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
+            await waiting
+        registered = sum(peer.registration.registered for peer in self._peers.values())
+        return Registered(peers=len(self._peers), registered=registered)
+
+    async def _list_peers(self, arguments: PeersArguments, emit: Emit) -> PeersListed:
+        cluster = parse_cluster(arguments.cluster)
+        peer = self._acting(arguments)
+        names: list[str] = []
+        more = True
+        try:
+            while more and len(names) < MAX_NAMES:
+                page = await peer.registration.call(ListPeers, cluster=cluster, after=names[-1] if names else "")
+                if page["names"] and names and page["names"][0] <= names[-1]:
+                    raise ExchangeFailed(Outcome.CORRUPT, f"the router of {cluster} lists its peers in circles")
+                names += page["names"]
+                more = page["more"] and bool(page["names"])
+        except (ControlError, ControlTimeout, ControlLost) as error:
+            raise ExchangeFailed(error.outcome, str(error)) from error
+        return PeersListed(cluster=cluster, names=names)
+
+    async def _ping(self, arguments: PeerArguments, emit: Emit) -> Ponged:
+        link, setup = await self._acting(arguments).link_to(arguments.peer)
+        answer: Deferred[float | None] = Deferred()
+        began = self._now_ns()
+        link.ping(answer.callback)
+        if await answer is None:
+            raise ExchangeFailed(Outcome.RESET, f"the link to {arguments.peer} ended before the ping came back")
+        rtt = self._now_ns() - began
+        local, remote = link.addresses
+        return Ponged(
+            peer=arguments.peer, rtt_ns=rtt, reused=setup.reused, setup_ns=setup.setup_ns, local=local, remote=remote
+        )
+
+    async def _connect(self, arguments: PeerArguments, emit: Emit) -> Connected:
+        link, setup = await self._acting(arguments).link_to(arguments.peer)
+        local, remote = link.addresses
+        return Connected(
+            peer=arguments.peer,
+            reused=setup.reused,
+            initiator=link.initiator,
+            setup_ns=setup.setup_ns,
+            table_lookup_ns=setup.table_lookup_ns,
+            router_lookup_ns=setup.router_lookup_ns,
+            local=local,
+            remote=remote,
+            security=_security(link),
+        )
+
+    async def _disconnect(self, arguments: DisconnectArguments, emit: Emit) -> Disconnected:
+        acting = list(self._peers.values()) if arguments.acting is None else [self._acting(arguments)]
+        return Disconnected(closed=sum(peer.disconnect(arguments.peer) for peer in acting))
+
+    async def _exchange(self, arguments: ExchangeArguments, emit: Emit) -> Mapping[str, Any]:
+        planned_ns = self._now_ns()
+        peer = self._acting(arguments)
+        source: BytesSource | FileSource
+        if arguments.path is not None:
+            source = FileSource(_absolute(arguments.path), self._threads)
+        else:
+            source = BytesSource((arguments.text or "").encode())
+        streams: list[Stream] = []
+        sinks: list[_ReplySink] = []
+
+        def sink() -> Sink:
+            sinks.append(_TextSink(emit) if arguments.show == "text" else _ReplySink())
+            return sinks[-1]
+
+        known: dict[str, Any] = {"planned_ns": planned_ns}
+        progress = LoopingCall(self._tell_progress, streams, source, emit)
+        progress.clock = self._clock
+        progress.start(PROGRESS_S, now=False).addErrback(lambda failure: None)
+        try:
+            result = await peer.exchange(
+                arguments.peer,
+                Request(service=arguments.service, type=arguments.type, name=arguments.name),
+                source,
+                sink,
+                planned_ns=planned_ns,
+                watch=streams.append,
+            )
+        except ExchangeFailed as failure:
+            known |= {"end_ns": self._now_ns(), "bytes": streams[-1].sent if streams else 0}
+            raise ExchangeFailed(failure.outcome, str(failure), {**failure.fields, **known}) from failure
+        finally:
+            progress.stop()
+        receipt = dict(result.tail) if "digest" in result.tail else None
+        digest = source.digest
+        if receipt is not None and receipt["digest"] != digest:
+            raise ExchangeFailed(Outcome.CORRUPT, f"{arguments.peer} stored something else than was sent", known)
+        return {
+            "peer": arguments.peer,
+            "service": arguments.service,
+            "type": arguments.type,
+            "name": arguments.name,
+            "outcome": Outcome.OK.value,
+            "bytes": result.bytes,
+            "digest": digest,
+            "reply_bytes": result.reply_bytes,
+            "reply_digest": sinks[-1].digest,
+            "receipt": receipt and _receipt(receipt),
+            "planned_ns": planned_ns,
+            "first_byte_ns": result.first_byte_ns,
+            "end_ns": result.end_ns,
+        }
+
+    def _tell_progress(self, streams: list[Stream], source: BytesSource | FileSource, emit: Emit) -> None:
+        if streams and source.length is not None:
+            emit("progress", bytes=min(streams[-1].sent, source.length), length=source.length)
+
+    def _acting(self, arguments: ActingArguments) -> HostedPeer:
+        if arguments.acting is None:
+            if len(self._peers) > 1:
+                raise InvalidRequest(
+                    f"this daemon hosts {len(self._peers)} peers; say which of them acts, for example "
+                    f"--as {next(iter(self._peers))}"
+                )
+            return next(iter(self._peers.values()))
+        peer = self._peers.get(arguments.acting)
+        if peer is None:
+            raise InvalidRequest(f"this daemon doesn't host {arguments.acting!r:.80}")
+        return peer
+
+
+@implementer(IConsumer)
+class _ReplySink:
+    """Takes the body of a reply and keeps its digest alone.
+
+    It comes in pieces of a TLS record, far less than what would be worth the way to a thread and back.
+    """
+
+    def __init__(self) -> None:
+        self._hasher = blake3()
+
+    @property
+    def digest(self) -> str:
+        """The BLAKE3 digest of what came, in hex."""
+        return self._hasher.hexdigest()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Nothing pauses it."""
+
+    def unregisterProducer(self) -> None:
+        """Nothing paused it."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes in."""
+        self._hasher.update(data)
+
+    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
+        """Nothing is left to do."""
+        return {}
+
+    def abandon(self) -> None:
+        """Nothing is kept."""
+
+
+class _TextSink(_ReplySink):
+    """Passes a reply on to the console as text, at the pace at which it is read there."""
+
+    def __init__(self, emit: Emit) -> None:
+        super().__init__()
+        self._emit = emit
+        self._producer: IPushProducer | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Get the stream to pause."""
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """The body has ended."""
+        self._producer = None
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Pass bytes on."""
+        super().write(data)
+        self._pass_on(self._decoder.decode(bytes(data)))
+
+    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
+        """Pass on what is left of the last character."""
+        self._pass_on(self._decoder.decode(b"", True))
+        return {}
+
+    def _pass_on(self, text: str) -> None:
+        if not text:
+            return
+        room: Awaitable[None] = self._emit("text", text=text)
+        if isinstance(room, Deferred) and not room.called and self._producer is not None:
+            self._producer.pauseProducing()
+            room.addCallback(self._go_on)
+
+    def _go_on(self, result: None) -> None:
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+
+def _absolute(path: str) -> Path:
+    if "\0" in path or not Path(path).is_absolute():
+        raise LocalFileError(f"{path[:200]!r} isn't an absolute path; the daemon has another working folder than you")
+    return Path(path)
+
+
+def _receipt(fields: Mapping[str, str]) -> Mapping[str, Any]:
+    try:
+        return {
+            "name": fields["name"],
+            "size": int(fields["size"]),
+            "digest": fields["digest"],
+            "received_s": float(fields["received_s"]),
+        }
+    except (KeyError, ValueError) as error:
+        raise ExchangeFailed(Outcome.CORRUPT, "the other side's receipt makes no sense") from error
+
+
+def _security(link: DirectLink) -> str:
+    return "plain" if link.terms.plain else "tls"
+
+
+def _shown(link: DirectLink, now: float) -> Link:
+    local, remote = link.addresses
+    return Link(
+        peer=link.remote,
+        initiator=link.initiator,
+        direct=Direct(local=local, remote=remote),
+        security=_security(link),
+        streams=link.stream_count,
+        sent_bytes=link.sent_bytes,
+        received_bytes=link.received_bytes,
+        age_s=now - link.since,
+    )

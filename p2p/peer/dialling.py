@@ -1,0 +1,188 @@
+"""The two ends of a TCP connection that shall become a direct link: the fresh listener, and the dialler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.config import PeerLimits
+from p2p.control.channel import reason_of
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.identity.tls import LINK_ALPN, Credentials
+from p2p.link.protocol import DirectLink, LinkOwner, LinkTerms
+
+__all__ = ["Gate", "Wiring", "dial"]
+
+MAX_CALLERS: Final = 4
+"""Connections that one fresh listener looks at together; the target makes one, the others are strangers."""
+
+
+class Wiring:
+    """What every link of a hosted peer is made of."""
+
+    def __init__(self, reactor: Any, credentials: Credentials, limits: PeerLimits, owner: LinkOwner) -> None:
+        self.reactor = reactor
+        self.credentials = credentials
+        self.limits = limits
+        self.owner = owner
+
+    def factory(self, make: Callable[[], Protocol | None], *, client: bool, plain: bool) -> IProtocolFactory:
+        """A factory whose protocols stand on TLS, unless the link is plain."""
+        inner = _Making(make)
+        if plain:
+            return inner
+        return self.credentials.wrap(inner, client=client, alpn=LINK_ALPN, clock=self.reactor, buffering=False)
+
+    def link(self, terms: LinkTerms) -> DirectLink:
+        """A protocol for one connection."""
+        return DirectLink(terms, self.owner, self.reactor, self.limits)
+
+
+class _Making(Factory):
+    noisy = False
+
+    def __init__(self, make: Callable[[], Protocol | None]) -> None:
+        self._make = make
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        return self._make()
+
+
+async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port: int, seconds: float) -> DirectLink:
+    """Connect to the first candidate address that answers; what follows, TLS and ticket, its owner is told.
+
+    :param seconds: for all candidates together.
+    :raises ExchangeFailed: with ``connect-failed`` and what each address said.
+    """
+    problems: list[str] = []
+    share = min(seconds / len(candidates), wiring.limits.handshake_s)
+    for host in candidates:
+        kind = TCP6ClientEndpoint if ip_address(host).version == 6 else TCP4ClientEndpoint
+        link = wiring.link(terms)
+        factory = wiring.factory(lambda link=link: link, client=True, plain=terms.plain)  # type: ignore[misc]  # mypy can't type a lambda's default
+        try:
+            await kind(wiring.reactor, host, port, timeout=share).connect(factory)
+        except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
+            problems.append(f"{host} port {port}: {reason_of(Failure(error))}")
+        else:
+            return link
+    raise ExchangeFailed(Outcome.CONNECT_FAILED, f"no connection to {terms.remote}: " + "; ".join(problems))
+
+
+class Gate:
+    """One fresh listening socket for one request, open until the link stands or the ticket dies.
+
+    Where plain links are allowed, it is the target that decides whether this one is plain, so connections wait at the
+    gate, unread, until the router's answer has told.
+
+    :ivar addresses: the address that the socket is bound to, unless it is bound to all of them.
+    """
+
+    _log = Logger()
+
+    def __init__(self, wiring: Wiring, terms: Callable[[bool], LinkTerms], *, decided: bool) -> None:
+        self._wiring = wiring
+        self._terms = terms
+        self._plain: bool | None = False if decided else None
+        self._port: IListeningPort | None = None
+        self._closed = False
+        self._links: set[DirectLink] = set()
+        self._held: list[_Held] = []
+        self.addresses: list[str] = []
+
+    async def open(self, endpoint: str) -> int:
+        """Bind a fresh socket, as the endpoint string says, and return its port."""
+        factory = _Making(self._called)
+        port: IListeningPort = await serverFromString(self._wiring.reactor, endpoint).listen(factory)
+        if self._closed:
+            _stop(port)
+        else:
+            self._port = port
+        bound: Any = port.getHost()
+        if not ip_address(bound.host).is_unspecified:
+            self.addresses = [bound.host]
+        number: int = bound.port
+        return number
+
+    def decide(self, plain: bool) -> None:
+        """Let the connections in that wait, with or without TLS."""
+        if self._plain is None:
+            self._plain = plain
+            held, self._held = self._held, []
+            for one in held:
+                one.go_on(self._protocol())
+
+    def left(self, link: DirectLink) -> None:
+        """A connection ended or became the link: another may take its place."""
+        self._links.discard(link)
+
+    def close(self) -> None:
+        """Stop listening and cut what hasn't become a link."""
+        self._closed = True
+        port, self._port = self._port, None
+        if port is not None:
+            _stop(port)
+        for held in self._held:
+            held.drop()
+        self._held.clear()
+        for link in list(self._links):
+            if not link.established:
+                link.abort("the connection attempt is over")
+        self._links.clear()
+
+    def _called(self) -> Protocol | None:
+        if self._closed or len(self._links) + len(self._held) >= MAX_CALLERS:
+            return None
+        if self._plain is None:
+            held = _Held()
+            self._held.append(held)
+            return held
+        return self._protocol()
+
+    def _protocol(self) -> Protocol:
+        assert self._plain is not None
+        link = self._wiring.link(self._terms(self._plain))
+        self._links.add(link)
+        factory = self._wiring.factory(lambda: link, client=False, plain=self._plain)
+        protocol: Protocol = factory.buildProtocol(None)  # type: ignore[arg-type,assignment]  # no address is looked at
+        return protocol
+
+
+class _Held(Protocol):
+    """A connection that waits, unread, for the word whether it is plain."""
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.pauseProducing()
+
+    def go_on(self, protocol: Protocol) -> None:
+        """Hand the connection to the protocol that it becomes."""
+        transport: Any = self.transport
+        if transport is None:
+            return
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        transport.resumeProducing()
+
+    def drop(self) -> None:
+        """Cut it."""
+        transport: Any = self.transport
+        if transport is not None:
+            transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.transport = None
+
+
+def _stop(port: IListeningPort) -> None:
+    stopping = port.stopListening()
+    if isinstance(stopping, Deferred):
+        stopping.addErrback(lambda failure: Gate._log.failure("a listener didn't close", failure))

@@ -1,0 +1,406 @@
+"""One hosted peer: its registration, its attempts and dials, its links, and the exchanges over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+
+from p2p.config import PeerLimits
+from p2p.content.exchange import Request, Result, Serving, Sink, Source, perform
+from p2p.content.services import Context, Services
+from p2p.control.commands import Busy, Refused
+from p2p.errors import ExchangeFailed, Outcome, P2PError
+from p2p.identity.tls import Credentials
+from p2p.link.flow import Stream
+from p2p.link.mux import TooManyStreams
+from p2p.link.protocol import DirectLink, LinkTerms
+from p2p.link.ticket import NONCE_BYTES, Ticket, TicketBook
+from p2p.names import parse_peer
+from p2p.peer.attempt import Attempting, Setup
+from p2p.peer.dialling import Wiring, dial
+from p2p.peer.registration import Registration
+from p2p.peer.rendezvous import goes_first, survivor
+
+__all__ = ["HostedPeer", "Surroundings"]
+
+TRIES: Final = 3
+"""Times that an exchange is begun when the link under it was closing at that very moment."""
+
+MAX_CANDIDATES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the peers of one daemon share.
+
+    :ivar reactor: the reactor, or a fake of its clock and its TCP.
+    :ivar random: gives so many unpredictable bytes.
+    :ivar now_ns: reads the monotonic clock, ns.
+    :ivar turn: registrations under way at once.
+    """
+
+    reactor: Any
+    router: IStreamClientEndpoint
+    limits: PeerLimits
+    services: Services
+    threads: Any
+    random: Callable[[int], bytes]
+    now_ns: Callable[[], int]
+    turn: DeferredSemaphore
+    listen: str
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruction:
+    """An InstructConnect that was checked."""
+
+    ticket: Ticket
+    candidates: list[str]
+    port: int
+    plain: bool
+
+
+class HostedPeer:
+    """A peer: others reach it by its name, and it reaches others by theirs.
+
+    :ivar links: the link to each peer that new exchanges take, by name.
+    """
+
+    _log = Logger()
+
+    def __init__(self, credentials: Credentials, inbox: Path, surroundings: Surroundings) -> None:
+        self.name = credentials.name
+        self._around = surroundings
+        self._limits = surroundings.limits
+        self._clock = surroundings.reactor
+        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self)
+        self.registration = Registration(
+            self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
+        )
+        self._context = Context(
+            peer=self.name,
+            inbox=inbox,
+            threads=surroundings.threads,
+            token=lambda: surroundings.random(8).hex(),
+            now=self._clock.seconds,
+        )
+        self._tickets = TicketBook()
+        self.links: dict[str, DirectLink] = {}
+        self._connections: set[DirectLink] = set()
+        self._attempts: dict[str, Attempting] = {}
+        self._dials: dict[str, int] = {}
+        self._fallbacks: dict[str, _Instruction] = {}
+        self._waiting: dict[str, list[Deferred[Setup]]] = {}
+        self._places = DeferredSemaphore(self._limits.attempts_in_flight)
+        self._stopped: list[Deferred[None]] = []
+        self._stopping = False
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Register, and stay registered."""
+        self.registration.start()
+
+    async def stop(self) -> None:
+        """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
+        self._stopping = True
+        for attempt in list(self._attempts.values()):
+            attempt.machine.abandon()
+        for link in list(self._connections):
+            link.close()
+        leaving = Deferred.fromCoroutine(self.registration.stop())
+        if self._connections:
+            gone: Deferred[None] = Deferred()
+            self._stopped.append(gone)
+            late = self._clock.callLater(self._limits.call_s, self._cut)
+            await gone
+            if late.active():
+                late.cancel()
+        await leaving
+
+    def _cut(self) -> None:
+        for link in list(self._connections):
+            link.abort("the peer stops")
+
+    @property
+    def open_listeners(self) -> int:
+        """Fresh sockets that listen now, one an attempt."""
+        return len(self._attempts)
+
+    @property
+    def open_dials(self) -> int:
+        """Instructions that are being carried out."""
+        return sum(self._dials.values())
+
+    @property
+    def connections(self) -> list[DirectLink]:
+        """Every direct connection, those not proved yet and those that are closing included."""
+        return list(self._connections)
+
+    # -- reaching others --------------------------------------------------------------------------------------
+
+    async def link_to(self, target: str) -> tuple[DirectLink, Setup]:
+        """Return the link to a peer, asking the routers for it if there is none.
+
+        :raises InvalidName: if that isn't a peer's name.
+        :raises ExchangeFailed: with the outcome, if no link comes to stand.
+        """
+        if str(parse_peer(target)) == self.name:
+            raise ExchangeFailed(Outcome.REFUSED, f"{target} is this peer itself; name another one")
+        link = self.links.get(target)
+        if link is not None and link.reusable:
+            return link, Setup(reused=True)
+        if self._stopping:
+            raise ExchangeFailed(Outcome.RESET, f"{self.name} is stopping")
+        async with self._places:
+            waiting: Deferred[Setup] = Deferred(lambda _: self._give_up(target, waiting))
+            self._waiting.setdefault(target, []).append(waiting)
+            if target not in self._attempts and target not in self._dials:
+                self._attempt(target)
+            setup = await waiting
+        return self.links[target], setup
+
+    async def exchange(
+        self,
+        target: str,
+        request: Request,
+        source: Source,
+        sink: Callable[[], Sink],
+        *,
+        planned_ns: int,
+        watch: Callable[[Stream], None] = lambda stream: None,
+    ) -> Result:
+        """Send a request to a peer and take its reply.
+
+        :param source: the body; it is opened here for each try, and closed.
+        :param sink: makes what takes the reply.
+        :param watch: is shown the stream, to tell of progress.
+        :raises ExchangeFailed: with the outcome, whenever it isn't ``ok``.
+        :raises LocalFileError: if the source fails on this side.
+        """
+        for attempt in range(TRIES):
+            stream: Stream | None = None
+            length = await source.open()
+            try:
+                link, _ = await self.link_to(target)
+                async with link.turns:
+                    stream = link.open_stream()
+                    watch(stream)
+                    return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
+            except TooManyStreams:
+                continue  # the link began to close while this exchange waited for its turn
+            except ExchangeFailed as failure:
+                # Reset by a link that was closing, before a byte of the reply: the other side never took it.
+                untouched = stream is not None and stream.received == 0 and link.went_away
+                if failure.outcome is not Outcome.RESET or not untouched or attempt == TRIES - 1:
+                    raise
+            finally:
+                source.close()
+        raise ExchangeFailed(Outcome.RESET, f"the links to {target} closed as fast as they stood")
+
+    async def _perform(self, stream: Stream, request: Request, source: Source, sink: Sink, planned_ns: int) -> Result:
+        return await perform(
+            stream,
+            request,
+            source,
+            sink,
+            clock=self._clock,
+            now_ns=self._around.now_ns,
+            planned_ns=planned_ns,
+            silence_s=self._limits.exchange_silence_s,
+            header_bytes=self._limits.header_bytes,
+        )
+
+    def disconnect(self, target: str | None = None) -> int:
+        """Close the link to a peer, or all links, after the exchanges under way; returns how many."""
+        links = [link for link in self._connections if target in (None, link.remote) and link.established]
+        for link in links:
+            link.close()
+        return len(links)
+
+    # -- being reached ----------------------------------------------------------------------------------------
+
+    async def _instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out an InstructConnect: check it, answer, and dial."""
+        instruction = self._checked(arguments)
+        initiator = instruction.ticket.initiator
+        answer = {"dialling": True, "plain": instruction.plain}
+        if initiator in self._attempts and goes_first(self.name, initiator):
+            self._fallbacks[initiator] = instruction
+            return {**answer, "dialling": False}
+        if self.open_dials >= self._limits.attempts_in_flight:
+            raise Busy.after(0.5, f"{self.name} is dialling {self.open_dials} peers, its limit")
+        self._start_dial(instruction)
+        return answer
+
+    def _checked(self, arguments: Mapping[str, Any]) -> _Instruction:
+        """Take an instruction apart; a router is trusted to pass on, not to be free of faults."""
+        initiator, port, lifetime = arguments["initiator"], arguments["port"], arguments["lifetime"]
+        candidates = arguments["candidates"]
+        if arguments["target"] != self.name:
+            raise Refused(f"this is {self.name}, not {arguments['target'][:80]!r}")
+        try:
+            parse_peer(initiator)
+            addresses = [str(ip_address(text)) for text in candidates]
+        except ValueError as error:
+            raise Refused(f"{self.name} can't use this instruction: {error}") from error
+        valid = (
+            initiator != self.name
+            and 0 < port < 65536
+            and 0 < lifetime < float("inf")
+            and 0 < len(addresses) <= MAX_CANDIDATES
+            and len(arguments["ticket"]) == NONCE_BYTES
+        )
+        if not valid or self._stopping:
+            raise Refused(f"{self.name} can't use this instruction: {'it is stopping' if valid else 'bad values'}")
+        seconds = min(lifetime, self._limits.ticket_s)
+        ticket = Ticket(arguments["ticket"], initiator, self.name, self._clock.seconds() + seconds)
+        return _Instruction(ticket, addresses, port, arguments["plain"] and self._around.plain)
+
+    def _start_dial(self, instruction: _Instruction) -> None:
+        initiator = instruction.ticket.initiator
+        self._dials[initiator] = self._dials.get(initiator, 0) + 1
+        Deferred.fromCoroutine(self._dial(instruction)).addErrback(
+            lambda failure: self._log.failure("{name}: can't dial {other}", failure, name=self.name, other=initiator)
+        )
+
+    async def _dial(self, instruction: _Instruction) -> None:
+        ticket = instruction.ticket
+        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
+        seconds = max(ticket.expires - self._clock.seconds(), 0.1)
+        try:
+            link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
+        except ExchangeFailed as failure:
+            self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
+            self._dial_over(ticket.initiator, str(failure))
+        else:
+            self._connections.add(link)  # from here on the link tells its end itself
+
+    def _dial_over(self, initiator: str, reason: str) -> None:
+        """A dial ended, with or without a link; who waited for it without one asks for themselves."""
+        left = self._dials[initiator] - 1
+        if left:
+            self._dials[initiator] = left
+            return
+        del self._dials[initiator]
+        if self._waiting.get(initiator) and initiator not in self._attempts and not self._stopping:
+            self._attempt(initiator)
+
+    # -- what links tell: LinkOwner ---------------------------------------------------------------------------
+
+    def link_established(self, link: DirectLink) -> None:
+        """Take a proved link into use; of two to the same peer one survives."""
+        other = link.remote
+        self._connections.add(link)
+        standing = self.links.get(other)
+        if standing is not None and standing.reusable and not survivor(standing.initiator, link.initiator):
+            link.close()
+        else:
+            self.links[other] = link
+            if standing is not None:
+                standing.close()
+        local, remote = link.addresses
+        self._log.info(
+            "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
+            name=self.name,
+            other=other,
+            local=local,
+            remote=remote,
+            initiator=link.initiator,
+            security="plain" if link.terms.plain else "TLS 1.3",
+        )
+        if link.terms.dialler:
+            self._dial_over(other, "")
+        self._fallbacks.pop(other, None)
+        attempt = self._attempts.get(other)
+        if attempt is not None:
+            attempt.machine.linked()
+        else:
+            self._tell(other, Setup())
+
+    def link_stream(self, link: DirectLink, stream: Stream) -> None:
+        """Serve an exchange that the other side begins."""
+        Serving(
+            stream,
+            link.remote,
+            lambda request, reply: self._around.services.receive(request, reply, self._context),
+            clock=self._clock,
+            silence_s=self._limits.exchange_silence_s,
+            header_bytes=self._limits.header_bytes,
+        )
+
+    def link_closed(self, link: DirectLink, reason: str) -> None:
+        """Forget a connection that is gone."""
+        self._connections.discard(link)
+        other = link.remote
+        if link.established:
+            self._log.info(
+                "{name}: link with {other} ended after {seconds:.1f} s: {reason}",
+                name=self.name,
+                other=other,
+                seconds=self._clock.seconds() - link.since,
+                reason=reason,
+            )
+            if self.links.get(other) is link:
+                del self.links[other]
+        elif link.terms.dialler:
+            self._dial_over(other, reason)
+        elif (attempt := self._attempts.get(other)) is not None:
+            attempt.link_left(link, reason)
+        if not self._connections:
+            stopped, self._stopped = self._stopped, []
+            for one in stopped:
+                one.callback(None)
+
+    # -- within -----------------------------------------------------------------------------------------------
+
+    def _attempt(self, target: str) -> None:
+        attempt = self._attempts[target] = Attempting(
+            self._wiring,
+            self.registration,
+            self._tickets,
+            target,
+            listen=self._around.listen,
+            plain_allowed=self._around.plain,
+            random=self._around.random,
+            now_ns=self._around.now_ns,
+            ended=self._attempt_over,
+        )
+        attempt.machine.begin()
+
+    def _attempt_over(self, attempt: Attempting, failure: ExchangeFailed | None) -> None:
+        target = attempt.target
+        del self._attempts[target]
+        fallback = self._fallbacks.pop(target, None)
+        if failure is None:
+            self._tell(target, attempt.setup)
+        elif fallback is not None and not self._stopping:
+            self._start_dial(fallback)  # our request came to nothing, but the target had asked for us as well
+        elif target not in self._dials:
+            self._tell(target, failure)
+
+    def _tell(self, target: str, result: Setup | P2PError) -> None:
+        for waiting in self._waiting.pop(target, []):
+            if isinstance(result, Setup):
+                waiting.callback(result)
+            else:
+                waiting.errback(result)
+
+    def _give_up(self, target: str, waiting: Deferred[Setup]) -> None:
+        """Whoever waited for a link was cancelled; with the last of them the attempt ends."""
+        others = self._waiting.get(target, [])
+        if waiting in others:
+            others.remove(waiting)
+        if not others:
+            self._waiting.pop(target, None)
+            attempt = self._attempts.get(target)
+            if attempt is not None:
+                attempt.machine.abandon()

@@ -1,0 +1,211 @@
+"""A peer's standing at its router: connect, register, stay, and come back with backoff and jitter."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from twisted.application.internet import backoffPolicy
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.protocols.amp import Command, CommandLocator
+from twisted.python.failure import Failure
+
+from p2p import __version__
+from p2p.config import PeerLimits
+from p2p.control.channel import Channel, ControlLost, reason_of
+from p2p.control.commands import InstructConnect, Register
+from p2p.control.responders import responder
+from p2p.errors import P2PError
+from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
+from p2p.names import parse_peer, router_name
+
+__all__ = ["Instructed", "Registration"]
+
+STEADY_S = 60.0
+"""A registration that held so long starts the backoff anew; two daemons with one name don't fight at full speed."""
+
+Instructed = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Carries out an InstructConnect: takes its arguments, gives its answer."""
+
+
+class _PeerChannel(Channel):
+    """The peer's end of the control channel: it answers its own router, and nobody else."""
+
+    def __init__(self, clock: IReactorTime, limits: PeerLimits, router: str, instructed: Instructed) -> None:
+        super().__init__(
+            clock,
+            silence_s=limits.silence_s,
+            call_s=limits.call_s,
+            handshake_s=limits.handshake_s,
+            locator=_Instructions(instructed),
+        )
+        self._router = router
+        self.ready: Deferred[None] = Deferred()
+        self.ended: Deferred[None] = Deferred()
+
+    def authenticated(self) -> None:
+        require_name(self.transport, self._router)
+        self.ready.callback(None)
+
+    def closed(self, reason: Failure) -> None:
+        if not self.ready.called:
+            self.ready.errback(ControlLost(f"{self._router} ended the connection: {reason_of(reason)}"))
+        self.ended.callback(None)
+
+
+class _Instructions(CommandLocator):
+    """What a router may tell its peer."""
+
+    def __init__(self, instructed: Instructed) -> None:
+        self._instructed = instructed
+
+    @responder(InstructConnect)
+    async def instruct(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._instructed(arguments)
+
+
+class Registration:
+    """Keeps one peer registered at its router for as long as it runs.
+
+    :param turn: shared by the peers of a daemon, so that a thousand of them don't storm a router at once.
+    :ivar registered: whether the router has this peer in its table now.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        credentials: Credentials,
+        limits: PeerLimits,
+        instructed: Instructed,
+        turn: DeferredSemaphore,
+    ) -> None:
+        self.name = credentials.name
+        self._router = router_name(parse_peer(credentials.name).cluster)
+        self._clock = clock
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._limits = limits
+        self._instructed = instructed
+        self._turn = turn
+        self._channel: _PeerChannel | None = None
+        self._keeping: Deferred[None] | None = None
+        self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
+        self._waiting: list[Deferred[None]] = []
+        self.registered = False
+        self.last_error = "not connected yet"
+
+    def start(self) -> None:
+        """Begin to connect and register, again and again until :meth:`stop`."""
+        self._keeping = Deferred.fromCoroutine(self._keep())
+        self._keeping.addErrback(self._ended)
+
+    async def stop(self) -> None:
+        """Leave the router gracefully: it drops the entry when the connection ends."""
+        keeping, self._keeping = self._keeping, None
+        channel = self._channel
+        if keeping is not None:
+            keeping.cancel()
+        if channel is not None:
+            channel.close()
+            await channel.ended
+
+    async def call(self, command: type[Command], **arguments: Any) -> dict[str, Any]:
+        """Ask the router, once registered.
+
+        :raises ControlError: as the command declares.
+        :raises ControlTimeout: if no answer comes in time.
+        :raises ControlLost: if the router can't be reached within ``call_s``, or the channel ends.
+        """
+        if not self.registered:
+            await self._registered_soon()
+        assert self._channel is not None
+        return await self._channel.call(command, **arguments)
+
+    async def when_registered(self) -> None:
+        """Wait until the router has this peer in its table; cancel to give up."""
+        while not self.registered:
+            waiting: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(waiting)
+            await waiting
+
+    async def _registered_soon(self) -> None:
+        waiting = Deferred.fromCoroutine(self.when_registered())
+        waiting.addTimeout(self._limits.call_s, self._clock, onTimeoutCancel=self._unreachable)
+        await waiting
+
+    def _unreachable(self, result: Any, seconds: float) -> None:
+        raise ControlLost(f"{self.name} isn't registered at {self._router} ({self.last_error}); is the router running?")
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            began = self._clock.seconds()
+            try:
+                channel = await self._enter()
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever the network brings: the peer tries again
+                self._tell(error, failures)
+            else:
+                began = self._clock.seconds()
+                failures = min(failures, 3)
+                await channel.ended
+                self.registered = False
+                self.last_error = f"the connection to {self._router} ended"
+                self._log.warn("{name}: the connection to {router} ended", name=self.name, router=self._router)
+                if self._clock.seconds() - began >= STEADY_S:
+                    failures = 0
+            self._channel = None
+            await deferLater(self._clock, self._delays(failures))
+            failures += 1
+
+    async def _enter(self) -> _PeerChannel:
+        """Connect and register, in turn with the daemon's other peers."""
+        async with self._turn:
+            channel = _PeerChannel(self._clock, self._limits, self._router, self._instructed)
+            factory = Factory.forProtocol(lambda: channel)
+            factory.noisy = False
+            wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)
+            connecting = self._endpoint.connect(wrapped)
+            connecting.addTimeout(self._limits.handshake_s, self._clock)
+            await connecting
+            self._channel = channel
+            await channel.ready
+            try:
+                answer = await channel.call(Register, name=self.name, version=__version__)
+            except P2PError:
+                channel.close()
+                raise
+        self.registered = True
+        self._log.info(
+            "{name}: registered at {router}, which sees it at {observed}",
+            name=self.name,
+            router=self._router,
+            observed=answer["observed"],
+        )
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
+        return channel
+
+    def _tell(self, error: Exception, failures: int) -> None:
+        reason = str(error) if isinstance(error, P2PError) else reason_of(Failure(error))
+        if reason != self.last_error or failures == 0:
+            self._log.warn(
+                "{name}: can't register at {router}: {reason}; trying again",
+                name=self.name,
+                router=self._router,
+                reason=reason,
+            )
+        self.last_error = reason
+
+    def _ended(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self._log.failure("{name}: registration stopped", failure, name=self.name)

@@ -1,0 +1,140 @@
+"""The peer daemon: its hosted peers, their console, and what they share."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from p2p.config import PeerConfig
+from p2p.content.inbox import clear_leftovers
+from p2p.content.services import Services
+from p2p.control.console import ConsoleServer
+from p2p.daemon import raise_file_limit, refuse_to_start
+from p2p.errors import ConfigError, IdentityError, P2PError
+from p2p.identity.authority import days_left
+from p2p.identity.tls import Credentials
+from p2p.notify import notify
+from p2p.peer.console import PeerConsole
+from p2p.peer.node import HostedPeer, Surroundings
+
+__all__ = ["PeerService", "load_credentials"]
+
+EXPIRY_WARNING_DAYS = 30
+
+
+def load_credentials(config: PeerConfig) -> list[Credentials]:
+    """Load the certificates of all hosted peers.
+
+    :raises ConfigError: if one can't be used, or is for another name than the peer's.
+    """
+    credentials = []
+    for peer in config.peers:
+        try:
+            loaded = Credentials(peer.certificate, peer.key, config.authority)
+        except IdentityError as error:
+            raise ConfigError(str(error)) from error
+        if loaded.name != peer.name:
+            raise ConfigError(
+                f"{peer.certificate}: this certificate is for {loaded.name}, not for {peer.name}; "
+                "name the right file, or make one with: p2p lab issue"
+            )
+        credentials.append(loaded)
+    return credentials
+
+
+class PeerService(MultiService):
+    """Runs the peers that a configuration names.
+
+    :param services: the content services that they offer.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: PeerConfig,
+        credentials: list[Credentials],
+        services: Services,
+        *,
+        random: Callable[[int], bytes] = os.urandom,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
+        self._config = config
+        self._reactor = reactor
+
+        def threads(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+
+        surroundings = Surroundings(
+            reactor=reactor,
+            router=clientFromString(reactor, config.router),
+            limits=config.limits,
+            services=services,
+            threads=threads,
+            random=random,
+            now_ns=now_ns,
+            turn=DeferredSemaphore(config.limits.connecting),
+            listen=config.listen,
+            plain=config.links == "plain",
+        )
+        self.peers = {
+            entry.name: HostedPeer(own, entry.inbox, surroundings)
+            for entry, own in zip(config.peers, credentials, strict=True)
+        }
+        operations = PeerConsole(
+            reactor,
+            self.peers,
+            cluster=config.cluster,
+            router=config.router,
+            security=config.links,
+            threads=threads,
+            now_ns=now_ns,
+            console_clients=lambda: self._console.connected,
+        )
+        self._console = ConsoleServer(
+            reactor, config.console, operations.handlers(), connections=config.limits.console_connections
+        )
+        self._console.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
+
+    def startService(self) -> None:
+        """Make the inboxes, open the console, and let every peer register."""
+        raise_file_limit()
+        if self._config.links == "plain":
+            self._log.warn(
+                "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "
+                "set 'links: tls' unless this is a measurement in a closed lab"
+            )
+        for entry in self._config.peers:
+            days = days_left(entry.certificate)
+            if days < EXPIRY_WARNING_DAYS:
+                self._log.warn("the certificate of {name} expires in {days:.0f} days", name=entry.name, days=days)
+        try:
+            for entry in self._config.peers:
+                if count := clear_leftovers(entry.inbox):
+                    self._log.info("{name}: removed {count} unfinished files", name=entry.name, count=count)
+            super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
+        except OSError as error:
+            refuse_to_start("p2p-peer", f"can't use {error.filename}: {error.strerror}; see to its owner and mode")
+        except P2PError as error:
+            refuse_to_start("p2p-peer", str(error))
+        for peer in self.peers.values():
+            peer.start()
+        self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
+        notify("READY=1")
+
+    def stopService(self) -> Deferred[Any]:
+        """End the links politely, leave the router, close the console."""
+        notify("STOPPING=1")
+        leaving = [Deferred.fromCoroutine(peer.stop()) for peer in self.peers.values()]
+        stopping = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
+        return gatherResults([*leaving, stopping])

@@ -1,0 +1,113 @@
+"""Who asks whom: checking a request, and finding the router that has its target. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from p2p.errors import InvalidName, P2PError
+from p2p.link.ticket import NONCE_BYTES
+from p2p.names import PeerName, parse_peer
+from p2p.router.addresses import NotAllowed, checked_address
+
+__all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_listed", "check_request", "route"]
+
+LIFETIME_S = 300.0
+"""Seconds that a ticket may live at most."""
+
+CANDIDATES = 8
+"""Addresses that a request may name at most: a machine rarely has more, and each is one the target may dial."""
+
+_PORTS = range(1024, 65536)
+"""What an unprivileged process can listen on; below are the services that a forged request would be aimed at."""
+
+
+class Forbidden(P2PError):
+    """A request breaks a rule of the router; the text says which."""
+
+
+class Route(Enum):
+    """Where the target of a request is to be found."""
+
+    HERE = "here"
+    NEIGHBOUR = "neighbour"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRequest:
+    """A checked request for a direct link.
+
+    :ivar target: the peer that shall dial.
+    :ivar initiator: the peer that asks and listens.
+    :ivar port: where it listens.
+    :ivar ticket: what the target has to show there.
+    :ivar lifetime: how many seconds the ticket lives.
+    :ivar plain: whether a link without TLS is offered.
+    :ivar candidates: further addresses of the initiator.
+    """
+
+    target: PeerName
+    initiator: PeerName
+    port: int
+    ticket: bytes
+    lifetime: float
+    plain: bool
+    candidates: tuple[str, ...]
+
+
+def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
+    """Decide where the peers of ``cluster`` are: with this router of cluster ``own``, a neighbour, or nobody known."""
+    if cluster == own:
+        return Route.HERE
+    return Route.NEIGHBOUR if cluster in neighbours else Route.UNKNOWN
+
+
+def check_request(
+    *, target: str, initiator: str, port: int, ticket: bytes, lifetime: float, plain: bool, candidates: Sequence[str]
+) -> ConnectRequest:
+    """Check the arguments of RequestConnect and InstructConnect.
+
+    :raises InvalidName: if ``target`` isn't the name of a peer, so nobody has it.
+    :raises Forbidden: with the reason, if anything else isn't as it must be.
+    """
+    whom = parse_peer(target)
+    try:
+        who = parse_peer(initiator)
+    except InvalidName as error:
+        raise Forbidden(f"the initiator can't be: {error}") from error
+    if whom == who:
+        raise Forbidden(f"{who} asks for a link to itself")
+    if port not in _PORTS:
+        raise Forbidden(f"port {port!s:.20} isn't within {_PORTS.start} to {_PORTS.stop - 1}")
+    if len(ticket) != NONCE_BYTES:
+        raise Forbidden(f"the ticket has {len(ticket)} bytes, not {NONCE_BYTES}")
+    if not 0 < lifetime <= LIFETIME_S:  # also false for a NaN
+        raise Forbidden(f"the ticket lives {lifetime:g} s, which isn't within 0 to {LIFETIME_S:g}")
+    if len(candidates) > CANDIDATES:
+        raise Forbidden(f"{len(candidates)} candidates are more than {CANDIDATES}")
+    try:
+        addresses = tuple(str(checked_address(one)) for one in candidates)
+    except NotAllowed as error:
+        raise Forbidden(f"a candidate can't be dialled: {error}") from error
+    return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses)
+
+
+def check_listed(names: Sequence[str], cluster: str, after: str, limit: int) -> list[str]:
+    """Check a page of names that a neighbour sent: names of its own peers, in order, behind ``after``.
+
+    :raises Forbidden: if it is anything else; a page that doesn't move on would be asked for again for ever.
+    """
+    if len(names) > limit:
+        raise Forbidden(f"a page of {len(names)} names, more than {limit}")
+    last = after
+    for name in names:
+        try:
+            parsed = parse_peer(name)
+        except InvalidName as error:
+            raise Forbidden(str(error)) from error
+        if parsed.cluster != cluster or name <= last:
+            raise Forbidden(f"{name} isn't of cluster {cluster} or out of order")
+        last = name
+    return list(names)

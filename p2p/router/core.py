@@ -1,0 +1,276 @@
+"""What a router does for those who ask it, without the sockets they ask through."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from time import perf_counter_ns
+from typing import Protocol, TypedDict
+
+from p2p.config import RouterLimits
+from p2p.control.channel import Channel, ControlLost, ControlTimeout
+from p2p.control.commands import (
+    Busy,
+    ClusterMismatch,
+    InstructConnect,
+    Refused,
+    TooManyPeers,
+    UnknownCluster,
+    UnknownPeer,
+)
+from p2p.control.texts import printable
+from p2p.errors import InvalidName
+from p2p.names import parse_peer
+from p2p.router.addresses import Network, NotAllowed, dialable
+from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.table import Entry, RoutingTable, TableFull
+
+__all__ = [
+    "PAGE",
+    "ConnectAnswer",
+    "DialAnswer",
+    "LookupTimes",
+    "NamesAnswer",
+    "Neighbours",
+    "PeerHandle",
+    "Router",
+    "checked_request",
+]
+
+PAGE = 200
+"""Names on one page of ListPeers: with the longest names it stays under half of what an AMP value can hold."""
+
+TARGET_SHARE = 0.6
+"""The part of ``call_s`` that a target has to answer. Each leg has less time than the one before it, so that whoever
+asked is told where it took too long, instead of giving up first."""
+
+
+class DialAnswer(TypedDict):
+    """The answer to InstructConnect."""
+
+    dialling: bool
+    plain: bool
+
+
+class ConnectAnswer(DialAnswer):
+    """The answer to RequestConnect."""
+
+    address: str
+    table_lookup_ns: int
+    router_lookup_ns: int
+
+
+class NamesAnswer(TypedDict):
+    """The answer to ListPeers."""
+
+    names: list[str]
+    more: bool
+
+
+class PeerHandle(Channel):
+    """A control channel to a peer, as the routing table holds it.
+
+    :ivar address: the address that the peer's connection comes from.
+    :ivar here: the address at which it reached this router.
+    """
+
+    address: str
+    here: str
+
+    def replaced_by(self, other: PeerHandle) -> None:
+        """Be told that the peer has registered again over another connection."""
+        raise NotImplementedError
+
+
+class Neighbours(Protocol):
+    """The routers of other clusters."""
+
+    @property
+    def clusters(self) -> Container[str]:
+        """The clusters whose routers are known."""
+
+    async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
+        """Look the target up and have it instructed.
+
+        :raises ControlError: as RequestConnect declares.
+        """
+
+    async def names(self, cluster: str, after: str) -> NamesAnswer:
+        """Fetch a page of the names in a cluster.
+
+        :raises ControlError: as ListPeers declares.
+        """
+
+
+class LookupTimes:
+    """How long looking up names in the routing table took; ns."""
+
+    __slots__ = ("count", "longest", "total")
+
+    def __init__(self) -> None:
+        self.count = self.total = self.longest = 0
+
+    def add(self, took: int) -> None:
+        """Count one look-up."""
+        self.count += 1
+        self.total += took
+        if took > self.longest:
+            self.longest = took
+
+    @property
+    def mean(self) -> float:
+        """The mean of all, 0 before the first."""
+        return self.total / self.count if self.count else 0.0
+
+
+class Router:
+    """The routing table of one cluster, and what may be asked of it.
+
+    :ivar cluster: its name.
+    :ivar table: its connected peers.
+    :ivar times: how long the look-ups took.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        limits: RouterLimits,
+        networks: Mapping[str, Sequence[Network]],
+        neighbours: Neighbours,
+    ) -> None:
+        self.cluster = cluster
+        self.limits = limits
+        self.networks = networks
+        self.neighbours = neighbours
+        self.table = RoutingTable(limits.peers)
+        self.times = LookupTimes()
+
+    def register(self, peer: PeerHandle, now: float) -> None:
+        """Enter an authenticated peer, in the place of an older connection of the same name.
+
+        :raises ClusterMismatch: if it belongs to another cluster.
+        :raises TooManyPeers: if the table is full.
+        """
+        name = parse_peer(peer.remote_name)
+        if name.cluster != self.cluster:
+            raise ClusterMismatch(f"{name} is of cluster {name.cluster}, and this is the router of {self.cluster}")
+        try:
+            replaced = self.table.put(Entry(str(name), peer.address, peer, now))
+        except TableFull as error:
+            raise TooManyPeers(str(error)) from error
+        if replaced is not None and isinstance(replaced.handle, PeerHandle) and replaced.handle is not peer:
+            replaced.handle.replaced_by(peer)
+
+    def lookup(self, name: str) -> tuple[Entry, int]:
+        """Find a peer, and measure how long that took in ns.
+
+        :raises UnknownPeer: if no peer of this name is connected.
+        """
+        started = perf_counter_ns()
+        entry = self.table.lookup(name)
+        took = perf_counter_ns() - started
+        self.times.add(took)
+        if entry is None:
+            raise UnknownPeer(f"{printable(name[:130])} isn't connected to the router of cluster {self.cluster}")
+        return entry, took
+
+    async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
+        """Have the target of a request dial its initiator, which this router sees at ``observed``.
+
+        :raises UnknownPeer: if the target isn't connected.
+        :raises UnknownCluster: if the target's cluster has no router that is known here.
+        :raises ClusterUnreachable: if that router can't be reached.
+        :raises Refused: if there is no address that the target may dial, or it doesn't want to.
+        :raises Busy: if a limit is reached there.
+        """
+        if self._route(request.target.cluster) is Route.NEIGHBOUR:
+            return await self.neighbours.connect(request, observed)
+        entry, took = self.lookup(str(request.target))
+        answer = await self.instruct(entry, request, observed, via=None)
+        return {"address": entry.address, "table_lookup_ns": took, "router_lookup_ns": 0, **answer}
+
+    async def instruct(self, entry: Entry, request: ConnectRequest, observed: str, *, via: str | None) -> DialAnswer:
+        """Tell a peer of this router to dial an initiator.
+
+        :param observed: where the initiator's router sees it.
+        :param via: the address of that router, None if it is this one.
+        :raises Refused: if there is no address that it may dial, or it doesn't want to.
+        :raises UnknownPeer: if its connection ends meanwhile.
+        :raises Busy: if it has too much to do, or doesn't answer in time.
+        """
+        peer = entry.handle
+        assert isinstance(peer, PeerHandle)
+        networks = self.networks.get(request.initiator.cluster, ())
+        try:
+            candidates = dialable(
+                observed, request.candidates, networks, via=via, target=entry.address, here=peer.here
+            )
+        except NotAllowed as error:
+            raise Refused(f"{entry.name} can't be told to dial {request.initiator}: {error}") from error
+        deadline = min(self.limits.call_s * TARGET_SHARE, request.lifetime)
+        try:
+            answer = await peer.call(
+                InstructConnect,
+                deadline=deadline,
+                target=entry.name,
+                initiator=str(request.initiator),
+                observed="",
+                candidates=candidates,
+                port=request.port,
+                ticket=request.ticket,
+                lifetime=request.lifetime,
+                plain=request.plain,
+            )
+        except ControlLost as error:
+            raise UnknownPeer(f"{entry.name} went away while it was told to dial {request.initiator}") from error
+        except ControlTimeout as error:
+            raise Busy.after(1.0, f"{entry.name} didn't answer its router within {deadline:g} s") from error
+        return {"dialling": answer["dialling"], "plain": answer["plain"] and request.plain}
+
+    async def names(self, cluster: str, after: str) -> NamesAnswer:
+        """Return a page of the names in any cluster that is known here.
+
+        :raises UnknownCluster: if it isn't.
+        :raises ClusterUnreachable: if its router can't be reached.
+        :raises Busy: if that router has too much to do.
+        """
+        if self._route(cluster) is Route.NEIGHBOUR:
+            return await self.neighbours.names(cluster, after)
+        return self.own_names(after)
+
+    def own_names(self, after: str) -> NamesAnswer:
+        """Return a page of the names in this router's own cluster."""
+        names, more = self.table.page(after, PAGE)
+        return {"names": names, "more": more}
+
+    def _route(self, cluster: str) -> Route:
+        where = route(cluster, self.cluster, self.neighbours.clusters)
+        if where is Route.UNKNOWN:
+            raise UnknownCluster(
+                f"cluster {printable(cluster[:80])} isn't known to the router of {self.cluster}; "
+                "its configuration lists the clusters that are, under neighbours"
+            )
+        return where
+
+
+def checked_request(
+    *, target: str, initiator: str, port: int, ticket: bytes, lifetime: float, plain: bool, candidates: Sequence[str]
+) -> ConnectRequest:
+    """Check the arguments of RequestConnect or InstructConnect.
+
+    :raises UnknownPeer: if the target can't be anybody's name.
+    :raises Refused: with the reason, if anything else isn't as it must be.
+    """
+    try:
+        return check_request(
+            target=target,
+            initiator=initiator,
+            port=port,
+            ticket=ticket,
+            lifetime=lifetime,
+            plain=plain,
+            candidates=candidates,
+        )
+    except InvalidName as error:
+        raise UnknownPeer(str(error)) from error
+    except Forbidden as error:
+        raise Refused(str(error)) from error

@@ -1,0 +1,272 @@
+"""The links to the routers of other clusters: dialled, kept, and dialled again.
+
+Each router dials each of its neighbours and asks over that connection; what the neighbour asks comes in over the
+connection that the neighbour dialled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter_ns
+from typing import Any
+
+from twisted.application.internet import ClientService
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.config import RouterLimits
+from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
+from p2p.control.commands import Busy, ClusterUnreachable, InstructConnect, ListPeers, LookupPeer
+from p2p.control.quota import Slots
+from p2p.control.texts import printable
+from p2p.errors import P2PError
+from p2p.identity.tls import require_name
+from p2p.names import router_name
+from p2p.router.addresses import Network, NotAllowed, granted, seen_through
+from p2p.router.broker import ConnectRequest, Forbidden, check_listed
+from p2p.router.core import PAGE, ConnectAnswer, NamesAnswer
+from p2p.router.sockets import host_of
+
+__all__ = ["Federation", "retry_delay"]
+
+NEIGHBOUR_SHARE = 0.8
+"""The part of ``call_s`` that a neighbour has to answer, see ``TARGET_SHARE`` of :mod:`p2p.router.core`."""
+
+_FIRST_RETRY_S = 0.5
+_LONGEST_RETRY_S = 30.0
+
+_STEADY_S = 10.0
+"""Seconds after which a link counts as good and the waiting times begin anew. Before, a neighbour that accepts and
+then hangs up, because it doesn't know this router, would be dialled at full speed."""
+
+_LONGEST_LOOKUP_NS = 10**10
+"""A look-up time from another router is cut to ten seconds; it may send any number."""
+
+log = Logger()
+
+Wrap = Callable[[IProtocolFactory], IProtocolFactory]
+"""Puts TLS and whatever else belongs there under the protocols of a dialled connection."""
+
+
+def retry_delay(attempt: int, jitter: float) -> float:
+    """Return how many seconds to wait before an attempt to link again.
+
+    The time doubles from half a second to half a minute, and is cut by up to a half so that routers which lost each
+    other at the same moment don't meet again and again.
+
+    :param attempt: 1 for the first attempt after a link or its attempt has ended.
+    :param jitter: a random number between 0 and 1.
+    """
+    longest: float = min(_FIRST_RETRY_S * 2.0 ** min(attempt - 1, 16), _LONGEST_RETRY_S)
+    return longest * (1 - jitter / 2)
+
+
+class Federation(MultiService):
+    """The neighbours of a router; provides what :class:`p2p.router.core.Neighbours` asks for.
+
+    :param endpoints: cluster to the endpoint of its router.
+    :param networks: what peers of ``own`` cluster may name as candidates.
+    :param wrap: makes the factory of the dialled connections from that of their channels.
+    :param random: gives numbers between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        endpoints: Mapping[str, IStreamClientEndpoint],
+        limits: RouterLimits,
+        networks: tuple[Network, ...],
+        *,
+        wrap: Wrap,
+        random: Callable[[], float],
+    ) -> None:
+        MultiService.__init__(self)
+        self._clock = clock
+        self._limits = limits
+        self._networks = networks
+        self._links = {
+            cluster: _Link(clock, cluster, endpoint, limits, wrap, random) for cluster, endpoint in endpoints.items()
+        }
+        for link in self._links.values():
+            link.service.setServiceParent(self)
+
+    @property
+    def clusters(self) -> Mapping[str, bool]:
+        """The clusters whose routers are known, and whether their link stands."""
+        return {cluster: link.channel is not None for cluster, link in self._links.items()}
+
+    async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
+        """Ask the neighbour where the target is and have it instructed, both questions at once.
+
+        :raises ControlError: as RequestConnect declares.
+        """
+        link = self._links[request.target.cluster]
+        candidates = [str(address) for address in granted(request.candidates, self._networks)]
+        with link.asking() as channel:
+            via = host_of(channel.transport.getPeer())
+            deadline = min(self._limits.call_s * NEIGHBOUR_SHARE, request.lifetime)
+            started = perf_counter_ns()
+            looking = channel.ask(LookupPeer, deadline=deadline, name=str(request.target))
+            instructing = channel.ask(
+                InstructConnect,
+                deadline=deadline,
+                target=str(request.target),
+                initiator=str(request.initiator),
+                observed=observed,
+                candidates=candidates,
+                port=request.port,
+                ticket=request.ticket,
+                lifetime=request.lifetime,
+                plain=request.plain,
+            )
+            try:
+                found = await looking
+            except BaseException:
+                _ = instructing.addErrback(lambda failure: failure.trap(P2PError))  # it failed for the same reason
+                raise
+            took = perf_counter_ns() - started
+            answer = await instructing
+            return {
+                "address": _shown(found["address"], via),
+                "table_lookup_ns": min(max(found["table_lookup_ns"], 0), _LONGEST_LOOKUP_NS),
+                "router_lookup_ns": took,
+                "dialling": answer["dialling"],
+                "plain": answer["plain"] and request.plain,
+            }
+
+    async def names(self, cluster: str, after: str) -> NamesAnswer:
+        """Fetch a page of the names in a neighbour's cluster.
+
+        :raises ControlError: as ListPeers declares.
+        """
+        link = self._links[cluster]
+        with link.asking() as channel:
+            deadline = self._limits.call_s * NEIGHBOUR_SHARE
+            answer = await channel.call(ListPeers, deadline=deadline, cluster=cluster, after=after)
+            try:
+                names = check_listed(answer["names"], cluster, after, PAGE)
+            except Forbidden as error:
+                channel.abort(f"it lists no names of its cluster: {error}")
+                raise ClusterUnreachable(f"{link.name} sent a list of names that makes no sense") from error
+            return {"names": names, "more": answer["more"] and bool(names)}
+
+    async def close(self, deadline: float) -> None:
+        """End every link politely, within so many seconds; the service is to be stopped after this."""
+        channels = [link.channel for link in self._links.values() if link.channel is not None]
+        for channel in channels:
+            channel.close(deadline)
+        for channel in channels:
+            await channel.ended
+
+
+class _Link:
+    """One neighbour: the service that dials it, and the channel while there is one."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        cluster: str,
+        endpoint: IStreamClientEndpoint,
+        limits: RouterLimits,
+        wrap: Wrap,
+        random: Callable[[], float],
+    ) -> None:
+        self.name = router_name(cluster)
+        self.channel: _LinkChannel | None = None
+        self._clock = clock
+        self._slots = Slots(limits.lookups_in_flight)
+        self._random = random
+        self._attempts = 0
+        factory = Factory.forProtocol(lambda: _LinkChannel(self, clock, limits))
+        factory.noisy = False
+        self.service = ClientService(
+            _Told(endpoint, self.name), wrap(factory), retryPolicy=self._delay, clock=clock
+        )
+
+    @contextmanager
+    def asking(self) -> Iterator[Channel]:
+        """Take a place among the questions under way, and give the channel to ask over.
+
+        :raises ClusterUnreachable: at once if there is none, or if what was asked within gets no answer.
+        :raises Busy: if too many questions are under way.
+        """
+        if self.channel is None:
+            raise ClusterUnreachable(f"{self.name} isn't connected now; it is dialled again and again")
+        if not self._slots.enter():
+            raise Busy.after(1.0, f"{self._slots.limit} questions to {self.name} are under way")
+        try:
+            yield self.channel
+        except (ControlLost, ControlTimeout) as error:
+            raise ClusterUnreachable(f"{self.name} gave no answer: {error}") from error
+        finally:
+            self._slots.leave()
+
+    def up(self, channel: _LinkChannel) -> None:
+        self.channel = channel
+        log.info("federation: linked to {who}", who=channel.who)
+
+    def down(self, channel: _LinkChannel, reason: Failure) -> None:
+        if self.channel is not channel:
+            return
+        self.channel = None
+        if self._clock.seconds() - channel.since >= _STEADY_S:
+            self._attempts = 0
+        log.warn("federation: the link to {name} ended: {reason}", name=self.name, reason=reason_of(reason))
+
+    def _delay(self, attempt: int) -> float:
+        self._attempts += 1
+        return retry_delay(self._attempts, self._random())
+
+
+class _LinkChannel(Channel):
+    """The dialled control channel to a neighbour, which asks nothing over it."""
+
+    def __init__(self, link: _Link, clock: IReactorTime, limits: RouterLimits) -> None:
+        super().__init__(clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s)
+        self._link = link
+        self.since = 0.0
+        self.ended: Deferred[None] = Deferred()
+
+    def authenticated(self) -> None:
+        require_name(self.transport, self._link.name)
+        self.since = self._clock.seconds()
+        self._link.up(self)
+
+    def closed(self, reason: Failure) -> None:
+        self._link.down(self, reason)
+        self.ended.callback(None)
+
+
+@implementer(IStreamClientEndpoint)
+class _Told:
+    """An endpoint that logs why it can't be reached; ClientService alone tells only when it tries again."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint, name: str) -> None:
+        self._endpoint = endpoint
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        connecting: Deferred[Any] = self._endpoint.connect(protocolFactory)
+        return connecting.addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> Failure:
+        if not isinstance(failure.value, CancelledError):  # that is what a stopping service does
+            log.warn("federation: can't reach {name}: {reason}", name=self._name, reason=reason_of(failure))
+        return failure
+
+
+def _shown(address: str, via: str) -> str:
+    """An address at which a neighbour sees its peer, as it is seen from here; for people, nobody dials it."""
+    try:
+        return seen_through(address, via)
+    except NotAllowed:
+        return printable(address[:60])

@@ -1,0 +1,207 @@
+"""The S-Router as a service: its port, its neighbours, its console, and how it starts and stops."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.config import RouterConfig
+from p2p.control.admission import Admission
+from p2p.control.console import ConsoleServer, checked
+from p2p.control.operations import NoArguments
+from p2p.control.texts import address_text
+from p2p.errors import IdentityError, LocalFileError, P2PError
+from p2p.identity.authority import days_left
+from p2p.identity.tls import CONTROL_ALPN, Credentials
+from p2p.names import router_name
+from p2p.notify import READY, STOPPING, notify
+from p2p.router.console import StatusOperation
+from p2p.router.core import Router
+from p2p.router.federation import Federation
+from p2p.router.protocol import AcceptedChannels
+from p2p.router.sockets import Door, SocketMeter, raise_open_files
+
+__all__ = ["CannotStart", "RouterService", "load_credentials"]
+
+EXPIRES_SOON_DAYS = 30
+"""Days before the end of the router's certificate from which on it is warned of at each start."""
+
+GOODBYE_S = 5.0
+"""Seconds that the other ends have for a polite close when the router stops."""
+
+log = Logger()
+
+
+class CannotStart(SystemExit, P2PError):
+    """The daemon can't do its job, so its process ends: the text goes to stderr, and the exit code is 1.
+
+    ``twistd`` tidies up (its PID file) after an ``Exception`` at the start, and Python shows no traceback for a
+    ``SystemExit``, so it is both.
+    """
+
+
+def load_credentials(config: RouterConfig) -> Credentials:
+    """Load the certificate and key of a router.
+
+    :raises IdentityError: if they can't be used, or aren't those of this cluster's router.
+    """
+    credentials = Credentials(config.tls.certificate, config.tls.key, config.tls.authority)
+    expected = router_name(config.cluster)
+    if credentials.name != expected:
+        raise IdentityError(
+            f"{config.tls.certificate}: is the certificate of {credentials.name}, "
+            f"and the router of cluster {config.cluster} needs that of {expected}"
+        )
+    return credentials
+
+
+class RouterService(MultiService):
+    """An S-Router.
+
+    :param reactor: the reactor.
+    :param random: gives numbers between 0 and 1, for the times between two attempts to link.
+    :param tell: says to the service manager how the daemon is, see :func:`p2p.notify.notify`.
+    :ivar router: the routing table and what may be asked of it.
+    :ivar federation: the links to the neighbours.
+    :ivar meter: counts what goes through the sockets.
+    :ivar listening: the address that the router listens on, empty while it doesn't.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: RouterConfig,
+        credentials: Credentials,
+        *,
+        random: Callable[[], float],
+        tell: Callable[[str], None] = notify,
+    ) -> None:
+        MultiService.__init__(self)
+        self.meter = SocketMeter()
+        self.listening = ""
+        self._reactor = reactor
+        self._config = config
+        self._credentials = credentials
+        self._tell = tell
+        self._port: IListeningPort | None = None
+        limits = config.limits
+        self.federation = Federation(
+            reactor,
+            {cluster: clientFromString(reactor, one.endpoint) for cluster, one in config.neighbours.items()},
+            limits,
+            tuple(config.networks.get(config.cluster, ())),
+            wrap=lambda factory: self._wrapped(factory, client=True),
+            random=random,
+        )
+        self._add(self.federation)
+        self.router = Router(config.cluster, limits, config.networks, self.federation)
+        admission = Admission(limits.pending_connections, limits.pending_per_address)
+        self._channels = AcceptedChannels(self.router, admission, reactor)
+        self._door = Door(self._wrapped(self._channels, client=False), admission, reactor)
+        if config.console is not None:
+            operations = {"status": checked(NoArguments, StatusOperation(self))}
+            self._add(ConsoleServer(reactor, config.console, operations))
+
+    def privilegedStartService(self) -> None:
+        """Listen.
+
+        :raises CannotStart: if the port can't be had.
+        """
+        raise_open_files()
+        self._warn_of_expiry()
+        self._listen()
+        MultiService.privilegedStartService(self)
+
+    def startService(self) -> None:
+        """Start dialling the neighbours and open the console; the router is ready when this returns.
+
+        :raises CannotStart: if the port or the console can't be had.
+        """
+        if self._port is None:
+            self.privilegedStartService()
+        try:
+            MultiService.startService(self)
+        except LocalFileError as error:
+            raise CannotStart(f"p2p-router: {error}") from error
+        log.info(
+            "router: serving cluster {cluster} at {listening}, neighbours: {neighbours}",
+            cluster=self.router.cluster,
+            listening=self.listening,
+            neighbours=", ".join(self.federation.clusters) or "none",
+        )
+        self._tell(READY)
+
+    def stopService(self) -> Deferred[None]:
+        """Listen no more, say goodbye to everybody, and stop; cut off who doesn't answer within 5 s."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._tell(STOPPING)
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+            self.listening = ""
+        channels = list(self._channels.open)
+        log.info("router: stopping, closing {count} connections", count=len(channels))
+        for channel in channels:
+            channel.close(GOODBYE_S)
+        await self.federation.close(GOODBYE_S)
+        for channel in channels:
+            await channel.ended
+        await cast("Deferred[None]", MultiService.stopService(self))
+        log.info("router: stopped")
+
+    def _listen(self) -> None:
+        where = self._config.listen
+        outcome: list[Any] = []
+        try:
+            _ = serverFromString(self._reactor, where).listen(self._door).addBoth(outcome.append)
+        except (IndexError, KeyError, ValueError) as error:
+            raise CannotStart(f"p2p-router: can't listen on {where}: systemd handed over no such socket") from error
+        # Every kind of endpoint that the configuration takes listens at once, or fails at once.
+        (port,) = outcome
+        if isinstance(port, Failure):
+            raise CannotStart(f"p2p-router: can't listen on {where}: {_advice(port.value)}") from port.value
+        self._port = port
+        self.listening = address_text(port.getHost())
+        listener = getattr(port, "socket", None)
+        if listener is not None:
+            listener.listen(self._config.limits.pending_connections)  # Twisted queues 50: too few for a lab at once
+
+    def _add(self, child: Any) -> None:
+        child.setServiceParent(self)
+
+    def _wrapped(self, factory: IProtocolFactory, *, client: bool) -> IProtocolFactory:
+        """TLS below the channels, and the meter below TLS."""
+        return self.meter.wrap(
+            self._credentials.wrap(factory, client=client, alpn=CONTROL_ALPN, clock=self._reactor)
+        )
+
+    def _warn_of_expiry(self) -> None:
+        left = days_left(self._config.tls.certificate)
+        if left < EXPIRES_SOON_DAYS:
+            log.warn(
+                "router: the certificate {certificate} expires in {left:.1f} days; issue a new one before",
+                certificate=str(self._config.tls.certificate),
+                left=left,
+            )
+
+
+def _advice(error: BaseException | None) -> str:
+    """Say why a port can't be had, and what to do."""
+    number = getattr(getattr(error, "socketError", None), "errno", None)
+    if number == errno.EADDRINUSE:
+        return "another program listens there; stop it (ss -ltnp shows which) or change listen in the configuration"
+    if number == errno.EADDRNOTAVAIL:
+        return "this machine has no such address (ip address shows those it has); change listen in the configuration"
+    if number == errno.EACCES:
+        return "this user may not listen there; change listen in the configuration to a port above 1023"
+    return f"{error}"

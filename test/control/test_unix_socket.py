@@ -1,0 +1,155 @@
+"""Consoles on real UNIX sockets in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet import unix as twisted_unix
+from twisted.trial.unittest import TestCase
+
+from p2p.client import Client
+from p2p.control.console import ConsoleServer
+from p2p.errors import ConsoleUnreachable, LocalFileError
+from test.consoles import peer_operations
+
+
+class UNIXSocketTests(TestCase):
+    """Where a console listens, and when it refuses to."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        """Make a folder whose path is short enough for sockets."""
+        self.folder = Path(tempfile.mkdtemp(prefix="p2p-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.path = self.folder / "console"
+
+    def console(self, path: Path | None = None) -> ConsoleServer:
+        """Start a console that stops with the test."""
+        console = ConsoleServer(reactor, path or self.path, peer_operations())
+        console.startService()
+        self.addCleanup(console.stopService)
+        return console
+
+    def refused(self, path: Path, reason: str) -> None:
+        """Check that no console starts at a path, with this reason and the path in it."""
+        error = self.assertRaises(LocalFileError, ConsoleServer(reactor, path, {}).startService)
+        self.assertIn(reason, str(error))
+        self.assertIn(str(path), str(error))
+
+    def dead_socket(self) -> None:
+        """Leave behind what a killed daemon leaves behind."""
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(self.path))
+
+    async def test_conversation(self) -> None:
+        """A client reaches the daemon over the socket, and the file goes when the daemon stops."""
+        console = self.console()
+        async with await Client.connect(reactor, self.path) as client:
+            self.assertEqual((await client.message("m4.m", "hello\nworld")).text, "HELLO\nWORLD")
+            self.assertEqual(console.connected, 1)
+        await console.stopService()
+        self.assertFalse(self.path.exists())
+        error = await self.assertFailure(client_of(self.path), ConsoleUnreachable)
+        self.assertIn("twistd -n p2p-peer --config FILE", str(error))
+
+    async def test_stop_ends_clients(self) -> None:
+        """A client that is connected when the daemon stops is told so."""
+        console = self.console()
+        client = await Client.connect(reactor, self.path)
+        await client.status()
+        await console.stopService()
+        await self.assertFailure(defer(client.status()), ConsoleUnreachable)
+
+    def test_mode(self) -> None:
+        """The socket has mode 0600 from its first moment, not only after a chmod, and the umask is as before."""
+        modes: list[int] = []
+        chmod = os.chmod
+
+        def spy(path: Any, mode: int) -> None:
+            modes.append(stat.S_IMODE(os.stat(path).st_mode))
+            chmod(path, mode)
+
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        self.patch(twisted_unix.os, "chmod", spy)
+        self.console()
+        self.assertEqual(modes, [0o600])
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(os.umask(0), 0)
+
+    async def test_stale(self) -> None:
+        """The socket of a daemon that was killed is replaced."""
+        self.dead_socket()
+        self.console()
+        async with await Client.connect(reactor, self.path) as client:
+            self.assertEqual((await client.wait_registered(1)).registered, 1)
+
+    def test_live(self) -> None:
+        """The socket of a daemon that runs is left alone."""
+        self.console()
+        self.refused(self.path, "answers on this console already")
+        self.assertTrue(self.path.exists())
+
+    def test_live_but_busy(self) -> None:
+        """A daemon whose queue of connections is full is alive."""
+        with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+            busy.bind(str(self.path))
+            busy.listen(0)
+            waiting.connect(str(self.path))
+            self.refused(self.path, "answers on this console already")
+
+    def test_another_file(self) -> None:
+        """A file that isn't a socket is never replaced."""
+        self.path.write_text("precious")
+        self.refused(self.path, "no socket")
+        self.assertEqual(self.path.read_text(), "precious")
+
+    def test_no_folder(self) -> None:
+        """A folder that isn't there is told."""
+        self.refused(self.folder / "none" / "console", "its folder must exist")
+
+    def test_file_as_folder(self) -> None:
+        """A path that goes through a file is told."""
+        (self.folder / "file").touch()
+        self.refused(self.folder / "file" / "console", "Not a directory")
+
+    def test_path_too_long(self) -> None:
+        """A path that no socket can have is told, on both sides."""
+        path = self.folder / ("x" * 120)
+        self.refused(path, "bytes")
+        return self.assertFailure(client_of(path), ConsoleUnreachable)
+
+    def test_nobody_may_ask(self) -> None:
+        """A socket that can't be asked whether it is alive is left alone, with the system's reason."""
+        self.dead_socket()
+
+        def connect(self: socket.socket, address: str) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        self.patch(socket, "socket", type("Guarded", (socket.socket,), {"connect": connect}))
+        self.refused(self.path, "Permission denied")
+
+    def test_not_removable(self) -> None:
+        """A dead socket that can't be removed is told."""
+        self.dead_socket()
+
+        def unlink(path: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        self.patch(Path, "unlink", unlink)
+        self.refused(self.path, "can't remove the old socket")
+
+    async def test_socket_removed_meanwhile(self) -> None:
+        """Somebody who removes the socket's file doesn't hold up the daemon's end."""
+        console = self.console()
+        self.path.unlink()
+        await console.stopService()

@@ -95,10 +95,10 @@ class Client:
         factory.noisy = False
         try:
             check_console(path)
-            endpoint: Any = UNIXClientEndpoint(reactor, str(path), timeout=deadline)  # type: ignore[no-untyped-call]  # Twisted has no types for it
+            endpoint: Any = UNIXClientEndpoint(reactor, str(path), timeout=deadline)
             connection = await endpoint.connect(factory)
         except (ConnectError, ValueError) as error:
-            why = error.osError if isinstance(error, ConnectError) and error.osError else error
+            why = error.args[0] if error.args and error.args[0] else error  # Twisted's str() begins with a number
             raise ConsoleUnreachable(
                 f"no daemon answers on {path} ({why}); if it isn't running, start it with: {start}"
             ) from error
@@ -130,7 +130,7 @@ class Client:
         try:
             answer = self._connection.ask(op, {k: v for k, v in fields.items() if v is not None}, on_event)
             if deadline is not None:
-                _ = answer.addTimeout(deadline, self._clock)
+                answer.addTimeout(deadline, self._clock)
             return await answer
         except DeadlinePassed as error:
             raise ConsoleUnreachable(

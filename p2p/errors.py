@@ -81,7 +81,7 @@ class ExchangeFailed(P2PError):
     """An exchange ended with anything but ``ok``.
 
     :ivar outcome: which of the outcomes it was.
-    :ivar fields: what else is known of it, under the names that the console uses: ``planned_ns``, ``end_ns``, ``bytes``.
+    :ivar fields: what else is known of it, as the console names it: ``planned_ns``, ``end_ns``, ``bytes``.
     """
 
     def __init__(self, outcome: Outcome, reason: str, fields: Mapping[str, Any] | None = None) -> None:

@@ -129,7 +129,7 @@ def _text(details: ErrorDetails, location: Location, root: Node, model: type[Bas
     node = _find(root, location)[1]
     bounds = {name: int(bound) if isinstance(bound, float) else bound for name, bound in context.items()}
     expected = _EXPECTED[kind].format(**bounds) if kind in _EXPECTED else details["msg"]
-    if kind == "string_type" and node.text:
+    if kind == "string_type" and node.text and node.value is not None:
         return f"is {node.text}, which YAML doesn't read as text; put it in quotes: '{node.text}'"
     return f"is {node}, expected {expected}"
 

@@ -42,7 +42,7 @@ _MAKE: dict[str, Any] = {
     _TAG + "int": SafeConstructor.construct_yaml_int,
     _TAG + "float": SafeConstructor.construct_yaml_float,
 }
-_TEXT = {_TAG + "str", _TAG + "timestamp", _TAG + "merge", _TAG + "value", "!"}
+_TEXT = {_TAG + "str", _TAG + "timestamp", _TAG + "merge", _TAG + "value"}
 _resolve = partial(Resolver().resolve, ScalarNode)
 """The tag of a scalar from its spelling and from whether it stands plain or in quotes."""
 _PUNCTUATION = "_./:-+\\="
@@ -90,8 +90,8 @@ def build(text: str) -> tuple[Node, list[Problem]]:
     :raises Unreadable: if the text isn't YAML, holds several documents, anchors that are used, tags, or nests deeper
         than :data:`MAX_DEPTH`.
     """
-    builder = _Builder(text)
     try:
+        builder = _Builder(text)
         root = builder.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -145,7 +145,7 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Node:
         tag = event.tag
-        if tag is None or (tag == "!" and event.implicit[0]):
+        if tag in (None, "!"):
             tag = _resolve(event.value, event.implicit)
         if tag in _TEXT:
             return Node(event.value, event.value)

@@ -69,7 +69,7 @@ class ConsoleReactor(MemoryReactorClock):
     def run_work(self, work: Callable[[Any], Coroutine[Any, Any, _T]], /) -> _T:
         """Run a coroutine to its end, carrying bytes, and letting time pass when nothing else happens."""
         ended: list[_T | Failure] = []
-        _ = Deferred.fromCoroutine(work(self)).addBoth(ended.append)
+        Deferred.fromCoroutine(work(self)).addBoth(ended.append)
         for _second in range(1000):
             self.settle()
             if ended:
@@ -78,7 +78,7 @@ class ConsoleReactor(MemoryReactorClock):
         (result,) = ended
         if isinstance(result, Failure):
             result.raiseException()
-        return result  # type: ignore[return-value]  # a Failure has been raised
+        return result
 
 
 def peer_operations(**changed: Handler) -> dict[str, Handler]:

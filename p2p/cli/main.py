@@ -27,6 +27,7 @@ COMMANDS = {
     "ping": "p2p.cli.ping",
     "status": "p2p.cli.status",
     "lab": "p2p.cli.lab",
+    "demo": "p2p.cli.demo",
 }
 """Each command and the module that defines it under the command's name; it is imported when it is needed."""
 
@@ -95,7 +96,7 @@ def _tell(error: BaseException, as_json: bool) -> int:
     metavar="FILE",
     envvar="P2P_CONFIG",
     show_envvar=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The YAML file of the daemon to talk to.",
 )
 @click.option("--as", "acting", metavar="NAME", help="Which peer acts, where the daemon hosts several.")

@@ -19,9 +19,10 @@ __all__ = ["message"]
 @json_option
 @click.pass_obj
 def message(session: Session, peer: str, text: str, as_json: bool) -> None:
-    """Send TEXT to PEER, which answers with the same in capital letters.
+    """Send TEXT to PEER and print its reply.
 
-    With "-" as TEXT it is read from standard input. It can have nearly 1 MiB; send more as a file.
+    The reply is the same text in capital letters, which shows that both ways work. With "-" as TEXT it is read from
+    standard input. It can have nearly 1 MiB; send more as a file.
 
     \b
       p2p message m4.m "good morning"
@@ -37,7 +38,7 @@ def message(session: Session, peer: str, text: str, as_json: bool) -> None:
     if as_json:
         show_json({**answer.model_dump(exclude={"text", "receipt"}), "reply": answer.text, "seconds": answer.seconds})
     else:
-        click.echo(printable(answer.text, lines=True))
+        click.echo(printable(answer.text, lines=True), nl=not answer.text.endswith("\n"))
 
 
 def _from_standard_input() -> str:

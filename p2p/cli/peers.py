@@ -16,9 +16,9 @@ __all__ = ["peers"]
 @json_option
 @click.pass_obj
 def peers(session: Session, cluster: str | None, as_json: bool) -> None:
-    """List the peers that are registered in CLUSTER now, a name a line.
+    """List the peers of CLUSTER, a name a line.
 
-    Without CLUSTER, those of one's own.
+    Those are listed that are registered now; without CLUSTER, those of one's own.
 
     \b
       p2p peers

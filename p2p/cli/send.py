@@ -52,7 +52,7 @@ _NOBODY_THERE = {Outcome.UNKNOWN_PEER, Outcome.UNKNOWN_CLUSTER, Outcome.CLUSTER_
 @json_option
 @click.pass_obj
 def send(session: Session, peer: str, files: tuple[str, ...], content_type: str | None, as_json: bool) -> None:
-    """Send each FILE to PEER, which stores it in its inbox.
+    """Send each FILE into the inbox of PEER.
 
     They go one after another. Each is checked on arrival and then has its whole name at once; where the name is taken,
     the file gets another, which is told. With --json, each event is an object on its own line: "progress", then "sent"
@@ -142,7 +142,7 @@ def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, force_terminal=True),
         auto_refresh=False,
         transient=True,
     ) as progress:

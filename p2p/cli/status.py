@@ -15,7 +15,9 @@ __all__ = ["status"]
 @json_option
 @click.pass_obj
 def status(session: Session, as_json: bool) -> None:
-    """Show what the daemon is doing: a peer daemon's peers and links, or a router's neighbours.
+    """Show what the daemon is doing.
+
+    For a peer daemon these are its router, its peers and their links; for a router, its neighbours and what it did.
 
     \b
       p2p status
@@ -67,6 +69,7 @@ def _of_peers(answer: PeerStatus) -> str:
 
 def _of_router(answer: RouterStatus) -> str:
     times = answer.table_lookup_ns
+    took = f", in the table mean {duration(times.mean / 1e9)}, longest {duration(times.max / 1e9)}"
     through = answer.socket_bytes
     facts = [
         ("daemon", f"p2p {answer.version}, process {answer.pid}, router of cluster {answer.cluster}"),
@@ -74,8 +77,7 @@ def _of_router(answer: RouterStatus) -> str:
         ("peers", str(answer.peers)),
         ("sockets", f"{answer.connections} connections"),
         ("bytes", f"{size(through.received)} received, {size(through.sent)} sent"),
-        ("look-ups", f"{answer.lookups}"),
-        ("table", f"mean {duration(times.mean / 1e9)}, longest {duration(times.max / 1e9)} a look-up"),
+        ("look-ups", f"{answer.lookups}{took if times.count else ''}"),
     ]
     neighbours = [(name, "connected" if up else "not connected") for name, up in sorted(answer.neighbours.items())]
     return "\n\n".join(

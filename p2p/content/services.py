@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.plugin import getPlugins
-from zope.interface import Attribute, Interface
+from twisted.plugin import IPlugin, getPlugins
+from zope.interface import Attribute
 
 from p2p.content.exchange import MessageWriter, Request, Sink
 from p2p.errors import ConfigError, ExchangeFailed, Outcome
@@ -46,7 +46,7 @@ class Context:
     now: Callable[[], float]
 
 
-class IContentService(Interface):
+class IContentService(IPlugin):
     """Something that takes the content of requests and answers them."""
 
     name: str = Attribute("the name by which requests ask for it, lower case")

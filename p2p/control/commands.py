@@ -8,7 +8,7 @@ so every expected one is declared here. Argument types: :class:`~twisted.protoco
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from twisted.protocols.amp import Boolean, Command, Float, Integer, ListOf, String, Unicode
 
@@ -182,6 +182,7 @@ class ListPeers(Command):
     errors = {
         UnknownCluster: b"UNKNOWN_CLUSTER",
         ClusterUnreachable: b"CLUSTER_UNREACHABLE",
+        Refused: b"REFUSED",
         Busy: b"BUSY",
     }
 

@@ -260,11 +260,9 @@ class _Connection(JSONLines):
             del self._requests[number]
 
         self._requests[number] = running = Deferred.fromCoroutine(run())
-        _ = (
-            running.addErrback(self._send_failed, number, op)
-            .addErrback(lambda failure: log.failure("console: can't answer {op}", failure, op=op))
-            .addCallback(finished)
-        )
+        running.addErrback(self._send_failed, number, op)
+        running.addErrback(lambda failure: log.failure("console: can't answer {op}", failure, op=op))
+        running.addCallback(finished)
 
     def _cancel(self, number: int, request: Mapping[str, Any]) -> None:
         running = self._requests.get(request["request"]) if type(request.get("request")) is int else None

@@ -82,7 +82,7 @@ class ConsoleConnection(JSONLines):
             del self._pending[number]
             pending.answer.errback(_error_of(message))
         elif pending.on_event is not None:
-            _ = maybeDeferred(pending.on_event, message).addErrback(self._give_up, number)
+            maybeDeferred(pending.on_event, message).addErrback(self._give_up, number)
 
     def _give_up(self, failure: Failure, number: int) -> None:
         """Fail a request whose caller couldn't take an event."""

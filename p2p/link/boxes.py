@@ -1,7 +1,8 @@
 """AMP boxes on a byte stream: the hello of a link, and the head and tail of a message.
 
 A box is a sequence of pairs, each a key and a value with 2 bytes of length before them (big-endian), ended by an
-empty key (``twisted.protocols.amp``, "Protocol"). Keys have 1 to 255 bytes of ASCII, values up to 65,535.
+empty key (``twisted.protocols.amp``, "Protocol"). Keys have 1 to 255 bytes of ASCII, values up to 65,535; a box has
+at most 64 pairs.
 Pure: bytes in, mappings out.
 """
 
@@ -19,13 +20,16 @@ Box = dict[str, bytes]
 
 _MAX_KEY: Final = 255
 _MAX_VALUE: Final = 65535
+_MAX_PAIRS: Final = 64  # more than any box of ours has; thousands of tiny ones would take 20 times their bytes
 
 
 def encode_box(fields: Mapping[str, str | bytes]) -> bytes:
     """Encode a mapping as a box; texts become UTF-8.
 
-    :raises ValueError: if a key or a value is longer than a box can hold.
+    :raises ValueError: if a key or a value is longer than a box can hold, or there are too many of them.
     """
+    if len(fields) > _MAX_PAIRS:
+        raise ValueError(f"a box of {len(fields)} fields; at most {_MAX_PAIRS} are allowed")
     parts: list[bytes] = []
     for key, value in fields.items():
         name = key.encode("ascii")
@@ -68,7 +72,7 @@ class BoxParser:
         """Take bytes in.
 
         :returns: the box once it is whole, else None; and the bytes that come after it.
-        :raises ProtocolViolation: if the bytes are no box, repeat a key, or pass the limit.
+        :raises ProtocolViolation: if the bytes are no box, repeat a key, or pass the limit of bytes or of pairs.
         """
         before = len(self._buffer)
         self._buffer += data[: self._limit + 1 - before]
@@ -100,4 +104,6 @@ class BoxParser:
     def _checked_key(self, piece: bytes) -> str:
         if not piece.isascii() or piece.decode("ascii") in self._box:
             raise ProtocolViolation("no AMP box: a key that isn't ASCII or stands twice")
+        if len(self._box) == _MAX_PAIRS:
+            raise ProtocolViolation(f"a box of more than {_MAX_PAIRS} fields")
         return piece.decode("ascii")

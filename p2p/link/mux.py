@@ -297,7 +297,7 @@ class Session:
         while self._control:
             buffers.append(self._control.popleft())
         while budget > 0 and (self._fresh or self._waiting):
-            ahead = bool(self._fresh) and (self._lead < MAX_FRAME or not self._waiting)
+            ahead = bool(self._fresh) and (self._lead <= MAX_FRAME or not self._waiting)
             queue = self._fresh if ahead else self._waiting
             stream = queue.popleft()
             if stream.deficit <= 0:
@@ -369,17 +369,14 @@ class Session:
                     raise ProtocolViolation(f"{length} bytes on stream {stream_id}, whose window is {allowed}")
                 if length:
                     if stream is not None:
-                        self._spend(stream, length)
+                        if stream.ended_by_peer:
+                            raise ProtocolViolation(f"data on stream {stream_id} after its end")
+                        stream.credit -= length
                     self._body = stream, length, flags
                     return
             elif stream is not None:
                 self._receive_window(stream, length)
             self._receive_end(stream, flags, events)
-
-    def _spend(self, stream: _Stream, length: int) -> None:
-        if stream.ended_by_peer:
-            raise ProtocolViolation(f"data on stream {stream.stream_id} after its end")
-        stream.credit -= length
 
     def _receive_body(self, body: tuple[_Stream | None, int, int], view: memoryview, events: list[Event]) -> int:
         stream, left, flags = body

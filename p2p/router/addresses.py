@@ -44,7 +44,7 @@ def checked_address(text: str) -> Address:
         raise NotAllowed(f"{text[:60]!r} isn't an IP address") from None
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
-            raise NotAllowed(f"{address} has a zone, which means nothing on another machine")
+            raise NotAllowed(f"{text[:60]!r} has a zone, which means nothing on another machine")
         address = address.ipv4_mapped or address
     if address.is_loopback:
         return address

@@ -201,9 +201,7 @@ class Router:
         assert isinstance(peer, PeerHandle)
         networks = self.networks.get(request.initiator.cluster, ())
         try:
-            candidates = dialable(
-                observed, request.candidates, networks, via=via, target=entry.address, here=peer.here
-            )
+            candidates = dialable(observed, request.candidates, networks, via=via, target=entry.address, here=peer.here)
         except NotAllowed as error:
             raise Refused(f"{entry.name} can't be told to dial {request.initiator}: {error}") from error
         deadline = min(self.limits.call_s * TARGET_SHARE, request.lifetime)

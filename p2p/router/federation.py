@@ -14,6 +14,7 @@ from typing import Any
 from twisted.application.internet import ClientService
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -185,9 +186,7 @@ class _Link:
         self._attempts = 0
         factory = Factory.forProtocol(lambda: _LinkChannel(self, clock, limits))
         factory.noisy = False
-        self.service = ClientService(
-            _Told(endpoint, self.name), wrap(factory), retryPolicy=self._delay, clock=clock
-        )
+        self.service = ClientService(_Told(endpoint, self.name), wrap(factory), retryPolicy=self._delay, clock=clock)
 
     @contextmanager
     def asking(self) -> Iterator[Channel]:
@@ -259,7 +258,7 @@ class _Told:
         return connecting.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> Failure:
-        if not isinstance(failure.value, CancelledError):  # that is what a stopping service does
+        if not isinstance(failure.value, CancelledError | ConnectingCancelledError):  # else this router is stopping
             log.warn("federation: can't reach {name}: {reason}", name=self._name, reason=reason_of(failure))
         return failure
 

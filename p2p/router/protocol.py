@@ -168,7 +168,8 @@ class NeighbourCommands(CommandLocator):
         """Tell a peer of this cluster to dial a peer of that one."""
         try:
             if not self._instructions.enter():
-                raise Busy.after(1.0, f"{self._instructions.limit} instructions of {self._channel.remote_name}")
+                limit = self._instructions.limit
+                raise Busy.after(1.0, f"{self._channel.remote_name} has {limit} instructions under way")
             try:
                 request = checked_request(
                     target=target,

@@ -181,9 +181,7 @@ class RouterService(MultiService):
 
     def _wrapped(self, factory: IProtocolFactory, *, client: bool) -> IProtocolFactory:
         """TLS below the channels, and the meter below TLS."""
-        return self.meter.wrap(
-            self._credentials.wrap(factory, client=client, alpn=CONTROL_ALPN, clock=self._reactor)
-        )
+        return self.meter.wrap(self._credentials.wrap(factory, client=client, alpn=CONTROL_ALPN, clock=self._reactor))
 
     def _warn_of_expiry(self) -> None:
         left = days_left(self._config.tls.certificate)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -163,7 +163,7 @@ class CancelTests(ConsoleCase):
         async def stubborn(request: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
             try:
                 await Deferred[None]()
-            finally:
+            except CancelledError:
                 await emit("progress", bytes=1)
             return {}
 
@@ -372,6 +372,6 @@ class StopTests(ConsoleCase):
         """A client that doesn't read can't hold up the end: it is aborted."""
         console = self.console({"echo": echo})
         conversation = Conversation(console)
-        _ = console.stopService()
+        console.stopService()
         self.reactor.advance(5)
         self.assertTrue(conversation.transport.disconnected)

@@ -7,12 +7,11 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet import unix as twisted_unix
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from p2p.client import Client
@@ -28,22 +27,30 @@ class UNIXSocketTests(TestCase):
 
     def setUp(self) -> None:
         """Make a folder whose path is short enough for sockets."""
+        from twisted.internet import reactor
+
+        self.reactor = reactor
         self.folder = Path(tempfile.mkdtemp(prefix="p2p-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.path = self.folder / "console"
 
     def console(self, path: Path | None = None) -> ConsoleServer:
         """Start a console that stops with the test."""
-        console = ConsoleServer(reactor, path or self.path, peer_operations())
+        console = ConsoleServer(self.reactor, path or self.path, peer_operations())
         console.startService()
         self.addCleanup(console.stopService)
         return console
 
     def refused(self, path: Path, reason: str) -> None:
         """Check that no console starts at a path, with this reason and the path in it."""
-        error = self.assertRaises(LocalFileError, ConsoleServer(reactor, path, {}).startService)
+        error = self.assertRaises(LocalFileError, ConsoleServer(self.reactor, path, {}).startService)
         self.assertIn(reason, str(error))
         self.assertIn(str(path), str(error))
+
+    async def unreachable(self, attempt: Coroutine[Deferred[Any], Any, Any]) -> ConsoleUnreachable:
+        """Check that an attempt finds no daemon, and return the error."""
+        error: ConsoleUnreachable = await self.assertFailure(Deferred.fromCoroutine(attempt), ConsoleUnreachable)
+        return error
 
     def dead_socket(self) -> None:
         """Leave behind what a killed daemon leaves behind."""
@@ -53,21 +60,21 @@ class UNIXSocketTests(TestCase):
     async def test_conversation(self) -> None:
         """A client reaches the daemon over the socket, and the file goes when the daemon stops."""
         console = self.console()
-        async with await Client.connect(reactor, self.path) as client:
+        async with await Client.connect(self.reactor, self.path) as client:
             self.assertEqual((await client.message("m4.m", "hello\nworld")).text, "HELLO\nWORLD")
             self.assertEqual(console.connected, 1)
         await console.stopService()
         self.assertFalse(self.path.exists())
-        error = await self.assertFailure(client_of(self.path), ConsoleUnreachable)
+        error = await self.unreachable(Client.connect(self.reactor, self.path))
         self.assertIn("twistd -n p2p-peer --config FILE", str(error))
 
     async def test_stop_ends_clients(self) -> None:
         """A client that is connected when the daemon stops is told so."""
         console = self.console()
-        client = await Client.connect(reactor, self.path)
+        client = await Client.connect(self.reactor, self.path)
         await client.status()
         await console.stopService()
-        await self.assertFailure(defer(client.status()), ConsoleUnreachable)
+        await self.unreachable(client.status())
 
     def test_mode(self) -> None:
         """The socket has mode 0600 from its first moment, not only after a chmod, and the umask is as before."""
@@ -75,12 +82,12 @@ class UNIXSocketTests(TestCase):
         chmod = os.chmod
 
         def spy(path: Any, mode: int) -> None:
-            modes.append(stat.S_IMODE(os.stat(path).st_mode))
+            modes.append(stat.S_IMODE(Path(os.fsdecode(path)).stat().st_mode))
             chmod(path, mode)
 
         before = os.umask(0)
         self.addCleanup(os.umask, before)
-        self.patch(twisted_unix.os, "chmod", spy)
+        self.patch(os, "chmod", spy)
         self.console()
         self.assertEqual(modes, [0o600])
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
@@ -90,7 +97,7 @@ class UNIXSocketTests(TestCase):
         """The socket of a daemon that was killed is replaced."""
         self.dead_socket()
         self.console()
-        async with await Client.connect(reactor, self.path) as client:
+        async with await Client.connect(self.reactor, self.path) as client:
             self.assertEqual((await client.wait_registered(1)).registered, 1)
 
     def test_live(self) -> None:
@@ -122,11 +129,11 @@ class UNIXSocketTests(TestCase):
         (self.folder / "file").touch()
         self.refused(self.folder / "file" / "console", "Not a directory")
 
-    def test_path_too_long(self) -> None:
+    async def test_path_too_long(self) -> None:
         """A path that no socket can have is told, on both sides."""
         path = self.folder / ("x" * 120)
         self.refused(path, "bytes")
-        return self.assertFailure(client_of(path), ConsoleUnreachable)
+        self.assertIn("bytes", str(await self.unreachable(Client.connect(self.reactor, path))))
 
     def test_nobody_may_ask(self) -> None:
         """A socket that can't be asked whether it is alive is left alone, with the system's reason."""

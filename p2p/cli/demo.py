@@ -1,0 +1,158 @@
+"""``p2p demo``: a whole lab on this machine, measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from p2p.cli.exit_codes import ExitCode
+from p2p.cli.output import duration, json_option, show_json, size
+from p2p.cli.session import Session
+from p2p.measure.demo import DemoPlan, DemoResult, Progress, run_demo
+
+__all__ = ["demo"]
+
+
+def _ports(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    parts = value.split(",")
+    if len(parts) != 2 or not all(part.isdigit() and 0 < int(part) < 65536 for part in parts) or parts[0] == parts[1]:
+        raise click.BadParameter("give two different ports with a comma between them, for example 5555,5556")
+    return int(parts[0]), int(parts[1])
+
+
+@click.command()
+@click.option("--pairs", type=click.IntRange(1, 5000), default=100, show_default=True, help="Pairs that talk at once.")
+@click.option(
+    "--exchanges", type=click.IntRange(2, 100_000), default=30, show_default=True, help="Exchanges of each pair."
+)
+@click.option("--ports", default="5555,5556", show_default=True, callback=_ports, help="Ports of the two routers.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("p2p-demo"),
+    show_default=True,
+    help="Folder for summary.json and samples.csv.",
+)
+@json_option
+@click.pass_obj
+def demo(session: Session, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, as_json: bool) -> None:
+    """Run a whole lab on this machine and measure it.
+
+    Starts two routers and the daemons of both clusters, lets all pairs exchange text, audio and video at once and in
+    both directions, kills both routers in the middle, and stops everything again. What was measured is printed as a
+    table and written to summary.json and samples.csv.
+
+    \b
+      p2p demo
+      p2p demo --pairs 1000 --exchanges 10
+      p2p demo --ports 15555,15556 --json
+    """
+    plan = DemoPlan(pairs=pairs, exchanges=exchanges, ports=ports)
+
+    async def run(reactor: Any) -> DemoResult:
+        with _progress(as_json) as progress:
+            return await run_demo(reactor, plan, progress)
+
+    result = session.run_in_reactor(run)
+    result.write(out)
+    if as_json:
+        show_json({**result.summary, "failures": result.failures, "out": str(out)})
+    else:
+        _show(result, out)
+    sys.exit(ExitCode.UNEXPECTED if result.failures else ExitCode.OK)
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Progress]:
+    """A bar on a terminal, a line a step elsewhere, nothing beside JSON."""
+    if as_json:
+        yield lambda step, done, total: None
+    elif sys.stderr.isatty():
+        with _bars() as bars:
+            yield bars
+    else:
+        told: set[str] = set()
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in told:
+                told.add(step)
+                click.echo(f"{step} ..." if total == 1 else f"{step}: {total} ...", err=True)
+
+        yield tell
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+
+    with Bars(
+        TextColumn("{task.description:<28}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+    ) as bars:
+        tasks: dict[str, Any] = {}
+        current: list[str] = []
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                if current and bars.tasks[tasks[current[-1]]].total == 1:
+                    bars.update(tasks[current[-1]], completed=1)
+                tasks[step] = bars.add_task(step, total=total)
+                current.append(step)
+            # A redraw for each of many thousand exchanges would cost more than they do.
+            bars.update(tasks[step], completed=done, refresh=done % max(total // 100, 1) == 0)
+
+        yield show
+        bars.update(tasks[current[-1]], completed=bars.tasks[tasks[current[-1]]].total, refresh=True)
+
+
+def _show(result: DemoResult, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    summary = result.summary
+    kinds = summary["by_content_type"]
+    columns = [summary, *kinds.values()]
+    table = Table(title=f"{summary['pairs']} pairs, {summary['exchanges']['offered']} exchanges", title_justify="left")
+    table.add_column("measured")
+    for head in ("all", *kinds):
+        table.add_column(head, justify="right")
+    table.add_row("exchanges ok", *(str(column["exchanges"]["ok"]) for column in columns))
+    table.add_row("drops", *(str(column["drops"]["total"]) for column in columns))
+    table.add_row("message size, mean", *(size(column["message_size_bytes"]["mean"]) for column in columns))
+    for name in ("mean", "p50", "p99", "max"):
+        table.add_row(
+            f"transmission time, {name}", *(duration(column["transmission_time_s"][name]) for column in columns)
+        )
+    table.add_row("bytes per second", *(f"{size(column['throughput_bytes_per_s'])}/s" for column in columns))
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(table)
+    links, setup = summary["links"], summary["setup_s"]
+    later, sockets = summary["exchanges_after_routers_died"], summary["open_sockets"]
+    share = summary["router_bytes"] / summary["content_bytes"] if summary["content_bytes"] else 0.0
+    lines = [
+        ("links", f"{links['standing']} stood {duration(links['all_within_s'])} after the first was asked for"),
+        ("set-up of a link", f"p50 {duration(setup['p50'])}, p99 {duration(setup['p99'])}"),
+        ("look-up in the table", f"p50 {duration(summary['table_lookup_s']['p50'])}"),
+        ("look-up, router to router", f"p50 {duration(summary['router_lookup_s']['p50'])}"),
+        ("after the routers died", f"{later['ok']} of {later['offered']} exchanges ok"),
+        ("content, peer to peer", size(summary["content_bytes"])),
+        ("through the routers", f"{size(summary['router_bytes'])}, {share:.2%} of the content"),
+        ("open sockets", f"{sockets['before']} before the links, {sockets['after']} after them"),
+    ]
+    for name, value in lines:
+        click.echo(f"{name:<27} {value}")
+    click.echo(f"\nWritten: {out / 'summary.json'} and {out / 'samples.csv'}")
+    for failure in result.failures:
+        click.echo(click.style("wrong: ", fg="red", bold=True) + failure, err=True)
+    if not result.failures:
+        click.echo("No process, socket or file is left.")

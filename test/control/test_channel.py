@@ -1,0 +1,616 @@
+"""Tests of the control channel: deadlines, keep-alive, limits, and who is at the other end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
+from twisted.protocols.amp import AmpBox, CommandLocator
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.control.channel import BOX_KEYS, Channel, ControlLost, ControlTimeout, reason_of
+from p2p.control.commands import Busy, ListPeers, LookupPeer, Ping, Refused, UnknownPeer
+from p2p.control.responders import responder
+from p2p.control.texts import TEXT_CHARACTERS
+from p2p.errors import IdentityError, Outcome
+from p2p.identity.tls import LINK_ALPN
+from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, FakeTLS, Line, a_channel
+
+FOUND: dict[str, Any] = {"address": "198.51.100.4", "table_lookup_ns": 512}
+
+
+class Noted(Channel):
+    """A channel that notes when it is told something."""
+
+    refuse = ""
+
+    def authenticated(self) -> None:
+        self.notes = [f"authenticated {self.remote_name}"]
+        if self.refuse:
+            raise IdentityError(self.refuse)
+
+    def closed(self, reason: Failure) -> None:
+        self.notes = [*getattr(self, "notes", []), "closed"]
+
+
+class Lookups(CommandLocator):
+    """Answers LookupPeer when and how the test says."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Deferred[Mapping[str, Any]]] = []
+
+    @responder(LookupPeer)
+    async def lookup_peer(self, name: str) -> Mapping[str, Any]:
+        waiting: Deferred[Mapping[str, Any]] = Deferred()
+        self.waiting.append(waiting)
+        return await waiting
+
+
+def new_channel(clock: Clock, kind: type[Channel] = Noted) -> Any:
+    return kind(clock, silence_s=SILENCE_S, call_s=CALL_S, handshake_s=HANDSHAKE_S)
+
+
+def box(**fields: bytes) -> bytes:
+    """A box on the wire; keys begin with an underscore where the argument ends with one."""
+    serialized: bytes = AmpBox(
+        {(f"_{key[:-1]}" if key[-1] == "_" else key).encode(): value for key, value in fields.items()}
+    ).serialize()
+    return serialized
+
+
+class HandshakeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.channel = new_channel(self.clock)
+
+    def test_name(self) -> None:
+        """Once the handshake is done, the channel says whose certificate it saw, and is open."""
+        self.channel.makeConnection(FakeTLS("n1.n"))
+        self.assertFalse(self.channel.is_open)
+        self.channel.handshakeCompleted()
+        self.assertEqual("n1.n", self.channel.remote_name)
+        self.assertEqual(["authenticated n1.n"], self.channel.notes)
+        self.assertTrue(self.channel.is_open)
+        self.assertEqual("n1.n at 192.0.2.7:40000", self.channel.who)
+
+    def test_deadline(self) -> None:
+        """A handshake that isn't done 10 s after the TCP connection ends it."""
+        transport = FakeTLS("n1.n")
+        self.channel.makeConnection(transport)
+        self.clock.advance(HANDSHAKE_S - 0.01)
+        self.assertFalse(transport.aborted)
+        with capturedLogs() as logs:
+            self.clock.advance(0.01)
+        self.assertTrue(transport.aborted)
+        self.assertEqual("the TLS handshake isn't done after 10 s", logs[-1]["reason"])
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_deadline_is_over(self) -> None:
+        """The deadline of the handshake is gone with the handshake."""
+        _, transport = a_channel(self.clock)
+        self.clock.advance(HANDSHAKE_S + 1)
+        self.assertFalse(transport.aborted)
+
+    def refused(self, transport: FakeTLS) -> str:
+        """The reason that is logged when this end is cut off at the handshake."""
+        self.channel.makeConnection(transport)
+        with capturedLogs() as logs:
+            self.channel.handshakeCompleted()
+        self.assertTrue(transport.aborted)
+        self.assertFalse(self.channel.is_open)
+        self.assertEqual(LogLevel.warn, logs[-1]["log_level"])
+        return str(logs[-1]["reason"])
+
+    def test_other_protocol(self) -> None:
+        """Who speaks another application protocol, or none, is cut off."""
+        self.assertEqual("the other end doesn't speak p2p-control/1", self.refused(FakeTLS("n1.n", alpn=LINK_ALPN)))
+        self.channel = new_channel(self.clock)
+        self.assertEqual("the other end doesn't speak p2p-control/1", self.refused(FakeTLS("n1.n", alpn=None)))
+
+    def test_no_certificate(self) -> None:
+        """Who shows no certificate is cut off, even if TLS let it through."""
+        self.assertEqual("the other end showed no certificate", self.refused(FakeTLS()))
+
+    def test_two_names(self) -> None:
+        """A certificate with two names says not who it is."""
+        self.assertIn("exactly one DNS name", self.refused(FakeTLS("n1.n", "router.n")))
+
+    def test_refused_by_the_role(self) -> None:
+        """``authenticated`` may refuse the other end, with its reason in the log."""
+        self.channel.refuse = "not you"
+        self.assertEqual("not you", self.refused(FakeTLS("n1.n")))
+
+    def test_nothing_before(self) -> None:
+        """Before the handshake is done, nothing is answered and nothing can be asked."""
+        transport = FakeTLS("n1.n")
+        self.channel.makeConnection(transport)
+        self.failureResultOf(self.channel.ask(Ping), ControlLost)
+        self.channel.dataReceived(box(ask_=b"1", command_=b"Ping"))
+        self.assertEqual(b"", transport.value())
+        self.assertTrue(transport.aborted)
+
+    def test_handshake_after_the_end(self) -> None:
+        """A handshake that comes when the connection is given up already changes nothing."""
+        transport = FakeTLS("n1.n")
+        self.channel.makeConnection(transport)
+        self.clock.advance(HANDSHAKE_S)
+        self.channel.handshakeCompleted()
+        self.assertEqual("", self.channel.remote_name)
+
+    def test_failed_handshake(self) -> None:
+        """A handshake that TLS refuses is logged with OpenSSL's reason."""
+        self.channel.makeConnection(FakeTLS())
+        with capturedLogs() as logs:
+            self.channel.connectionLost(Failure(SSL.Error([("SSL routines", "", "certificate verify failed")])))
+        self.assertEqual("TLS: certificate verify failed", logs[-1]["reason"])
+        self.assertEqual(["closed"], self.channel.notes)
+        self.assertEqual("nowhere", self.channel.who)
+
+    def test_close_before(self) -> None:
+        """Closing before the handshake is done cuts off, because there is nobody to be polite to."""
+        transport = FakeTLS("n1.n")
+        self.channel.makeConnection(transport)
+        self.channel.close()
+        self.assertTrue(transport.aborted)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_expected_steps(self) -> None:
+        """A role may expect a next step, such as the registration, within its own time."""
+        channel, transport = a_channel(self.clock)
+        channel.expect("Register", 3)
+        self.clock.advance(2)
+        channel.settled()
+        self.clock.advance(5)
+        self.assertFalse(transport.aborted)
+        channel.expect("Register", 3)
+        self.clock.advance(3)
+        self.assertTrue(transport.aborted)
+
+
+class AskingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.asking, self.answering = new_channel(self.clock), new_channel(self.clock)
+        self.lookups = self.answering.locator = Lookups()
+        self.line = Line(self.asking, self.answering)
+
+    def test_call(self) -> None:
+        """``call`` is a coroutine that returns the answer with text keys."""
+        answer: Deferred[dict[str, Any]] = Deferred.fromCoroutine(self.asking.call(LookupPeer, name="m4.m"))
+        self.line.settle()
+        self.lookups.waiting[0].callback(FOUND)
+        self.line.settle()
+        self.assertEqual(FOUND, self.successResultOf(answer))
+
+    def test_pipelined(self) -> None:
+        """Questions leave before any of them is answered, and answers may come in another order."""
+        asked = [self.asking.ask(LookupPeer, name=f"m{number}.m") for number in range(3)]
+        self.assertEqual(3, len(self.line.ends[0][1].value().split(b"LookupPeer")) - 1)
+        self.line.settle()
+        for number in (2, 0, 1):
+            self.lookups.waiting[number].callback({**FOUND, "table_lookup_ns": number})
+        self.line.settle()
+        self.assertEqual([0, 1, 2], [self.successResultOf(one)["table_lookup_ns"] for one in asked])
+
+    def test_deadline(self) -> None:
+        """A question without an answer fails after ``call_s``, and says what wasn't answered by whom."""
+        asked = self.asking.ask(LookupPeer, name="m4.m")
+        self.clock.advance(CALL_S - 0.01)
+        self.assertNoResult(asked)
+        self.clock.advance(0.01)
+        error = self.failureResultOf(asked, ControlTimeout).value
+        self.assertEqual("n1.n at 192.0.2.7:40000 didn't answer LookupPeer within 10 s", str(error))
+        self.assertIs(Outcome.TIMEOUT, ControlTimeout.outcome)
+
+    def test_own_deadlines(self) -> None:
+        """Each question may have its own deadline, kept to a tenth of a second, in whatever order they were asked."""
+        asked = {wait: self.asking.ask(LookupPeer, deadline=wait, name="m4.m") for wait in (5.0, 0.02, 1.0, 30.0)}
+        ended: dict[float, float] = {}
+        for wait, one in asked.items():
+            one.addErrback(lambda failure, wait=wait: ended.update({wait: self.clock.seconds()}))
+        self.clock.pump([0.01] * 1000)
+        self.assertEqual([0.02, 1.0, 5.0], sorted(ended))
+        for wait, when in ended.items():
+            self.assertTrue(wait <= when + 1e-9 <= wait + 0.12, f"{wait} ended at {when}")
+
+    def test_late_answer(self) -> None:
+        """An answer after the deadline is dropped, the connection goes on, and nothing of the question is left."""
+        asked = self.asking.ask(LookupPeer, deadline=1.0, name="m4.m")
+        self.line.settle()
+        self.clock.advance(1.0)
+        self.failureResultOf(asked, ControlTimeout)
+        self.assertEqual(0, len(self.asking._questions))
+        self.lookups.waiting[0].callback(FOUND)
+        self.line.settle()
+        self.assertTrue(self.asking.is_open)
+        again = self.asking.ask(LookupPeer, name="m4.m")
+        self.line.settle()
+        self.lookups.waiting[1].errback(UnknownPeer("gone"))
+        self.line.settle()
+        self.failureResultOf(again, UnknownPeer)
+        self.assertEqual({}, self.asking._outstandingRequests)
+
+    def test_late_error(self) -> None:
+        """An error after the deadline is dropped likewise."""
+        asked = self.asking.ask(LookupPeer, deadline=1.0, name="m4.m")
+        self.line.settle()
+        self.clock.advance(1.0)
+        self.failureResultOf(asked, ControlTimeout)
+        self.lookups.waiting[0].errback(UnknownPeer("gone"))
+        self.line.settle()
+        self.assertTrue(self.asking.is_open)
+
+    def test_one_timer(self) -> None:
+        """However many questions wait, a channel has one timer, and none when it has ended."""
+        asked = [self.asking.ask(LookupPeer, name="m4.m") for _ in range(1000)]
+        self.assertEqual(2, len(self.clock.getDelayedCalls()))
+        self.line.cut()
+        for one in asked:
+            self.failureResultOf(one, ControlLost)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_end_of_the_connection(self) -> None:
+        """At the end, everything that waits fails with the reason, after the channel was told."""
+        asked = self.asking.ask(LookupPeer, name="m4.m")
+        seen: list[str] = []
+        asked.addErrback(lambda failure: seen.append(f"{self.asking.notes[-1]}, then {failure.value}"))
+        self.line.cut(ConnectionDone("bye"))
+        self.assertEqual(
+            ["closed, then the control channel to n1.n at 192.0.2.7:40000 ended: Connection was closed cleanly: bye"],
+            seen,
+        )
+        self.failureResultOf(self.asking.ask(Ping), ControlLost)
+        self.assertIs(Outcome.CLUSTER_UNREACHABLE, ControlLost.outcome)
+
+    def test_fault_at_the_end(self) -> None:
+        """Questions fail even if being told of the end goes wrong."""
+        asked = self.asking.ask(LookupPeer, name="m4.m")
+
+        def closed(reason: Failure) -> None:
+            raise ZeroDivisionError
+
+        self.asking.closed = closed
+        self.assertRaises(ZeroDivisionError, self.asking.connectionLost, Failure(ConnectionDone()))
+        self.failureResultOf(asked, ControlLost)
+
+    def test_cancelled(self) -> None:
+        """A question that its asker gives up doesn't disturb the others when its answer comes."""
+        asked = self.asking.ask(LookupPeer, name="m4.m")
+        asked.addErrback(lambda failure: None)
+        self.line.settle()
+        asked.cancel()
+        self.lookups.waiting[0].callback(FOUND)
+        self.line.settle()
+        self.assertTrue(self.asking.is_open)
+        self.assertEqual(0, len(self.asking._questions))
+
+    def test_remote_text(self) -> None:
+        """The text of an error is cut to 500 characters, without anything that steers a terminal."""
+        asked = self.asking.ask(LookupPeer, name="m4.m")
+        self.line.settle()
+        text = "\x1b[31mred\nfake log line\u202e" + "x" * 10_000
+        self.asking.dataReceived(
+            box(error_=b"1", error_code_=b"UNKNOWN_PEER", error_description_=text.encode() + b"\xff")
+        )
+        shown = str(self.failureResultOf(asked, UnknownPeer).value)
+        self.assertTrue(shown.startswith("[31mredfake log linexxx"), shown)
+        self.assertLessEqual(len(shown), TEXT_CHARACTERS)
+
+    def test_call_remote(self) -> None:
+        """Twisted's own ``callRemote`` has a deadline too."""
+        asked = self.asking.callRemote(LookupPeer, name="m4.m")
+        self.clock.advance(CALL_S)
+        self.failureResultOf(asked, ControlTimeout)
+
+
+class ViolationTests(SynchronousTestCase):
+    """What the other end does wrong ends its connection, with one line in the log."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.channel, self.transport = a_channel(self.clock, locator=Lookups())
+
+    def cut_off(self, data: bytes) -> str:
+        """The reason for which these bytes end the connection."""
+        with capturedLogs() as logs:
+            self.channel.dataReceived(data)
+        self.assertTrue(self.transport.aborted, "the connection goes on")
+        (warning,) = [one for one in logs if one["log_level"] is LogLevel.warn]
+        return str(warning["reason"]).removeprefix("it broke the protocol: ")
+
+    def test_unasked_answers(self) -> None:
+        """An answer to a question that nobody asked."""
+        for number, tag in enumerate((b"1", b"0", b"-1", b"ffffffffffffffffffff", b"", b"x", b"\xff")):
+            with self.subTest(tag=tag):
+                self.setUp()
+                data = box(answer_=tag) if number % 2 else box(error_=tag)
+                self.assertEqual("an answer to a question that wasn't asked", self.cut_off(data))
+
+    def test_unfit_answers(self) -> None:
+        """An answer without what the command declares; its question fails at once."""
+        for fields in (
+            {},
+            {"address": b"x"},
+            {"address": b"\xff", "table_lookup_ns": b"1"},
+            {"address": b"x", "table_lookup_ns": b"many"},
+        ):
+            with self.subTest(fields=fields):
+                self.setUp()
+                asked = self.channel.ask(LookupPeer, name="m4.m")
+                self.assertIn("an answer to LookupPeer that doesn't fit", self.cut_off(box(answer_=b"1", **fields)))
+                self.failureResultOf(asked, ControlLost)
+
+    def test_undeclared_errors(self) -> None:
+        """An error that the command doesn't declare; its question fails as if the connection had ended."""
+        for code in (b"UNKNOWN", b"UNHANDLED", b"REFUSED", b""):
+            with self.subTest(code=code):
+                self.setUp()
+                asked = self.channel.ask(LookupPeer, name="m4.m")
+                data = box(error_=b"1", error_code_=code, error_description_=b"well")
+                self.assertEqual(f"an undeclared error to LookupPeer: {code.decode()}: well", self.cut_off(data))
+                self.failureResultOf(asked, ControlLost)
+
+    def test_neither(self) -> None:
+        """A box that is neither a question nor an answer."""
+        self.assertEqual("a box that is neither a question nor an answer", self.cut_off(box(name=b"m4.m")))
+
+    def test_unfit_questions(self) -> None:
+        """A question whose arguments aren't those of its command."""
+        for fields in ({}, {"name": b"\xff"}):
+            with self.subTest(fields=fields):
+                self.setUp()
+                data = box(ask_=b"1", command_=b"LookupPeer", **fields)
+                self.assertIn("arguments that don't fit LookupPeer", self.cut_off(data))
+
+    def test_long_key(self) -> None:
+        """A key longer than AMP has them: this isn't AMP at all."""
+        self.assertEqual("a key of 5635 bytes", self.cut_off(b"\x16\x03\x01\x02\x00"))
+
+    def test_endless_box(self) -> None:
+        """A box of ever more keys is cut off before it takes memory."""
+        data = b"".join(b"\0\3%03d\0\1x" % number for number in range(BOX_KEYS + 2))
+        self.assertEqual(f"a box of more than {BOX_KEYS} keys", self.cut_off(data))
+
+    def test_nothing_after(self) -> None:
+        """What follows in the same bytes, or later, is ignored once the connection is given up."""
+        question = box(ask_=b"1", command_=b"Ping")
+        self.transport.clear()
+        self.cut_off(box(name=b"m4.m") + question)
+        self.channel.dataReceived(question)
+        self.assertEqual(b"", self.transport.value())
+
+
+class AnsweringTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.lookups = Lookups()
+        self.channel, self.transport = a_channel(self.clock, locator=self.lookups)
+        self.question = box(ask_=b"a", command_=b"LookupPeer", name=b"m4.m")
+
+    def test_not_allowed(self) -> None:
+        """A command that this role doesn't answer is told so, logged, and ends the connection politely."""
+        for command in (b"ListPeers", b"StartTLS", b"NoSuchCommand\n"):
+            with self.subTest(command=command):
+                self.setUp()
+                with capturedLogs() as logs:
+                    self.channel.dataReceived(box(ask_=b"a", command_=command))
+                (answer,) = self.transport.boxes()
+                self.assertEqual((b"a", b"UNHANDLED"), (answer[b"_error"], answer[b"_error_code"]))
+                self.assertTrue(self.transport.disconnecting)
+                self.assertEqual(command.decode().strip(), logs[-1]["command"])
+
+    def test_fault_of_ours(self) -> None:
+        """A responder that fails otherwise than declared is logged with its traceback and ends the connection."""
+        self.channel.dataReceived(self.question)
+        self.lookups.waiting[0].errback(ZeroDivisionError())
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        (answer,) = self.transport.boxes()
+        self.assertEqual((b"a", b"UNKNOWN"), (answer[b"_error"], answer[b"_error_code"]))
+        self.assertEqual(b"internal error", answer[b"_error_description"])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_unfit_answer_of_ours(self) -> None:
+        """So does one whose answer isn't what the command declares."""
+        self.channel.dataReceived(self.question)
+        self.lookups.waiting[0].callback({"address": "198.51.100.4"})
+        self.assertEqual(1, len(self.flushLoggedErrors()))
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_too_long_answer(self) -> None:
+        """So does one whose answer no AMP value can hold."""
+        self.channel.dataReceived(self.question)
+        self.lookups.waiting[0].callback({**FOUND, "address": "x" * 65536})
+        self.assertEqual(1, len(self.flushLoggedErrors()))
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_undeclared_error_of_ours(self) -> None:
+        """An error of another command counts as a fault: the other end couldn't understand it."""
+        self.channel.dataReceived(self.question)
+        self.lookups.waiting[0].errback(Refused("no"))
+        self.assertEqual(1, len(self.flushLoggedErrors(Refused)))
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_long_text(self) -> None:
+        """The text of an error is cut before it is sent."""
+        self.channel.dataReceived(self.question)
+        self.lookups.waiting[0].errback(Busy("ü" * 60_000))
+        (answer,) = self.transport.boxes()
+        self.assertEqual("ü" * TEXT_CHARACTERS, answer[b"_error_description"].decode())
+
+    def test_no_answer_wanted(self) -> None:
+        """A question that wants no answer gets none, not even an error."""
+        for outcome in (FOUND, UnknownPeer("no")):
+            self.channel.dataReceived(box(command_=b"LookupPeer", name=b"m4.m"))
+            waiting = self.lookups.waiting.pop()
+            if isinstance(outcome, Exception):
+                waiting.errback(outcome)
+            else:
+                waiting.callback(outcome)
+        self.channel.dataReceived(box(command_=b"Ping"))
+        self.assertEqual(b"", self.transport.value())
+        self.assertTrue(self.channel.is_open)
+
+    def test_answer_after_the_end(self) -> None:
+        """An answer that is ready when the connection has ended goes nowhere, and does no harm."""
+        self.channel.dataReceived(self.question * 2)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.lookups.waiting[0].callback(FOUND)
+        self.lookups.waiting[1].errback(UnknownPeer("no"))
+
+    def test_box_in_pieces(self) -> None:
+        """A box may arrive byte by byte."""
+        for byte in self.question:
+            self.channel.dataReceived(bytes([byte]))
+        self.lookups.waiting[0].callback(FOUND)
+        (answer,) = self.transport.boxes()
+        self.assertEqual(b"198.51.100.4", answer[b"address"])
+
+
+class SilenceTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.channel, self.transport = a_channel(self.clock)
+
+    def pings(self) -> int:
+        return [one[b"_command"] for one in self.transport.boxes()].count(b"Ping")
+
+    def test_pings(self) -> None:
+        """An idle channel is pinged every third of the silence that is allowed."""
+        for _ in range(2):
+            self.clock.advance(SILENCE_S / 3 - 0.2)
+            self.assertEqual(0, self.pings())
+            self.clock.advance(0.2)
+            self.assertEqual(1, self.pings())
+
+    def test_silence(self) -> None:
+        """An end from which nothing is heard for 60 s is cut off, and what waits for it fails."""
+        asked = self.channel.ask(LookupPeer, deadline=300, name="m4.m")
+        self.clock.pump([1.0] * 59)
+        self.assertFalse(self.transport.aborted)
+        with capturedLogs() as logs:
+            self.clock.advance(1.0)
+        self.assertTrue(self.transport.aborted)
+        self.assertEqual("nothing was heard from it for 60 s", logs[-1]["reason"])
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertIn("nothing was heard", str(self.failureResultOf(asked, ControlLost).value))
+
+    def test_any_byte_counts(self) -> None:
+        """Whatever arrives shows that the other end is alive; it needn't be an answer to a ping."""
+        for _ in range(20):
+            self.clock.advance(SILENCE_S / 3 - 1)
+            self.channel.dataReceived(box(command_=b"Ping"))
+        self.assertEqual(0, self.pings())
+        self.assertFalse(self.transport.aborted)
+
+    def test_both_ends_alive(self) -> None:
+        """Two idle ends keep one another alive for as long as the wire carries."""
+        one, other = new_channel(self.clock), new_channel(self.clock)
+        line = Line(one, other)
+        for _ in range(1000):
+            self.clock.advance(1.0)
+            line.settle()
+        self.assertTrue(one.is_open and other.is_open)
+        self.assertLessEqual(len(self.clock.getDelayedCalls()), 3)
+
+    def test_pings_leave_nothing(self) -> None:
+        """Pings wait for no answer, so none of them is left."""
+        self.clock.pump([1.0] * 59)
+        self.assertEqual(0, len(self.channel._questions))
+
+
+class ClosingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.channel, self.transport = a_channel(self.clock, locator=Lookups())
+
+    def test_polite(self) -> None:
+        """Closing sends what is written and then ends the connection; no question is taken or asked any more."""
+        self.channel.close()
+        self.assertTrue(self.transport.disconnecting)
+        self.assertIsNone(self.transport.producer)
+        self.failureResultOf(self.channel.ask(Ping), ControlLost)
+        self.channel.dataReceived(box(ask_=b"1", command_=b"LookupPeer", name=b"m4.m"))
+        self.assertEqual(b"", self.transport.value())
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_answers_still_come(self) -> None:
+        """What was asked before may be answered while the connection closes."""
+        asked = self.channel.ask(LookupPeer, name="m4.m")
+        self.channel.close()
+        self.channel.dataReceived(box(answer_=b"1", address=b"198.51.100.4", table_lookup_ns=b"512"))
+        self.assertEqual(FOUND, self.successResultOf(asked))
+
+    def test_impolite_other_end(self) -> None:
+        """An end that doesn't let go is cut off after ``call_s``."""
+        self.channel.close()
+        self.clock.pump([0.1] * 99)
+        self.assertFalse(self.transport.aborted)
+        self.clock.pump([0.1] * 2)
+        self.assertTrue(self.transport.aborted)
+
+    def test_own_deadline(self) -> None:
+        """Whoever is in a hurry may say so."""
+        self.channel.close(2.0)
+        self.clock.advance(2.0)
+        self.assertTrue(self.transport.aborted)
+
+    def test_twice(self) -> None:
+        """Closing or cutting off what is closed already does nothing."""
+        self.channel.close()
+        self.channel.close()
+        self.channel.abort("enough")
+        with capturedLogs() as logs:
+            self.channel.abort("enough")
+            self.channel.close()
+        self.assertEqual([], logs)
+
+
+class BacklogTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.channel, self.transport = a_channel(self.clock, backlog_bytes=1000)
+        self.ping = box(ask_=b"1", command_=b"Ping")
+
+    def test_never_reads(self) -> None:
+        """An end that asks and doesn't read the answers is cut off, before they fill the memory."""
+        self.transport.producer.pauseProducing()
+        with capturedLogs() as logs:
+            for _ in range(1000):
+                self.channel.dataReceived(self.ping)
+        self.assertTrue(self.transport.aborted)
+        self.assertLessEqual(len(self.transport.value()), 1000)
+        self.assertIn("doesn't read", logs[-1]["reason"])
+
+    def test_reads_slowly(self) -> None:
+        """One that reads now and then may go on for ever."""
+        for _ in range(100):
+            self.transport.producer.pauseProducing()
+            self.transport.producer.pauseProducing()
+            for _ in range(20):
+                self.channel.dataReceived(self.ping)
+            self.transport.producer.resumeProducing()
+        self.transport.producer.stopProducing()
+        self.assertFalse(self.transport.aborted)
+
+    def test_reads(self) -> None:
+        """As long as the transport takes it, there is no limit to what is written."""
+        for _ in range(1000):
+            self.channel.dataReceived(self.ping)
+        self.assertFalse(self.transport.aborted)
+
+
+class ReasonTests(SynchronousTestCase):
+    def test_one_line(self) -> None:
+        """A reason is one line without control characters."""
+        self.assertEqual("two lines", reason_of(Failure(OSError("two\n lines."))))
+
+    def test_unused_commands(self) -> None:
+        """A locator of one role answers nothing of another."""
+        self.assertIsNone(Lookups().locateResponder(ListPeers.commandName))

@@ -1,0 +1,1 @@
+"""Tests of identities: the authority, labs and TLS."""

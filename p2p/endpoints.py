@@ -6,6 +6,7 @@ strings are parsed by Twisted itself and then used with a stand-in reactor that 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -46,9 +47,8 @@ def check_listener(description: str) -> str:
     """
     if _kind(description, ("tcp", "tcp6", "systemd"), _LISTENER) == "systemd":
         try:
-            serverFromString(_StandIn(), description)
-        except (IndexError, KeyError):
-            return description
+            with suppress(IndexError, KeyError):  # what Twisted raises for a socket that isn't there
+                serverFromString(_StandIn(), description)
         except _NOT_PARSED as error:
             raise ValueError(f"{description!r} can't be used ({_reason(error)}), {_LISTENER}") from error
         return description

@@ -158,9 +158,7 @@ class _Builder:
 
     def _sequence(self, location: Location) -> Node:
         node = Node([], None)
-        for event in self._events:
-            if isinstance(event, SequenceEndEvent):
-                break
+        while not isinstance(event := next(self._events), SequenceEndEvent):
             index = len(node.value)
             child = self._node(event, (*location, index))
             node.value.append(child.value)
@@ -169,9 +167,7 @@ class _Builder:
 
     def _mapping(self, location: Location) -> Node:
         node = Node({}, None)
-        for event in self._events:
-            if isinstance(event, MappingEndEvent):
-                break
+        while not isinstance(event := next(self._events), MappingEndEvent):
             line = event.start_mark.line + 1
             if not isinstance(event, ScalarEvent):
                 _stop(event, "a key must be text")

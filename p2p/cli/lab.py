@@ -142,7 +142,7 @@ def _lab_text(made: Lab, directory: Path) -> str:
         f"Made a lab in {directory}: {len(made.routers)} routers ({places}), {len(made.peers)} peers.",
         f"{directory / AUTHORITY_KEY} signs new certificates: keep it on this machine and show it to nobody.",
         "",
-        f"A daemon's machine needs its YAML file, {AUTHORITY_CERTIFICATE}, and its certificate and key in {CERTIFICATES}/.",
+        f"A daemon's machine needs its YAML file, {AUTHORITY_CERTIFICATE}, and its files in {CERTIFICATES}/.",
         "Start the daemons, each in a terminal:",
         "",
         *(_start("p2p-router", directory / path.name) for path in made.routers.values()),

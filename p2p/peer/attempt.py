@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -30,12 +30,35 @@ class Setup:
     :ivar table_lookup_ns: in the routing table of the target's router.
     :ivar router_lookup_ns: from router to router and back.
     :ivar reused: the link was there already.
+
+    The link may well stand before the router's answer is here, which holds the look-up times: :meth:`when_answered`.
     """
 
     setup_ns: int = 0
     table_lookup_ns: int = 0
     router_lookup_ns: int = 0
     reused: bool = False
+    _answered: bool = True
+    _waiting: list[Deferred[None]] = field(default_factory=list)
+
+    def expect_answer(self) -> None:
+        """The router will be asked."""
+        self._answered = False
+
+    def answered(self) -> None:
+        """The router has answered, or won't be asked any more."""
+        self._answered = True
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
+
+    def when_answered(self) -> Deferred[None]:
+        """Fire when the look-up times are known, or never will be."""
+        if self._answered:
+            return succeed(None)
+        one: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(one)
+        return one
 
 
 class Attempting:
@@ -62,6 +85,8 @@ class Attempting:
         self.target = target
         self.machine = new_attempt(self, target)
         self.setup = Setup()
+        self.setup.expect_answer()
+        self._asking = False
         self._wiring = wiring
         self._registration = registration
         self._tickets = tickets
@@ -102,6 +127,8 @@ class Attempting:
         """Give back everything that the attempt holds."""
         self._tickets.void(self._ticket)
         self._gate.close()
+        if not self._asking:
+            self.setup.answered()
         for call in (self._expiry, self._retry):
             if call is not None and call.active():
                 call.cancel()
@@ -128,6 +155,7 @@ class Attempting:
             self.machine.listening(port)
 
     async def _request(self, port: int) -> None:
+        self._asking = True
         try:
             answer = await self._registration.call(
                 RequestConnect,
@@ -147,6 +175,9 @@ class Attempting:
             self.setup.router_lookup_ns = answer["router_lookup_ns"]
             self._gate.decide(answer["plain"] and self._plain_allowed)
             (self.machine.dialled if answer["dialling"] else self.machine.yielded)()
+        finally:
+            self._asking = False
+            self.setup.answered()
 
     def _work(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
         Deferred.fromCoroutine(step).addErrback(

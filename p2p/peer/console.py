@@ -163,6 +163,7 @@ class PeerConsole:
 
     async def _connect(self, arguments: PeerArguments, emit: Emit) -> Connected:
         link, setup = await self._acting(arguments).link_to(arguments.peer)
+        await setup.when_answered()
         local, remote = link.addresses
         return Connected(
             peer=arguments.peer,

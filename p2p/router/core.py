@@ -88,6 +88,9 @@ class Neighbours(Protocol):
     def clusters(self) -> Container[str]:
         """The clusters whose routers are known."""
 
+    def seen(self, cluster: str) -> None:
+        """Be told that the router of a cluster has just linked to this one."""
+
     async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
         """Look the target up and have it instructed.
 

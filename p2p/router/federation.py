@@ -129,7 +129,7 @@ class Federation(MultiService):
             try:
                 found = await looking
             except BaseException:
-                _ = instructing.addErrback(lambda failure: failure.trap(P2PError))  # it failed for the same reason
+                instructing.addErrback(lambda failure: failure.trap(P2PError))  # it failed for the same reason
                 raise
             took = perf_counter_ns() - started
             answer = await instructing
@@ -156,6 +156,10 @@ class Federation(MultiService):
                 channel.abort(f"it lists no names of its cluster: {error}")
                 raise ClusterUnreachable(f"{link.name} sent a list of names that makes no sense") from error
             return {"names": names, "more": answer["more"] and bool(names)}
+
+    def seen(self, cluster: str) -> None:
+        """Dial a neighbour now, if the next attempt would come later: it has just shown that it is there."""
+        self._links[cluster].dial_now()
 
     async def close(self, deadline: float) -> None:
         """End every link politely, within so many seconds; the service is to be stopped after this."""
@@ -184,9 +188,12 @@ class _Link:
         self._slots = Slots(limits.lookups_in_flight)
         self._random = random
         self._attempts = 0
+        self._pausing = False
         factory = Factory.forProtocol(lambda: _LinkChannel(self, clock, limits))
         factory.noisy = False
-        self.service = ClientService(_Told(endpoint, self.name), wrap(factory), retryPolicy=self._delay, clock=clock)
+        self.service = ClientService(
+            _Told(endpoint, self.name, self._dialling), wrap(factory), retryPolicy=self._delay, clock=clock
+        )
 
     @contextmanager
     def asking(self) -> Iterator[Channel]:
@@ -218,7 +225,16 @@ class _Link:
             self._attempts = 0
         log.warn("federation: the link to {name} ended: {reason}", name=self.name, reason=reason_of(reason))
 
+    def dial_now(self) -> None:
+        if self._pausing:
+            self.service.stopService()  # it pauses, so there is nothing to wait for
+            self.service.startService()
+
+    def _dialling(self) -> None:
+        self._pausing = False
+
     def _delay(self, attempt: int) -> float:
+        self._pausing = True
         self._attempts += 1
         return retry_delay(self._attempts, self._random())
 
@@ -244,16 +260,21 @@ class _LinkChannel(Channel):
 
 @implementer(IStreamClientEndpoint)
 class _Told:
-    """An endpoint that logs why it can't be reached; ClientService alone tells only when it tries again."""
+    """An endpoint that logs why it can't be reached; ClientService alone tells only when it tries again.
 
-    def __init__(self, endpoint: IStreamClientEndpoint, name: str) -> None:
+    :param dialling: is told when an attempt begins.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint, name: str, dialling: Callable[[], None]) -> None:
         self._endpoint = endpoint
         self._name = name
+        self._dialling = dialling
 
     def __repr__(self) -> str:
         return self._name
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        self._dialling()
         connecting: Deferred[Any] = self._endpoint.connect(protocolFactory)
         return connecting.addErrback(self._failed)
 

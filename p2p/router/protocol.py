@@ -306,6 +306,7 @@ class AcceptedChannels(Factory):
         log.info("router: {who} linked to this router", who=channel.who)
         if older is not None:
             older.replaced_by(channel)
+        self.router.neighbours.seen(cluster)
 
     def forget(self, channel: AcceptedChannel) -> None:
         """Note that a connection has ended."""

@@ -130,7 +130,7 @@ class RouterService(MultiService):
         try:
             MultiService.startService(self)
         except LocalFileError as error:
-            raise CannotStart(f"p2p-router: {error}") from error
+            raise CannotStart(str(error)) from error
         log.info(
             "router: serving cluster {cluster} at {listening}, neighbours: {neighbours}",
             cluster=self.router.cluster,
@@ -163,13 +163,13 @@ class RouterService(MultiService):
         where = self._config.listen
         outcome: list[Any] = []
         try:
-            _ = serverFromString(self._reactor, where).listen(self._door).addBoth(outcome.append)
+            serverFromString(self._reactor, where).listen(self._door).addBoth(outcome.append)
         except (IndexError, KeyError, ValueError) as error:
-            raise CannotStart(f"p2p-router: can't listen on {where}: systemd handed over no such socket") from error
+            raise CannotStart(f"can't listen on {where}: systemd handed over no such socket") from error
         # Every kind of endpoint that the configuration takes listens at once, or fails at once.
         (port,) = outcome
         if isinstance(port, Failure):
-            raise CannotStart(f"p2p-router: can't listen on {where}: {_advice(port.value)}") from port.value
+            raise CannotStart(f"can't listen on {where}: {_advice(port.value)}") from port.value
         self._port = port
         self.listening = address_text(port.getHost())
         listener = getattr(port, "socket", None)
@@ -197,7 +197,7 @@ def _advice(error: BaseException | None) -> str:
     """Say why a port can't be had, and what to do."""
     number = getattr(getattr(error, "socketError", None), "errno", None)
     if number == errno.EADDRINUSE:
-        return "another program listens there; stop it (ss -ltnp shows which) or change listen in the configuration"
+        return "in use; stop the program that listens there (ss -ltnp shows it) or change listen in the configuration"
     if number == errno.EADDRNOTAVAIL:
         return "this machine has no such address (ip address shows those it has); change listen in the configuration"
     if number == errno.EACCES:

@@ -40,9 +40,7 @@ class SocketMeter:
 
     def wrap(self, factory: IProtocolFactory) -> WrappingFactory[Any]:
         """Count what the protocols of a factory send and receive."""
-        metered = _MeteredFactory(factory)
-        metered.meter = self
-        return metered
+        return _MeteredFactory(factory, self)
 
 
 class _Metered(ProtocolWrapper):
@@ -77,7 +75,10 @@ class _Metered(ProtocolWrapper):
 class _MeteredFactory(WrappingFactory[_Metered]):
     protocol = _Metered
     noisy = False
-    meter: SocketMeter
+
+    def __init__(self, factory: IProtocolFactory, meter: SocketMeter) -> None:
+        super().__init__(factory)  # type: ignore[no-untyped-call]  # Twisted's has no types
+        self.meter = meter
 
 
 @implementer(IProtocolFactory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL.crypto import X509
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -18,11 +20,30 @@ from twisted.protocols.amp import AmpBox, CommandLocator, parseString
 from twisted.python.failure import Failure
 
 from p2p.control.channel import Channel
+from p2p.control.commands import LookupPeer
+from p2p.control.responders import responder
+from p2p.errors import IdentityError
 from p2p.identity.tls import CONTROL_ALPN
 
-__all__ = ["CALL_S", "HANDSHAKE_S", "SILENCE_S", "FakeTLS", "Line", "a_channel", "certificate"]
+__all__ = [
+    "CALL_S",
+    "FOUND",
+    "HANDSHAKE_S",
+    "SILENCE_S",
+    "FakeTLS",
+    "Line",
+    "Lookups",
+    "Noted",
+    "a_channel",
+    "box",
+    "certificate",
+    "new_channel",
+]
 
 SILENCE_S, CALL_S, HANDSHAKE_S = 60.0, 10.0, 10.0
+
+FOUND: dict[str, Any] = {"address": "198.51.100.4", "table_lookup_ns": 512}
+"""An answer to LookupPeer."""
 
 
 @cache
@@ -47,6 +68,8 @@ def certificate(*names: str) -> X509:
 
 class FakeTLS(StringTransport):
     """What a channel sees of TLS and TCP below it, after a handshake with whoever has these names."""
+
+    producer: Any
 
     def __init__(
         self, *names: str, alpn: bytes | None = CONTROL_ALPN, peer: str = "192.0.2.7", here: str = "192.0.2.1"
@@ -120,3 +143,42 @@ class Line:
             if transport.connected:
                 transport.connected = False
                 channel.connectionLost(Failure(reason or ConnectionDone()))
+
+
+class Noted(Channel):
+    """A channel that notes when it is told something."""
+
+    refuse = ""
+
+    def authenticated(self) -> None:
+        self.notes = [f"authenticated {self.remote_name}"]
+        if self.refuse:
+            raise IdentityError(self.refuse)
+
+    def closed(self, reason: Failure) -> None:
+        self.notes = [*getattr(self, "notes", []), "closed"]
+
+
+class Lookups(CommandLocator):
+    """Answers LookupPeer when and how the test says."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Deferred[Mapping[str, Any]]] = []
+
+    @responder(LookupPeer)
+    async def lookup_peer(self, name: str) -> Mapping[str, Any]:
+        waiting: Deferred[Mapping[str, Any]] = Deferred()
+        self.waiting.append(waiting)
+        return await waiting
+
+
+def new_channel(clock: Clock, kind: type[Channel] = Noted) -> Any:
+    return kind(clock, silence_s=SILENCE_S, call_s=CALL_S, handshake_s=HANDSHAKE_S)
+
+
+def box(**fields: bytes) -> bytes:
+    """A box on the wire; keys begin with an underscore where the argument ends with one."""
+    serialized: bytes = AmpBox(
+        {(f"_{key[:-1]}" if key[-1] == "_" else key).encode(): value for key, value in fields.items()}
+    ).serialize()
+    return serialized

@@ -48,7 +48,7 @@ class AdmissionTests(SynchronousTestCase):
         self.assertRaises(KeyError, admission.leave, "192.0.2.1")
 
     def test_sources(self) -> None:
-        """An IPv4-mapped address is the IPv4 address, a zone doesn't count, and what is no address stands for itself."""
+        """An IPv4-mapped address is IPv4, a zone does not count, and what is no address stands for itself."""
         self.assertEqual("192.0.2.1", source_of("::ffff:192.0.2.1"))
         self.assertEqual("fe80::/64", source_of("fe80::1%eth0"))
         self.assertEqual("/run/socket", source_of("/run/socket"))

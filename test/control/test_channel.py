@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from OpenSSL import SSL
@@ -10,58 +9,25 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
-from twisted.protocols.amp import AmpBox, CommandLocator
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.channel import BOX_KEYS, Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import Busy, ListPeers, LookupPeer, Ping, Refused, UnknownPeer
-from p2p.control.responders import responder
+from p2p.control.channel import ControlLost, ControlTimeout, reason_of
+from p2p.control.commands import ListPeers, LookupPeer, Ping, UnknownPeer
 from p2p.control.texts import TEXT_CHARACTERS
-from p2p.errors import IdentityError, Outcome
+from p2p.errors import Outcome
 from p2p.identity.tls import LINK_ALPN
-from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, FakeTLS, Line, a_channel
-
-FOUND: dict[str, Any] = {"address": "198.51.100.4", "table_lookup_ns": 512}
-
-
-class Noted(Channel):
-    """A channel that notes when it is told something."""
-
-    refuse = ""
-
-    def authenticated(self) -> None:
-        self.notes = [f"authenticated {self.remote_name}"]
-        if self.refuse:
-            raise IdentityError(self.refuse)
-
-    def closed(self, reason: Failure) -> None:
-        self.notes = [*getattr(self, "notes", []), "closed"]
-
-
-class Lookups(CommandLocator):
-    """Answers LookupPeer when and how the test says."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Deferred[Mapping[str, Any]]] = []
-
-    @responder(LookupPeer)
-    async def lookup_peer(self, name: str) -> Mapping[str, Any]:
-        waiting: Deferred[Mapping[str, Any]] = Deferred()
-        self.waiting.append(waiting)
-        return await waiting
-
-
-def new_channel(clock: Clock, kind: type[Channel] = Noted) -> Any:
-    return kind(clock, silence_s=SILENCE_S, call_s=CALL_S, handshake_s=HANDSHAKE_S)
-
-
-def box(**fields: bytes) -> bytes:
-    """A box on the wire; keys begin with an underscore where the argument ends with one."""
-    serialized: bytes = AmpBox(
-        {(f"_{key[:-1]}" if key[-1] == "_" else key).encode(): value for key, value in fields.items()}
-    ).serialize()
-    return serialized
+from test.control.conversation import (
+    CALL_S,
+    FOUND,
+    HANDSHAKE_S,
+    FakeTLS,
+    Line,
+    Lookups,
+    a_channel,
+    box,
+    new_channel,
+)
 
 
 class HandshakeTests(SynchronousTestCase):
@@ -309,221 +275,6 @@ class AskingTests(SynchronousTestCase):
         self.failureResultOf(asked, ControlTimeout)
 
 
-class ViolationTests(SynchronousTestCase):
-    """What the other end does wrong ends its connection, with one line in the log."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.channel, self.transport = a_channel(self.clock, locator=Lookups())
-
-    def cut_off(self, data: bytes) -> str:
-        """The reason for which these bytes end the connection."""
-        with capturedLogs() as logs:
-            self.channel.dataReceived(data)
-        self.assertTrue(self.transport.aborted, "the connection goes on")
-        (warning,) = [one for one in logs if one["log_level"] is LogLevel.warn]
-        return str(warning["reason"]).removeprefix("it broke the protocol: ")
-
-    def test_unasked_answers(self) -> None:
-        """An answer to a question that nobody asked."""
-        for number, tag in enumerate((b"1", b"0", b"-1", b"ffffffffffffffffffff", b"", b"x", b"\xff")):
-            with self.subTest(tag=tag):
-                self.setUp()
-                data = box(answer_=tag) if number % 2 else box(error_=tag)
-                self.assertEqual("an answer to a question that wasn't asked", self.cut_off(data))
-
-    def test_unfit_answers(self) -> None:
-        """An answer without what the command declares; its question fails at once."""
-        for fields in (
-            {},
-            {"address": b"x"},
-            {"address": b"\xff", "table_lookup_ns": b"1"},
-            {"address": b"x", "table_lookup_ns": b"many"},
-        ):
-            with self.subTest(fields=fields):
-                self.setUp()
-                asked = self.channel.ask(LookupPeer, name="m4.m")
-                self.assertIn("an answer to LookupPeer that doesn't fit", self.cut_off(box(answer_=b"1", **fields)))
-                self.failureResultOf(asked, ControlLost)
-
-    def test_undeclared_errors(self) -> None:
-        """An error that the command doesn't declare; its question fails as if the connection had ended."""
-        for code in (b"UNKNOWN", b"UNHANDLED", b"REFUSED", b""):
-            with self.subTest(code=code):
-                self.setUp()
-                asked = self.channel.ask(LookupPeer, name="m4.m")
-                data = box(error_=b"1", error_code_=code, error_description_=b"well")
-                self.assertEqual(f"an undeclared error to LookupPeer: {code.decode()}: well", self.cut_off(data))
-                self.failureResultOf(asked, ControlLost)
-
-    def test_neither(self) -> None:
-        """A box that is neither a question nor an answer."""
-        self.assertEqual("a box that is neither a question nor an answer", self.cut_off(box(name=b"m4.m")))
-
-    def test_unfit_questions(self) -> None:
-        """A question whose arguments aren't those of its command."""
-        for fields in ({}, {"name": b"\xff"}):
-            with self.subTest(fields=fields):
-                self.setUp()
-                data = box(ask_=b"1", command_=b"LookupPeer", **fields)
-                self.assertIn("arguments that don't fit LookupPeer", self.cut_off(data))
-
-    def test_long_key(self) -> None:
-        """A key longer than AMP has them: this isn't AMP at all."""
-        self.assertEqual("a key of 5635 bytes", self.cut_off(b"\x16\x03\x01\x02\x00"))
-
-    def test_endless_box(self) -> None:
-        """A box of ever more keys is cut off before it takes memory."""
-        data = b"".join(b"\0\3%03d\0\1x" % number for number in range(BOX_KEYS + 2))
-        self.assertEqual(f"a box of more than {BOX_KEYS} keys", self.cut_off(data))
-
-    def test_nothing_after(self) -> None:
-        """What follows in the same bytes, or later, is ignored once the connection is given up."""
-        question = box(ask_=b"1", command_=b"Ping")
-        self.transport.clear()
-        self.cut_off(box(name=b"m4.m") + question)
-        self.channel.dataReceived(question)
-        self.assertEqual(b"", self.transport.value())
-
-
-class AnsweringTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.lookups = Lookups()
-        self.channel, self.transport = a_channel(self.clock, locator=self.lookups)
-        self.question = box(ask_=b"a", command_=b"LookupPeer", name=b"m4.m")
-
-    def test_not_allowed(self) -> None:
-        """A command that this role doesn't answer is told so, logged, and ends the connection politely."""
-        for command in (b"ListPeers", b"StartTLS", b"NoSuchCommand\n"):
-            with self.subTest(command=command):
-                self.setUp()
-                with capturedLogs() as logs:
-                    self.channel.dataReceived(box(ask_=b"a", command_=command))
-                (answer,) = self.transport.boxes()
-                self.assertEqual((b"a", b"UNHANDLED"), (answer[b"_error"], answer[b"_error_code"]))
-                self.assertTrue(self.transport.disconnecting)
-                self.assertEqual(command.decode().strip(), logs[-1]["command"])
-
-    def test_fault_of_ours(self) -> None:
-        """A responder that fails otherwise than declared is logged with its traceback and ends the connection."""
-        self.channel.dataReceived(self.question)
-        self.lookups.waiting[0].errback(ZeroDivisionError())
-        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
-        (answer,) = self.transport.boxes()
-        self.assertEqual((b"a", b"UNKNOWN"), (answer[b"_error"], answer[b"_error_code"]))
-        self.assertEqual(b"internal error", answer[b"_error_description"])
-        self.assertTrue(self.transport.disconnecting)
-
-    def test_unfit_answer_of_ours(self) -> None:
-        """So does one whose answer isn't what the command declares."""
-        self.channel.dataReceived(self.question)
-        self.lookups.waiting[0].callback({"address": "198.51.100.4"})
-        self.assertEqual(1, len(self.flushLoggedErrors()))
-        self.assertTrue(self.transport.disconnecting)
-
-    def test_too_long_answer(self) -> None:
-        """So does one whose answer no AMP value can hold."""
-        self.channel.dataReceived(self.question)
-        self.lookups.waiting[0].callback({**FOUND, "address": "x" * 65536})
-        self.assertEqual(1, len(self.flushLoggedErrors()))
-        self.assertTrue(self.transport.disconnecting)
-
-    def test_undeclared_error_of_ours(self) -> None:
-        """An error of another command counts as a fault: the other end couldn't understand it."""
-        self.channel.dataReceived(self.question)
-        self.lookups.waiting[0].errback(Refused("no"))
-        self.assertEqual(1, len(self.flushLoggedErrors(Refused)))
-        self.assertTrue(self.transport.disconnecting)
-
-    def test_long_text(self) -> None:
-        """The text of an error is cut before it is sent."""
-        self.channel.dataReceived(self.question)
-        self.lookups.waiting[0].errback(Busy("ü" * 60_000))
-        (answer,) = self.transport.boxes()
-        self.assertEqual("ü" * TEXT_CHARACTERS, answer[b"_error_description"].decode())
-
-    def test_no_answer_wanted(self) -> None:
-        """A question that wants no answer gets none, not even an error."""
-        for outcome in (FOUND, UnknownPeer("no")):
-            self.channel.dataReceived(box(command_=b"LookupPeer", name=b"m4.m"))
-            waiting = self.lookups.waiting.pop()
-            if isinstance(outcome, Exception):
-                waiting.errback(outcome)
-            else:
-                waiting.callback(outcome)
-        self.channel.dataReceived(box(command_=b"Ping"))
-        self.assertEqual(b"", self.transport.value())
-        self.assertTrue(self.channel.is_open)
-
-    def test_answer_after_the_end(self) -> None:
-        """An answer that is ready when the connection has ended goes nowhere, and does no harm."""
-        self.channel.dataReceived(self.question * 2)
-        self.channel.connectionLost(Failure(ConnectionDone()))
-        self.lookups.waiting[0].callback(FOUND)
-        self.lookups.waiting[1].errback(UnknownPeer("no"))
-
-    def test_box_in_pieces(self) -> None:
-        """A box may arrive byte by byte."""
-        for byte in self.question:
-            self.channel.dataReceived(bytes([byte]))
-        self.lookups.waiting[0].callback(FOUND)
-        (answer,) = self.transport.boxes()
-        self.assertEqual(b"198.51.100.4", answer[b"address"])
-
-
-class SilenceTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.channel, self.transport = a_channel(self.clock)
-
-    def pings(self) -> int:
-        return [one[b"_command"] for one in self.transport.boxes()].count(b"Ping")
-
-    def test_pings(self) -> None:
-        """An idle channel is pinged every third of the silence that is allowed."""
-        for _ in range(2):
-            self.clock.advance(SILENCE_S / 3 - 0.2)
-            self.assertEqual(0, self.pings())
-            self.clock.advance(0.2)
-            self.assertEqual(1, self.pings())
-
-    def test_silence(self) -> None:
-        """An end from which nothing is heard for 60 s is cut off, and what waits for it fails."""
-        asked = self.channel.ask(LookupPeer, deadline=300, name="m4.m")
-        self.clock.pump([1.0] * 59)
-        self.assertFalse(self.transport.aborted)
-        with capturedLogs() as logs:
-            self.clock.advance(1.0)
-        self.assertTrue(self.transport.aborted)
-        self.assertEqual("nothing was heard from it for 60 s", logs[-1]["reason"])
-        self.channel.connectionLost(Failure(ConnectionDone()))
-        self.assertIn("nothing was heard", str(self.failureResultOf(asked, ControlLost).value))
-
-    def test_any_byte_counts(self) -> None:
-        """Whatever arrives shows that the other end is alive; it needn't be an answer to a ping."""
-        for _ in range(20):
-            self.clock.advance(SILENCE_S / 3 - 1)
-            self.channel.dataReceived(box(command_=b"Ping"))
-        self.assertEqual(0, self.pings())
-        self.assertFalse(self.transport.aborted)
-
-    def test_both_ends_alive(self) -> None:
-        """Two idle ends keep one another alive for as long as the wire carries."""
-        one, other = new_channel(self.clock), new_channel(self.clock)
-        line = Line(one, other)
-        for _ in range(1000):
-            self.clock.advance(1.0)
-            line.settle()
-        self.assertTrue(one.is_open and other.is_open)
-        self.assertLessEqual(len(self.clock.getDelayedCalls()), 3)
-
-    def test_pings_leave_nothing(self) -> None:
-        """Pings wait for no answer, so none of them is left."""
-        self.clock.pump([1.0] * 59)
-        self.assertEqual(0, len(self.channel._questions))
-
-
 class ClosingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -570,40 +321,6 @@ class ClosingTests(SynchronousTestCase):
             self.channel.abort("enough")
             self.channel.close()
         self.assertEqual([], logs)
-
-
-class BacklogTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.channel, self.transport = a_channel(self.clock, backlog_bytes=1000)
-        self.ping = box(ask_=b"1", command_=b"Ping")
-
-    def test_never_reads(self) -> None:
-        """An end that asks and doesn't read the answers is cut off, before they fill the memory."""
-        self.transport.producer.pauseProducing()
-        with capturedLogs() as logs:
-            for _ in range(1000):
-                self.channel.dataReceived(self.ping)
-        self.assertTrue(self.transport.aborted)
-        self.assertLessEqual(len(self.transport.value()), 1000)
-        self.assertIn("doesn't read", logs[-1]["reason"])
-
-    def test_reads_slowly(self) -> None:
-        """One that reads now and then may go on for ever."""
-        for _ in range(100):
-            self.transport.producer.pauseProducing()
-            self.transport.producer.pauseProducing()
-            for _ in range(20):
-                self.channel.dataReceived(self.ping)
-            self.transport.producer.resumeProducing()
-        self.transport.producer.stopProducing()
-        self.assertFalse(self.transport.aborted)
-
-    def test_reads(self) -> None:
-        """As long as the transport takes it, there is no limit to what is written."""
-        for _ in range(1000):
-            self.channel.dataReceived(self.ping)
-        self.assertFalse(self.transport.aborted)
 
 
 class ReasonTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.control.quota import Slots, TokenBucket
+from test.properties import PROPERTY
 
 
 class TokenBucketTests(SynchronousTestCase):
@@ -48,6 +49,7 @@ class TokenBucketTests(SynchronousTestCase):
         self.assertRaises(ValueError, TokenBucket, 0, 5, 0.0)
         self.assertRaises(ValueError, TokenBucket, 1, 0, 0.0)
 
+    @PROPERTY
     @given(st.lists(st.floats(0, 0.5), max_size=200))
     def test_rate(self, gaps: list[float]) -> None:
         """Whatever the rhythm, no more get through than the burst and the rate allow."""

@@ -252,7 +252,7 @@ class IssueTests(AuthorityTestCase):
         self.assertEqual(len({load_certificate(one.certificate).serial_number for one in issued}), 100)
 
     def test_speed(self) -> None:
-        """Two thousand certificates are a matter of seconds."""
+        """Two thousand certificates are a matter of seconds: 200 take no more than half a second."""
         start = time.process_time()
         for number in range(200):
             self.authority.issue(f"x{number}.n", self.folder, now=NOW)

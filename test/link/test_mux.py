@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -395,7 +395,7 @@ class PropertyTests(SynchronousTestCase):
         stream_id = session.open()
         session.write(stream_id, b"x" * 100)
         received = 0
-        with suppress(ProtocolViolation):
+        with contextlib.suppress(ProtocolViolation):
             for piece in pieces:
                 for event in session.receive(piece, 0.0):
                     if isinstance(event, DataReceived):

@@ -14,6 +14,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.protocol import Factory
 from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.config import Neighbour, RouterConfig, RouterLimits, TLSFiles
 from p2p.control.channel import Channel
@@ -24,7 +25,7 @@ from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from test.network import Network
 
-__all__ = ["TICKET", "Lab", "Peer", "credentials", "tls_files"]
+__all__ = ["TICKET", "Lab", "Peer", "RouterTestCase", "credentials", "tls_files"]
 
 TICKET = bytes(range(32))
 
@@ -196,3 +197,15 @@ class Lab:
         registered = peer.register()
         assert registered.called, f"{name} isn't registered"
         return peer
+
+
+class RouterTestCase(SynchronousTestCase):
+    """One router, of cluster n."""
+
+    def setUp(self) -> None:
+        self.lab = Lab()
+        self.network = self.lab.network
+
+    def start(self, **more: Any) -> None:
+        self.service = self.lab.start_router("n", **more)
+        self.router = self.service.router

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.router.addresses import NotAllowed, checked_address, dialable, granted, normalised, seen_through
+from test.properties import PROPERTY
 
 LAB = [ip_network("192.0.2.0/24"), ip_network("2001:db8:1::/48")]
 
@@ -63,6 +64,7 @@ class CheckedAddressTests(SynchronousTestCase):
         ):
             self.assertRaises(NotAllowed, checked_address, text)
 
+    @PROPERTY
     @given(st.text(max_size=40) | st.ip_addresses().map(str))
     def test_anything(self, text: str) -> None:
         """Whatever a text is, it is an address to dial or it is refused, with a short reason."""
@@ -177,6 +179,7 @@ class DialableTests(SynchronousTestCase):
         """Where even this router's own address is no help, nothing is told."""
         self.assertRaises(NotAllowed, self.dialled, "127.0.0.1", via=None, here="127.0.0.1")
 
+    @PROPERTY
     @given(
         st.ip_addresses().map(str) | st.sampled_from(["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.1.1.1", "", "x"]),
         st.lists(st.ip_addresses().map(str) | st.sampled_from(["127.0.0.1", "::1"]), max_size=4),

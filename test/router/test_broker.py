@@ -44,14 +44,15 @@ class CheckRequestTests(SynchronousTestCase):
 
     def test_edges(self) -> None:
         """The first and the last value of each range are allowed."""
-        for changed in (
+        edges: list[dict[str, Any]] = [
             {"port": 1024},
             {"port": 65535},
             {"lifetime": 300.0},
             {"lifetime": 0.001},
             {"candidates": []},
             {"candidates": ["192.0.2.7"] * CANDIDATES},
-        ):
+        ]
+        for changed in edges:
             check_request(**{**GOOD, **changed})
 
     def test_target(self) -> None:

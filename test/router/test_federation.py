@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -27,6 +28,7 @@ from p2p.control.responders import responder
 from p2p.errors import P2PError
 from p2p.router.core import PAGE
 from p2p.router.federation import retry_delay
+from test.properties import PROPERTY
 from test.router.lab import TICKET, Lab, Peer, credentials
 
 
@@ -38,7 +40,6 @@ class ThreeClustersTests(SynchronousTestCase):
         self.network = self.lab.network
         for cluster in "kmn":
             self.lab.start_router(cluster, *[one for one in "kmn" if one != cluster], networks={"n": ["10.1.0.0/16"]})
-        self.network.advance(2)  # the first routers find the later ones at their second attempt
 
     def test_linked(self) -> None:
         """Each router has dialled each of its neighbours, and has a connection from each."""
@@ -230,6 +231,19 @@ class LinkTests(SynchronousTestCase):
     def linked(self) -> bool:
         return self.service.federation.clusters["m"]
 
+    def attempts(self) -> list[float]:
+        """The times of the attempts to dial from now on."""
+        attempts: list[float] = []
+        connect = self.network.connectTCP
+
+        def spy(host: str, *arguments: Any, **more: Any) -> Any:
+            if host == self.lab.address("m"):
+                attempts.append(self.network.seconds())
+            return connect(host, *arguments, **more)
+
+        self.patch(self.network, "connectTCP", spy)
+        return attempts
+
     def test_pipelined(self) -> None:
         """Look-up and instruction leave together, before either is answered."""
         self.listen()
@@ -351,11 +365,9 @@ class LinkTests(SynchronousTestCase):
     def test_dialled_again(self) -> None:
         """A neighbour that isn't there is dialled again with growing pauses, and linked when it comes."""
         self.start()
-        attempts = []
-        connect = self.network.connectTCP
-        self.network.connectTCP = lambda *a, **k: attempts.append(self.network.seconds()) or connect(*a, **k)  # type: ignore[method-assign, assignment, func-returns-value]  # a spy
+        attempts = self.attempts()
         self.network.advance(200)
-        pauses = [round(later - earlier, 3) for earlier, later in zip(attempts, attempts[1:], strict=False)]
+        pauses = [round(later - earlier, 3) for earlier, later in pairwise(attempts)]
         self.assertEqual([1, 2, 4, 8, 16, 30, 30, 30, 30, 30], pauses)
         self.listen()
         self.network.advance(31)
@@ -380,6 +392,26 @@ class LinkTests(SynchronousTestCase):
             self.accepted[-1].transport.abortConnection()
             self.network.advance(0.6)
             self.assertTrue(self.linked)
+
+    def test_neighbour_shows_up(self) -> None:
+        """A neighbour that links to this router is dialled at once, whatever pause there would be."""
+        self.start()
+        self.network.advance(70)
+        self.listen()
+        self.assertFalse(self.linked)
+        other = self.lab.connect("router.m", cluster="n", host=self.lab.address("m"))
+        self.assertTrue(self.linked)
+        other.close()
+        self.network.advance(70)
+        self.assertEqual(1, len(self.accepted))
+
+    def test_neighbour_shows_up_while_dialled(self) -> None:
+        """One that is being dialled, or linked already, isn't dialled twice."""
+        self.network.pull(self.lab.address("n"), self.lab.address("m"))
+        self.start()
+        attempts = self.attempts()
+        self.lab.connect("router.m", cluster="n", host="10.8.8.8")
+        self.assertEqual([], attempts)
 
     def test_stop_while_dialling(self) -> None:
         """A router stops also while a neighbour can't be reached, without a word about that."""
@@ -419,6 +451,7 @@ class RetryDelayTests(SynchronousTestCase):
         """Pauses double from half a second to half a minute."""
         self.assertEqual([0.5, 1, 2, 4, 8, 16, 30, 30], [retry_delay(attempt, 0.0) for attempt in range(1, 9)])
 
+    @PROPERTY
     @given(st.integers(1, 10**9), st.floats(0, 1))
     def test_jitter(self, attempt: int, jitter: float) -> None:
         """Chance takes away up to a half, and never more; no pause is longer than 30 s, however many there were."""

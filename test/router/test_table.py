@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.router.table import Entry, RoutingTable, TableFull
+from test.properties import PROPERTY
 
 
 def entry(name: str, handle: object = None) -> Entry:
@@ -80,6 +81,7 @@ class RoutingTableTests(SynchronousTestCase):
         table.put(entry("m3.m"))
         self.assertEqual((["m3.m"], False), table.page("m2.m", 5))
 
+    @PROPERTY
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=60), st.integers(1, 5))
     def test_like_a_dictionary(self, changes: list[tuple[bool, int]], size: int) -> None:
         """Whatever came and went, the pages together are the names of those that are there, in order."""

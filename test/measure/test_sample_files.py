@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.errors import P2PError
 from p2p.measure.sample_files import Sample, samples
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def frames(path: Path) -> dict[str, int]:

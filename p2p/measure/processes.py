@@ -1,0 +1,169 @@
+"""Real daemons as child processes: started through ``twistd``, ready when they say so, gone when asked to go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import TimeoutError as DeadlinePassed
+from twisted.internet.protocol import DatagramProtocol, ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.errors import P2PError
+
+__all__ = ["Daemon", "DaemonFailed", "Daemons"]
+
+TAIL_LINES: Final = 5
+
+
+class DaemonFailed(P2PError):
+    """A daemon didn't start; the text ends with what it said last."""
+
+
+class Daemon(ProcessProtocol):
+    """One daemon.
+
+    :ivar name: what it is called in messages and in the name of its log.
+    :ivar log: the file that holds what it prints.
+    """
+
+    def __init__(self, name: str, log: Path, reactor: Any) -> None:
+        self.name = name
+        self.log = log
+        self.pid = 0
+        self.exit: int | None = None
+        self._reactor = reactor
+        self._ready: Deferred[None] = Deferred()
+        self._watchers: list[Deferred[int]] = []
+        self.finished: Deferred[None] = Deferred()
+
+    @property
+    def exited(self) -> bool:
+        """Whether the process is gone."""
+        return self.exit is not None
+
+    def tail(self) -> str:
+        """The last lines of the log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-TAIL_LINES:])
+
+    def open_sockets(self) -> int:
+        """Count the process's sockets of every kind."""
+        return len(psutil.Process(self.pid).net_connections(kind="all"))
+
+    def memory_bytes(self) -> int:
+        """The memory that the process holds (resident set)."""
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+    def when_ready(self) -> Deferred[None]:
+        """Fire when the daemon has said that it is ready, or fail if it exits before."""
+        return self._ready
+
+    def when_exited(self) -> Deferred[int]:
+        """Fire with the exit code, the negative of the signal's number if one ended it."""
+        watcher: Deferred[int] = Deferred(self._watchers.remove)
+        if self.exit is not None:
+            watcher.callback(self.exit)
+        else:
+            self._watchers.append(watcher)
+        return watcher
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL); :meth:`when_exited` tells when it is gone."""
+        self._signal(signal.SIGKILL)
+
+    async def stop(self, deadline: float = 10.0) -> int:
+        """Ask it to stop (SIGTERM), kill it when the deadline has passed, and return its exit code."""
+        self._signal(signal.SIGTERM)
+        try:
+            return await self.when_exited().addTimeout(deadline, self._reactor)
+        except DeadlinePassed:
+            self.kill()
+            return await self.when_exited()
+
+    def ready(self) -> None:
+        """It said so."""
+        if not self._ready.called:
+            self._ready.callback(None)
+
+    def processExited(self, reason: Failure) -> None:
+        status: Any = reason.value
+        self.exit = -status.signal if status.signal else status.exitCode
+        if not self._ready.called:
+            self._ready.errback(
+                DaemonFailed(f"{self.name} ended with exit code {self.exit} before it was ready:\n{self.tail()}")
+            )
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher.callback(self.exit)
+
+    def processEnded(self, reason: Failure) -> None:
+        self.finished.callback(None)
+
+    def _signal(self, number: int) -> None:
+        if self.pid and not self.exited:
+            os.kill(self.pid, number)
+
+
+class Daemons:
+    """The daemons of one run; :meth:`stop_all` leaves none behind.
+
+    :param folder: for their logs and the sockets on which they say that they are ready.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, folder: Path) -> None:
+        self._reactor = reactor
+        self._folder = folder
+        self._daemons: list[Daemon] = []
+        self._starts = 0
+
+    async def start(self, name: str, plugin: str, config: Path, *, deadline: float = 30.0) -> Daemon:
+        """Start a daemon and wait until it is ready.
+
+        :param plugin: ``p2p-router`` or ``p2p-peer``.
+        :raises DaemonFailed: if it exits instead, or isn't ready in time; it is gone then.
+        """
+        self._starts += 1
+        notify = self._folder / f"{self._starts}.notify"
+        daemon = Daemon(name, self._folder / f"{name}.log", self._reactor)
+        listening = self._reactor.listenUNIXDatagram(str(notify), _Listener(daemon), mode=0o600)
+        twistd = Path(sys.executable).with_name("twistd")
+        arguments = [str(twistd), "--nodaemon", "--pidfile=", "--logfile", str(daemon.log), plugin, "--config", str(config)]
+        try:
+            process = self._reactor.spawnProcess(
+                daemon, sys.executable, [sys.executable, *arguments], env={**os.environ, "NOTIFY_SOCKET": str(notify)}
+            )
+            daemon.pid = process.pid
+            self._daemons.append(daemon)
+            try:
+                await daemon.when_ready().addTimeout(deadline, self._reactor)
+            except DeadlinePassed:
+                await daemon.stop(0)
+                raise DaemonFailed(f"{name} wasn't ready within {deadline:g} s:\n{daemon.tail()}") from None
+        finally:
+            await listening.stopListening()
+            notify.unlink(missing_ok=True)
+        return daemon
+
+    async def stop_all(self) -> None:
+        """Stop every daemon that still runs, and wait until all are gone."""
+        await gatherResults([Deferred.fromCoroutine(daemon.stop()) for daemon in self._daemons if not daemon.exited])
+
+
+class _Listener(DatagramProtocol):
+    """Hears a daemon's ``READY=1`` (``sd_notify(3)``)."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        if b"READY=1" in datagram.split(b"\n"):
+            self._daemon.ready()

@@ -1,0 +1,85 @@
+"""``p2p demo``, without its daemons: what it takes, shows and returns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.cli.main import cli
+from p2p.errors import Outcome
+from p2p.measure.demo import DemoResult
+from p2p.measure.samples import Sample, figures, message_figures, outcomes
+
+
+def demo_result(*, failures: list[str] | None = None) -> DemoResult:
+    """What a demo of one pair with one exchange a type would give."""
+    samples = [
+        Sample(1, "n1.n>m1.m", kind, "store", f"{kind}.x", 1000, 0, 0, 500, 2_000_000, Outcome.OK)
+        for kind in ("text", "audio", "video")
+    ]
+    summary = {
+        "pairs": 1,
+        **message_figures(samples, 1),
+        "links": {"standing": 1, "failed": 0, "all_within_s": 0.5},
+        "setup_s": figures([0.01]),
+        "table_lookup_s": figures([4e-7]),
+        "router_lookup_s": figures([0.002]),
+        "by_content_type": {s.content_type: message_figures([s], 1) for s in samples},
+        "exchanges_after_routers_died": outcomes(samples[1:]),
+        "content_bytes": 3000,
+        "router_bytes": 30,
+        "open_sockets": {"before": 24, "after": 24},
+        "memory_bytes": {"router-n": 70_000_000},
+    }
+    return DemoResult(samples, summary, failures or [])
+
+
+class DemoCommandTests(SynchronousTestCase):
+    """The command around the demo."""
+
+    def run_demo(self, *arguments: str, result: DemoResult | None = None) -> Result:
+        """Run the command; the demo itself gives the result at once."""
+        self.out = Path(self.mktemp())
+
+        def runner(main: Any) -> DemoResult:
+            main.__closure__  # noqa: B018 - it is a function that would start the daemons
+            return result or demo_result()
+
+        return CliRunner().invoke(cli, ["demo", "--out", str(self.out), *arguments], obj=runner)
+
+    def test_table(self) -> None:
+        """A person gets one table and where the raw data lie; the exit code is 0."""
+        got = self.run_demo()
+        self.assertEqual(got.exit_code, 0, got.output)
+        for text in ("1 pairs, 3 exchanges", "exchanges ok", "0.4 µs", "2 of 2 exchanges ok", "1.00% of the content"):
+            self.assertIn(text, got.output)
+        self.assertIn("24 before the links, 24 after them", got.output)
+        self.assertTrue((self.out / "summary.json").exists())
+        self.assertTrue((self.out / "samples.csv").exists())
+
+    def test_json(self) -> None:
+        """A program gets one object, which ``summary.json`` holds as well."""
+        got = self.run_demo("--json")
+        answer = json.loads(got.output)
+        self.assertEqual(answer["failures"], [])
+        self.assertEqual(answer["open_sockets"], {"before": 24, "after": 24})
+        self.assertEqual(json.loads((self.out / "summary.json").read_text())["content_bytes"], 3000)
+
+    def test_failures(self) -> None:
+        """What went wrong is said, and the exit code isn't 0."""
+        got = self.run_demo(result=demo_result(failures=["3 sockets are left"]))
+        self.assertEqual(got.exit_code, 1)
+        self.assertIn("wrong: 3 sockets are left", got.output)
+        self.assertNotIn("No process", got.output)
+
+    def test_ports(self) -> None:
+        """Ports that can't be are refused with what to give."""
+        for bad in ("5555", "5555,5555", "a,b", "0,1", "1,2,3"):
+            with self.subTest(bad):
+                got = self.run_demo("--ports", bad)
+                self.assertEqual(got.exit_code, 2)
+                self.assertIn("two different ports", got.output)

@@ -1,0 +1,105 @@
+"""Tests of what every socket of a router passes through."""
+
+from __future__ import annotations
+
+import resource
+
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.control.admission import Admission
+from p2p.router.sockets import Door, SocketMeter, host_of, raise_open_files
+
+HERE = IPv4Address("TCP", "192.0.2.7", 4000)
+
+
+class SocketMeterTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.meter = SocketMeter()
+        self.factory = self.meter.wrap(Factory.forProtocol(Protocol))
+
+    def connected(self) -> tuple[Protocol, Protocol, StringTransport]:
+        """The protocol that the reactor sees, the one above it, and the transport."""
+        outer = self.factory.buildProtocol(HERE)
+        transport = StringTransport()
+        outer.makeConnection(transport)
+        return outer, outer.wrappedProtocol, transport
+
+    def test_bytes(self) -> None:
+        """Every byte that comes in or goes out is counted once, over all connections."""
+        for _ in range(2):
+            outer, inner, transport = self.connected()
+            outer.dataReceived(b"12345")
+            assert inner.transport is not None
+            inner.transport.write(b"123")
+            inner.transport.writeSequence([b"4", b"56"])
+            self.assertEqual(b"123456", transport.value())
+        self.assertEqual((10, 12), (self.meter.received, self.meter.sent))
+
+    def test_open(self) -> None:
+        """The connections that are open are counted; those that ended are forgotten."""
+        first, second = self.connected()[0], self.connected()[0]
+        self.assertEqual(2, self.meter.open)
+        for one in (first, second):
+            one.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(0, self.meter.open)
+        self.assertEqual({}, self.factory.protocols)
+
+
+class DoorTests(SynchronousTestCase):
+    def test_let_in_and_turned_away(self) -> None:
+        """Within the limits a protocol is built; beyond them none is, which closes the socket at once."""
+        admission = Admission(total=1, per_source=1)
+        door = Door(Factory.forProtocol(Protocol), admission, Clock())
+        self.assertTrue(IProtocol.providedBy(door.buildProtocol(HERE)))
+        with capturedLogs() as logs:
+            self.assertIsNone(door.buildProtocol(HERE))
+        self.assertEqual(("192.0.2.7:4000", 1), (logs[0]["address"], logs[0]["count"]))
+        admission.leave("192.0.2.7")
+        self.assertIsNotNone(door.buildProtocol(HERE))
+
+    def test_passes_on_the_port(self) -> None:
+        """What a port tells its factory reaches the factory inside."""
+        inside = Factory.forProtocol(Protocol)
+        inside.noisy = False
+        door = Door(inside, Admission(1, 1), Clock())
+        door.doStart()
+        self.assertEqual(1, inside.numPorts)
+        door.doStop()
+        self.assertEqual(0, inside.numPorts)
+
+
+class HostTests(SynchronousTestCase):
+    def test_hosts(self) -> None:
+        """An address is known by its host, in one spelling; one without a host by all of it."""
+        self.assertEqual("192.0.2.7", host_of(IPv4Address("TCP", "::ffff:192.0.2.7", 1)))
+        self.assertIn("/run/x", host_of(UNIXAddress("/run/x")))
+
+
+class OpenFilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.hard = before[1]
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+
+    def test_raised(self) -> None:
+        """The soft limit of open files becomes the hard one, and the log says from what to what."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard - 1, self.hard))
+        with capturedLogs() as logs:
+            self.assertEqual(self.hard, raise_open_files())
+        self.assertEqual((self.hard - 1, self.hard), (logs[0]["soft"], logs[0]["hard"]))
+        self.assertEqual((self.hard, self.hard), resource.getrlimit(resource.RLIMIT_NOFILE))
+
+    def test_high_already(self) -> None:
+        """A limit that is as high as it may be is left, and told."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
+        with capturedLogs() as logs:
+            raise_open_files()
+        self.assertNotIn("soft", logs[0])

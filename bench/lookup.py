@@ -23,8 +23,7 @@ from typing import Any, Final
 import click
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.interfaces import IProtocol
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
 from twisted.protocols.amp import AMP, Command
 
@@ -54,8 +53,12 @@ class BareLookup(Command):
     response = LookupPeer.response
 
 
-class BareAnswers(AMP):
-    """Answers it, with nothing to look up."""
+class Bare(AMP):
+    """Either end of the bare connection, which sends at once as the channel does, and answers without a look-up."""
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.setTcpNoDelay(True)
 
     @BareLookup.responder
     def lookup(self, name: str) -> dict[str, Any]:
@@ -107,7 +110,7 @@ def _serve(reactor: Any, folder: Path) -> Deferred[None]:
     for number in range(PEERS):
         service.router.table.put(Entry(f"m{number}.m", "192.0.2.7", object(), 0.0))
     service.startService()
-    factory = _credentials(files).wrap(Factory.forProtocol(BareAnswers), client=False, alpn=CONTROL_ALPN, clock=reactor)
+    factory = _credentials(files).wrap(Factory.forProtocol(Bare), client=False, alpn=CONTROL_ALPN, clock=reactor)
     bare = reactor.listenTCP(0, factory, interface="127.0.0.1")
     print(json.dumps({"channel": int(service.listening.rpartition(":")[2]), "bare": bare.getHost().port}), flush=True)
     return Deferred()
@@ -123,7 +126,8 @@ async def _measure(
     channel.authenticated = lambda: opened.callback(None)  # type: ignore[method-assign]  # the one thing to wait for
     await _connected(reactor, credentials, ports["channel"], channel, SocketMeter())
     await opened
-    bare = AMP()
+    kind: Any = Bare  # Twisted has no types for AMP
+    bare = kind()
     await _connected(reactor, credentials, ports["bare"], bare, None)
     ways: dict[str, Ask] = {
         "channel": lambda: channel.ask(LookupPeer, name=NAME),
@@ -140,7 +144,7 @@ async def _measure(
 
 
 async def _connected(
-    reactor: Any, credentials: Credentials, port: int, protocol: IProtocol, meter: SocketMeter | None
+    reactor: Any, credentials: Credentials, port: int, protocol: Protocol, meter: SocketMeter | None
 ) -> None:
     """Connect a protocol over TLS, with the meter below it that a router has below each channel."""
     factory = Factory.forProtocol(lambda: protocol)

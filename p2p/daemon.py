@@ -1,72 +1,97 @@
-"""What both daemons share: their command-line options, the limit of open files, and refusing to start.
+"""What both daemons share: their command-line options, the limit of open files, warnings, and refusing to start.
 
-Exit codes of a daemon: 0 when it was stopped, 1 when it couldn't start (a port is taken, another daemon uses its
-console), 2 when its configuration is wrong.
+Exit codes of a daemon: 1 when it can't do its job (a port is taken, another daemon has its console), 2 when its
+configuration can't be used. Twisted ends a stopped one by the signal that stopped it.
 """
 
 from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from twisted.logger import Logger
 from twisted.python import usage
 
 from p2p.errors import ConfigError, P2PError
+from p2p.identity.authority import days_left
 
-__all__ = ["ConfigOptions", "raise_file_limit", "refuse_to_start"]
+__all__ = ["CannotStart", "DaemonOptions", "raise_open_files", "warn_of_expiry"]
 
-_log = Logger()
+EXPIRES_SOON_DAYS = 30
+"""Days before the end of a certificate from which on it is warned of at each start."""
+
+_EXIT_CONFIG = 2
+
+log = Logger()
 
 
-class ConfigOptions(usage.Options):
-    """``--config`` and ``--check``; a daemon's own options name the loader of its configuration.
+class CannotStart(SystemExit, P2PError):
+    """The daemon can't do its job, so its process ends: the text goes to stderr, and the exit code is 1.
+
+    ``twistd`` tidies up (its PID file) after an ``Exception`` at the start, and Python shows no traceback for a
+    ``SystemExit``, so it is both.
+    """
+
+
+class DaemonOptions(usage.Options):
+    """``--config`` and ``--check``; each daemon adds what it loads.
 
     :cvar program: the daemon's name, for messages.
-    :cvar load: loads and checks the configuration and all that it names; raises ``P2PError``.
     """
 
     program = ""
-    load: Callable[[Path], Any]
+    synopsis = "--config FILE [--check]"
+    optParameters = [["config", "c", None, "The YAML file of this daemon. Relative paths in it start at its folder."]]
+    optFlags = [["check", None, "Check the configuration and the files that it names, say so, and start nothing."]]
 
-    optParameters = [["config", "c", None, "The YAML file that describes this daemon (required)."]]
-    optFlags = [["check", None, "Check the configuration, the files and the certificates that it names, then exit."]]
+    def load(self, path: Path) -> None:
+        """Load and check the configuration and what it names.
+
+        :raises P2PError: with everything that is wrong.
+        """
 
     def postOptions(self) -> None:
-        """Load the configuration, or exit with code 2 and every problem on standard error."""
-        if not self["config"]:
-            raise usage.UsageError(f"--config is required, for example: twistd -n {self.program} --config FILE")
+        """Load what the configuration names, so that nothing is started with a bad one."""
+        if self["config"] is None:
+            _stop(f"--config FILE is missing; 'p2p lab init DIR' makes one to start with, see {self.program} --help")
         path = Path(self["config"])
         try:
-            self["loaded"] = type(self).load(path)
+            self.load(path)
+        except ConfigError as error:
+            _stop(str(error))
         except P2PError as error:
-            text = str(error) if isinstance(error, ConfigError) else f"{path}: {error}"
-            sys.stderr.write(f"{text}\n")
-            raise SystemExit(2) from error
+            _stop(f"{path}: {error}")
         if self["check"]:
             sys.stdout.write(f"{path}: ok\n")
             raise SystemExit(0)
 
 
-def raise_file_limit() -> int:
-    """Raise this process's soft limit of open files to the hard one, log it, and return it."""
+def raise_open_files() -> int:
+    """Raise the soft limit of open files to the hard one, log that, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        _log.info("open files: limit raised from {soft} to {hard}", soft=soft, hard=hard)
+        log.info("raised the limit of open files from {soft} to {hard}", soft=soft, hard=hard)
+    else:
+        log.info("the limit of open files is {hard}", hard=hard)
     return hard
 
 
-def refuse_to_start(program: str, reason: str) -> NoReturn:
-    """End the process with code 1 before its reactor runs, with the reason in the log and on standard error.
+def warn_of_expiry(certificates: Iterable[Path]) -> None:
+    """Warn of each certificate that is about to expire."""
+    for certificate in certificates:
+        left = days_left(certificate)
+        if left < EXPIRES_SOON_DAYS:
+            log.warn(
+                "the certificate {certificate} expires in {left:.1f} days; issue a new one before",
+                certificate=str(certificate),
+                left=left,
+            )
 
-    Twisted would log the failure of a listening port and run on, deaf.
-    """
-    _log.critical("{program}: {reason}", program=program, reason=reason)
-    if sys.__stderr__ is not None:
-        sys.__stderr__.write(f"{program}: {reason}\n")
-        sys.__stderr__.flush()
-    raise SystemExit(1)
+
+def _stop(reason: str) -> NoReturn:
+    sys.stderr.write(f"{reason}\n")
+    raise SystemExit(_EXIT_CONFIG)

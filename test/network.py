@@ -63,7 +63,7 @@ class Wire:
             return
         self.outgoing.append(data)
         self.sent += len(data)
-        if self.producer is not None and not self.paused_producer and sum(map(len, self.outgoing)) > BUFFER:
+        if self.producer is not None and not self.paused_producer and self.unread > BUFFER:
             self.paused_producer = True
             self.producer.pauseProducing()
 
@@ -101,6 +101,15 @@ class Wire:
 
     def stopProducing(self) -> None:
         self.loseConnection()
+
+    @property
+    def unread(self) -> int:
+        """Bytes written here that the other end hasn't read."""
+        return sum(map(len, self.outgoing))
+
+    def getHandle(self) -> Any:
+        """There is no socket."""
+        return None
 
     def getHost(self) -> IPv4Address:
         return self.host
@@ -213,6 +222,10 @@ class Network(Clock):
     def pull(self, one: str, other: str) -> None:
         """Pull the cable between two machines: nothing arrives, nothing ends."""
         self._cut.add(frozenset((one, other)))
+
+    def plug(self, one: str, other: str) -> None:
+        """Plug the cable in again: what was sent meanwhile arrives."""
+        self._cut.discard(frozenset((one, other)))
 
     def cut(self, one: str, other: str) -> bool:
         return frozenset((one, other)) in self._cut

@@ -199,6 +199,9 @@ class Channel(amp.AMP):
 
     def connectionMade(self) -> None:
         """The TCP connection stands, and the TLS handshake has to follow soon."""
+        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:  # not every transport is TCP
+            set_no_delay(True)  # a question must not wait for the acknowledgement of the one before it
         self._heard = self._clock.seconds()
         self.expect("the TLS handshake", self._handshake_s)
 
@@ -251,7 +254,8 @@ class Channel(amp.AMP):
         if string and len(self._currentBox) >= BOX_KEYS:
             self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
             self._currentBox.clear()
-        return str(amp.AMP.proto_key(self, string))
+        state: str = amp.AMP.proto_key(self, string)
+        return state
 
     def lengthLimitExceeded(self, length: int) -> None:
         """See a key longer than AMP allows: whatever this is, it is no box."""

@@ -17,6 +17,7 @@ from OpenSSL import SSL, crypto
 from service_identity import VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, DNSPattern, verify_service_identity
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
@@ -131,6 +132,10 @@ def connection_failure(reason: Failure) -> str:
     error = reason.value
     if isinstance(error, SSL.Error):
         return f"TLS: {_reason(error)}"
+    if isinstance(error, ConnectionDone):
+        return "closed"
+    if isinstance(error, ConnectionLost):
+        return "the connection broke"
     return reason.getErrorMessage().strip().rstrip(".") or type(error).__name__
 
 

@@ -7,21 +7,28 @@ back, and the other side's producer is paused in turn.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final, Protocol, cast
 
 from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from p2p.errors import ExchangeFailed
+from p2p.link.pieces import Pieces
 
-__all__ = ["Stream", "StreamCarrier", "StreamReceiver"]
+__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver"]
 
 HIGH_WATER: Final = 1024 * 1024
 """Bytes queued on a stream at which its push producer is paused."""
 
 LOW_WATER: Final = 512 * 1024
 """Bytes queued on a stream below which its producer is asked for more."""
+
+PIECE_COST: Final = 256
+"""Bytes that each write counts besides its own: what it costs to keep it, however small it is."""
+
+
+class NotTaken(ExchangeFailed):
+    """The other side went away before it took this stream, so the exchange can safely be begun again."""
 
 
 class StreamReceiver(Protocol):
@@ -32,6 +39,9 @@ class StreamReceiver(Protocol):
 
     def ended(self) -> None:
         """No more bytes come."""
+
+    def settled(self) -> None:
+        """Both directions have ended, and everything that was written is on its way."""
 
     def lost(self, failure: ExchangeFailed) -> None:
         """The stream or its link is gone."""
@@ -72,15 +82,23 @@ class Stream:
         self.received = 0
         self.alive = True
         self._receiver: StreamReceiver | None = None
-        self._inbox: deque[memoryview] = deque()
+        self._inbox = Pieces()
         self._paused = False
+        self._delivering = False
+        self._discarding = False
         self._peer_ended = False
         self._end_told = False
         self._finished = False
         self._queued = 0
+        self._pieces = 0  # written since the queue was last empty
         self._producer: IPushProducer | IPullProducer | None = None
         self._pulled = False
         self._producer_paused = False
+
+    @property
+    def unsent(self) -> int:
+        """Bytes written that the link hasn't taken yet."""
+        return self._queued
 
     # -- sending: IConsumer -----------------------------------------------------------------------------------
 
@@ -96,7 +114,7 @@ class Stream:
         self._producer_paused = False
         if self._pulled:
             cast(IPullProducer, producer).resumeProducing()
-        elif self._queued >= HIGH_WATER:
+        elif self._load >= HIGH_WATER:
             self._pause_producer()
 
     def unregisterProducer(self) -> None:
@@ -108,7 +126,8 @@ class Stream:
         if not self.alive or self._finished:
             return
         self._queued = self._carrier.stream_write(self.stream_id, data)
-        if self._queued >= HIGH_WATER and self._producer is not None and not self._pulled:
+        self._pieces += 1
+        if self._load >= HIGH_WATER and self._producer is not None and not self._pulled:
             self._pause_producer()
 
     def finish(self) -> None:
@@ -146,13 +165,20 @@ class Stream:
         """Give the stream up: nobody wants what arrives."""
         self.reset()
 
+    def discard(self) -> None:
+        """Drop what arrives from now on, without credit for more; its end is still told."""
+        self._discarding = True
+        self._inbox.clear()
+        self.resumeProducing()
+
     # -- called by the link -----------------------------------------------------------------------------------
 
     def link_data(self, data: memoryview) -> None:
         """Bytes arrived."""
         self.received += len(data)
-        self._inbox.append(data)
-        self._deliver_inbox()
+        if not self._discarding:
+            self._inbox.append(data)
+            self._deliver_inbox()
 
     def link_end(self) -> None:
         """The other side's FIN arrived."""
@@ -163,13 +189,20 @@ class Stream:
         """The link took bytes off the queue; ``taken_to`` are left."""
         self.sent += max(self._queued - taken_to, 0)
         self._queued = taken_to
-        if self._queued >= LOW_WATER or self._producer is None:
+        if not taken_to:
+            self._pieces = 0
+        if self._load >= LOW_WATER or self._producer is None:
             return
         if self._pulled:
             cast(IPullProducer, self._producer).resumeProducing()
         elif self._producer_paused:
             self._producer_paused = False
             cast(IPushProducer, self._producer).resumeProducing()
+
+    def link_settled(self) -> None:
+        """The last frame of this stream is out."""
+        if self._receiver is not None:
+            self._receiver.settled()
 
     def link_lost(self, failure: ExchangeFailed) -> None:
         """The stream was reset by the other side, or its link is gone; what gathered is dropped."""
@@ -185,21 +218,29 @@ class Stream:
 
     def _deliver_inbox(self) -> None:
         receiver: StreamReceiver | None = self._receiver
-        if receiver is None:
+        if receiver is None or self._delivering:
             return
-        while self._inbox and not self._paused and self.alive:
-            data = self._inbox.popleft()
-            receiver.data_received(data)
-            self._carrier.stream_consumed(self.stream_id, len(data))
-        if self._peer_ended and not self._inbox and not self._paused and not self._end_told and self.alive:
-            self._end_told = True
-            self._settle()
-            receiver.ended()
+        self._delivering = True  # a receiver that pauses and resumes in one go must not get the next piece within this
+        try:
+            while self._inbox and not self._paused and self.alive:
+                data = self._inbox.popleft()
+                receiver.data_received(data)
+                self._carrier.stream_consumed(self.stream_id, len(data))
+            if self._peer_ended and not self._inbox and not self._paused and not self._end_told and self.alive:
+                self._end_told = True
+                receiver.ended()
+                self._settle()
+        finally:
+            self._delivering = False
 
     def _settle(self) -> None:
-        if self._finished and self._end_told:
+        if self.alive and self._finished and self._end_told:
             self.alive = False
             self._carrier.stream_settled(self.stream_id)
+
+    @property
+    def _load(self) -> int:
+        return self._queued + self._pieces * PIECE_COST
 
     def _pause_producer(self) -> None:
         if not self._producer_paused:

@@ -115,6 +115,7 @@ class _Stream:
     """One stream's windows and what waits to be sent on it."""
 
     __slots__ = (
+        "acknowledged",
         "credit",
         "deficit",
         "ended_by_peer",
@@ -133,6 +134,7 @@ class _Stream:
     def __init__(self, stream_id: int, flags: int, window: int) -> None:
         self.stream_id = stream_id
         self.flags = flags  # SYN or ACK that the next frame carries
+        self.acknowledged = not flags & _SYN
         self.outbox: deque[memoryview] = deque()
         self.queued = 0
         self.send_window = INITIAL_WINDOW
@@ -204,6 +206,10 @@ class Session:
         """Bytes written to a stream that :meth:`take` hasn't given out yet."""
         stream = self._streams.get(stream_id)
         return stream.queued if stream else 0
+
+    def untaken(self) -> list[int]:
+        """The streams opened here that the other side hasn't acknowledged; once it has gone away, it never will."""
+        return [stream.stream_id for stream in self._streams.values() if not stream.acknowledged]
 
     def open(self) -> int:
         """Open a stream and return its id; the SYN travels with the first bytes.
@@ -363,6 +369,8 @@ class Session:
             if flags & _SYN:
                 self._receive_syn(stream_id, events)
             stream = self._streams.get(stream_id)
+            if stream is not None and flags & _ACK:
+                stream.acknowledged = True
             if kind == _DATA:
                 allowed = stream.credit if stream is not None else self._window_max
                 if length > allowed:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import DeferredSemaphore
@@ -22,8 +21,9 @@ from zope.interface import implementer
 from p2p.config import PeerLimits
 from p2p.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
-from p2p.link.boxes import Box, BoxParser, encode_box
-from p2p.link.flow import Stream
+from p2p.link.boxes import Box, BoxParser
+from p2p.link.flow import NotTaken, Stream
+from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
 from p2p.link.mux import (
     DataReceived,
     Event,
@@ -36,41 +36,12 @@ from p2p.link.mux import (
     TooManyStreams,
     WentAway,
 )
-from p2p.link.ticket import Ticket
 
-__all__ = ["DirectLink", "LinkOwner", "LinkTerms"]
+__all__ = ["DirectLink", "LinkOwner"]
 
-VERSION: Final = "1"
-_HELLO_LIMIT: Final = 1024
 _BUDGET: Final = 256 * 1024
 _UNSENT: Final = 512 * 1024
 _NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
-
-
-@dataclass(frozen=True, slots=True)
-class LinkTerms:
-    """What a connection must prove before it is a link.
-
-    :ivar ticket: the ticket both sides hold; its target dials, its initiator listens.
-    :ivar dialler: whether this end dialled, and so is the target.
-    :ivar plain: whether the link runs without TLS; the ticket then is the only guard.
-    :ivar redeem: the listener's check of the dialler's proof; raises ``TicketRefused``.
-    """
-
-    ticket: Ticket
-    dialler: bool
-    plain: bool
-    redeem: Callable[[str | None, bytes], None] | None = None
-
-    @property
-    def local(self) -> str:
-        """The name of the peer at this end."""
-        return self.ticket.target if self.dialler else self.ticket.initiator
-
-    @property
-    def remote(self) -> str:
-        """The name of the peer at the other end."""
-        return self.ticket.initiator if self.dialler else self.ticket.target
 
 
 class LinkOwner(Protocol):
@@ -90,7 +61,8 @@ class LinkOwner(Protocol):
 class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
-    :ivar turns: half of the streams, for the exchanges that this end begins: both ends together never pass the limit.
+    :ivar turns: for the exchanges that this end begins: half of the streams that the stricter end allows, so that both
+        ends together never pass its limit.
     :ivar went_away: the other end takes no new streams.
     :ivar established: both sides have proved who they are and that they hold the ticket.
     :ivar reusable: new exchanges may start on it.
@@ -108,7 +80,7 @@ class DirectLink(TwistedProtocol):
         self.sent_bytes = 0
         self.received_bytes = 0
         self.failure: str | None = None
-        self._hello = BoxParser(_HELLO_LIMIT)
+        self._hello = BoxParser(HELLO_BYTES)
         self._session = Session(
             client=terms.dialler,
             streams=limits.streams,
@@ -121,13 +93,15 @@ class DirectLink(TwistedProtocol):
         self._pumping = False
         self._wake: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
+        self._last_call: IDelayedCall | None = None
         self._heard = self._used = self.since
         self._pinged = False
         self._pongs: dict[int, Callable[[float | None], None]] = {}
         self._closing = False
         self._gone = False
+        self._refusals_told = False
         self.went_away = False
-        self.turns = DeferredSemaphore(max(limits.streams // 2, 1))
+        self.turns = _turns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
 
@@ -196,19 +170,24 @@ class DirectLink(TwistedProtocol):
 
     def abort(self, reason: str) -> None:
         """Cut the connection now."""
-        if self._gone or self.transport is None:
+        if self._gone:
             return
         self.failure = self.failure or reason
         self._closing = True
         transport: Any = self.transport
-        transport.abortConnection()
+        if transport is not None:  # else it is aborted as soon as it is connected
+            transport.abortConnection()
 
     # -- called by Twisted ------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
+        if self.failure is not None:
+            transport.abortConnection()
+            return
         transport.setTcpNoDelay(True)
-        handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+        tcp = transport if self.terms.plain else transport.transport  # the handle of a TLS transport is OpenSSL's
+        handle = tcp.getHandle()
         if isinstance(handle, socket.socket) and _NOT_SENT_LOWAT is not None:
             # What the kernel hasn't sent can't be overtaken by a message: keep it short.
             handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, _UNSENT)
@@ -228,7 +207,7 @@ class DirectLink(TwistedProtocol):
         self._greet()
 
     def dataReceived(self, data: bytes) -> None:
-        if self._closing and self.failure is not None:
+        if self.failure is not None:
             return
         self._heard = self._clock.seconds()
         self.received_bytes += len(data)
@@ -251,7 +230,7 @@ class DirectLink(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = True
-        for call in (self._timer, self._wake):
+        for call in (self._timer, self._wake, self._last_call):
             if call is not None and call.active():
                 call.cancel()
         self._timer = self._wake = None
@@ -310,20 +289,15 @@ class DirectLink(TwistedProtocol):
 
     def _greet(self) -> None:
         if self.terms.dialler:
-            self._send([encode_box({"version": VERSION, "ticket": self.terms.ticket.dialler_proof()})])
+            self._send([encode_hello(self.terms, self._limits.streams)])
 
     def _greeted(self, box: Box) -> None:
-        if box.get("version") != VERSION.encode():
-            raise ProtocolViolation(f"{self.remote} speaks another version of the link protocol than {VERSION}")
-        ticket = self.terms.ticket
-        if self.terms.dialler:
-            if box.get("proof") != ticket.listener_proof():
-                raise ProtocolViolation("the listener doesn't know the ticket that it should have given out")
-        else:
-            assert self.terms.redeem is not None
-            self.terms.redeem(None if self.terms.plain else self.remote, box.get("ticket", b""))
-            self._send([encode_box({"version": VERSION, "proof": ticket.listener_proof()})])
+        streams = check_hello(self.terms, box)
+        if not self.terms.dialler:
+            self._send([encode_hello(self.terms, self._limits.streams)])
+        self.turns = _turns(min(streams, self._limits.streams))
         self.established = True
+        self.since = self._used = self._heard
         self._restart_timer(self._tick_s)
         transport: Any = self.transport
         transport.registerProducer(self, True)
@@ -344,6 +318,8 @@ class DirectLink(TwistedProtocol):
 
     def _dispatch(self, events: list[Event]) -> None:
         for event in events:
+            if self.failure is not None:
+                return
             if isinstance(event, DataReceived):
                 if not self._pinged and len(event.data) > 4096:
                     self._pinged = True  # bulk comes: the window grows by the measured round trip
@@ -351,6 +327,8 @@ class DirectLink(TwistedProtocol):
                 if (stream := self._streams.get(event.stream_id)) is not None:
                     stream.link_data(event.data)
             elif isinstance(event, StreamOpened):
+                if event.stream_id in self._streams:  # the session is done with it, its reader here isn't
+                    raise ProtocolViolation(f"stream {event.stream_id} opened twice")
                 stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
                 self._used = self._heard
                 self._owner.link_stream(self, stream)
@@ -358,20 +336,34 @@ class DirectLink(TwistedProtocol):
                 if (ended := self._streams.get(event.stream_id)) is not None:
                     ended.link_end()
             elif isinstance(event, StreamReset):
-                if (lost := self._streams.pop(event.stream_id, None)) is not None:
-                    lost.link_lost(ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
+                self._lose(event.stream_id, ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
             elif isinstance(event, StreamRefused):
-                self._log.warn(
-                    "{local}: refused a stream of {remote}: {limit} are open or the link is closing",
-                    local=self.local,
-                    remote=self.remote,
-                    limit=self._limits.streams,
-                )
+                self._tell_refusal()
             elif isinstance(event, Ponged):
                 if (answer := self._pongs.pop(event.token, None)) is not None:
                     answer(event.round_trip)
             elif isinstance(event, WentAway):
                 self.went_away = True
+                for stream_id in self._session.untaken():
+                    self._session.reset(stream_id)
+                    self._lose(stream_id, NotTaken(Outcome.RESET, f"{self.remote} closed the link"))
+
+    def _lose(self, stream_id: int, failure: ExchangeFailed) -> None:
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._forget(stream_id)
+            stream.link_lost(failure)
+
+    def _tell_refusal(self) -> None:
+        """Log that a stream was refused, once a link: whoever opens too many opens thousands."""
+        if not self._refusals_told:
+            self._refusals_told = True
+            self._log.warn(
+                "{local}: refused a stream of {remote}: {limit} are open or the link is closing",
+                local=self.local,
+                remote=self.remote,
+                limit=self._limits.streams,
+            )
 
     def _schedule_pump(self) -> None:
         if self._wake is None and not self._pumping and not self._paused and not self._gone:
@@ -388,7 +380,7 @@ class DirectLink(TwistedProtocol):
             return
         self._pumping = True
         try:
-            while not (self._paused or self._gone) and self._session.has_output:
+            while not (self._paused or self._gone or self.failure) and self._session.has_output:
                 buffers, served = self._session.take(_BUDGET)
                 if buffers:
                     self._send(buffers)
@@ -411,6 +403,7 @@ class DirectLink(TwistedProtocol):
             stream = self._streams.get(stream_id)
             if stream is not None and not stream.alive:
                 self._forget(stream_id)
+                stream.link_settled()
 
     def _forget(self, stream_id: int) -> None:
         self._streams.pop(stream_id, None)
@@ -449,16 +442,25 @@ class DirectLink(TwistedProtocol):
     def _close_if_idle(self) -> None:
         if self._gone or self.failure is not None or self._streams or not self.established:
             return
-        if (self._closing or self.went_away) and not self._session.has_output:
+        if not (self._closing or self.went_away):
+            return
+        transport: Any = self.transport
+        if self._last_call is None:
+            # A peer that doesn't read, or doesn't close its side, keeps no socket of ours open.
+            self._last_call = self._clock.callLater(self._limits.handshake_s, self._cut)
+        if not self._session.has_output:
             self.failure = "closed"
             self._closing = True
-            transport: Any = self.transport
             transport.unregisterProducer()
             transport.loseConnection()
-            # A peer that doesn't close its side keeps no socket of ours open.
-            if self._timer is not None and self._timer.active():
-                self._timer.cancel()
-            self._timer = self._clock.callLater(self._limits.handshake_s, transport.abortConnection)
+
+    def _cut(self) -> None:
+        self._last_call = None
+        self.abort(f"{self.remote} didn't close the link in time")
+
+
+def _turns(streams: int) -> DeferredSemaphore:
+    return DeferredSemaphore(max(streams // 2, 1))
 
 
 def _shown(address: Any) -> str:

@@ -135,13 +135,8 @@ class Daemons:
         notify = self._folder / f"{self._starts}.notify"
         daemon = Daemon(name, self._folder / f"{name}.log", self._reactor)
         listening = self._reactor.listenUNIXDatagram(str(notify), _Listener(daemon), mode=0o600)
-        twistd = Path(sys.executable).with_name("twistd")
-        arguments = [str(twistd), "--nodaemon", "--pidfile=", "--logfile", str(daemon.log), plugin, "--config", str(config)]
         try:
-            process = self._reactor.spawnProcess(
-                daemon, sys.executable, [sys.executable, *arguments], env={**os.environ, "NOTIFY_SOCKET": str(notify)}
-            )
-            daemon.pid = process.pid
+            self._spawn(daemon, plugin, config, notify)
             self._daemons.append(daemon)
             try:
                 await daemon.when_ready().addTimeout(deadline, self._reactor)
@@ -152,6 +147,20 @@ class Daemons:
             await listening.stopListening()
             notify.unlink(missing_ok=True)
         return daemon
+
+    def _spawn(self, daemon: Daemon, plugin: str, config: Path, notify: Path) -> None:
+        """Start the process; no pipe joins it to this one, and its log holds what it prints, tracebacks too."""
+        twistd = Path(sys.executable).with_name("twistd")
+        arguments = [str(twistd), "--nodaemon", "--pidfile=", "--logfile=-", plugin, "--config", str(config)]
+        with Path(os.devnull).open("rb") as nothing, daemon.log.open("ab") as log:
+            process = self._reactor.spawnProcess(
+                daemon,
+                sys.executable,
+                [sys.executable, *arguments],
+                env={**os.environ, "NOTIFY_SOCKET": str(notify)},
+                childFDs={0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()},
+            )
+        daemon.pid = process.pid
 
     async def stop_all(self) -> None:
         """Stop every daemon that still runs, and wait until all are gone."""

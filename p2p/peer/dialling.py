@@ -17,7 +17,8 @@ from p2p.config import PeerLimits
 from p2p.control.channel import reason_of
 from p2p.errors import ExchangeFailed, Outcome
 from p2p.identity.tls import LINK_ALPN, Credentials
-from p2p.link.protocol import DirectLink, LinkOwner, LinkTerms
+from p2p.link.hello import LinkTerms
+from p2p.link.protocol import DirectLink, LinkOwner
 
 __all__ = ["Gate", "Wiring", "dial"]
 

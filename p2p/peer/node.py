@@ -19,8 +19,9 @@ from p2p.control.commands import Busy, Refused
 from p2p.errors import ExchangeFailed, Outcome, P2PError
 from p2p.identity.tls import Credentials
 from p2p.link.flow import Stream
+from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
-from p2p.link.protocol import DirectLink, LinkTerms
+from p2p.link.protocol import DirectLink
 from p2p.link.ticket import NONCE_BYTES, Ticket, TicketBook
 from p2p.names import parse_peer
 from p2p.peer.attempt import Attempting, Setup

@@ -17,17 +17,14 @@ from p2p.config import PeerConfig
 from p2p.content.inbox import clear_leftovers
 from p2p.content.services import Services
 from p2p.control.console import ConsoleServer
-from p2p.daemon import raise_file_limit, refuse_to_start
-from p2p.errors import ConfigError, IdentityError, P2PError
-from p2p.identity.authority import days_left
+from p2p.daemon import CannotStart, raise_open_files, warn_of_expiry
+from p2p.errors import ConfigError, IdentityError, LocalFileError
 from p2p.identity.tls import Credentials
-from p2p.notify import notify
+from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
 from p2p.peer.node import HostedPeer, Surroundings
 
 __all__ = ["PeerService", "load_credentials"]
-
-EXPIRY_WARNING_DAYS = 30
 
 
 def load_credentials(config: PeerConfig) -> list[Credentials]:
@@ -108,33 +105,32 @@ class PeerService(MultiService):
 
     def startService(self) -> None:
         """Make the inboxes, open the console, and let every peer register."""
-        raise_file_limit()
+        raise_open_files()
         if self._config.links == "plain":
             self._log.warn(
                 "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "
                 "set 'links: tls' unless this is a measurement in a closed lab"
             )
-        for entry in self._config.peers:
-            days = days_left(entry.certificate)
-            if days < EXPIRY_WARNING_DAYS:
-                self._log.warn("the certificate of {name} expires in {days:.0f} days", name=entry.name, days=days)
+        warn_of_expiry(entry.certificate for entry in self._config.peers)
         try:
             for entry in self._config.peers:
                 if count := clear_leftovers(entry.inbox):
                     self._log.info("{name}: removed {count} unfinished files", name=entry.name, count=count)
             super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         except OSError as error:
-            refuse_to_start("p2p-peer", f"can't use {error.filename}: {error.strerror}; see to its owner and mode")
-        except P2PError as error:
-            refuse_to_start("p2p-peer", str(error))
+            raise CannotStart(
+                f"p2p-peer: can't use {error.filename}: {error.strerror}; see to its owner and mode"
+            ) from error
+        except LocalFileError as error:
+            raise CannotStart(f"p2p-peer: {error}") from error
         for peer in self.peers.values():
             peer.start()
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
-        notify("READY=1")
+        notify(READY)
 
     def stopService(self) -> Deferred[Any]:
         """End the links politely, leave the router, close the console."""
-        notify("STOPPING=1")
+        notify(STOPPING)
         leaving = [Deferred.fromCoroutine(peer.stop()) for peer in self.peers.values()]
         stopping = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         return gatherResults([*leaving, stopping])

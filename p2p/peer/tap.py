@@ -1,42 +1,48 @@
-"""``twistd p2p-peer``: its options, and the service that they make."""
+"""``twistd p2p-peer``: its command line, and making its service."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from twisted.application.service import IService
 
 from p2p.config import PeerConfig, load_peers
 from p2p.content.services import Services
-from p2p.daemon import ConfigOptions
+from p2p.daemon import DaemonOptions
 from p2p.identity.tls import Credentials
 from p2p.peer.service import PeerService, load_credentials
 
 __all__ = ["Options", "makeService"]
 
 
-def _load(path: Path) -> tuple[PeerConfig, list[Credentials]]:
-    config = load_peers(path)
-    return config, load_credentials(config)
+class Options(DaemonOptions):
+    """What ``twistd p2p-peer`` takes.
 
-
-class Options(ConfigOptions):
-    """Options of the peer daemon."""
+    :ivar config: the configuration, once the options are parsed.
+    :ivar credentials: the certificates and keys of the hosted peers, in their order.
+    """
 
     program = "p2p-peer"
-    load = staticmethod(_load)
-    synopsis = "--config FILE [--check]"
     longdesc = (
         "Runs one peer of a cluster, or many: it registers at its router, is reached by its name, and exchanges "
-        "content with other peers over direct links. Make a file for it with 'p2p lab init' or from "
-        "etc/peer-n1.n.yaml, try it with --check, and talk to the running daemon with the command 'p2p'."
+        "content with other peers over direct links. "
+        "The configuration is a YAML file; etc/ has commented examples, and 'p2p lab init DIR' makes a whole lab with "
+        "its certificates. Then: twistd -n p2p-peer --config DIR/peer-n1.n.yaml, and talk to the running daemon with "
+        "the command p2p. Without -n, twistd goes to the background and writes twistd.log. "
+        "Exit codes: 1 if the console or an inbox can't be had, 2 if the configuration can't be used."
     )
+
+    config: PeerConfig
+    credentials: list[Credentials]
+
+    def load(self, path: Path) -> None:
+        """Load the configuration and the certificates of the peers."""
+        self.config = load_peers(path)
+        self.credentials = load_credentials(self.config)
 
 
 def makeService(options: Options) -> IService:
-    """Make the service; nothing happens before it starts."""
+    """Make the service of the peers; nothing is started."""
     from twisted.internet import reactor
 
-    config, credentials = options["loaded"]
-    return cast(IService, PeerService(reactor, config, credentials, Services.installed()))
+    return PeerService(reactor, options.config, options.credentials, Services.installed())

@@ -24,6 +24,7 @@ from p2p.control.commands import (
     Refused,
     Register,
     RequestConnect,
+    TooManyPeers,
     UnknownCluster,
 )
 from p2p.control.quota import Slots, TokenBucket
@@ -58,6 +59,7 @@ class PeerCommands(CommandLocator):
         if self._bucket.take(self._clock.seconds()):
             limit = self._router.limits.requests_per_s
             self._channel.abort(f"it registers more than {limit:g} times a second")
+            raise TooManyPeers("cut off")
         if name != self._name:
             log.warn(
                 "router: {who} isn't allowed to register as {name}", who=self._channel.who, name=printable(name[:130])

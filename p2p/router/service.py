@@ -18,8 +18,8 @@ from p2p.control.admission import Admission
 from p2p.control.console import ConsoleServer, checked
 from p2p.control.operations import NoArguments
 from p2p.control.texts import address_text
-from p2p.errors import IdentityError, LocalFileError, P2PError
-from p2p.identity.authority import days_left
+from p2p.daemon import CannotStart, raise_open_files, warn_of_expiry
+from p2p.errors import IdentityError, LocalFileError
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.names import router_name
 from p2p.notify import READY, STOPPING, notify
@@ -27,25 +27,14 @@ from p2p.router.console import StatusOperation
 from p2p.router.core import Router
 from p2p.router.federation import Federation
 from p2p.router.protocol import AcceptedChannels
-from p2p.router.sockets import Door, SocketMeter, raise_open_files
+from p2p.router.sockets import Door, SocketMeter
 
-__all__ = ["CannotStart", "RouterService", "load_credentials"]
-
-EXPIRES_SOON_DAYS = 30
-"""Days before the end of the router's certificate from which on it is warned of at each start."""
+__all__ = ["RouterService", "load_credentials"]
 
 GOODBYE_S = 5.0
 """Seconds that the other ends have for a polite close when the router stops."""
 
 log = Logger()
-
-
-class CannotStart(SystemExit, P2PError):
-    """The daemon can't do its job, so its process ends: the text goes to stderr, and the exit code is 1.
-
-    ``twistd`` tidies up (its PID file) after an ``Exception`` at the start, and Python shows no traceback for a
-    ``SystemExit``, so it is both.
-    """
 
 
 def load_credentials(config: RouterConfig) -> Credentials:
@@ -116,7 +105,7 @@ class RouterService(MultiService):
         :raises CannotStart: if the port can't be had.
         """
         raise_open_files()
-        self._warn_of_expiry()
+        warn_of_expiry([self._config.tls.certificate])
         self._listen()
         MultiService.privilegedStartService(self)
 
@@ -182,15 +171,6 @@ class RouterService(MultiService):
     def _wrapped(self, factory: IProtocolFactory, *, client: bool) -> IProtocolFactory:
         """TLS below the channels, and the meter below TLS."""
         return self.meter.wrap(self._credentials.wrap(factory, client=client, alpn=CONTROL_ALPN, clock=self._reactor))
-
-    def _warn_of_expiry(self) -> None:
-        left = days_left(self._config.tls.certificate)
-        if left < EXPIRES_SOON_DAYS:
-            log.warn(
-                "router: the certificate {certificate} expires in {left:.1f} days; issue a new one before",
-                certificate=str(self._config.tls.certificate),
-                left=left,
-            )
 
 
 def _advice(error: BaseException | None) -> str:

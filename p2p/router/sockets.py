@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +16,7 @@ from p2p.control.admission import Admission
 from p2p.control.texts import address_text
 from p2p.router.addresses import normalised
 
-__all__ = ["Door", "SocketMeter", "host_of", "raise_open_files"]
+__all__ = ["Door", "SocketMeter", "host_of"]
 
 _WARN_EVERY_S = 1.0
 """Seconds between two warnings of turned away connections: a flood of them mustn't become a flood in the log."""
@@ -125,14 +124,3 @@ class Door:
 def host_of(address: Any) -> str:
     """Return the IP address in a Twisted address, or all of it as text where it has none."""
     return normalised(str(getattr(address, "host", address)))
-
-
-def raise_open_files() -> int:
-    """Raise the soft limit of open files to the hard one, log that, and return it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        log.info("router: raised the limit of open files from {soft} to {hard}", soft=soft, hard=hard)
-    else:
-        log.info("router: the limit of open files is {hard}", hard=hard)
-    return hard

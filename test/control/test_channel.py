@@ -135,7 +135,11 @@ class HandshakeTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertFalse(transport.aborted)
         channel.expect("Register", 3)
-        self.clock.advance(3)
+        late = channel.ask(LookupPeer, deadline=1, name="m4.m")
+        self.clock.advance(1)
+        self.failureResultOf(late, ControlTimeout)
+        self.assertFalse(transport.aborted)
+        self.clock.advance(2)
         self.assertTrue(transport.aborted)
 
 
@@ -228,7 +232,7 @@ class AskingTests(SynchronousTestCase):
         asked.addErrback(lambda failure: seen.append(f"{self.asking.notes[-1]}, then {failure.value}"))
         self.line.cut(ConnectionDone("bye"))
         self.assertEqual(
-            ["closed, then the control channel to n1.n at 192.0.2.7:40000 ended: Connection was closed cleanly: bye"],
+            ["closed, then the control channel to n1.n at 192.0.2.7:40000 ended: closed"],
             seen,
         )
         self.failureResultOf(self.asking.ask(Ping), ControlLost)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IHandshakeListener, IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -407,7 +407,8 @@ class ConnectionFailureTests(SynchronousTestCase):
         for error, words in (
             (SSL.Error([("SSL routines", "", "tlsv1 alert unknown ca")]), "TLS: tlsv1 alert unknown ca"),
             (SSL.Error(), "TLS: OpenSSL gave no reason"),
-            (ConnectionDone(), "Connection was closed cleanly"),
+            (ConnectionDone(), "closed"),
+            (ConnectionLost("gone"), "the connection broke"),
             (ValueError(), "ValueError"),
         ):
             self.assertEqual(connection_failure(Failure(error)), words)

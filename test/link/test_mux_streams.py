@@ -403,3 +403,4 @@ class WindowGrowthTests(SynchronousTestCase):
             taken(session)
             self.assertFalse(session.is_open(1), how)
             self.assertEqual(self.use(session, 3, 1.0), [384 * KIB], how)
+            self.assertEqual(self.use(session, 3, 1.0, 256 * KIB), [256 * KIB], how)

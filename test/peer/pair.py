@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,30 +15,11 @@ from p2p.content.services import Services
 from p2p.content.text import uppercase
 from p2p.control.commands import UnknownPeer
 from p2p.errors import P2PError
-from p2p.identity.authority import Authority
-from p2p.identity.tls import Credentials
 from p2p.peer.node import HostedPeer, Surroundings
+from test.identities import credentials
 from test.network import Network
 
-__all__ = ["Pair", "StandInRouters", "at_once", "credentials"]
-
-_made: dict[str, Credentials] = {}
-_folder = tempfile.TemporaryDirectory(prefix="p2p-test-identities-")
-
-
-def credentials(name: str, lab: str = "lab") -> Credentials:
-    """Credentials of a name under a test lab's authority, made once a process."""
-    key = f"{lab} {name}"
-    if key not in _made:
-        folder = Path(_folder.name) / lab
-        if not folder.exists():
-            folder.mkdir()
-            Authority.create(folder)
-        authority = Authority.load(folder)
-        authority.issue(name, folder)
-        _made[key] = Credentials(folder / f"{name}.pem", folder / f"{name}.key", folder / "ca.pem")
-    return _made[key]
-
+__all__ = ["Pair", "StandInRouters", "at_once"]
 
 def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
     """Run what a thread would run, here and now."""

@@ -25,7 +25,7 @@ from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from test.network import Network
 
-__all__ = ["TICKET", "Lab", "Peer", "RouterTestCase", "credentials", "tls_files"]
+__all__ = ["TICKET", "Instructions", "Lab", "Peer", "RouterTestCase", "credentials", "tls_files"]
 
 TICKET = bytes(range(32))
 
@@ -54,7 +54,9 @@ def credentials(name: str, lab: str = "lab") -> Credentials:
     return Credentials(files.certificate, files.key, files.authority)
 
 
-class _Instructions(CommandLocator):
+class Instructions(CommandLocator):
+    """Answers InstructConnect as its peer says."""
+
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
@@ -75,7 +77,7 @@ class Peer(Channel):
     """
 
     def __init__(self, lab: Lab, name: str) -> None:
-        super().__init__(lab.network, silence_s=60, call_s=10, handshake_s=10, locator=_Instructions(self))
+        super().__init__(lab.network, silence_s=60, call_s=10, handshake_s=10, locator=Instructions(self))
         self.name = name
         self.lab = lab
         self.instructed: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
 from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.amp import AmpBox
 from twisted.python.failure import Failure
@@ -21,15 +22,17 @@ from p2p.control.commands import (
     ListPeers,
     LookupPeer,
     Refused,
+    RequestConnect,
     UnknownCluster,
     UnknownPeer,
 )
 from p2p.control.responders import responder
 from p2p.errors import P2PError
+from p2p.identity.tls import CONTROL_ALPN
 from p2p.router.core import PAGE
 from p2p.router.federation import retry_delay
 from test.properties import PROPERTY
-from test.router.lab import TICKET, Lab, Peer, credentials
+from test.router.lab import TICKET, Instructions, Lab, Peer, credentials
 
 
 class ThreeClustersTests(SynchronousTestCase):
@@ -178,24 +181,30 @@ class TalkativeRouter(Peer):
         self.boxes: list[AmpBox] = []
         self.listed: dict[str, Any] = {"names": [], "more": False}
         self.found: Any = {"address": "10.12.0.4", "table_lookup_ns": 100}
-        self.locator = _Commands(self)
+        self.locator = Commands(self)
 
     def ampBoxReceived(self, box: AmpBox) -> None:
         self.boxes.append(box.copy())
         super().ampBoxReceived(box)
 
 
-class _Commands(type(Peer(Lab(), "m1.m").locator)):  # type: ignore[misc]  # what a peer answers, and more
+class Commands(Instructions):
+    """What it answers to its neighbours."""
+
+    def __init__(self, router: TalkativeRouter) -> None:
+        super().__init__(router)
+        self._router = router
+
     @responder(LookupPeer)
     async def lookup(self, name: str) -> Any:
-        found = self._peer.found
+        found = self._router.found
         if isinstance(found, Exception):
             raise found
         return await found if isinstance(found, Deferred) else found
 
     @responder(ListPeers)
     async def names(self, cluster: str, after: str) -> Any:
-        return self._peer.listed
+        return self._router.listed
 
 
 class LinkTests(SynchronousTestCase):
@@ -209,9 +218,6 @@ class LinkTests(SynchronousTestCase):
 
     def listen(self) -> None:
         """Let somebody listen where router m should be."""
-        from twisted.internet.protocol import Factory
-
-        from p2p.identity.tls import CONTROL_ALPN
 
         def accept() -> Channel:
             channel = TalkativeRouter(self.lab, self.name)
@@ -440,8 +446,6 @@ class LinkTests(SynchronousTestCase):
 class InstructTests(SynchronousTestCase):
     def test_declared(self) -> None:
         """Whatever InstructConnect may fail with, RequestConnect may too, so it can be passed on."""
-        from p2p.control.commands import RequestConnect
-
         for command in (InstructConnect, LookupPeer):
             self.assertLessEqual(set(command.errors), set(RequestConnect.errors))
 

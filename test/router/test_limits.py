@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.logger import capturedLogs
 
 from p2p.control.commands import (
@@ -100,10 +101,12 @@ class LimitTests(RouterTestCase):
     def test_handshake(self) -> None:
         """A connection that sends nothing is cut off after ``handshake_s``."""
         self.start(handshake_s=2.0)
-        self.lab.connect("n1.n", alpn=b"p2p-control/1")
-        self.network.pull("10.3.3.3", self.lab.address("n"))
+        self.network.connectTCP(self.lab.address("n"), 5555, ClientFactory.forProtocol(Protocol))
+        self.network.settle()
         self.assertEqual(1, self.service.meter.open)
-        self.network.advance(2.1)
+        self.network.advance(1.9)
+        self.assertEqual(1, self.service.meter.open)
+        self.network.advance(0.2)
         self.assertEqual(0, self.service.meter.open)
 
     def test_call(self) -> None:

@@ -15,10 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.config import RouterConfig, TLSFiles
 from p2p.control.operations import NoArguments
+from p2p.daemon import CannotStart
 from p2p.errors import IdentityError, P2PError
 from p2p.notify import READY, STOPPING
 from p2p.router.console import StatusOperation
-from p2p.router.service import CannotStart, RouterService, load_credentials
+from p2p.router.service import RouterService, load_credentials
 from test.router.lab import Lab, credentials, tls_files
 
 

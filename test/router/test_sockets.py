@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol
@@ -15,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.control.admission import Admission
-from p2p.router.sockets import Door, SocketMeter, host_of, raise_open_files
+from p2p.router.sockets import Door, SocketMeter, host_of
 
 HERE = IPv4Address("TCP", "192.0.2.7", 4000)
 
@@ -81,25 +79,3 @@ class HostTests(SynchronousTestCase):
         """An address is known by its host, in one spelling; one without a host by all of it."""
         self.assertEqual("192.0.2.7", host_of(IPv4Address("TCP", "::ffff:192.0.2.7", 1)))
         self.assertIn("/run/x", host_of(UNIXAddress("/run/x")))
-
-
-class OpenFilesTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.hard = before[1]
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
-
-    def test_raised(self) -> None:
-        """The soft limit of open files becomes the hard one, and the log says from what to what."""
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard - 1, self.hard))
-        with capturedLogs() as logs:
-            self.assertEqual(self.hard, raise_open_files())
-        self.assertEqual((self.hard - 1, self.hard), (logs[0]["soft"], logs[0]["hard"]))
-        self.assertEqual((self.hard, self.hard), resource.getrlimit(resource.RLIMIT_NOFILE))
-
-    def test_high_already(self) -> None:
-        """A limit that is as high as it may be is left, and told."""
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
-        with capturedLogs() as logs:
-            raise_open_files()
-        self.assertNotIn("soft", logs[0])

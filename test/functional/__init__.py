@@ -1,0 +1,1 @@
+"""Tests with real twistd processes, real sockets and real time."""

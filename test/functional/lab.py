@@ -1,0 +1,318 @@
+"""Labs for the functional tests: daemons as real ``twistd`` processes, the ``p2p`` command, and what to ask of both.
+
+A lab has its own folder and ports. Whatever a test starts is gone when it ends; what :func:`shared_lab` starts is
+gone when the run ends.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from p2p.client import Client
+from p2p.control.operations import PeerStatus, RouterStatus
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.identity.lab import create_lab, write_peer_daemon
+from p2p.identity.tls import Credentials
+from p2p.measure.processes import Daemon, Daemons
+from test.cli.test_process import Command
+
+__all__ = ["FunctionalCase", "Run", "RunningLab", "SharedLabCase", "free_ports", "no_links", "program", "reactor", "until"]
+
+reactor: Any = installed_reactor
+
+START_S: Final = 30.0
+REGISTER_S: Final = 20.0
+
+_T = TypeVar("_T")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens, below those that systems give to outgoing connections.
+
+    So a router that is killed finds its port free when it is started again.
+    """
+    with ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = random.randrange(10_000, 32_000)
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            ports.append(port)
+        return ports
+
+
+def program(name: str) -> str:
+    """The script of this name in the environment that the tests run in."""
+    return str(Path(sys.executable).with_name(name))
+
+
+class RunningLab:
+    """A lab in a temporary folder.
+
+    :param ports: of the routers, by cluster; free ones if left out.
+    :param more: further arguments of ``create_lab``.
+    :ivar folder: the lab's folder.
+    :ivar daemons: those that were started, by name; the latest of each name.
+    """
+
+    def __init__(
+        self, clusters: Iterable[str] = ("n", "m"), *, ports: Mapping[str, int] | None = None, **more: Any
+    ) -> None:
+        names = list(clusters)
+        self.ports = ports or dict(zip(names, free_ports(len(names)), strict=True))
+        self._top = Path(tempfile.mkdtemp(prefix="p2p-"))  # short, for the paths of UNIX sockets
+        self.folder = self._top / "lab"
+        create_lab(self.folder, clusters=names, peers=0, ports=self.ports, **more)
+        self.daemons: dict[str, Daemon] = {}
+        self._processes = Daemons(reactor, self._top)
+
+    def peers_file(self, daemon: str, *names: str, settings: str = "") -> Path:
+        """Write the YAML file of a daemon that hosts these peers, with more settings at its end."""
+        path = write_peer_daemon(self.folder, f"{daemon}.yaml", names)
+        text = path.read_text()
+        if "links:" in settings:
+            text = text.replace("\nlinks: tls\n", "\n")
+        path.write_text(text + settings)
+        return path
+
+    async def start_router(self, cluster: str) -> Daemon:
+        """Start a router, or start it again."""
+        return await self._start(f"router-{cluster}", "p2p-router")
+
+    async def start_peers(self, daemon: str, *names: str, settings: str = "", registered: bool = True) -> Daemon:
+        """Start a daemon that hosts these peers, or start it again, and wait until they are registered."""
+        if not (self.folder / f"{daemon}.yaml").exists():
+            self.peers_file(daemon, *names, settings=settings)
+        started = await self._start(daemon, "p2p-peer")
+        if registered:
+            await self.all_registered(daemon)
+        return started
+
+    async def start(self, **hosts: Iterable[str]) -> None:
+        """Start all routers and these daemons with their peers, and wait until everybody knows everybody."""
+        starting = [self.start_router(cluster) for cluster in self.ports]
+        starting += [self.start_peers(name, *peers, registered=False) for name, peers in hosts.items()]
+        await gatherResults([Deferred.fromCoroutine(one) for one in starting], consumeErrors=True)
+        for name in hosts:
+            await self.all_registered(name)
+        await self.linked()
+
+    async def all_registered(self, daemon: str) -> None:
+        """Wait until every peer of a daemon is registered."""
+        async with await self.connect(daemon) as client:
+            answer = await client.wait_registered(REGISTER_S)
+        if answer.registered != answer.peers:
+            raise AssertionError(f"{answer.registered} of {answer.peers} peers of {daemon} are registered")
+
+    async def linked(self) -> None:
+        """Wait until every router has a link to every neighbour."""
+        for cluster in self.ports:
+            await until(lambda cluster=cluster: self._is_linked(cluster), f"router {cluster} to reach its neighbours")  # type: ignore[misc]  # mypy can't type a lambda's default
+
+    async def _is_linked(self, cluster: str) -> bool:
+        return all((await self.router_status(cluster)).neighbours.values())
+
+    async def connect(self, daemon: str) -> Client:
+        """Connect to the console of a daemon; close it in the same test."""
+        return await Client.connect(reactor, self.console(daemon))
+
+    def console(self, daemon: str) -> Path:
+        """The path of a daemon's console."""
+        return self.folder / f"{daemon}.sock"
+
+    async def router_status(self, cluster: str) -> RouterStatus:
+        """What a router says of itself."""
+        async with await self.connect(f"router-{cluster}") as client:
+            status = await client.status()
+        assert isinstance(status, RouterStatus)
+        return status
+
+    async def peer_status(self, daemon: str) -> PeerStatus:
+        """What a peer daemon says of itself."""
+        async with await self.connect(daemon) as client:
+            status = await client.status()
+        assert isinstance(status, PeerStatus)
+        return status
+
+    def credentials(self, name: str) -> Credentials:
+        """The credentials of somebody who has a certificate of this lab."""
+        certificates = self.folder / "certificates"
+        return Credentials(certificates / f"{name}.pem", certificates / f"{name}.key", self.folder / "ca.pem")
+
+    def inbox(self, peer: str) -> list[str]:
+        """The names of everything in a peer's inbox."""
+        return sorted(one.name for one in (self.folder / "inbox" / peer).iterdir())
+
+    def log(self, daemon: str) -> str:
+        """Everything that a daemon has logged, in all its lives."""
+        return (self._top / f"{daemon}.log").read_text(errors="replace")
+
+    def faults(self) -> str:
+        """The first traceback in the logs: none is right, whatever the others do to a daemon."""
+        for name in self.daemons:
+            text = self.log(name)
+            found = min((text.find(mark) for mark in ("Traceback", "Unhandled") if mark in text), default=-1)
+            if found >= 0:
+                return f"{name}: {text[max(found - 200, 0) : found + 3000]}"
+        return ""
+
+    async def stop(self) -> None:
+        """End every daemon and remove the folder."""
+        try:
+            await self._processes.stop_all()
+        finally:
+            shutil.rmtree(self._top)
+
+    async def _start(self, name: str, plugin: str) -> Daemon:
+        daemon = await self._processes.start(name, plugin, self.folder / f"{name}.yaml", deadline=START_S)
+        self.daemons[name] = daemon
+        return daemon
+
+
+_shared: RunningLab | None = None
+
+
+async def shared_lab() -> RunningLab:
+    """The lab for tests that leave it as it is: clusters n, m and k, with peers 1 to 4 of each in one daemon."""
+    global _shared
+    if _shared is None:
+        lab = RunningLab("nmk")
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(lab.stop()))
+        await lab.start(**{f"peers-{c}": [f"{c}{number}.{c}" for number in range(1, 5)] for c in "nmk"})
+        _shared = lab
+    return _shared
+
+
+async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 20.0) -> None:
+    """Wait for something that has no event to wait for."""
+    end = reactor.seconds() + seconds
+    while not await holds():
+        if reactor.seconds() >= end:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        await deferLater(reactor, 0.02)
+
+
+async def no_links(client: Client) -> None:
+    """Close all links of a daemon's peers, and wait until they are gone."""
+
+    async def hold() -> bool:
+        status = await client.status()
+        assert isinstance(status, PeerStatus)
+        return status.open.links == status.open.attempts == 0
+
+    await client.disconnect()
+    await until(hold, "the links to end")
+
+
+class Run(Command):
+    """A run of the ``p2p`` command; may watch what it prints.
+
+    :ivar on_output: is called with each piece of its standard output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_output: Callable[[bytes], None] = lambda data: None
+
+    def outReceived(self, data: bytes) -> None:
+        super().outReceived(data)
+        self.on_output(data)
+
+
+class FunctionalCase(TestCase):
+    """Starts labs and commands, and sees to it that nothing is left of them."""
+
+    timeout = 60
+
+    def own_lab(self, clusters: Iterable[str] = ("n", "m"), **more: Any) -> RunningLab:
+        """A lab for this test alone; nothing of it runs yet."""
+        lab = RunningLab(clusters, **more)
+        self.addCleanup(lambda: Deferred.fromCoroutine(lab.stop()))
+        self.addCleanup(self.assert_no_faults, lab)
+        return lab
+
+    def assert_no_faults(self, lab: RunningLab) -> None:
+        """No daemon of a lab has met a fault of its own."""
+        if faults := lab.faults():
+            self.fail(faults)
+
+    async def client(self, lab: RunningLab, daemon: str) -> Client:
+        """A client that is closed when the test ends."""
+        client = await lab.connect(daemon)
+        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
+        return client
+
+    async def fails_with(self, outcome: Outcome, exchange: Awaitable[Any]) -> str:
+        """See an exchange end with an outcome, and return the reason."""
+        try:
+            answer = await exchange
+        except ExchangeFailed as failure:
+            self.assertEqual(failure.outcome, outcome, str(failure))
+            return str(failure)
+        raise AssertionError(f"{outcome} was expected, but it ended well: {answer}")
+
+    def run_program(self, name: str, *arguments: str | Path, **environment: str) -> Run:
+        """Start a script; it is killed when the test ends before it."""
+        run = Run()
+        argv = [sys.executable, program(name), *map(str, arguments)]
+        reactor.spawnProcess(run, sys.executable, argv, {**os.environ, **environment})
+
+        def end() -> Deferred[int | None] | None:
+            if run.ended.called:
+                return None
+            try:
+                run.transport.signalProcess("KILL")
+            except ProcessExitedAlready:
+                pass
+            return run.ended
+
+        self.addCleanup(end)
+        return run
+
+    def p2p(self, lab: RunningLab, daemon: str, *arguments: str | Path) -> Run:
+        """Start the ``p2p`` command for a daemon of a lab."""
+        return self.run_program("p2p", *arguments, P2P_CONFIG=str(lab.folder / f"{daemon}.yaml"))
+
+    async def ended(self, run: Run, code: int) -> str:
+        """Wait until a command has ended with this code, and return what it said on standard error."""
+        found = await run.ended
+        self.assertEqual(found, code, (run.printed + run.errors).decode(errors="replace"))
+        return run.errors.decode()
+
+
+class SharedLabCase(FunctionalCase):
+    """Tests that share one lab and leave it as it was.
+
+    :ivar lab: it.
+    :ivar clients: of its daemons, by cluster.
+    """
+
+    async def setUp(self) -> None:
+        """Start the lab if it doesn't run yet."""
+        self.lab = await shared_lab()
+        self.addCleanup(self.assert_no_faults, self.lab)
+        self.clients = {cluster: await self.client(self.lab, f"peers-{cluster}") for cluster in self.lab.ports}
+        self.addCleanup(lambda: Deferred.fromCoroutine(self._tidy()))
+
+    async def _tidy(self) -> None:
+        for client in self.clients.values():
+            await no_links(client)

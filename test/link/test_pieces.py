@@ -1,0 +1,60 @@
+"""Bytes that wait: in order, and never at a multiple of their size."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.link.pieces import SMALL, Pieces
+from test.properties import PROPERTY
+
+
+class PiecesTests(SynchronousTestCase):
+    @given(st.lists(st.integers(0, 3 * SMALL), max_size=30), st.data())
+    @PROPERTY
+    def test_order(self, sizes: list[int], data: st.DataObject) -> None:
+        """Whatever the sizes of the pieces and whenever they are taken out, the bytes come out in their order."""
+        pieces, put, got = Pieces(), bytearray(), bytearray()
+        for number, size in enumerate(sizes):
+            piece = bytes([number]) * size
+            pieces.append(memoryview(piece))
+            put += piece
+            if pieces and data.draw(st.booleans()):
+                got += pieces.popleft()
+            self.assertEqual(len(put) - len(got), pieces.size)
+        for left in pieces.take():
+            got += left
+        self.assertEqual(put, got)
+        self.assertEqual((0, False), (pieces.size, bool(pieces)))
+
+    def test_small_pieces(self) -> None:
+        """Single bytes are kept together, not each as an object that keeps its whole buffer alive."""
+        pieces = Pieces()
+        for _ in range(10 * SMALL):
+            pieces.append(memoryview(b"x" * 16384)[:1])
+        taken = pieces.take()
+        self.assertEqual(10, len(taken))
+        self.assertTrue(all(isinstance(piece.obj, bytearray) for piece in taken))
+
+    def test_large_pieces(self) -> None:
+        """A large piece isn't copied."""
+        data = b"x" * SMALL
+        pieces = Pieces()
+        pieces.append(data)
+        self.assertIs(data, pieces.popleft().obj)
+
+    def test_taken_pieces_stay(self) -> None:
+        """What was taken out doesn't change any more."""
+        pieces = Pieces()
+        pieces.append(b"one")
+        taken = pieces.popleft()
+        pieces.append(b"two")
+        self.assertEqual((b"one", b"two"), (bytes(taken), bytes(pieces.popleft())))
+
+    def test_clear(self) -> None:
+        """What is forgotten doesn't come out."""
+        pieces = Pieces()
+        pieces.append(b"x" * 5000)
+        pieces.clear()
+        self.assertEqual((0, []), (pieces.size, pieces.take()))

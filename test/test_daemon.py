@@ -1,0 +1,64 @@
+"""Tests of p2p.daemon; the options are tested with the daemons' own, in test.router and test.peer."""
+
+from __future__ import annotations
+
+import resource
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.daemon import DaemonOptions, raise_open_files, warn_of_expiry
+from p2p.identity.authority import Authority
+
+
+class OpenFilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.hard = before[1]
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+
+    def test_raised(self) -> None:
+        """The soft limit of open files becomes the hard one, and the log says from what to what."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard - 1, self.hard))
+        with capturedLogs() as logs:
+            self.assertEqual(self.hard, raise_open_files())
+        self.assertEqual((self.hard - 1, self.hard), (logs[0]["soft"], logs[0]["hard"]))
+        self.assertEqual((self.hard, self.hard), resource.getrlimit(resource.RLIMIT_NOFILE))
+
+    def test_high_already(self) -> None:
+        """A limit that is as high as it may be is left, and told."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
+        with capturedLogs() as logs:
+            raise_open_files()
+        self.assertNotIn("soft", logs[0])
+
+
+class ExpiryTests(SynchronousTestCase):
+    def warnings(self, days: float) -> list[str]:
+        """What is said of a certificate that is valid for so many more days."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        Authority.create(folder)
+        issued = Authority.load(folder).issue("n1.n", folder, days=days, now=datetime.now(UTC) + timedelta(minutes=1))
+        with capturedLogs() as logs:
+            warn_of_expiry([issued.certificate])
+        return [str(one["certificate"]) for one in logs]
+
+    def test_soon(self) -> None:
+        """Whoever starts a daemon whose certificate ends within 30 days is warned, and told which it is."""
+        (named,) = self.warnings(29)
+        self.assertTrue(named.endswith("n1.n.pem"))
+
+    def test_late(self) -> None:
+        """Nobody is bothered before."""
+        self.assertEqual([], self.warnings(31))
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_nothing_to_load(self) -> None:
+        """A daemon that loads nothing takes any file."""
+        options = DaemonOptions()
+        options.parseOptions(["--config", "/nonexistent"])
+        self.assertEqual("/nonexistent", options["config"])

@@ -1,0 +1,147 @@
+"""``docs/protocol.rst`` says what the code does: its examples, its tables of commands, and its console."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+from twisted.protocols.amp import Argument, Boolean, Command, Float, Integer, ListOf, String, Unicode
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.control import commands, operations
+from p2p.errors import Outcome
+from test.protocol_vectors import vectors
+
+TEXT: Final = (Path(__file__).resolve().parents[1] / "docs" / "protocol.rst").read_text("utf-8")
+
+COMMANDS: Final[list[type[Command]]] = [
+    one for one in vars(commands).values() if isinstance(one, type) and issubclass(one, Command) and one is not Command
+]
+
+TYPES: Final[dict[type[Argument], str]] = {
+    Unicode: "Unicode",
+    String: "String",
+    Integer: "Integer",
+    Float: "Float",
+    Boolean: "Boolean",
+    ListOf: "ListOf(Unicode)",
+}
+
+ARGUMENTS: Final[dict[str, type[BaseModel]]] = {
+    "status": operations.NoArguments,
+    "wait-registered": operations.WaitRegisteredArguments,
+    "peers": operations.PeersArguments,
+    "ping": operations.PeerArguments,
+    "connect": operations.PeerArguments,
+    "disconnect": operations.DisconnectArguments,
+    "exchange": operations.ExchangeArguments,
+}
+
+
+def literal_blocks(kind: str) -> Iterator[tuple[str, list[str]]]:
+    """Each literal block behind a comment ``.. kind: name``, as its name and its lines without their indentation."""
+    for match in re.finditer(rf"^ *\.\. {kind}: (\S+)\n\n.*::\n\n((?: .*\n|\n)+)", TEXT, re.MULTILINE):
+        lines = match[2].rstrip().splitlines()
+        indent = len(lines[0]) - len(lines[0].lstrip())
+        block: list[str] = []
+        for line in lines:
+            if line.strip() and len(line) - len(line.lstrip()) < indent:
+                break
+            if line.strip():
+                block.append(line[indent:])
+        yield match[1], block
+
+
+def section(title: str) -> str:
+    """The text under a heading, up to the next one."""
+    match = re.search(rf"^{title}\n[-=]+\n(.*?)(?=^[^\n]+\n[-=]{{3,}}\n|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    if match is None:
+        raise AssertionError(f"docs/protocol.rst has no section {title}")
+    return match[1]
+
+
+def joined(lines: list[str]) -> list[dict[str, Any]]:
+    """The JSON objects of a block, whose long lines are broken and go on indented."""
+    whole: list[str] = []
+    for line in lines:
+        if line.startswith(" "):
+            whole[-1] += line.strip()
+        else:
+            whole.append(line)
+    return [json.loads(line) for line in whole]
+
+
+class VectorTests(SynchronousTestCase):
+    """The examples in hexadecimal."""
+
+    def test_bytes(self) -> None:
+        """Every example is, byte for byte, what the code produces, and no example is missing."""
+        shown = {
+            name: bytes.fromhex(" ".join(line.partition(";")[0] for line in lines))
+            for name, lines in literal_blocks("vector")
+        }
+        made = vectors()
+        self.assertEqual(sorted(made), sorted(shown))
+        for name, expected in made.items():
+            self.assertEqual(expected.hex(" "), shown[name].hex(" "), name)
+
+
+class CommandTests(SynchronousTestCase):
+    """The tables of the control channel."""
+
+    def test_arguments(self) -> None:
+        """Each command has a section whose table holds its arguments and answers, in order, with their types."""
+        self.assertEqual(6, len(COMMANDS))
+        for command in COMMANDS:
+            expected = [
+                (direction, name.decode(), TYPES[type(kind)])
+                for direction, fields in (("argument", command.arguments), ("answer", command.response))
+                for name, kind in fields
+            ]
+            rows = re.findall(r"^(argument|answer) +(\w+) +(\S+) ", section(command.__name__), re.MULTILINE)
+            self.assertEqual(expected, rows, command.__name__)
+
+    def test_errors(self) -> None:
+        """Each command's section names the codes of its errors and no other, and the table of errors has them all."""
+        table = dict(re.findall(r"^``([A-Z_]+)`` .* (?:``([a-z-]+)``|asked again.*)$", section("Errors"), re.MULTILINE))
+        known: dict[str, Outcome] = {}
+        for command in COMMANDS:
+            errors: dict[Any, bytes] = command.errors
+            codes = {code.decode(): kind.outcome for kind, code in errors.items()}
+            known |= codes
+            listed = re.search(r"^Errors: (.*)\.$", section(command.__name__), re.MULTILINE)
+            self.assertEqual(set(codes), set(re.findall("``(.*?)``", listed[1] if listed else "")), command.__name__)
+        self.assertEqual(set(known), set(table))
+        for code, outcome in table.items():
+            if outcome:
+                self.assertEqual(known[code], outcome, code)
+
+
+class ConsoleTests(SynchronousTestCase):
+    """The examples of the console."""
+
+    def test_requests(self) -> None:
+        """Every request is one that the daemons take, and every operation has an example."""
+        seen = set()
+        for _, lines in literal_blocks("console"):
+            request = joined(lines)[0]
+            arguments = {key: value for key, value in request.items() if key not in ("id", "op")}
+            if request["op"] != "cancel":
+                seen.add(request["op"])
+                ARGUMENTS[request["op"]].model_validate(arguments)
+        self.assertEqual(set(ARGUMENTS), seen)
+
+    def test_answers(self) -> None:
+        """Every answer belongs to its request, is a whole one of its model, and is the last line."""
+        for name, lines in literal_blocks("console"):
+            request, *events, last = joined(lines)
+            self.assertEqual({request["id"]}, {one["id"] for one in (*events, last)})
+            self.assertIn(last["event"], ("done", "failed"))
+            if name != "example":
+                answer = {key: value for key, value in last.items() if key not in ("id", "event")}
+                whole = getattr(operations, name).model_validate(answer).model_dump()
+                self.assertEqual({**whole, "text": ""}, {**answer, "text": ""}, name)

@@ -16,6 +16,7 @@ RANKS: Final = {
     "control": 1,
     "identity": 1,
     "link": 1,
+    "daemon": 2,
     "content": 2,
     "router": 3,
     "peer": 3,

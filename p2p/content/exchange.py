@@ -11,21 +11,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.content.message import Body, Head, MessageDecoder, encode_chunk, encode_head, encode_tail
+from p2p.control.texts import printable
 from p2p.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
 from p2p.link.boxes import Box, text_of
 from p2p.link.flow import Stream
+from p2p.link.pieces import SMALL
 
 __all__ = ["MessageWriter", "Request", "Result", "Serving", "Sink", "Source", "Watch", "perform"]
 
-MAX_REASON = 500
-"""Characters of a reason that are shown, whatever the other side sent."""
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class MessageWriter:
         """Send some bytes of the body."""
         self.begin()
         self.body_bytes += len(data)
-        for piece in encode_chunk(data):
+        pieces = encode_chunk(data)
+        for piece in [b"".join(pieces)] if 0 < len(data) < SMALL else pieces:
             self.stream.write(piece)
 
     def end(self, tail: Mapping[str, str | bytes]) -> None:
@@ -194,11 +196,17 @@ class Watch:
 
 
 class _MessageReceiver(ABC):
-    """Decodes one message from a stream; what breaks it ends this stream only."""
+    """Decodes one message from a stream; what breaks it ends this stream only.
 
-    def __init__(self, stream: Stream, limit: int) -> None:
+    It watches the stream until both directions have ended, because a side that never ends its own would keep it open.
+    """
+
+    def __init__(self, stream: Stream, limit: int, clock: IReactorTime, silence_s: float) -> None:
         self.stream = stream
         self._decoder = MessageDecoder(limit)
+        self._clock = clock
+        self._silence_s = silence_s
+        self._watch = Watch(clock, silence_s, lambda: stream.sent + stream.received, self._silent)
 
     def data_received(self, data: memoryview) -> None:
         try:
@@ -209,17 +217,29 @@ class _MessageReceiver(ABC):
                     self.on_head(event.box)
                 else:
                     self.on_tail(event.box)
+                    self.stream.resumeProducing()  # whoever paused it is done; its end is still to come
         except ProtocolViolation as error:
-            self.stream.reset()
-            self.broken(ExchangeFailed(Outcome.CORRUPT, str(error)))
+            self.give_up(ExchangeFailed(Outcome.CORRUPT, str(error)))
 
     def ended(self) -> None:
         if not self._decoder.complete:
-            self.stream.reset()
-            self.broken(ExchangeFailed(Outcome.TRUNCATED, "the message ended before its tail"))
+            self.give_up(ExchangeFailed(Outcome.TRUNCATED, "the message ended before its tail"))
+
+    def settled(self) -> None:
+        self._watch.stop()
 
     def lost(self, failure: ExchangeFailed) -> None:
+        self._watch.stop()
         self.broken(failure)
+
+    def give_up(self, failure: ExchangeFailed) -> None:
+        """Reset the stream."""
+        self._watch.stop()
+        self.stream.reset()
+        self.broken(failure)
+
+    def _silent(self) -> None:
+        self.give_up(ExchangeFailed(Outcome.TIMEOUT, f"nothing moved for {self._silence_s:g} s"))
 
     @abstractmethod
     def on_head(self, box: Box) -> None:
@@ -239,15 +259,28 @@ class _MessageReceiver(ABC):
 
 
 class _Reply(_MessageReceiver):
-    """The initiator's side of a reply."""
+    """The initiator's side of a reply.
 
-    def __init__(self, stream: Stream, limit: int, sink: Sink, now_ns: Callable[[], int]) -> None:
-        super().__init__(stream, limit)
+    :ivar finished: fires with the tail's box and the texts in it when the reply says ``ok``, else with the failure.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        sink: Sink,
+        now_ns: Callable[[], int],
+        *,
+        clock: IReactorTime,
+        silence_s: float,
+        header_bytes: int,
+    ) -> None:
+        super().__init__(stream, header_bytes, clock, silence_s)
         self._sink = sink
         self._now_ns = now_ns
         self.first_byte_ns: int | None = None
         self.body_bytes = 0
-        self.finished: Deferred[Box] = Deferred(lambda _: None)
+        self.finished: Deferred[tuple[Box, dict[str, str]]] = Deferred()
+        stream.receive_with(self)
 
     def data_received(self, data: memoryview) -> None:
         if self.first_byte_ns is None:
@@ -258,28 +291,32 @@ class _Reply(_MessageReceiver):
         self._sink.registerProducer(self.stream, True)
 
     def on_body(self, data: memoryview) -> None:
+        if self.finished.called:
+            return
         self.body_bytes += len(data)
         try:
             self._sink.write(data)
         except P2PError as error:
-            self.stream.reset()
-            self._fail(error)
+            self.fail(error)
 
     def on_tail(self, box: Box) -> None:
         self._sink.unregisterProducer()
-        outcome = text_of(box, "outcome")
+        fields = {key: printable(text_of(box, key)) for key in box}
+        outcome = fields.get("outcome", "")
         if outcome not in set(Outcome):
             raise ProtocolViolation(f"{outcome[:40]!r} is no outcome of an exchange")
+        if self.finished.called:
+            return
         if outcome == Outcome.OK:
-            if not self.finished.called:
-                self.finished.callback(box)
+            self.finished.callback((box, fields))
         else:
-            self._fail(ExchangeFailed(Outcome(outcome), _shown(text_of(box, "reason")) or "no reason was given"))
+            self.fail(ExchangeFailed(Outcome(outcome), fields.get("reason") or "no reason was given"))
 
     def broken(self, failure: ExchangeFailed) -> None:
-        self._fail(failure)
+        self.fail(failure)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """End the exchange, unless it has ended."""
         if not self.finished.called:
             self.finished.errback(Failure(error))
 
@@ -302,15 +339,8 @@ async def perform(
     :raises ExchangeFailed: with the outcome, whenever it isn't ``ok``.
     :raises LocalFileError: if the source or the sink fails on this side; the stream is reset.
     """
-    reply = _Reply(stream, header_bytes, sink, now_ns)
+    reply = _Reply(stream, sink, now_ns, clock=clock, silence_s=silence_s, header_bytes=header_bytes)
     writer = MessageWriter(stream, request.fields())
-    watch = Watch(
-        clock,
-        silence_s,
-        lambda: stream.sent + stream.received,
-        lambda: reply.broken(ExchangeFailed(Outcome.TIMEOUT, f"nothing moved for {silence_s:g} s")),
-    )
-    stream.receive_with(reply)
     sent: dict[str, str] = {}
 
     async def send() -> None:
@@ -318,39 +348,45 @@ async def perform(
         sent.update({key: value for key, value in tail.items() if isinstance(value, str)})
         writer.end(tail)
 
+    def not_sent(failure: Failure) -> None:
+        if not reply.finished.called:
+            reply.finished.errback(failure)
+        elif not failure.check(CancelledError, P2PError):
+            _log.failure("the source of an exchange failed after its end", failure)
+
     sending = Deferred.fromCoroutine(send())
-    sending.addErrback(lambda failure: None if reply.finished.called else reply.finished.errback(failure))
+    sending.addErrback(not_sent)
     try:
-        tail = await reply.finished
+        box, fields = await reply.finished
         end_ns = now_ns()
-        await sink.complete(tail)
-        if not writer.ended:
+        if not writer.ended or stream.unsent:
             raise ExchangeFailed(Outcome.CORRUPT, "the other side said ok before it had everything")
-    except BaseException:
-        stream.reset()
+        await sink.complete(box)
+    except Exception:
+        reply.give_up(ExchangeFailed(Outcome.RESET, "the exchange is over"))
+        sending.cancel()
         sink.abandon()
         raise
-    finally:
-        watch.stop()
-        sending.cancel()
     return Result(
         bytes=writer.body_bytes,
         reply_bytes=reply.body_bytes,
         planned_ns=planned_ns,
-        first_byte_ns=reply.first_byte_ns or end_ns,
+        first_byte_ns=end_ns if reply.first_byte_ns is None else reply.first_byte_ns,
         end_ns=end_ns,
         sent=sent,
-        tail={key: _shown(text_of(tail, key)) for key in tail},
+        tail=fields,
     )
 
 
 class Serving(_MessageReceiver):
     """The receiving peer's side of one exchange: from the request's head to the reply's tail.
 
+    Services are plugins: one with a fault ends the exchange that met it, not the link and all that goes over it.
+
     :param accept: finds the service and returns its sink; raises ``ExchangeFailed`` to refuse.
     """
 
-    _log = Logger()
+    _log = _log
 
     def __init__(
         self,
@@ -362,93 +398,88 @@ class Serving(_MessageReceiver):
         silence_s: float,
         header_bytes: int,
     ) -> None:
-        super().__init__(stream, header_bytes)
+        super().__init__(stream, header_bytes, clock, silence_s)
         self._sender = sender
         self._accept = accept
         self._sink: Sink | None = None
         self._reply = MessageWriter(stream, {})
         self._request: Request | None = None
         self._over = False
-        self._watch = Watch(clock, silence_s, lambda: stream.sent + stream.received, lambda: self._silent(silence_s))
         stream.receive_with(self)
 
     def on_head(self, box: Box) -> None:
         self._request = Request.parse(box, self._sender)
         try:
             self._sink = self._accept(self._request, self._reply)
-        except ExchangeFailed as failure:
-            self._finish(failure.outcome, {"reason": str(failure)})
-            return
-        self._sink.registerProducer(self.stream, True)
+            self._sink.registerProducer(self.stream, True)
+        except Exception as error:  # noqa: BLE001 - whatever a service raises: it is logged and told
+            self._fail(error)
 
     def on_body(self, data: memoryview) -> None:
-        if self._over or self._sink is None:
-            return
-        try:
-            self._sink.write(data)
-        except ExchangeFailed as failure:
-            self._sink.abandon()
-            self._finish(failure.outcome, {"reason": str(failure)})
+        if self._sink is not None:
+            try:
+                self._sink.write(data)
+            except Exception as error:  # noqa: BLE001 - whatever a service raises: it is logged and told
+                self._fail(error)
 
     def on_tail(self, box: Box) -> None:
-        if self._over or self._sink is None:
-            return
-        self._sink.unregisterProducer()
-        Deferred.fromCoroutine(self._complete(self._sink, box)).addErrback(self._failed)
+        if self._sink is not None:
+            self._sink.unregisterProducer()
+            Deferred.fromCoroutine(self._complete(self._sink, box)).addErrback(lambda failure: self._fail(failure.value))
 
     async def _complete(self, sink: Sink, tail: Box) -> None:
         fields = await sink.complete(tail)
         self._finish(Outcome.OK, fields)
 
-    def _failed(self, failure: Failure) -> None:
-        error = failure.value
-        if isinstance(error, ExchangeFailed):
-            outcome, reason = error.outcome, str(error)
-        else:
-            outcome, reason = Outcome.RESET, "the service failed; its log says why"
-            self._log.failure("service {service} failed", failure, service=self._request and self._request.service)
-        assert self._sink is not None
-        self._sink.abandon()
-        self._finish(outcome, {"reason": reason})
-
     def broken(self, failure: ExchangeFailed) -> None:
-        self._watch.stop()
         if self._over:
             return
         self._over = True
         if self._request is not None:
             self._log.info(
-                "exchange with {sender} ended: {outcome} ({service} {name!r}: {reason})",
+                "exchange with {sender} ended: {outcome} ({service!r} {name!r}: {reason})",
                 sender=self._sender,
                 outcome=failure.outcome,
                 service=self._request.service[:40],
                 name=self._request.name[:80],
                 reason=str(failure),
             )
-        if self._sink is not None:
-            self._sink.abandon()
+        self._abandon()
 
     def ended(self) -> None:
-        super().ended()
-        if self._over:
-            self._watch.stop()
+        if not self._over:
+            super().ended()
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, ExchangeFailed):
+            outcome, reason = error.outcome, str(error)
+        else:
+            outcome, reason = Outcome.RESET, "the service failed; the log of the receiver says why"
+            self._log_fault(error)
+        self._abandon()
+        self._finish(outcome, {"reason": reason})
+
+    def _abandon(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            try:
+                sink.abandon()
+            except Exception as error:  # noqa: BLE001 - whatever a service raises: it is logged
+                self._log_fault(error)
+
+    def _log_fault(self, error: BaseException) -> None:
+        service = self._request.service[:40] if self._request is not None else ""
+        self._log.failure("service {service!r} failed", Failure(error), service=service)
 
     def _finish(self, outcome: Outcome, fields: Mapping[str, str | bytes]) -> None:
-        """Send the reply's tail; what still comes of a refused request is read by nobody and gets no credit."""
+        """Send the reply's tail; what still comes of a refused request is dropped and gets no credit."""
         if self._over:
             return
         self._over = True
+        self._sink = None
         self._reply.end({"outcome": outcome.value, **fields})
-        if self._decoder.complete:
+        if not self._decoder.complete:
+            self.stream.discard()
+            # Its sender has this long to let go, whether it goes on sending or not.
             self._watch.stop()
-        else:
-            self.stream.pauseProducing()
-
-    def _silent(self, silence_s: float) -> None:
-        self.stream.reset()
-        self.broken(ExchangeFailed(Outcome.TIMEOUT, f"nothing moved for {silence_s:g} s"))
-
-
-def _shown(text: str) -> str:
-    """Cut a remote text and take control characters out, before it reaches a log or a screen."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_REASON])
+            self._watch = Watch(self._clock, self._silence_s, lambda: 0, self._silent)

@@ -16,12 +16,15 @@ from p2p.control.console import Arguments
 __all__ = [
     "ActingArguments",
     "Connected",
+    "Diagnosis",
     "Direct",
     "DisconnectArguments",
     "Disconnected",
     "ExchangeArguments",
     "Exchanged",
+    "FoundLink",
     "HostedPeer",
+    "Leg",
     "Link",
     "Mean",
     "NoArguments",
@@ -37,6 +40,7 @@ __all__ = [
     "RouterStatus",
     "SocketBytes",
     "WaitRegisteredArguments",
+    "WhyArguments",
 ]
 
 ContentType = Literal["text", "audio", "video", "data"]
@@ -68,6 +72,12 @@ class PeerArguments(ActingArguments):
     """``ping`` and ``connect``: with which peer."""
 
     peer: str
+
+
+class WhyArguments(PeerArguments):
+    """``why``: walk the legs to the peer; ``fresh`` closes a link that stands, politely, and walks all of them."""
+
+    fresh: bool = False
 
 
 class DisconnectArguments(ActingArguments):
@@ -137,6 +147,55 @@ class Connected(_Answer):
     local: str = ""
     remote: str = ""
     security: str = ""
+
+
+class Leg(_Answer):
+    """A leg of the way to a peer, as ``why`` found it; each is told by an event ``leg`` too, as soon as it has ended.
+
+    ``leg`` and ``state`` are those of :mod:`p2p.control.legs`; ``took_ns`` is null where nothing was measured. Where a
+    leg failed, ``outcome`` is that of an exchange that fails there, ``detail`` the cause and ``remedy`` what to do.
+    """
+
+    leg: str
+    state: str
+    outcome: str | None = None
+    took_ns: int | None = None
+    detail: str = ""
+    remedy: str = ""
+
+
+class FoundLink(_Answer):
+    """The direct link that ``why`` made or found.
+
+    ``observed`` is the address at which the target's router sees the target, null where that isn't known;
+    ``same_address`` whether the link's remote end has this address; ``note`` says both in words.
+    """
+
+    initiator: str
+    local: str
+    remote: str
+    security: str
+    age_s: float
+    observed: str | None = None
+    same_address: bool | None = None
+    note: str = ""
+
+
+class Diagnosis(_Answer):
+    """``why``: how each leg to the peer is, and the link.
+
+    ``outcome`` is ``ok`` or that of the leg that ``failed`` names, null if that is one's own daemon; ``standing`` says
+    that the link was there already, so that most legs weren't needed; ``took_ns`` is the time of the whole walk.
+    """
+
+    peer: str
+    acting: str
+    standing: bool
+    outcome: str | None
+    failed: str | None = None
+    took_ns: int | None = None
+    legs: list[Leg]
+    link: FoundLink | None = None
 
 
 class Disconnected(_Answer):

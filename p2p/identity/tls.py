@@ -29,12 +29,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.errors import IdentityError
+from p2p.identity.bulk import BulkTLS
 from p2p.identity.pem_files import load_certificate, load_key
 
 __all__ = ["CONTROL_ALPN", "LINK_ALPN", "Credentials", "connection_failure", "remote_name", "require_name"]
 
 CONTROL_ALPN = b"p2p-control/1"
 LINK_ALPN = b"p2p/1"
+
+_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+"""All suites that TLS 1.3 has for general use, the fastest that RFC 8446 makes mandatory first."""
 
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
@@ -91,12 +95,12 @@ class Credentials:
 
         :param client: whether this end sends the ClientHello.
         :param alpn: the application protocol that both ends must speak.
-        :param buffering: gather small writes until the reactor's next turn.
+        :param buffering: gather small writes until the reactor's next turn; without it, large ones are fast.
         """
         wrapped = _TLSFactory(_Connections(self._context, alpn), client, factory, clock)
         wrapped.alpn = alpn
         if not buffering:
-            wrapped.protocol = TLSMemoryBIOProtocol
+            wrapped.protocol = BulkTLS
         return wrapped
 
 
@@ -142,6 +146,7 @@ def connection_failure(reason: Failure) -> str:
 def _context(certificate: Path, key: Path, authority: Path) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_tls13_ciphersuites(_SUITES)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)

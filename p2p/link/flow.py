@@ -72,7 +72,7 @@ class Stream:
 
     :ivar sent: bytes written to the link so far.
     :ivar received: bytes that arrived so far.
-    :ivar alive: False once both directions ended, or either side reset it.
+    :ivar alive: False once both directions ended, or either side reset it; what was written before may still wait.
     """
 
     def __init__(self, carrier: StreamCarrier, stream_id: int) -> None:
@@ -81,6 +81,7 @@ class Stream:
         self.sent = 0
         self.received = 0
         self.alive = True
+        self._gone = False
         self._receiver: StreamReceiver | None = None
         self._inbox = Pieces()
         self._paused = False
@@ -138,8 +139,9 @@ class Stream:
             self._settle()
 
     def reset(self) -> None:
-        """Give the stream up in both directions, at once."""
-        if self.alive:
+        """Give the stream up in both directions, at once, with what is queued."""
+        if not self._gone:
+            self._gone = True
             self.alive = False
             self._inbox.clear()
             self._carrier.stream_reset(self.stream_id)
@@ -201,13 +203,15 @@ class Stream:
 
     def link_settled(self) -> None:
         """The last frame of this stream is out."""
+        self._gone = True
         if self._receiver is not None:
             self._receiver.settled()
 
     def link_lost(self, failure: ExchangeFailed) -> None:
         """The stream was reset by the other side, or its link is gone; what gathered is dropped."""
-        if not self.alive:
+        if self._gone:
             return
+        self._gone = True
         self.alive = False
         self._inbox.clear()
         self._stop_producer()
@@ -225,7 +229,8 @@ class Stream:
             while self._inbox and not self._paused and self.alive:
                 data = self._inbox.popleft()
                 receiver.data_received(data)
-                self._carrier.stream_consumed(self.stream_id, len(data))
+                if not self._discarding:
+                    self._carrier.stream_consumed(self.stream_id, len(data))
             if self._peer_ended and not self._inbox and not self._paused and not self._end_told and self.alive:
                 self._end_told = True
                 receiver.ended()

@@ -7,6 +7,7 @@ proof of the ticket, the listener's the counterproof. Nothing of the session is 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -36,10 +37,12 @@ from p2p.link.mux import (
     TooManyStreams,
     WentAway,
 )
+from p2p.link.steps import Steps
 
 __all__ = ["DirectLink", "LinkOwner"]
 
 _BUDGET: Final = 256 * 1024
+_READ: Final = 128 * 1024
 _UNSENT: Final = 512 * 1024
 _NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
 
@@ -64,17 +67,28 @@ class DirectLink(TwistedProtocol):
     :ivar turns: for the exchanges that this end begins: half of the streams that the stricter end allows, so that both
         ends together never pass its limit.
     :ivar went_away: the other end takes no new streams.
+    :ivar steps: when it took its steps to a link.
     :ivar established: both sides have proved who they are and that they hold the ticket.
     :ivar reusable: new exchanges may start on it.
     """
 
     _log = Logger()
 
-    def __init__(self, terms: LinkTerms, owner: LinkOwner, clock: IReactorTime, limits: PeerLimits) -> None:
+    def __init__(
+        self,
+        terms: LinkTerms,
+        owner: LinkOwner,
+        clock: IReactorTime,
+        limits: PeerLimits,
+        *,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.terms = terms
+        self.steps = Steps()
         self._owner = owner
         self._clock = clock
         self._limits = limits
+        self._now_ns = now_ns
         self.established = False
         self.since = clock.seconds()
         self.sent_bytes = 0
@@ -182,11 +196,15 @@ class DirectLink(TwistedProtocol):
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
+        self.steps.connected_ns = self._now_ns()
+        self.steps.remote = _shown(transport.getPeer())
         if self.failure is not None:
             transport.abortConnection()
             return
         transport.setTcpNoDelay(True)
         tcp = transport if self.terms.plain else transport.transport  # the handle of a TLS transport is OpenSSL's
+        tcp.bufferSize = _READ  # Twisted's own 64 KiB make twice as many calls
+        tcp.SEND_LIMIT = _BUDGET
         handle = tcp.getHandle()
         if isinstance(handle, socket.socket) and _NOT_SENT_LOWAT is not None:
             # What the kernel hasn't sent can't be overtaken by a message: keep it short.
@@ -204,6 +222,7 @@ class DirectLink(TwistedProtocol):
         except IdentityError as error:
             self._reject(error)
             return
+        self.steps.secured_ns = self._now_ns()
         self._greet()
 
     def dataReceived(self, data: bytes) -> None:
@@ -234,7 +253,7 @@ class DirectLink(TwistedProtocol):
             if call is not None and call.active():
                 call.cancel()
         self._timer = self._wake = None
-        why = self.failure or connection_failure(reason)
+        why = self.steps.reason = self.failure or connection_failure(reason)
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.link_lost(ExchangeFailed(Outcome.RESET, f"the link to {self.remote} broke: {why}"))
@@ -297,6 +316,7 @@ class DirectLink(TwistedProtocol):
             self._send([encode_hello(self.terms, self._limits.streams)])
         self.turns = _turns(min(streams, self._limits.streams))
         self.established = True
+        self.steps.proved_ns = self._now_ns()
         self.since = self._used = self._heard
         self._restart_timer(self._tick_s)
         transport: Any = self.transport
@@ -311,8 +331,7 @@ class DirectLink(TwistedProtocol):
 
     def _too_late(self) -> None:
         self._timer = None
-        if not self.established:
-            self._reject(ProtocolViolation(f"no hello within {self._limits.handshake_s:g} s"))
+        self._reject(ProtocolViolation(f"no hello within {self._limits.handshake_s:g} s"))
 
     # -- session ----------------------------------------------------------------------------------------------
 
@@ -393,10 +412,12 @@ class DirectLink(TwistedProtocol):
             self._pumping = False
 
     def _send(self, buffers: list[bytes | memoryview]) -> None:
-        data = b"".join(buffers)
-        self.sent_bytes += len(data)
-        assert self.transport is not None
-        self.transport.write(data)
+        self.sent_bytes += sum(map(len, buffers))
+        transport: Any = self.transport
+        if self.terms.plain:
+            transport.write(b"".join(buffers))  # TCP takes nothing but bytes
+        else:
+            transport.writeSequence(buffers)
 
     def _sweep(self, stream_id: int) -> None:
         if not self._session.is_open(stream_id):

@@ -17,10 +17,11 @@ from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.link.ticket import NONCE_BYTES, TicketBook
 from p2p.peer.dialling import Gate, Wiring
+from p2p.peer.moments import Moments
 from p2p.peer.registration import Registration
 from p2p.peer.rendezvous import new_attempt
 
-__all__ = ["Attempting", "Setup"]
+__all__ = ["AttemptFailed", "Attempting", "Setup"]
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Setup:
     :ivar table_lookup_ns: in the routing table of the target's router.
     :ivar router_lookup_ns: from router to router and back.
     :ivar reused: the link was there already.
+    :ivar moments: the steps of the attempt; None if there was none, since the link was there or the other side made it.
 
     The link may well stand before the router's answer is here, which holds the look-up times: :meth:`when_answered`.
     """
@@ -39,6 +41,7 @@ class Setup:
     table_lookup_ns: int = 0
     router_lookup_ns: int = 0
     reused: bool = False
+    moments: Moments | None = None
     _answered: bool = True
     _waiting: list[Deferred[None]] = field(default_factory=list)
 
@@ -60,6 +63,17 @@ class Setup:
         one: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(one)
         return one
+
+
+class AttemptFailed(ExchangeFailed):
+    """An attempt came to nothing.
+
+    :ivar setup: how far it came.
+    """
+
+    def __init__(self, failure: ExchangeFailed, setup: Setup) -> None:
+        super().__init__(failure.outcome, str(failure), failure.fields)
+        self.setup = setup
 
 
 class Attempting:
@@ -85,7 +99,8 @@ class Attempting:
     ) -> None:
         self.target = target
         self.machine = new_attempt(self, target)
-        self.setup = Setup()
+        self.moments = Moments(now_ns())
+        self.setup = Setup(moments=self.moments)
         self.setup.expect_answer()
         self._asking = False
         self._wiring = wiring
@@ -94,12 +109,12 @@ class Attempting:
         self._listen = listen
         self._plain_allowed = plain_allowed
         self._now_ns = now_ns
-        self._began_ns = now_ns()
         self._ended = ended
         clock = wiring.reactor
         lifetime = wiring.limits.ticket_s
         self._ticket = tickets.issue(random(NONCE_BYTES), registration.name, target, clock.seconds() + lifetime)
         self._gate = Gate(wiring, self._terms, decided=not plain_allowed)
+        self.moments.callers = self._gate.callers
         self._expiry: IDelayedCall = clock.callLater(lifetime, self.machine.expired)
         self._retry: IDelayedCall | None = None
         self._working: Deferred[Any] | None = None
@@ -136,14 +151,14 @@ class Attempting:
 
     def succeed(self) -> None:
         """The link stands."""
-        self.setup.setup_ns = self._now_ns() - self._began_ns
+        self.setup.setup_ns = self._now_ns() - self.moments.began_ns
         self._ended(self, None)
 
     def fail(self, failure: ExchangeFailed) -> None:
         """No link will stand by this attempt."""
         if self._rejected and failure.outcome is Outcome.CONNECT_FAILED:
             failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
-        self._ended(self, failure)
+        self._ended(self, AttemptFailed(failure, self.setup))
 
     # -- within -----------------------------------------------------------------------------------------------
 
@@ -153,10 +168,13 @@ class Attempting:
         except Exception as error:  # noqa: BLE001 - the system's reasons are many: no ports left, no such address, no more files
             self.machine.failed(ExchangeFailed(Outcome.CONNECT_FAILED, f"can't listen on {self._listen}: {error}"))
         else:
+            self.moments.port, self.moments.bound_ns = port, self._now_ns()
             self.machine.listening(port)
 
     async def _request(self, port: int) -> None:
         self._asking = True
+        self.moments.asked += 1
+        self.moments.asked_ns = self.moments.asked_ns or self._now_ns()
         try:
             answer = await self._registration.call(
                 RequestConnect,
@@ -168,10 +186,14 @@ class Attempting:
                 candidates=self._gate.addresses,
             )
         except Busy as busy:
+            self.moments.error = busy
             self.machine.busy(busy.retry_after)
         except (ControlError, ControlTimeout, ControlLost) as error:
+            self.moments.error = error
             self.machine.failed(ExchangeFailed(error.outcome, str(error)))
         else:
+            self.moments.answered_ns, self.moments.error = self._now_ns(), None
+            self.moments.address, self.moments.dialling = answer["address"], answer["dialling"]
             self.setup.table_lookup_ns = answer["table_lookup_ns"]
             self.setup.router_lookup_ns = answer["router_lookup_ns"]
             self._gate.decide(answer["plain"] and self._plain_allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
@@ -19,18 +20,31 @@ from p2p.errors import ExchangeFailed, Outcome
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink, LinkOwner
+from p2p.link.steps import Steps
 
 __all__ = ["Gate", "Wiring", "dial"]
 
 MAX_CALLERS: Final = 4
 """Connections that one fresh listener looks at together; the target makes one, the others are strangers."""
 
+REMEMBERED: Final = 8
+"""Callers of one fresh listener that are remembered, for whoever asks why there is no link."""
+
 
 class Wiring:
     """What every link of a hosted peer is made of."""
 
-    def __init__(self, reactor: Any, credentials: Credentials, limits: PeerLimits, owner: LinkOwner) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        credentials: Credentials,
+        limits: PeerLimits,
+        owner: LinkOwner,
+        *,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.reactor = reactor
+        self.now_ns = now_ns
         self.credentials = credentials
         self.limits = limits
         self.owner = owner
@@ -44,7 +58,7 @@ class Wiring:
 
     def link(self, terms: LinkTerms) -> DirectLink:
         """A protocol for one connection."""
-        return DirectLink(terms, self.owner, self.reactor, self.limits)
+        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns)
 
 
 class _Making(Factory):
@@ -85,6 +99,7 @@ class Gate:
     gate, unread, until the router's answer has told.
 
     :ivar addresses: the address that the socket is bound to, unless it is bound to all of them.
+    :ivar callers: how far those came who connected, the latest last.
     """
 
     _log = Logger()
@@ -98,6 +113,7 @@ class Gate:
         self._links: set[DirectLink] = set()
         self._held: list[_Held] = []
         self.addresses: list[str] = []
+        self.callers: list[Steps] = []
 
     async def open(self, endpoint: str) -> int:
         """Bind a fresh socket, as the endpoint string says, and return its port."""
@@ -152,6 +168,8 @@ class Gate:
         assert self._plain is not None
         link = self._wiring.link(self._terms(self._plain))
         self._links.add(link)
+        self.callers.append(link.steps)
+        del self.callers[:-REMEMBERED]
         factory = self._wiring.factory(lambda: link, client=False, plain=self._plain)
         protocol: Protocol = factory.buildProtocol(None)  # type: ignore[arg-type,assignment]  # no address is looked at
         return protocol

@@ -82,7 +82,7 @@ class HostedPeer:
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
-        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self)
+        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self, now_ns=surroundings.now_ns)
         self.registration = Registration(
             self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
         )
@@ -96,6 +96,7 @@ class HostedPeer:
         self._tickets = TicketBook()
         self.links: dict[str, DirectLink] = {}
         self._connections: set[DirectLink] = set()
+        self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
         self._dials: dict[str, int] = {}
         self._fallbacks: dict[str, _Instruction] = {}
@@ -145,6 +146,20 @@ class HostedPeer:
     def connections(self) -> list[DirectLink]:
         """Every direct connection, those not proved yet and those that are closing included."""
         return list(self._connections)
+
+    @property
+    def limits(self) -> PeerLimits:
+        """The limits of the daemon."""
+        return self._limits
+
+    def setup_of(self, link: DirectLink) -> Setup | None:
+        """How a link came to be, unless the other side asked for it."""
+        return self._setups.get(link)
+
+    def under_way(self, target: str) -> Setup | None:
+        """How far the attempt to reach a peer has come, if there is one now."""
+        attempt = self._attempts.get(target)
+        return None if attempt is None else attempt.setup
 
     # -- reaching others --------------------------------------------------------------------------------------
 
@@ -323,6 +338,7 @@ class HostedPeer:
         self._fallbacks.pop(other, None)
         attempt = self._attempts.get(other)
         if attempt is not None:
+            self._setups[link] = attempt.setup
             attempt.machine.linked()
         else:
             self._tell(other, Setup())
@@ -341,6 +357,7 @@ class HostedPeer:
     def link_closed(self, link: DirectLink, reason: str) -> None:
         """Forget a connection that is gone."""
         self._connections.discard(link)
+        self._setups.pop(link, None)
         other = link.remote
         if link.established:
             self._log.info(

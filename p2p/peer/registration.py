@@ -45,7 +45,17 @@ class _PeerChannel(Channel):
         )
         self._router = router
         self.ready: Deferred[None] = Deferred()
-        self.ended: Deferred[None] = Deferred()
+        self._gone = False
+        self._watchers: list[Deferred[None]] = []
+
+    def when_ended(self) -> Deferred[None]:
+        """Fire when the connection has ended; each who waits may give up alone."""
+        watcher: Deferred[None] = Deferred(self._watchers.remove)
+        if self._gone:
+            watcher.callback(None)
+        else:
+            self._watchers.append(watcher)
+        return watcher
 
     def authenticated(self) -> None:
         require_name(self.transport, self._router)
@@ -54,7 +64,10 @@ class _PeerChannel(Channel):
     def closed(self, reason: Failure) -> None:
         if not self.ready.called:
             self.ready.errback(ControlLost(f"{self._router} ended the connection: {reason_of(reason)}"))
-        self.ended.callback(None)
+        self._gone = True
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher.callback(None)
 
 
 class _Instructions(CommandLocator):
@@ -114,7 +127,7 @@ class Registration:
             keeping.cancel()
         if channel is not None:
             channel.close()
-            await channel.ended
+            await channel.when_ended()
 
     async def call(self, command: type[Command], **arguments: Any) -> dict[str, Any]:
         """Ask the router, once registered.
@@ -156,7 +169,7 @@ class Registration:
             else:
                 began = self._clock.seconds()
                 failures = min(failures, 3)
-                await channel.ended
+                await channel.when_ended()
                 self.registered = False
                 self.last_error = f"the connection to {self._router} ended"
                 self._log.warn("{name}: the connection to {router} ended", name=self.name, router=self._router)

@@ -22,6 +22,7 @@ from p2p.errors import ConfigError, IdentityError, LocalFileError
 from p2p.identity.tls import Credentials
 from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
+from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 
 __all__ = ["PeerService", "load_credentials"]
@@ -72,12 +73,13 @@ class PeerService(MultiService):
         def threads(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
 
+        self._jobs = Jobs(reactor, threads)
         surroundings = Surroundings(
             reactor=reactor,
             router=clientFromString(reactor, config.router),
             limits=config.limits,
             services=services,
-            threads=threads,
+            threads=self._jobs,
             random=random,
             now_ns=now_ns,
             turn=DeferredSemaphore(config.limits.connecting),
@@ -94,7 +96,7 @@ class PeerService(MultiService):
             cluster=config.cluster,
             router=config.router,
             security=config.links,
-            threads=threads,
+            threads=self._jobs,
             now_ns=now_ns,
             console_clients=lambda: self._console.connected,
         )
@@ -129,8 +131,8 @@ class PeerService(MultiService):
         notify(READY)
 
     def stopService(self) -> Deferred[Any]:
-        """End the links politely, leave the router, close the console."""
+        """End the links politely, leave the router, close the console, and wait for the disk."""
         notify(STOPPING)
         leaving = [Deferred.fromCoroutine(peer.stop()) for peer in self.peers.values()]
         stopping = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
-        return gatherResults([*leaving, stopping])
+        return gatherResults([*leaving, stopping]).addCallback(lambda _: self._jobs.when_idle())

@@ -12,11 +12,13 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import psutil
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ProcessExitedAlready
@@ -31,7 +33,17 @@ from p2p.identity.tls import Credentials
 from p2p.measure.processes import Daemon, Daemons
 from test.cli.test_process import Command
 
-__all__ = ["FunctionalCase", "Run", "RunningLab", "SharedLabCase", "free_ports", "no_links", "program", "reactor", "until"]
+__all__ = [
+    "FunctionalCase",
+    "Run",
+    "RunningLab",
+    "SharedLabCase",
+    "free_ports",
+    "no_links",
+    "program",
+    "reactor",
+    "until",
+]
 
 reactor: Any = installed_reactor
 
@@ -69,13 +81,19 @@ class RunningLab:
     """A lab in a temporary folder.
 
     :param ports: of the routers, by cluster; free ones if left out.
+    :param settings: further lines of YAML for every peer daemon.
     :param more: further arguments of ``create_lab``.
     :ivar folder: the lab's folder.
     :ivar daemons: those that were started, by name; the latest of each name.
     """
 
     def __init__(
-        self, clusters: Iterable[str] = ("n", "m"), *, ports: Mapping[str, int] | None = None, **more: Any
+        self,
+        clusters: Iterable[str] = ("n", "m"),
+        *,
+        ports: Mapping[str, int] | None = None,
+        settings: str = "",
+        **more: Any,
     ) -> None:
         names = list(clusters)
         self.ports = ports or dict(zip(names, free_ports(len(names)), strict=True))
@@ -83,15 +101,16 @@ class RunningLab:
         self.folder = self._top / "lab"
         create_lab(self.folder, clusters=names, peers=0, ports=self.ports, **more)
         self.daemons: dict[str, Daemon] = {}
+        self._settings = settings
         self._processes = Daemons(reactor, self._top)
 
-    def peers_file(self, daemon: str, *names: str, settings: str = "") -> Path:
+    def peers_file(self, daemon: str, *names: str, settings: str = "", now: datetime | None = None) -> Path:
         """Write the YAML file of a daemon that hosts these peers, with more settings at its end."""
-        path = write_peer_daemon(self.folder, f"{daemon}.yaml", names)
+        path = write_peer_daemon(self.folder, f"{daemon}.yaml", names, now=now)
         text = path.read_text()
         if "links:" in settings:
             text = text.replace("\nlinks: tls\n", "\n")
-        path.write_text(text + settings)
+        path.write_text(text + self._settings + settings)
         return path
 
     async def start_router(self, cluster: str) -> Daemon:
@@ -175,6 +194,16 @@ class RunningLab:
                 return f"{name}: {text[max(found - 200, 0) : found + 3000]}"
         return ""
 
+    @contextmanager
+    def suspended(self, daemon: str) -> Iterator[None]:
+        """Hold a daemon up, so that what others do with it stays under way."""
+        process = psutil.Process(self.daemons[daemon].pid)
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
+
     async def stop(self) -> None:
         """End every daemon and remove the folder."""
         try:
@@ -224,18 +253,19 @@ async def no_links(client: Client) -> None:
 
 
 class Run(Command):
-    """A run of the ``p2p`` command; may watch what it prints.
+    """A run of a program.
 
-    :ivar on_output: is called with each piece of its standard output.
+    :ivar printing: fires when it prints something for the first time.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.on_output: Callable[[bytes], None] = lambda data: None
+        self.printing: Deferred[None] = Deferred()
 
     def outReceived(self, data: bytes) -> None:
         super().outReceived(data)
-        self.on_output(data)
+        if not self.printing.called:
+            self.printing.callback(None)
 
 
 class FunctionalCase(TestCase):
@@ -270,10 +300,10 @@ class FunctionalCase(TestCase):
             return str(failure)
         raise AssertionError(f"{outcome} was expected, but it ended well: {answer}")
 
-    def run_program(self, name: str, *arguments: str | Path, **environment: str) -> Run:
+    def run_program(self, name: str, *arguments: str | bytes | Path, **environment: str) -> Run:
         """Start a script; it is killed when the test ends before it."""
         run = Run()
-        argv = [sys.executable, program(name), *map(str, arguments)]
+        argv = [os.fsencode(one) for one in (sys.executable, program(name), *arguments)]
         reactor.spawnProcess(run, sys.executable, argv, {**os.environ, **environment})
 
         def end() -> Deferred[int | None] | None:
@@ -288,7 +318,7 @@ class FunctionalCase(TestCase):
         self.addCleanup(end)
         return run
 
-    def p2p(self, lab: RunningLab, daemon: str, *arguments: str | Path) -> Run:
+    def p2p(self, lab: RunningLab, daemon: str, *arguments: str | bytes | Path) -> Run:
         """Start the ``p2p`` command for a daemon of a lab."""
         return self.run_program("p2p", *arguments, P2P_CONFIG=str(lab.folder / f"{daemon}.yaml"))
 
@@ -314,5 +344,5 @@ class SharedLabCase(FunctionalCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(self._tidy()))
 
     async def _tidy(self) -> None:
-        for client in self.clients.values():
-            await no_links(client)
+        for cluster in self.lab.ports:
+            await no_links(self.clients[cluster])

@@ -185,10 +185,13 @@ class Ends:
         shown = self.ticket.dialler_proof() if ticket is None else ticket
         return encode_box({"version": version, "streams": "256", "ticket": shown})
 
+    def open(self) -> Stream:
+        """Open a stream from the dialler; its other end is there when its first bytes are."""
+        return self.dialling.link.open_stream()
+
     def stream(self) -> tuple[Stream, Stream]:
         """Open a stream from the dialler; return both of its ends. Its first bytes are ``!``."""
-        (link,) = self.dialling.links
-        near = link.open_stream()
+        near = self.open()
         near.write(b"!")
         self.network.settle()
         return near, self.listening.streams[-1]

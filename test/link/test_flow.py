@@ -318,6 +318,28 @@ class EndTests(StreamCase):
         self.stream.link_settled()
         self.assertEqual(["ended", "settled"], self.receiver.told)
 
+    def test_ended_but_not_sent(self) -> None:
+        """A stream that has ended both ways but isn't sent yet can be reset, or lost, and after that nothing happens."""
+        for end in ("reset", "lost", "settled"):
+            stream, receiver = Stream(self.carrier, 9), Receiver()
+            stream.receive_with(receiver)
+            stream.write(b"x")
+            stream.finish()
+            stream.link_end()
+            self.assertFalse(stream.alive)
+            self.carrier.asked.clear()
+            if end == "reset":
+                stream.reset()
+            elif end == "lost":
+                stream.link_lost(BROKEN)
+            else:
+                stream.link_settled()
+            told = {"reset": [], "lost": [BROKEN], "settled": ["settled"]}[end]
+            stream.reset()
+            stream.link_lost(BROKEN)
+            self.assertEqual(["ended", *told], receiver.told)
+            self.assertEqual(["reset"] if end == "reset" else [], self.carrier.asked)
+
     def test_settled_without_receiver(self) -> None:
         """A stream that nobody reads can settle as well."""
         Stream(self.carrier, 5).link_settled()

@@ -188,6 +188,11 @@ class ReceivedFramesTests(SynchronousTestCase):
             self.assertEqual(told(session, reset), [StreamReset(1)])
             self.assertEqual((session.stream_count, session.queued(1), taken(session)), (0, 0, b""))
 
+    def test_all_flags_at_once(self) -> None:
+        """A frame may carry all four flags; the stream it opens is reset at once."""
+        session = Session(client=False)
+        self.assertEqual(told(session, hexed("00 01 000F 00000001 00000000")), [StreamOpened(1), StreamReset(1)])
+
     def test_reset_on_data(self) -> None:
         """RST on a data frame takes effect after its bytes."""
         self.assertEqual(told(opened(1), raw(DATA, RST, 1, body=b"x")), [(1, b"x"), StreamReset(1)])

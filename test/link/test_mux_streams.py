@@ -139,6 +139,13 @@ class StreamLifeTests(SynchronousTestCase):
         self.assertTrue(client.is_open(kept))
         self.assertFalse(client.is_open(refused))
 
+    def test_default_limit(self) -> None:
+        """Unless told otherwise a link carries 256 streams."""
+        session = Session(client=True)
+        for _ in range(256):
+            session.open()
+        self.assertRaises(TooManyStreams, session.open)
+
     def test_ids_run_out(self) -> None:
         """After 2**31 streams of one side the link takes no more, rather than send ids that nobody can read."""
         session = Session(client=True)
@@ -315,6 +322,19 @@ class SchedulingTests(SynchronousTestCase):
         session.receive(raw(WINDOW, 0, blocked, 2) + raw(WINDOW, 0, blocked, 2), 0.0)
         self.assertEqual(self.served(session), [(blocked, 4)])
 
+    def test_credit_is_used_to_the_last_byte(self) -> None:
+        """A window of one byte is a window, after a full frame and on its own."""
+        session = Session(client=True)
+        stream_id = session.open()
+        session.receive(raw(WINDOW, 0, stream_id, 1), 0.0)
+        session.write(stream_id, bytes(MAX_FRAME + 3))
+        sent = FrameReader().feed(taken(session))
+        self.assertEqual([frame.length for frame in sent], [MAX_FRAME, 1])
+        for _ in range(2):
+            session.receive(raw(WINDOW, 0, stream_id, 1), 0.0)
+            self.assertEqual(self.served(session), [(stream_id, 1)])
+        self.assertFalse(session.has_output)
+
     def test_reset_while_waiting(self) -> None:
         """A stream that is reset leaves the scheduler, wherever it stood; the others keep their order."""
         for by_peer in (False, True):
@@ -337,9 +357,9 @@ class WindowGrowthTests(SynchronousTestCase):
     """A stream's window grows by measured need, within its caps."""
 
     def measured(self, *stream_ids: int, **limits: int) -> Session:
-        """A server that knows its round trip is 100 ms."""
+        """A server that knows its round trip is 125 ms."""
         session = opened(*stream_ids, **limits)
-        session.receive(raw(PING, ACK, 0, session.ping(0.0)), 0.1)
+        session.receive(raw(PING, ACK, 0, session.ping(0.0)), 0.125)
         taken(session)
         return session
 
@@ -353,10 +373,10 @@ class WindowGrowthTests(SynchronousTestCase):
         """Half a window used up within four round trips doubles it; slower use only gives credit back."""
         session = self.measured(1)
         self.assertEqual(self.use(session, 1, 1.0), [128 * KIB])
-        self.assertEqual(self.use(session, 1, 1.41), [128 * KIB])
-        self.assertEqual(self.use(session, 1, 1.8), [(128 + 256) * KIB])
-        self.assertEqual(self.use(session, 1, 1.9, 255 * KIB), [])
-        self.assertEqual(self.use(session, 1, 1.9, 1 * KIB), [(256 + 512) * KIB])
+        self.assertEqual(self.use(session, 1, 1.5), [128 * KIB])
+        self.assertEqual(self.use(session, 1, 1.9375), [(128 + 256) * KIB])
+        self.assertEqual(self.use(session, 1, 2.0, 255 * KIB), [])
+        self.assertEqual(self.use(session, 1, 2.0, 1 * KIB), [(256 + 512) * KIB])
 
     def test_unmeasured_never_grows(self) -> None:
         """Without a round trip nothing says that the window is too small."""
@@ -380,6 +400,19 @@ class WindowGrowthTests(SynchronousTestCase):
         session = self.measured(1, 3, link_window=300 * KIB)
         given = [self.use(session, stream_id, 1.0) for stream_id in (1, 3, 1, 3)]
         self.assertEqual(given, [[128 * KIB], [128 * KIB], [384 * KIB], [(128 + 44) * KIB]])
+
+    def test_defaults(self) -> None:
+        """Unless told otherwise a window grows to 16 MiB, and all of a link's windows by 64 MiB together."""
+        streams = (1, 3, 5, 7, 9)
+        session = self.measured(*streams)
+        grown = []
+        for stream_id in streams:
+            window = INITIAL_WINDOW
+            for _ in range(8):
+                given = sum(self.use(session, stream_id, 1.0, window // 2))
+                window += given - window // 2
+            grown.append(window - INITIAL_WINDOW)
+        self.assertEqual(grown, [16 * 1024 * KIB - INITIAL_WINDOW] * 4 + [1024 * KIB])
 
     def test_growth_is_given_back(self) -> None:
         """What a stream's window grew by is there for others once it is closed or reset by either side."""

@@ -724,6 +724,16 @@ class CloseTests(LinkCase):
         ends.network.settle()
         self.assertEqual([], ends.listening.streams)
 
+    def test_abort_from_within(self) -> None:
+        """An owner that aborts the link at one event isn't told the next ones, which came in the same bytes."""
+        self.plain = True
+        ends = self.ends()
+        hand = ends.hand()
+        ends.listening.serve = lambda stream: ends.listening.link.abort("enough")
+        hand.say(raw(DATA, SYN, 1, body=b"x"), raw(DATA, SYN, 3, body=b"x"))
+        ends.network.settle()
+        self.assertEqual((1, ["enough"]), (len(ends.listening.streams), ends.listening.closed))
+
     def test_violation(self) -> None:
         """A frame that breaks the protocol cuts the link off at once, and its streams are lost."""
         self.plain = True

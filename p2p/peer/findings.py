@@ -1,0 +1,368 @@
+"""What is wrong on the way to a peer: the leg that failed, the cause, and what to do about it.
+
+Errors come here as the exceptions that they are and leave as a :class:`Finding`. Where one kind of error has several
+causes, the texts of the routers and of OpenSSL tell them apart; what no pattern knows gets the remedy of its kind.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+from p2p.control.channel import ControlTimeout
+from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
+from p2p.control.legs import LegName
+from p2p.errors import ExchangeFailed, Outcome, P2PError
+from p2p.link.steps import Steps
+from p2p.names import parse_peer, router_name
+from p2p.peer.attempt import AttemptFailed
+from p2p.peer.moments import Moments
+
+__all__ = [
+    "Finding",
+    "Way",
+    "explain_attempt",
+    "explain_exchange",
+    "explain_ping",
+    "explain_router",
+    "host_of",
+]
+
+_Patterns = tuple[tuple[str, str], ...]
+
+_RETRY = re.compile(r"retry after [0-9.]+ s: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A leg that failed, why, and what to do."""
+
+    leg: LegName
+    outcome: Outcome
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From whom to whom.
+
+    :ivar endpoint: of one's own router, as the daemon's YAML says it.
+    :ivar ticket_s: seconds that a ticket lives.
+    """
+
+    own: str
+    target: str
+    endpoint: str
+    ticket_s: float
+
+    @property
+    def router(self) -> str:
+        """One's own router."""
+        return router_name(parse_peer(self.own).cluster)
+
+    @property
+    def far_router(self) -> str:
+        """The target's router."""
+        return router_name(self.cluster)
+
+    @property
+    def cluster(self) -> str:
+        """The target's cluster."""
+        return parse_peer(self.target).cluster
+
+    @property
+    def is_near(self) -> bool:
+        """Whether both peers are of one cluster."""
+        return self.router == self.far_router
+
+    @property
+    def table(self) -> LegName:
+        """The look-up in the table that the target must be in."""
+        return LegName.TABLE if self.is_near else LegName.NEIGHBOUR_TABLE
+
+    def say(self, text: str) -> str:
+        """Put the names into a text."""
+        return text.format(
+            own=self.own,
+            target=self.target,
+            endpoint=self.endpoint,
+            router=self.router,
+            far_router=self.far_router,
+            cluster=self.cluster,
+            own_cluster=parse_peer(self.own).cluster,
+        )
+
+
+def host_of(address: str) -> str:
+    """Return the host of ``host:port`` or ``[host]:port``, or of a host alone, IPv4-mapped addresses as IPv4."""
+    host = address if _is_ip(address) else address.rpartition(":")[0].strip("[]")
+    if not _is_ip(host):
+        return host
+    ip = ip_address(host)
+    return str((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip)
+
+
+# -- one's own router -------------------------------------------------------------------------------------------------
+
+_NOT_REGISTERED: _Patterns = (
+    (
+        "refused by other side|connection refused",
+        "start {router} (twistd --nodaemon --pidfile= p2p-router --config FILE), or let 'router' in the YAML of {own} "
+        "say where it listens",
+    ),
+    (
+        "tls:|certificate|expected router",
+        "{own} and {router} need certificates of one lab that are valid now: compare the two machines' 'authority' and "
+        "clocks; 'p2p lab issue' makes new ones",
+    ),
+    (
+        "timeout|isn't done after|nothing was heard|no route|unreachable|timed out",
+        "see that the machine of {router} is up and that no firewall stops TCP connections to {endpoint}",
+    ),
+    ("dns|lookup|hostname", "let 'router' in the YAML of {own} name a host that exists; it says {endpoint}"),
+    ("is of cluster", "let 'router' in the YAML of {own} be the endpoint of the router of cluster {own_cluster}"),
+    ("table has", "raise limits.peers in the YAML of {router}, or stop peers that nobody needs"),
+)
+
+
+def explain_router(way: Way, error: P2PError, last_error: str | None) -> Finding:
+    """Say why one's own router doesn't answer.
+
+    :param last_error: why the peer isn't registered there; None if it is.
+    """
+    outcome = _outcome(error)
+    if last_error is None:
+        return Finding(
+            LegName.ROUTER, outcome, str(error), way.say("see whether {router} is overloaded or hangs, and its log")
+        )
+    cause = f"{way.own} isn't registered at {way.router}, {way.endpoint}: {last_error}"
+    other = "see that {router} runs at {endpoint}, and what its log says of {own}; {own} tries again by itself"
+    return Finding(LegName.ROUTER, outcome, cause, way.say(_remedy(_NOT_REGISTERED, last_error, other)))
+
+
+# -- an attempt -------------------------------------------------------------------------------------------------------
+
+
+def explain_attempt(way: Way, failure: ExchangeFailed) -> Finding:
+    """Say why no link came of an attempt."""
+    if not isinstance(failure, AttemptFailed) or failure.setup.moments is None:
+        remedy = "try again; the log of {own}'s daemon says what it was doing"
+        return Finding(LegName.LISTEN, failure.outcome, str(failure), way.say(remedy))
+    moments = failure.setup.moments
+    if not moments.bound_ns:
+        return Finding(LegName.LISTEN, failure.outcome, str(failure), way.say(_remedy(_NO_SOCKET, str(failure))))
+    if moments.answered_ns:
+        return _unconnected(way, moments, failure)
+    if moments.error is not None:
+        return _unanswered(way, moments, moments.error)
+    cause = f"{way.router} hasn't answered where {way.target} is: {failure}"
+    return Finding(LegName.ROUTER, failure.outcome, cause, way.say("try again; if it goes on, see the log of {router}"))
+
+
+_NO_SOCKET: _Patterns = (
+    ("too many open files", "raise the limit of open files of {own}'s daemon (LimitNOFILE in its systemd unit)"),
+    (
+        "in use",
+        "let 'listen' in the YAML of {own} name port 0 (tcp:0), so that every link gets a port that is free",
+    ),
+    ("", "correct 'listen' in the YAML of {own}, and see that the system has free ports"),
+)
+
+_REFUSED: _Patterns = (
+    (
+        "no address to dial|can't be told to dial",
+        "let 'networks' in the YAML of {far_router} grant cluster {own_cluster} the network in which {own} is, and "
+        "bind 'listen' in the YAML of {own} to its address there (tcp:0:interface=ADDRESS)",
+    ),
+    ("isn't within", "let 'listen' and 'limits' in the YAML of {own} keep to what the reason says"),
+    ("it is stopping", "start the daemon of {target} again"),
+    ("doesn't speak for", "see that 'neighbours' in the YAML of {far_router} names the right router for each cluster"),
+    ("isn't registered", "try again: {own} is registering anew"),
+    ("", "change what the reason names; the logs of {far_router} and {target} have it as well"),
+)
+
+_BUSY: tuple[tuple[str, LegName, str], ...] = (
+    (
+        "requests a second|connection attempts of",
+        LegName.ROUTER,
+        "let {own} ask less at once, or raise requests_per_s and attempts_in_flight under 'limits' in the YAML of "
+        "{router}",
+    ),
+    (
+        "questions to|instructions under way",
+        LegName.NEIGHBOUR,
+        "try again later, or raise limits.lookups_in_flight in the YAML of {router} and {far_router}",
+    ),
+    (
+        "didn't answer its router",
+        LegName.INSTRUCT,
+        "the daemon of {target} hangs, or its machine has lost the network: see its log, and start it again",
+    ),
+    (
+        "",
+        LegName.INSTRUCT,
+        "try again later, or raise limits.attempts_in_flight in the YAML of {target}",
+    ),
+)
+
+
+def _unanswered(way: Way, moments: Moments, error: P2PError) -> Finding:
+    """The router answered the question with an error, or not at all."""
+    outcome, text = _outcome(error), str(error)
+    if isinstance(error, UnknownCluster):
+        remedy = "check the name; if there is such a cluster, add it to 'neighbours' in the YAML of {router}"
+        return Finding(LegName.NEIGHBOUR, outcome, text, way.say(remedy))
+    if isinstance(error, ClusterUnreachable):
+        remedy = (
+            "see that {far_router} runs and that no firewall is between the two; the log of {router} says why it "
+            "can't reach it, and 'p2p --config FILE status' with the YAML of {router} whether it does"
+        )
+        return Finding(LegName.NEIGHBOUR, outcome, text, way.say(remedy))
+    if isinstance(error, UnknownPeer):
+        leg = LegName.INSTRUCT if "went away" in text else way.table
+        remedy = (
+            "start the daemon of {target}, or see in its log why it isn't registered at {far_router}; those who are: "
+            "p2p peers {cluster}"
+        )
+        return Finding(leg, outcome, text, way.say(remedy))
+    if isinstance(error, Refused):
+        leg = LegName.ROUTER if "isn't registered" in text else LegName.INSTRUCT
+        return Finding(leg, outcome, text, way.say(_remedy(_REFUSED, text)))
+    if isinstance(error, Busy):
+        times = f" (asked {moments.asked} times within {way.ticket_s:g} s)" if moments.asked > 1 else ""
+        pattern, leg, remedy = next(one for one in _BUSY if re.search(one[0], text))
+        leg = way.table if leg is LegName.NEIGHBOUR and way.is_near else leg
+        return Finding(leg, outcome, _RETRY.sub("", text) + times, way.say(remedy))
+    remedy = "see whether {router} runs, and its log; {own} connects again by itself"
+    if isinstance(error, ControlTimeout):
+        remedy = "see whether {router} is overloaded or hangs, and its log"
+    return Finding(LegName.ROUTER, outcome, text, way.say(remedy))
+
+
+# -- the connection ---------------------------------------------------------------------------------------------------
+
+_NO_TLS: _Patterns = (
+    (
+        "expected .* but the certificate",
+        "give the daemon of {target} the certificate of {target} (p2p lab issue {target}); or somebody else called, "
+        "then the log of {target} says what its own connection met",
+    ),
+    (
+        "expired",
+        "make {target} a new certificate (p2p lab issue {target}), and compare the clocks of both machines",
+    ),
+    (
+        "verify failed|unknown ca|unknown_ca|bad certificate|certificate unknown|certificate",
+        "both peers need certificates of one lab that are valid now: compare 'authority' in the two YAML files, and "
+        "the clocks of both machines",
+    ),
+    (
+        "wrong version number|http request|unsupported|unexpected|no common application protocol|doesn't speak",
+        "something else than a peer of this version called: see what sends to this port, and install the same "
+        "version of p2p on both machines",
+    ),
+    (
+        "no hello within",
+        "see whether something between the machines holds TLS up (a firewall that inspects it, a proxy), and the log "
+        "of {target}",
+    ),
+    ("", "see the log of {target}: it says why it ended the connection; if it accepts the certificate of {own}"),
+)
+
+_NO_TICKET: _Patterns = (
+    ("version", "install the same version of p2p on both machines"),
+    ("ticket", "try again: each attempt has a fresh ticket; if it goes on, see the log of {target}"),
+    ("no hello within", "see the log of {target}: it connected and then said nothing"),
+    ("", "see the log of {target}: it says why it ended the connection before the link stood"),
+)
+
+
+def _unconnected(way: Way, moments: Moments, failure: AttemptFailed) -> Finding:
+    """The routers did their part, and yet no link came to stand."""
+    caller = _most_likely(moments)
+    if caller is not None:
+        reason = caller.reason or f"it was still under way when the ticket died, after {way.ticket_s:g} s"
+        if caller.secured_ns:
+            cause = f"{caller.remote} connected as {way.target}, but didn't become the link: {reason}"
+            return Finding(LegName.TICKET, failure.outcome, cause, way.say(_remedy(_NO_TICKET, reason)))
+        if _is_target(caller, moments):
+            leg = LegName.TICKET if "ticket" in reason else LegName.TLS
+            cause = f"{caller.remote} connected, but isn't {way.target}, as far as it has proved: {reason}"
+            patterns = _NO_TICKET if leg is LegName.TICKET else _NO_TLS
+            return Finding(leg, failure.outcome, cause, way.say(_remedy(patterns, reason)))
+    if not moments.dialling:
+        cause = f"{way.target} was asking for {way.own} itself, which went first, but no link came of it"
+        return Finding(LegName.DIAL, failure.outcome, cause, way.say("try again; the log of {target} has more"))
+    if failure.outcome is not Outcome.CONNECT_FAILED:
+        remedy = "try again; the log of {own}'s daemon says what it was doing"
+        return Finding(LegName.DIAL, failure.outcome, str(failure), way.say(remedy))
+    cause = f"{way.target} was told to connect to port {moments.port} here, and didn't within {way.ticket_s:g} s"
+    if caller is not None:
+        cause += f"; only {caller.remote} did, which isn't its address: {caller.reason or 'it said nothing'}"
+    remedy = (
+        f"let the firewall of {way.own}'s machine accept TCP from {moments.address or way.target} to port "
+        f"{moments.port}, and to the others from which the system takes a fresh one for each link; the log of "
+        f"{way.target} says what its connection met"
+    )
+    return Finding(LegName.DIAL, failure.outcome, cause, remedy)
+
+
+def _most_likely(moments: Moments) -> Steps | None:
+    """The caller that came furthest, those from the target's own address first."""
+    return max(
+        moments.callers, key=lambda one: (one.secured_ns > 0, _is_target(one, moments), one.connected_ns), default=None
+    )
+
+
+def _is_target(caller: Steps, moments: Moments) -> bool:
+    return not moments.address or host_of(caller.remote) == host_of(moments.address)
+
+
+# -- the link ---------------------------------------------------------------------------------------------------------
+
+
+def explain_ping(way: Way, seconds: float | None) -> Finding:
+    """Say that a link that stands doesn't answer.
+
+    :param seconds: for how long; None if it ended instead.
+    """
+    if seconds is None:
+        cause, outcome = f"the link to {way.target} ended before the ping came back", Outcome.RESET
+    else:
+        cause, outcome = f"{way.target} hasn't answered a ping over the link for {seconds:g} s", Outcome.TIMEOUT
+    remedy = (
+        "see whether the machine of {target} is up; 'p2p why --fresh {target}' closes this link and makes a new one"
+    )
+    return Finding(LegName.PING, outcome, cause, way.say(remedy))
+
+
+_EXCHANGE: dict[Outcome, str] = {
+    Outcome.REFUSED: "the link is good; see which content services {target} has installed and what it accepts",
+    Outcome.TIMEOUT: "the link stands, but {target} doesn't serve it: its daemon is overloaded or hangs, see its log",
+    Outcome.CORRUPT: "install the same version of p2p on both machines",
+}
+
+
+def explain_exchange(way: Way, failure: ExchangeFailed) -> Finding:
+    """Say why an echo over a link that stands didn't come back."""
+    remedy = _EXCHANGE.get(failure.outcome, "try again; the log of {target} says why the link or the exchange ended")
+    return Finding(LegName.EXCHANGE, failure.outcome, str(failure), way.say(remedy))
+
+
+def _remedy(patterns: _Patterns, text: str, other: str = "") -> str:
+    return next((remedy for pattern, remedy in patterns if re.search(pattern, text, re.IGNORECASE)), other)
+
+
+def _outcome(error: P2PError) -> Outcome:
+    outcome = getattr(error, "outcome", None)
+    return outcome if isinstance(outcome, Outcome) else Outcome.CLUSTER_UNREACHABLE
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

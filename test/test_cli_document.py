@@ -1,0 +1,42 @@
+"""``docs/cli.rst`` says what the command line does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.cli.exit_codes import ExitCode
+from p2p.cli.main import COMMANDS, cli
+
+TEXT: Final = (Path(__file__).resolve().parents[1] / "docs" / "cli.rst").read_text("utf-8")
+
+
+class CommandLineDocumentTests(SynchronousTestCase):
+    """The tables of the document."""
+
+    def test_exit_codes(self) -> None:
+        """The table of exit codes is the one that the command itself shows."""
+        table = TEXT.rpartition("Exit codes\n")[2]
+        shown = {int(code): meaning for code, meaning in re.findall(r"^(\d+) +(\S.*)$", table, re.MULTILINE)}
+        self.assertEqual({int(code): code.meaning for code in ExitCode}, shown)
+
+    def test_commands(self) -> None:
+        """Every command is in the table, and every option of the two long ones in theirs."""
+        for name in COMMANDS:
+            self.assertIn(f"``p2p {name}", TEXT)
+        context = click.Context(cli)
+        for names in (("lab", "init"), ("demo",)):
+            command: click.Command = cli
+            for name in names:
+                assert isinstance(command, click.Group)
+                found = command.get_command(context, name)
+                assert found is not None
+                command = found
+            section = TEXT.rpartition(f"``p2p {' '.join(names)}")[2]
+            for option in command.params:
+                if isinstance(option, click.Option) and option.name != "as_json":
+                    self.assertIn(f"``{option.opts[0]} ", section)

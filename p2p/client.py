@@ -30,11 +30,14 @@ from twisted.internet.protocol import Factory
 from p2p.config import check_console
 from p2p.control.console import REQUESTS
 from p2p.control.console_client import ConsoleConnection, OnEvent
+from p2p.control.legs import LegName
 from p2p.control.operations import (
     Connected,
     ContentType,
+    Diagnosis,
     Disconnected,
     Exchanged,
+    Leg,
     PeersListed,
     PeerStatus,
     Ponged,
@@ -43,7 +46,7 @@ from p2p.control.operations import (
 )
 from p2p.errors import ConsoleUnreachable, DaemonFault
 
-__all__ = ["Client", "OnEvent", "OnProgress"]
+__all__ = ["Client", "OnEvent", "OnLeg", "OnProgress"]
 
 CONNECT_S = 5.0
 """Seconds that a daemon has to accept a connection on this machine."""
@@ -56,6 +59,9 @@ NETWORK_S = 60.0
 
 OnProgress = Callable[[int, int | None], None]
 """Is called with the bytes sent so far and the length of the whole, if it is known."""
+
+OnLeg = Callable[[Leg], None]
+"""Is called with each leg of the way to a peer when it has ended."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -161,6 +167,30 @@ class Client:
     async def link(self, peer: str, *, acting: str | None = None) -> Connected:
         """Set up a direct link to a peer, or find the one that is there."""
         return _read(Connected, await self.request("connect", peer=peer, deadline=NETWORK_S, **_as(acting)))
+
+    async def why(
+        self, peer: str, *, fresh: bool = False, on_leg: OnLeg | None = None, acting: str | None = None
+    ) -> Diagnosis:
+        """Walk the legs to a peer, time each, and find the cause and the remedy where one fails.
+
+        A leg that fails raises nothing: the answer says it. It may take a minute, as the deadlines of the daemon are.
+
+        :param fresh: close a link that stands, after the exchanges under way, and walk all legs.
+        """
+        began = self._clock.seconds()
+        await self.status()  # a daemon that doesn't answer this isn't asked for what may rightly take long
+        took_ns = round((self._clock.seconds() - began) * 1e9)
+
+        def timed(leg: Leg) -> Leg:
+            return leg.model_copy(update={"took_ns": took_ns}) if leg.leg == LegName.DAEMON else leg
+
+        def on_event(event: Mapping[str, Any]) -> None:
+            if event["event"] == "leg" and on_leg is not None:
+                on_leg(timed(_read(Leg, event)))
+
+        answer = await self.request("why", on_event=on_event, peer=peer, fresh=fresh, **_as(acting))
+        found = _read(Diagnosis, answer)
+        return found.model_copy(update={"legs": [timed(leg) for leg in found.legs]})
 
     async def disconnect(self, peer: str | None = None, *, acting: str | None = None) -> int:
         """Close the link to a peer, or all of them, after the exchanges under way; return how many were closed."""

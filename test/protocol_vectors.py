@@ -34,7 +34,8 @@ from p2p.control.commands import (
 from p2p.errors import ExchangeFailed
 from p2p.link.boxes import Box
 from p2p.link.flow import Stream
-from p2p.link.protocol import DirectLink, LinkTerms
+from p2p.link.hello import LinkTerms
+from p2p.link.protocol import DirectLink
 from p2p.link.ticket import Ticket
 from test.control.conversation import a_channel
 from test.peer.pair import at_once
@@ -132,6 +133,9 @@ class _Transport(StringTransport):
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing is delayed here."""
+
+    def getHandle(self) -> None:
+        """There is no socket."""
 
     def take(self) -> bytes:
         data: bytes = self.value()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.error import ConnectError, ConnectionDone, TimeoutError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.client import ANSWER_S, NETWORK_S, Client
+from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client
 from p2p.control.console import REQUESTS, Handler
 from p2p.control.console_client import ConsoleConnection
 from p2p.control.lines import ANSWER_BYTES
@@ -256,6 +256,15 @@ class ConnectionTests(ClientCase):
         error = str(self.failureResultOf(connecting, ConsoleUnreachable).value)
         for part in (str(CONSOLE), "No such file or directory", "twistd -n p2p-router"):
             self.assertIn(part, error)
+
+    def test_daemon_that_accepts_nothing(self) -> None:
+        """A daemon has 5 s to accept a connection, and is unreachable then."""
+        reactor = MemoryReactorClock()
+        connecting = Deferred.fromCoroutine(Client.connect(reactor, CONSOLE))
+        _, factory, patience, _ = reactor.unixClients[0]
+        self.assertEqual(CONNECT_S, patience)
+        factory.clientConnectionFailed(None, Failure(TimeoutError()))
+        self.failureResultOf(connecting, ConsoleUnreachable)
 
     def test_daemon_ends(self) -> None:
         """When the daemon ends the connection, every request fails, and so does each later one."""

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
+from twisted.internet.task import Clock
 from twisted.protocols.amp import Argument, Boolean, Command, Float, Integer, ListOf, String, Unicode
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.control import commands, operations
 from p2p.errors import Outcome
+from p2p.peer.console import PeerConsole
 from test.protocol_vectors import vectors
 
 TEXT: Final = (Path(__file__).resolve().parents[1] / "docs" / "protocol.rst").read_text("utf-8")
@@ -37,6 +39,7 @@ ARGUMENTS: Final[dict[str, type[BaseModel]]] = {
     "peers": operations.PeersArguments,
     "ping": operations.PeerArguments,
     "connect": operations.PeerArguments,
+    "why": operations.WhyArguments,
     "disconnect": operations.DisconnectArguments,
     "exchange": operations.ExchangeArguments,
 }
@@ -125,7 +128,7 @@ class ConsoleTests(SynchronousTestCase):
     """The examples of the console."""
 
     def test_requests(self) -> None:
-        """Every request is one that the daemons take, and every operation has an example."""
+        """Every request is one that the daemons take, and every operation of a peer daemon has an example."""
         seen = set()
         for _, lines in literal_blocks("console"):
             request = joined(lines)[0]
@@ -134,6 +137,17 @@ class ConsoleTests(SynchronousTestCase):
                 seen.add(request["op"])
                 ARGUMENTS[request["op"]].model_validate(arguments)
         self.assertEqual(set(ARGUMENTS), seen)
+        console = PeerConsole(
+            Clock(),
+            {},
+            cluster="n",
+            router="",
+            security="tls",
+            threads=None,
+            now_ns=lambda: 0,
+            console_clients=lambda: 0,
+        )
+        self.assertEqual(set(console.handlers()), seen)
 
     def test_answers(self) -> None:
         """Every answer belongs to its request, is a whole one of its model, and is the last line."""

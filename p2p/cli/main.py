@@ -12,6 +12,7 @@ import click
 
 from p2p import __version__
 from p2p.cli.exit_codes import ExitCode, exit_codes_text
+from p2p.cli.names import complete_acting
 from p2p.cli.output import describe, show_error, show_json
 from p2p.cli.running import run_in_reactor
 from p2p.cli.session import Session
@@ -25,9 +26,11 @@ COMMANDS = {
     "send": "p2p.cli.send",
     "peers": "p2p.cli.peers",
     "ping": "p2p.cli.ping",
+    "why": "p2p.cli.why",
     "status": "p2p.cli.status",
     "lab": "p2p.cli.lab",
     "demo": "p2p.cli.demo",
+    "completion": "p2p.cli.completion",
 }
 """Each command and the module that defines it under the command's name; it is imported when it is needed."""
 
@@ -99,7 +102,13 @@ def _tell(error: BaseException, as_json: bool) -> int:
     type=click.Path(path_type=Path, readable=False),
     help="The YAML file of the daemon to talk to.",
 )
-@click.option("--as", "acting", metavar="NAME", help="Which peer acts, where the daemon hosts several.")
+@click.option(
+    "--as",
+    "acting",
+    metavar="NAME",
+    shell_complete=complete_acting,
+    help="Which peer acts, where the daemon hosts several.",
+)
 @click.version_option(__version__, prog_name="p2p")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, acting: str | None) -> None:

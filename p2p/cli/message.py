@@ -6,15 +6,16 @@ import sys
 
 import click
 
+from p2p.cli.names import peer_argument
 from p2p.cli.output import json_option, printable, show_json
-from p2p.cli.session import Session, peer_name
+from p2p.cli.session import Session
 from p2p.control.lines import REQUEST_BYTES
 
 __all__ = ["message"]
 
 
 @click.command()
-@click.argument("peer", callback=peer_name)
+@peer_argument
 @click.argument("text")
 @json_option
 @click.pass_obj

@@ -7,8 +7,9 @@ from typing import Any
 import click
 from twisted.internet.task import deferLater
 
+from p2p.cli.names import peer_argument
 from p2p.cli.output import duration, json_option, printable, show_json
-from p2p.cli.session import Session, peer_name
+from p2p.cli.session import Session
 from p2p.client import Client
 from p2p.control.operations import Ponged
 
@@ -16,7 +17,7 @@ __all__ = ["ping"]
 
 
 @click.command()
-@click.argument("peer", callback=peer_name)
+@peer_argument
 @click.option("-c", "--count", type=click.IntRange(1, 100_000), default=4, show_default=True, help="How often.")
 @click.option(
     "-i", "--interval", type=click.FloatRange(0, 3600), default=0.5, show_default=True, help="Seconds between two."

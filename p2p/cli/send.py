@@ -14,8 +14,9 @@ from typing import Any, cast, get_args
 import click
 
 from p2p.cli.exit_codes import ExitCode, exit_code_of
+from p2p.cli.names import complete_files, peer_argument
 from p2p.cli.output import describe, duration, json_option, printable, rate, show_error, show_json, size
-from p2p.cli.session import Session, peer_name
+from p2p.cli.session import Session
 from p2p.client import Client, OnProgress
 from p2p.control.operations import ContentType, Exchanged
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
@@ -41,8 +42,8 @@ _NOBODY_THERE = {Outcome.UNKNOWN_PEER, Outcome.UNKNOWN_CLUSTER, Outcome.CLUSTER_
 
 
 @click.command()
-@click.argument("peer", callback=peer_name)
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@peer_argument
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @click.option(
     "--type",
     "content_type",

@@ -425,11 +425,16 @@ class Serving(_MessageReceiver):
     def on_tail(self, box: Box) -> None:
         if self._sink is not None:
             self._sink.unregisterProducer()
-            Deferred.fromCoroutine(self._complete(self._sink, box)).addErrback(lambda failure: self._fail(failure.value))
+            completing = Deferred.fromCoroutine(self._complete(self._sink, box))
+            completing.addErrback(lambda failure: self._log.failure("an exchange can't be ended", failure))
 
     async def _complete(self, sink: Sink, tail: Box) -> None:
-        fields = await sink.complete(tail)
-        self._finish(Outcome.OK, fields)
+        try:
+            fields = await sink.complete(tail)
+        except Exception as error:  # noqa: BLE001 - whatever a service raises: it is logged and told
+            self._fail(error)
+        else:
+            self._finish(Outcome.OK, fields)
 
     def broken(self, failure: ExchangeFailed) -> None:
         if self._over:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +20,9 @@ from zope.interface import implementer
 from p2p.content.exchange import MessageWriter, Request
 from p2p.content.inbox import Arrival, checked_name
 from p2p.content.services import Context, IContentService, Threads
-from p2p.errors import ExchangeFailed, LocalFileError
+from p2p.errors import LocalFileError
 from p2p.link.boxes import Box
+from p2p.link.pieces import Pieces
 
 __all__ = ["BytesSource", "FileSource", "StoreSink", "store"]
 
@@ -60,7 +61,6 @@ class BytesSource:
         """Nothing to let go of."""
 
 
-@implementer(IPullProducer)
 class FileSource:
     """A file as the body of a request: read in threads, hashed on the way, never held whole.
 
@@ -73,93 +73,98 @@ class FileSource:
     def __init__(self, path: Path, threads: Threads) -> None:
         self._path = path
         self._threads = threads
-        self._file: int | None = None
-        self._left = 0
-        self._hasher = blake3()
-        self._consumer: MessageWriter | None = None
-        self._reading: Deferred[Any] | None = None
-        self._done: Deferred[None] = Deferred()
+        self._opened = _OpenFile(path, threads)
         self.length: int | None = None
 
     @property
     def digest(self) -> str:
         """The BLAKE3 digest in hex of what was read so far."""
-        return self._hasher.hexdigest()
+        return self._opened.hasher.hexdigest()
 
     async def open(self) -> int:
         """Open the file and return its length.
 
         :raises LocalFileError: if it can't be read or isn't a regular file.
         """
-        self._file, self.length = await self._threads(self._open)
-        self._left = self.length
-        self._hasher = blake3()
-        self._done = Deferred()
+        self._opened = _OpenFile(self._path, self._threads)
+        self.length = await self._opened.open()
         return self.length
 
     async def send(self, consumer: MessageWriter) -> Mapping[str, str | bytes]:
-        """Produce the file into the consumer.
+        """Produce the file into the consumer; cancel it to stop.
 
         :raises LocalFileError: if it can't be read to its end.
         """
-        self._consumer = consumer
-        consumer.registerProducer(self, False)
-        await self._done
-        return {"digest": self._hasher.digest()}
+        await self._opened.send(consumer)
+        return {"digest": self._opened.hasher.digest()}
 
     def close(self) -> None:
-        """Close the file, after a read that is under way."""
-        descriptor, self._file = self._file, None
-        if descriptor is None:
-            return
-        if self._reading is not None:
-            self._reading.addBoth(lambda _: os.close(descriptor))
-        else:
+        """Close the file, after the work of a thread that is under way."""
+        self._opened.close()
+
+
+@implementer(IPullProducer)
+class _OpenFile:
+    """One opening of a file; a thread that is still at work for an earlier one has nothing to do with it."""
+
+    def __init__(self, path: Path, threads: Threads) -> None:
+        self.hasher = blake3()
+        self._path = path
+        self._threads = threads
+        self._descriptor: int | None = None
+        self._left = 0
+        self._working = False
+        self._closed = False
+        self._asked: Deferred[None] = Deferred()
+
+    async def open(self) -> int:
+        """Open it and return its length."""
+        await self._in_thread(self._open)
+        return self._left
+
+    async def send(self, consumer: MessageWriter) -> None:
+        """Write it to the consumer, a few pieces each time that it asks."""
+        consumer.registerProducer(self, False)
+        try:
+            while self._left:
+                await self._asked
+                self._asked = Deferred()
+                for data in await self._in_thread(self._read):
+                    consumer.write(data)
+        finally:
+            consumer.unregisterProducer()
+
+    def close(self) -> None:
+        """Close it, after the work that is under way."""
+        self._closed = True
+        if not self._working and self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
     def resumeProducing(self) -> None:
-        """Read the next piece and write it to the consumer."""
-        if self._reading is None and not self._done.called and self._file is not None:
-            self._reading = self._threads(self._read, self._file)
-            self._reading.addCallbacks(self._deliver, self._failed)
+        """Let the next pieces be read."""
+        if not self._asked.called:
+            self._asked.callback(None)
 
     def stopProducing(self) -> None:
-        """Produce nothing more; whoever awaits the end is told by the exchange."""
-        self._consumer = None
+        """The stream is gone; whoever performs the exchange cancels the sending."""
 
-    def _deliver(self, pieces: list[bytes]) -> None:
-        self._reading = None
-        for data in pieces:
-            if self._consumer is None:
-                return
-            self._consumer.write(data)
-        if self._consumer is None:
-            return
-        if self._left:
-            if not pieces:
-                self._finish(LocalFileError(f"{self._path} became shorter while it was sent; send it again"))
-        else:
-            self._finish(None)
+    def _in_thread(self, function: Callable[[], Any]) -> Deferred[Any]:
+        """Work in a thread. Who waits for it may be cancelled; the end of the work is seen all the same."""
+        waiting: Deferred[Any] = Deferred()
 
-    def _failed(self, failure: Any) -> None:
-        self._reading = None
-        error = failure.value
-        if isinstance(error, OSError):
-            error = LocalFileError(f"{self._path}: {error.strerror} while it was read")
-        self._finish(error)
+        def done(result: Any) -> None:
+            self._working = False
+            if self._closed:
+                self.close()
+            if not waiting.called:
+                waiting.callback(result)
 
-    def _finish(self, error: Exception | None) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.unregisterProducer()
-        if self._done.called:
-            return
-        if error is None:
-            self._done.callback(None)
-        else:
-            self._done.errback(error)
+        self._working = True
+        self._threads(function).addBoth(done)
+        return waiting
 
-    def _open(self) -> tuple[int, int]:
+    def _open(self) -> None:
         try:
             # Without O_NONBLOCK a named pipe would hold this thread until somebody writes to it.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -168,13 +173,20 @@ class FileSource:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            raise LocalFileError(f"{self._path} isn't a regular file")
-        return descriptor, status.st_size
+            raise LocalFileError(f"{self._path} isn't a regular file; name one, or pack a folder first")
+        self._descriptor, self._left = descriptor, status.st_size
 
-    def _read(self, descriptor: int) -> list[bytes]:
+    def _read(self) -> list[bytes]:
+        assert self._descriptor is not None
         pieces: list[bytes] = []
-        while self._left and len(pieces) < READS and (data := os.read(descriptor, min(READ_SIZE, self._left))):
-            self._hasher.update(data)
+        while self._left and len(pieces) < READS:
+            try:
+                data = os.read(self._descriptor, min(READ_SIZE, self._left))
+            except OSError as error:
+                raise LocalFileError(f"{self._path}: {error.strerror} while it was read") from error
+            if not data:
+                raise LocalFileError(f"{self._path} became shorter while it was sent; send it again")
+            self.hasher.update(data)
             self._left -= len(data)
             pieces.append(data)
         return pieces
@@ -194,12 +206,11 @@ class StoreSink:
         self._context = context
         self._began = context.now()
         self._lock = DeferredLock()
-        self._queue: list[bytes | memoryview] = []
-        self._queued = 0
+        self._queue = Pieces()
         self._draining = False
         self._producer: IPushProducer | None = None
         self._paused = False
-        self._failure: ExchangeFailed | None = None
+        self._failure: Exception | None = None
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Get the stream to pause."""
@@ -212,13 +223,12 @@ class StoreSink:
     def write(self, data: bytes | memoryview) -> None:
         """Queue bytes for the disk.
 
-        :raises ExchangeFailed: if the disk failed at bytes before these.
+        :raises ExchangeFailed: if the disk failed at bytes before these; so does a fault of ours then.
         """
         if self._failure is not None:
             raise self._failure
         self._queue.append(data)
-        self._queued += len(data)
-        if self._queued >= HIGH_WATER and self._producer is not None and not self._paused:
+        if self._queue.size >= HIGH_WATER and self._producer is not None and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
         if not self._draining:
@@ -246,12 +256,13 @@ class StoreSink:
     async def _drain(self) -> None:
         async with self._lock:
             self._draining = False
-            batch, self._queue, self._queued = self._queue, [], 0
+            batch = self._queue.take()
             try:
-                await self._context.threads(self._arrival.write, batch)
-            except ExchangeFailed as failure:
-                self._failure = failure  # the next write, or the end, tells it
-            if self._paused:
+                if batch:
+                    await self._context.threads(self._arrival.write, batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is: the next write, or the end, tells it
+                self._failure = error
+            if self._paused and self._queue.size < HIGH_WATER:
                 self._paused = False
                 if self._producer is not None:
                     self._producer.resumeProducing()

@@ -22,6 +22,10 @@ _SUFFIX: Final = ".part"
 _MAX_NAME: Final = 240
 """Bytes of a name that is taken; file systems end at 255, and a number in brackets may follow."""
 
+SYNC_BYTES: Final = 32 * 1024 * 1024
+"""Bytes after which a file is brought to the disk while it comes: else the system's memory takes gigabytes at once, the
+sender waits at the very end for a disk that was never asked to hurry, and takes that for silence."""
+
 
 def checked_name(name: str) -> str:
     """Return a name under which content may be kept.
@@ -70,10 +74,14 @@ class Arrival:
         self._length = length
         self._descriptor: int | None = None
         self._hasher = blake3()
+        self._synced = 0
         self.size = 0
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Append bytes, opening the file at the first call."""
+        coming = self.size + sum(map(len, pieces))
+        if self._length is not None and coming > self._length:
+            raise ExchangeFailed(Outcome.CORRUPT, f"{coming} bytes came, {self._length} were announced")
         try:
             if self._descriptor is None:
                 self._descriptor = self._open()
@@ -83,6 +91,9 @@ class Arrival:
                 while view:
                     view = view[os.write(self._descriptor, view) :]
                 self.size += len(piece)
+            if self.size - self._synced >= SYNC_BYTES:
+                os.fdatasync(self._descriptor)
+                self._synced = self.size
         except OSError as error:
             raise _refusal(error) from error
 
@@ -92,27 +103,30 @@ class Arrival:
         :returns: the final name and the BLAKE3 digest in hex.
         :raises ExchangeFailed: with ``truncated`` or ``corrupt``, if it isn't what was sent.
         """
-        if self._length is not None and self.size != self._length:
-            outcome = Outcome.TRUNCATED if self.size < self._length else Outcome.CORRUPT
-            raise ExchangeFailed(outcome, f"{self.size} bytes came, {self._length} were announced")
+        if self._length is not None and self.size < self._length:
+            raise ExchangeFailed(Outcome.TRUNCATED, f"{self.size} bytes came, {self._length} were announced")
         if digest is None or digest != self._hasher.digest():
             raise ExchangeFailed(Outcome.CORRUPT, "what came doesn't have the BLAKE3 digest of what was sent")
         self.write(())  # an empty file is a file too
         assert self._descriptor is not None
         try:
             os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
+            self._close()
             return self._settle(), self._hasher.hexdigest()
         except OSError as error:
             raise _refusal(error) from error
 
     def discard(self) -> None:
         """Remove what is there, if anything."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        self._part.unlink(missing_ok=True)
+        try:
+            self._close()
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)  # it is closed whatever this raises: never twice, the number may be somebody else's
 
     def _open(self) -> int:
         free = os.statvfs(self._inbox)
@@ -121,18 +135,33 @@ class Arrival:
         return os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     def _settle(self) -> str:
-        """Link the file to the first free name: unlike a rename, a link never replaces what is there."""
-        path = Path(self._name)
-        number = 0
+        """Link the file to a free name: unlike a rename, a link never replaces what is there."""
+        name = self._name
         while True:
-            name = f"{path.stem} ({number}){path.suffix}" if number else self._name
             try:
                 os.link(self._part, self._inbox / name, follow_symlinks=False)
             except FileExistsError:
-                number += 1
-                continue
-            self._part.unlink()
-            return name
+                name = self._free_name()
+            else:
+                self._part.unlink()
+                return name
+
+    def _free_name(self) -> str:
+        """Find a number whose name is free in a few steps, which double and then halve, however many are taken."""
+        taken, free = 0, 1
+        while self._is_taken(free):
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            taken, free = (middle, free) if self._is_taken(middle) else (taken, middle)
+        return self._numbered(free)
+
+    def _is_taken(self, number: int) -> bool:
+        return os.path.lexists(self._inbox / self._numbered(number))
+
+    def _numbered(self, number: int) -> str:
+        path = Path(self._name)
+        return f"{path.stem} ({number}){path.suffix}"
 
 
 def _refusal(error: OSError) -> ExchangeFailed:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from p2p.names import parse_peer
-
 __all__ = ["LegName", "LegState", "legs_between"]
 
 
@@ -35,12 +33,11 @@ class LegState(StrEnum):
     NOT_REACHED = "not-reached"
 
 
-def legs_between(own: str, target: str, *, standing: bool = False) -> list[LegName]:
+def legs_between(*, near: bool, standing: bool = False) -> list[LegName]:
     """Return the legs from one peer to another.
 
+    :param near: whether both are of one cluster.
     :param standing: whether the link is there already, and is pinged.
-    :raises InvalidName: if one of them isn't a peer's name.
     """
-    near = parse_peer(own).cluster == parse_peer(target).cluster
     other = {LegName.NEIGHBOUR, LegName.NEIGHBOUR_TABLE} if near else {LegName.TABLE}
     return [leg for leg in LegName if leg not in other and (standing or leg is not LegName.PING)]

@@ -23,6 +23,7 @@ from p2p.control.console import Emit, Handler, checked
 from p2p.control.operations import (
     ActingArguments,
     Connected,
+    Diagnosis,
     Direct,
     DisconnectArguments,
     Disconnected,
@@ -38,6 +39,7 @@ from p2p.control.operations import (
     Registered,
     RouterConnection,
     WaitRegisteredArguments,
+    WhyArguments,
 )
 from p2p.control.operations import (
     HostedPeer as HostedPeerStatus,
@@ -48,6 +50,7 @@ from p2p.link.flow import Stream
 from p2p.link.protocol import DirectLink
 from p2p.names import parse_cluster
 from p2p.peer.node import HostedPeer
+from p2p.peer.why import why
 
 __all__ = ["PeerConsole"]
 
@@ -92,6 +95,7 @@ class PeerConsole:
             "peers": checked(PeersArguments, self._list_peers),
             "ping": checked(PeerArguments, self._ping),
             "connect": checked(PeerArguments, self._connect),
+            "why": checked(WhyArguments, self._why),
             "disconnect": checked(DisconnectArguments, self._disconnect),
             "exchange": checked(ExchangeArguments, self._exchange),
         }
@@ -175,6 +179,17 @@ class PeerConsole:
             local=local,
             remote=remote,
             security=_security(link),
+        )
+
+    async def _why(self, arguments: WhyArguments, emit: Emit) -> Diagnosis:
+        return await why(
+            self._acting(arguments),
+            arguments.peer,
+            fresh=arguments.fresh,
+            endpoint=self._router,
+            clock=self._clock,
+            now_ns=self._now_ns,
+            tell=lambda leg: emit("leg", **leg.model_dump(mode="json")),
         )
 
     async def _disconnect(self, arguments: DisconnectArguments, emit: Emit) -> Disconnected:

@@ -135,7 +135,8 @@ class Gate:
             self._plain = plain
             held, self._held = self._held, []
             for one in held:
-                one.go_on(self._protocol())
+                if one.is_connected:
+                    one.go_on(self._protocol())
 
     def left(self, link: DirectLink) -> None:
         """A connection ended or became the link: another may take its place."""
@@ -156,6 +157,7 @@ class Gate:
         self._links.clear()
 
     def _called(self) -> Protocol | None:
+        self._held = [one for one in self._held if one.is_connected]
         if self._closed or len(self._links) + len(self._held) >= MAX_CALLERS:
             return None
         if self._plain is None:
@@ -182,11 +184,14 @@ class _Held(Protocol):
         transport: Any = self.transport
         transport.pauseProducing()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it hasn't ended meanwhile."""
+        return self.transport is not None
+
     def go_on(self, protocol: Protocol) -> None:
         """Hand the connection to the protocol that it becomes."""
         transport: Any = self.transport
-        if transport is None:
-            return
         transport.protocol = protocol
         protocol.makeConnection(transport)
         transport.resumeProducing()
@@ -194,7 +199,7 @@ class _Held(Protocol):
     def drop(self) -> None:
         """Cut it."""
         transport: Any = self.transport
-        if transport is not None:
+        if self.is_connected:
             transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
 
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
@@ -29,9 +30,18 @@ __all__ = [
     "host_of",
 ]
 
-_Patterns = tuple[tuple[str, str], ...]
-
 _RETRY = re.compile(r"retry after [0-9.]+ s: ")
+
+
+class _Hint(NamedTuple):
+    """What to do where a text has this pattern, and which leg it is about where that isn't clear."""
+
+    pattern: str
+    remedy: str
+    leg: LegName = LegName.INSTRUCT
+
+
+_Hints = tuple[_Hint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,11 @@ class Way:
         """The look-up in the table that the target must be in."""
         return LegName.TABLE if self.is_near else LegName.NEIGHBOUR_TABLE
 
+    @property
+    def neighbour(self) -> LegName:
+        """The question to the router of the other cluster; a router that speaks of one within its own is wrong."""
+        return LegName.ROUTER if self.is_near else LegName.NEIGHBOUR
+
     def say(self, text: str) -> str:
         """Put the names into a text."""
         return text.format(
@@ -106,24 +121,24 @@ def host_of(address: str) -> str:
 
 # -- one's own router -------------------------------------------------------------------------------------------------
 
-_NOT_REGISTERED: _Patterns = (
-    (
+_NOT_REGISTERED: _Hints = (
+    _Hint(
         "refused by other side|connection refused",
         "start {router} (twistd --nodaemon --pidfile= p2p-router --config FILE), or let 'router' in the YAML of {own} "
         "say where it listens",
     ),
-    (
+    _Hint(
         "tls:|certificate|expected router",
         "{own} and {router} need certificates of one lab that are valid now: compare the two machines' 'authority' and "
         "clocks; 'p2p lab issue' makes new ones",
     ),
-    (
+    _Hint(
         "timeout|isn't done after|nothing was heard|no route|unreachable|timed out",
         "see that the machine of {router} is up and that no firewall stops TCP connections to {endpoint}",
     ),
-    ("dns|lookup|hostname", "let 'router' in the YAML of {own} name a host that exists; it says {endpoint}"),
-    ("is of cluster", "let 'router' in the YAML of {own} be the endpoint of the router of cluster {own_cluster}"),
-    ("table has", "raise limits.peers in the YAML of {router}, or stop peers that nobody needs"),
+    _Hint("dns|lookup|hostname", "let 'router' in the YAML of {own} name a host that exists; it says {endpoint}"),
+    _Hint("is of cluster", "let 'router' in the YAML of {own} be the endpoint of the router of cluster {own_cluster}"),
+    _Hint("table has", "raise limits.peers in the YAML of {router}, or stop peers that nobody needs"),
 )
 
 
@@ -161,50 +176,47 @@ def explain_attempt(way: Way, failure: ExchangeFailed) -> Finding:
     return Finding(LegName.ROUTER, failure.outcome, cause, way.say("try again; if it goes on, see the log of {router}"))
 
 
-_NO_SOCKET: _Patterns = (
-    ("too many open files", "raise the limit of open files of {own}'s daemon (LimitNOFILE in its systemd unit)"),
-    (
+_NO_SOCKET: _Hints = (
+    _Hint("too many open files", "raise the limit of open files of {own}'s daemon (LimitNOFILE in its systemd unit)"),
+    _Hint(
         "in use",
         "let 'listen' in the YAML of {own} name port 0 (tcp:0), so that every link gets a port that is free",
     ),
-    ("", "correct 'listen' in the YAML of {own}, and see that the system has free ports"),
+    _Hint("", "correct 'listen' in the YAML of {own}, and see that the system has free ports"),
 )
 
-_REFUSED: _Patterns = (
-    (
+_REFUSED: _Hints = (
+    _Hint(
         "no address to dial|can't be told to dial",
         "let 'networks' in the YAML of {far_router} grant cluster {own_cluster} the network in which {own} is, and "
         "bind 'listen' in the YAML of {own} to its address there (tcp:0:interface=ADDRESS)",
     ),
-    ("isn't within", "let 'listen' and 'limits' in the YAML of {own} keep to what the reason says"),
-    ("it is stopping", "start the daemon of {target} again"),
-    ("doesn't speak for", "see that 'neighbours' in the YAML of {far_router} names the right router for each cluster"),
-    ("isn't registered", "try again: {own} is registering anew"),
-    ("", "change what the reason names; the logs of {far_router} and {target} have it as well"),
+    _Hint("isn't within", "let 'listen' and 'limits' in the YAML of {own} keep to what the reason says"),
+    _Hint("it is stopping", "start the daemon of {target} again"),
+    _Hint(
+        "doesn't speak for", "see that 'neighbours' in the YAML of {far_router} names the right router for each cluster"
+    ),
+    _Hint("isn't registered", "try again: {own} is registering anew"),
+    _Hint("", "change what the reason names; the logs of {far_router} and {target} have it as well"),
 )
 
-_BUSY: tuple[tuple[str, LegName, str], ...] = (
-    (
+_BUSY: _Hints = (
+    _Hint(
         "requests a second|connection attempts of",
-        LegName.ROUTER,
         "let {own} ask less at once, or raise requests_per_s and attempts_in_flight under 'limits' in the YAML of "
         "{router}",
+        LegName.ROUTER,
     ),
-    (
+    _Hint(
         "questions to|instructions under way",
-        LegName.NEIGHBOUR,
         "try again later, or raise limits.lookups_in_flight in the YAML of {router} and {far_router}",
+        LegName.NEIGHBOUR,
     ),
-    (
+    _Hint(
         "didn't answer its router",
-        LegName.INSTRUCT,
         "the daemon of {target} hangs, or its machine has lost the network: see its log, and start it again",
     ),
-    (
-        "",
-        LegName.INSTRUCT,
-        "try again later, or raise limits.attempts_in_flight in the YAML of {target}",
-    ),
+    _Hint("", "try again later, or raise limits.attempts_in_flight in the YAML of {target}"),
 )
 
 
@@ -213,13 +225,13 @@ def _unanswered(way: Way, moments: Moments, error: P2PError) -> Finding:
     outcome, text = _outcome(error), str(error)
     if isinstance(error, UnknownCluster):
         remedy = "check the name; if there is such a cluster, add it to 'neighbours' in the YAML of {router}"
-        return Finding(LegName.NEIGHBOUR, outcome, text, way.say(remedy))
+        return Finding(way.neighbour, outcome, text, way.say(remedy))
     if isinstance(error, ClusterUnreachable):
         remedy = (
             "see that {far_router} runs and that no firewall is between the two; the log of {router} says why it "
             "can't reach it, and 'p2p --config FILE status' with the YAML of {router} whether it does"
         )
-        return Finding(LegName.NEIGHBOUR, outcome, text, way.say(remedy))
+        return Finding(way.neighbour, outcome, text, way.say(remedy))
     if isinstance(error, UnknownPeer):
         leg = LegName.INSTRUCT if "went away" in text else way.table
         remedy = (
@@ -232,9 +244,9 @@ def _unanswered(way: Way, moments: Moments, error: P2PError) -> Finding:
         return Finding(leg, outcome, text, way.say(_remedy(_REFUSED, text)))
     if isinstance(error, Busy):
         times = f" (asked {moments.asked} times within {way.ticket_s:g} s)" if moments.asked > 1 else ""
-        pattern, leg, remedy = next(one for one in _BUSY if re.search(one[0], text))
-        leg = way.table if leg is LegName.NEIGHBOUR and way.is_near else leg
-        return Finding(leg, outcome, _RETRY.sub("", text) + times, way.say(remedy))
+        hint = next(one for one in _BUSY if re.search(one.pattern, text))
+        leg = way.neighbour if hint.leg is LegName.NEIGHBOUR else hint.leg
+        return Finding(leg, outcome, _RETRY.sub("", text) + times, way.say(hint.remedy))
     remedy = "see whether {router} runs, and its log; {own} connects again by itself"
     if isinstance(error, ControlTimeout):
         remedy = "see whether {router} is overloaded or hangs, and its log"
@@ -243,39 +255,39 @@ def _unanswered(way: Way, moments: Moments, error: P2PError) -> Finding:
 
 # -- the connection ---------------------------------------------------------------------------------------------------
 
-_NO_TLS: _Patterns = (
-    (
+_NO_TLS: _Hints = (
+    _Hint(
         "expected .* but the certificate",
         "give the daemon of {target} the certificate of {target} (p2p lab issue {target}); or somebody else called, "
         "then the log of {target} says what its own connection met",
     ),
-    (
+    _Hint(
         "expired",
         "make {target} a new certificate (p2p lab issue {target}), and compare the clocks of both machines",
     ),
-    (
+    _Hint(
         "verify failed|unknown ca|unknown_ca|bad certificate|certificate unknown|certificate",
         "both peers need certificates of one lab that are valid now: compare 'authority' in the two YAML files, and "
         "the clocks of both machines",
     ),
-    (
+    _Hint(
         "wrong version number|http request|unsupported|unexpected|no common application protocol|doesn't speak",
         "something else than a peer of this version called: see what sends to this port, and install the same "
         "version of p2p on both machines",
     ),
-    (
+    _Hint(
         "no hello within",
         "see whether something between the machines holds TLS up (a firewall that inspects it, a proxy), and the log "
         "of {target}",
     ),
-    ("", "see the log of {target}: it says why it ended the connection; if it accepts the certificate of {own}"),
+    _Hint("", "see the log of {target}: it says why it ended the connection; if it accepts the certificate of {own}"),
 )
 
-_NO_TICKET: _Patterns = (
-    ("version", "install the same version of p2p on both machines"),
-    ("ticket", "try again: each attempt has a fresh ticket; if it goes on, see the log of {target}"),
-    ("no hello within", "see the log of {target}: it connected and then said nothing"),
-    ("", "see the log of {target}: it says why it ended the connection before the link stood"),
+_NO_TICKET: _Hints = (
+    _Hint("version", "install the same version of p2p on both machines"),
+    _Hint("ticket", "try again: each attempt has a fresh ticket; if it goes on, see the log of {target}"),
+    _Hint("no hello within", "see the log of {target}: it connected and then said nothing"),
+    _Hint("", "see the log of {target}: it says why it ended the connection before the link stood"),
 )
 
 
@@ -290,8 +302,8 @@ def _unconnected(way: Way, moments: Moments, failure: AttemptFailed) -> Finding:
         if _is_target(caller, moments):
             leg = LegName.TICKET if "ticket" in reason else LegName.TLS
             cause = f"{caller.remote} connected, but isn't {way.target}, as far as it has proved: {reason}"
-            patterns = _NO_TICKET if leg is LegName.TICKET else _NO_TLS
-            return Finding(leg, failure.outcome, cause, way.say(_remedy(patterns, reason)))
+            hints = _NO_TICKET if leg is LegName.TICKET else _NO_TLS
+            return Finding(leg, failure.outcome, cause, way.say(_remedy(hints, reason)))
     if not moments.dialling:
         cause = f"{way.target} was asking for {way.own} itself, which went first, but no link came of it"
         return Finding(LegName.DIAL, failure.outcome, cause, way.say("try again; the log of {target} has more"))
@@ -351,8 +363,8 @@ def explain_exchange(way: Way, failure: ExchangeFailed) -> Finding:
     return Finding(LegName.EXCHANGE, failure.outcome, str(failure), way.say(remedy))
 
 
-def _remedy(patterns: _Patterns, text: str, other: str = "") -> str:
-    return next((remedy for pattern, remedy in patterns if re.search(pattern, text, re.IGNORECASE)), other)
+def _remedy(hints: _Hints, text: str, other: str = "") -> str:
+    return next((hint.remedy for hint in hints if re.search(hint.pattern, text, re.IGNORECASE)), other)
 
 
 def _outcome(error: P2PError) -> Outcome:

@@ -34,7 +34,8 @@ __all__ = ["HostedPeer", "Surroundings"]
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
 
-MAX_CANDIDATES: Final = 8
+MAX_CANDIDATES: Final = 9
+"""Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
 
 
 @dataclass(frozen=True, slots=True)

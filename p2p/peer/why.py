@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -22,7 +23,8 @@ from p2p.control.operations import Diagnosis, FoundLink, Leg
 from p2p.errors import ExchangeFailed, Outcome, P2PError
 from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
-from p2p.peer.attempt import Setup
+from p2p.names import parse_peer
+from p2p.peer.attempt import AttemptFailed, Setup
 from p2p.peer.findings import (
     Finding,
     Way,
@@ -63,7 +65,8 @@ async def why(
     standing = peer.links.get(target)
     if standing is not None and not standing.reusable:
         standing = None
-    legs = legs_between(peer.name, target, standing=standing is not None and not fresh)
+    near = parse_peer(target).cluster == parse_peer(peer.name).cluster
+    legs = legs_between(near=near, standing=standing is not None and not fresh)
     if target == peer.name:
         raise ExchangeFailed(Outcome.REFUSED, f"{target} is this peer itself; name another one")
     walk = _Walk(peer, target, Sheet(legs, tell), endpoint, clock, now_ns)
@@ -97,8 +100,11 @@ class Sheet:
             if not self.has(name):
                 self._add(Leg(leg=name, state=LegState.NOT_NEEDED, detail=detail))
 
-    def failed(self, finding: Finding) -> None:
-        """Enter the leg that failed; those before it were passed, and those behind it aren't reached any more."""
+    def failed(self, finding: Finding, took_ns: int) -> None:
+        """Enter the leg that failed; those before it were passed, and those behind it aren't reached any more.
+
+        :param took_ns: the time since the end of the last leg whose end was seen.
+        """
         passed = self._before(finding.leg)
         self.legs = [leg for leg in self.legs if leg.leg in passed]
         for name in passed:
@@ -108,6 +114,7 @@ class Sheet:
                 leg=finding.leg,
                 state=LegState.FAILED,
                 outcome=finding.outcome,
+                took_ns=took_ns,
                 detail=finding.cause,
                 remedy=finding.remedy,
             )
@@ -150,12 +157,12 @@ class _Walk:
         self._now_ns = now_ns
         self._limits = peer.limits
         self._way = Way(peer.name, target, endpoint, peer.limits.ticket_s)
-        self._link: DirectLink | None = None
-        self._asked_ns = 0
+        self._found: FoundLink | None = None
+        self._began_ns = self._passed_ns = 0
 
     async def go(self, standing: DirectLink | None, *, fresh: bool) -> Diagnosis:
         """Walk, and say how it went."""
-        began = self._now_ns()
+        began = self._passed_ns = self._now_ns()
         sheet = self._sheet
         sheet.good(LegName.DAEMON, None, f"p2p {__version__}, process {os.getpid()}, acts as {self._peer.name}")
         finding = None
@@ -163,6 +170,7 @@ class _Walk:
             if standing is not None and fresh:
                 await self._close(standing)
                 standing = None
+                self._passed_ns = self._now_ns()
             if standing is not None:
                 await self._check(standing)
             else:
@@ -171,7 +179,7 @@ class _Walk:
             await self._exchange()
         except _Broken as broken:
             finding = broken.finding
-            sheet.failed(finding)
+            sheet.failed(finding, self._took())
         return Diagnosis(
             peer=self._target,
             acting=self._peer.name,
@@ -180,7 +188,7 @@ class _Walk:
             failed=None if finding is None else finding.leg,
             took_ns=self._now_ns() - began,
             legs=sheet.legs,
-            link=None if self._link is None else self._shown(self._link),
+            link=self._found,
         )
 
     # -- a link that stands -----------------------------------------------------------------------------------
@@ -188,22 +196,19 @@ class _Walk:
     async def _close(self, link: DirectLink) -> None:
         """Close a link after its exchanges, and see that the other end knows: it mustn't take it for one in use."""
         link.close()
-        try:
+        with suppress(DeadlinePassed):  # then a link that is as good as dead goes by its own deadlines
             await self._pong(link)
-        except DeadlinePassed:
-            link.abort(f"{self._target} didn't notice within {self._limits.call_s:g} s that this link is closed")
 
     async def _check(self, link: DirectLink) -> None:
-        self._link = link
+        self._found = self._shown(link)
         self._sheet.not_needed(LegName.PING, "the link stands")
-        began = self._now_ns()
         try:
             seconds = await self._pong(link)
         except DeadlinePassed:
             raise _Broken(explain_ping(self._way, self._limits.call_s)) from None
         if seconds is None:
             raise _Broken(explain_ping(self._way, None))
-        self._sheet.good(LegName.PING, self._now_ns() - began, "the link stands and answers")
+        self._sheet.good(LegName.PING, self._took(), "the link stands and answers")
 
     async def _pong(self, link: DirectLink) -> float | None:
         answer: Deferred[float | None] = Deferred()
@@ -214,30 +219,31 @@ class _Walk:
 
     async def _ask_router(self) -> None:
         registration = self._peer.registration
-        began = self._now_ns()
         try:
             await registration.call(Ping)
         except (ControlError, ControlTimeout, ControlLost) as error:
             last_error = None if registration.registered else registration.last_error
             raise _Broken(explain_router(self._way, error, last_error)) from error
-        self._sheet.good(LegName.ROUTER, self._now_ns() - began, f"{self._way.router} at {self._way.endpoint}")
+        self._sheet.good(LegName.ROUTER, self._took(), f"{self._way.router} at {self._way.endpoint}")
 
     async def _reach(self) -> None:
-        self._asked_ns = self._now_ns()
+        self._began_ns = self._passed_ns
         looking = LoopingCall(self._look)
         looking.clock = self._clock
         watching = looking.start(LOOK_S, now=False)
         try:
             link, setup = await self._peer.link_to(self._target)
             await setup.when_answered()
+        except AttemptFailed as failure:
+            self._note(failure.setup)
+            raise _Broken(explain_attempt(self._way, failure)) from failure
         except ExchangeFailed as failure:
-            if isinstance(setup := getattr(failure, "setup", None), Setup):
-                self._note(setup)
             raise _Broken(explain_attempt(self._way, failure)) from failure
         finally:
-            looking.stop()
+            if looking.running:
+                looking.stop()
             await watching
-        self._link = link
+        self._found = self._shown(link)
         self._note(setup)
         self._stands(link, setup)
 
@@ -251,9 +257,11 @@ class _Walk:
         way, moments, good = self._way, setup.moments, self._sheet.good
         if moments is None or not moments.bound_ns:
             return
-        good(LegName.LISTEN, moments.bound_ns - self._asked_ns, f"port {moments.port}")
+        self._passed_ns = moments.bound_ns
+        good(LegName.LISTEN, moments.bound_ns - self._began_ns, f"port {moments.port}")
         if not moments.answered_ns:
             return
+        self._passed_ns = moments.answered_ns
         seen = f"{way.far_router} sees {way.target} at {moments.address}"
         between = setup.router_lookup_ns - setup.table_lookup_ns
         good(LegName.NEIGHBOUR, between, f"{way.router} asked {way.far_router}")
@@ -274,23 +282,25 @@ class _Walk:
             sheet.good(LegName.DIAL, None, f"{self._peer.name} dialled {steps.remote}, as {self._target} asked")
         else:
             answered_ns = moments.answered_ns if moments is not None else 0
-            early = ", before the answer of the routers" if steps.connected_ns < answered_ns else ""
-            sheet.good(
-                LegName.DIAL, steps.connected_ns - (answered_ns or steps.connected_ns), f"from {steps.remote}{early}"
-            )
+            early = ", before the routers had answered" if steps.connected_ns < answered_ns else ""
+            took = steps.connected_ns - answered_ns if answered_ns else None
+            sheet.good(LegName.DIAL, took, f"from {steps.remote}{early}")
         if link.terms.plain:
             sheet.not_needed(LegName.TICKET, "a plain link has no TLS")
         else:
-            sheet.good(LegName.TLS, steps.secured_ns - steps.connected_ns, f"TLS 1.3 with {self._target}, as certified")
+            sheet.good(LegName.TLS, steps.secured_ns - steps.connected_ns, f"TLS 1.3, certificate of {self._target}")
         sheet.good(LegName.TICKET, steps.proved_ns - (steps.secured_ns or steps.connected_ns), "valid, and used up")
+
+        self._passed_ns = self._now_ns()
 
     # -- whichever link ---------------------------------------------------------------------------------------
 
     async def _exchange(self) -> None:
         probe = f"p2p why {self._target}, asked by {self._peer.name} at {self._now_ns()} ns".encode()
-        began = self._now_ns()
         request = Request(service="echo", type="data")
-        echo = self._peer.exchange(self._target, request, BytesSource(probe), lambda: _Back(probe), planned_ns=began)
+        echo = self._peer.exchange(
+            self._target, request, BytesSource(probe), lambda: _Back(probe), planned_ns=self._now_ns()
+        )
         # An exchange under way has a deadline of its own; one that waits for its turn on a full link has none.
         seconds = self._limits.exchange_silence_s + self._limits.call_s
         try:
@@ -300,8 +310,12 @@ class _Walk:
             raise _Broken(explain_exchange(self._way, late)) from None
         except ExchangeFailed as failure:
             raise _Broken(explain_exchange(self._way, failure)) from failure
-        took = self._now_ns() - began
-        self._sheet.good(LegName.EXCHANGE, took, f"an echo of {len(probe)} bytes came back")
+        self._sheet.good(LegName.EXCHANGE, self._took(), f"an echo of {len(probe)} bytes came back")
+
+    def _took(self) -> int:
+        """The time since the end of the leg before, now that another has ended."""
+        before, self._passed_ns = self._passed_ns, self._now_ns()
+        return self._passed_ns - before
 
     def _shown(self, link: DirectLink) -> FoundLink:
         setup = self._peer.setup_of(link)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.content.exchange import MessageWriter, Request
@@ -28,10 +27,8 @@ def upper(*pieces: bytes, encoding: str = "utf-8") -> bytes:
     sink = uppercase.receive(Request("uppercase", encoding=encoding), reply, CONTEXT)
     for piece in pieces:
         sink.write(memoryview(piece))
-    failures: list[BaseException] = []
-    Deferred.fromCoroutine(sink.complete({})).addErrback(lambda failure: failures.append(failure.value))
-    if failures:
-        raise failures[0]
+    for _ in sink.complete({}).__await__():
+        raise AssertionError("it waits for nothing")
     reply.end({})
     events = MessageDecoder(100).feed(memoryview(b"".join(stream.pieces)))
     return b"".join(bytes(event.data) for event in events if isinstance(event, Body))

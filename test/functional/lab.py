@@ -1,56 +1,37 @@
-"""Labs for the functional tests: daemons as real ``twistd`` processes, the ``p2p`` command, and what to ask of both.
+"""Labs whose daemons are real ``twistd`` processes.
 
-A lab has its own folder and ports. Whatever a test starts is gone when it ends; what :func:`shared_lab` starts is
-gone when the run ends.
+A lab has its own folder and ports. What :func:`shared_lab` starts is gone when the whole run of tests ends.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psutil
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
 from p2p.client import Client
 from p2p.control.operations import PeerStatus, RouterStatus
-from p2p.errors import ExchangeFailed, Outcome
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.identity.tls import Credentials
 from p2p.measure.processes import Daemon, Daemons
-from test.cli.test_process import Command
 
-__all__ = [
-    "FunctionalCase",
-    "Run",
-    "RunningLab",
-    "SharedLabCase",
-    "free_ports",
-    "no_links",
-    "program",
-    "reactor",
-    "until",
-]
+__all__ = ["RunningLab", "free_ports", "no_links", "reactor", "shared_lab", "until"]
 
 reactor: Any = installed_reactor
 
 START_S: Final = 30.0
 REGISTER_S: Final = 20.0
-
-_T = TypeVar("_T")
 
 
 def free_ports(count: int) -> list[int]:
@@ -70,11 +51,6 @@ def free_ports(count: int) -> list[int]:
                 continue
             ports.append(port)
         return ports
-
-
-def program(name: str) -> str:
-    """The script of this name in the environment that the tests run in."""
-    return str(Path(sys.executable).with_name(name))
 
 
 class RunningLab:
@@ -217,18 +193,17 @@ class RunningLab:
         return daemon
 
 
-_shared: RunningLab | None = None
+_shared: list[RunningLab] = []
 
 
 async def shared_lab() -> RunningLab:
     """The lab for tests that leave it as it is: clusters n, m and k, with peers 1 to 4 of each in one daemon."""
-    global _shared
-    if _shared is None:
+    if not _shared:
         lab = RunningLab("nmk")
         reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(lab.stop()))
         await lab.start(**{f"peers-{c}": [f"{c}{number}.{c}" for number in range(1, 5)] for c in "nmk"})
-        _shared = lab
-    return _shared
+        _shared.append(lab)
+    return _shared[0]
 
 
 async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 20.0) -> None:
@@ -250,99 +225,3 @@ async def no_links(client: Client) -> None:
 
     await client.disconnect()
     await until(hold, "the links to end")
-
-
-class Run(Command):
-    """A run of a program.
-
-    :ivar printing: fires when it prints something for the first time.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.printing: Deferred[None] = Deferred()
-
-    def outReceived(self, data: bytes) -> None:
-        super().outReceived(data)
-        if not self.printing.called:
-            self.printing.callback(None)
-
-
-class FunctionalCase(TestCase):
-    """Starts labs and commands, and sees to it that nothing is left of them."""
-
-    timeout = 60
-
-    def own_lab(self, clusters: Iterable[str] = ("n", "m"), **more: Any) -> RunningLab:
-        """A lab for this test alone; nothing of it runs yet."""
-        lab = RunningLab(clusters, **more)
-        self.addCleanup(lambda: Deferred.fromCoroutine(lab.stop()))
-        self.addCleanup(self.assert_no_faults, lab)
-        return lab
-
-    def assert_no_faults(self, lab: RunningLab) -> None:
-        """No daemon of a lab has met a fault of its own."""
-        if faults := lab.faults():
-            self.fail(faults)
-
-    async def client(self, lab: RunningLab, daemon: str) -> Client:
-        """A client that is closed when the test ends."""
-        client = await lab.connect(daemon)
-        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
-        return client
-
-    async def fails_with(self, outcome: Outcome, exchange: Awaitable[Any]) -> str:
-        """See an exchange end with an outcome, and return the reason."""
-        try:
-            answer = await exchange
-        except ExchangeFailed as failure:
-            self.assertEqual(failure.outcome, outcome, str(failure))
-            return str(failure)
-        raise AssertionError(f"{outcome} was expected, but it ended well: {answer}")
-
-    def run_program(self, name: str, *arguments: str | bytes | Path, **environment: str) -> Run:
-        """Start a script; it is killed when the test ends before it."""
-        run = Run()
-        argv = [os.fsencode(one) for one in (sys.executable, program(name), *arguments)]
-        reactor.spawnProcess(run, sys.executable, argv, {**os.environ, **environment})
-
-        def end() -> Deferred[int | None] | None:
-            if run.ended.called:
-                return None
-            try:
-                run.transport.signalProcess("KILL")
-            except ProcessExitedAlready:
-                pass
-            return run.ended
-
-        self.addCleanup(end)
-        return run
-
-    def p2p(self, lab: RunningLab, daemon: str, *arguments: str | bytes | Path) -> Run:
-        """Start the ``p2p`` command for a daemon of a lab."""
-        return self.run_program("p2p", *arguments, P2P_CONFIG=str(lab.folder / f"{daemon}.yaml"))
-
-    async def ended(self, run: Run, code: int) -> str:
-        """Wait until a command has ended with this code, and return what it said on standard error."""
-        found = await run.ended
-        self.assertEqual(found, code, (run.printed + run.errors).decode(errors="replace"))
-        return run.errors.decode()
-
-
-class SharedLabCase(FunctionalCase):
-    """Tests that share one lab and leave it as it was.
-
-    :ivar lab: it.
-    :ivar clients: of its daemons, by cluster.
-    """
-
-    async def setUp(self) -> None:
-        """Start the lab if it doesn't run yet."""
-        self.lab = await shared_lab()
-        self.addCleanup(self.assert_no_faults, self.lab)
-        self.clients = {cluster: await self.client(self.lab, f"peers-{cluster}") for cluster in self.lab.ports}
-        self.addCleanup(lambda: Deferred.fromCoroutine(self._tidy()))
-
-    async def _tidy(self) -> None:
-        for cluster in self.lab.ports:
-            await no_links(self.clients[cluster])

@@ -12,7 +12,8 @@ import psutil
 from blake3 import blake3
 
 from p2p.errors import LocalFileError, Outcome
-from test.functional.lab import Run, SharedLabCase, until
+from test.functional.cases import Run, SharedLabCase
+from test.functional.lab import until
 
 MEBIBYTE = 1 << 20
 
@@ -20,9 +21,9 @@ MEBIBYTE = 1 << 20
 class ContentTests(SharedLabCase):
     """From n1.n to m1.m, whose inbox is empty before and after."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Make a folder for what is sent."""
-        await super().setUp()
+        await super().prepare()
         self.folder = Path(tempfile.mkdtemp(prefix="p2p-content-"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.client_n = self.clients["n"]
@@ -58,7 +59,7 @@ class ContentTests(SharedLabCase):
         self.assertEqual((await self.client_n.message("m1.m", "hello", acting="n1.n")).text, "HELLO")
 
     async def test_files(self) -> None:
-        """An empty file arrives as an empty file, odd names arrive as they are, and a name that is taken gets a number."""
+        """An empty file arrives as one, odd names arrive as they are, and a name that is taken gets a number."""
         odd = "-größe (1) ☃.tar.gz"
         files = [self.write("empty"), self.write(odd, b"x" * 300_000), self.write("empty", b"")]
         await self.ended(self.send("--", *files), 0)

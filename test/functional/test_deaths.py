@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 
 from p2p.client import Client
 from p2p.errors import Outcome
-from test.functional.lab import FunctionalCase, RunningLab, reactor, until
+from test.functional.cases import FunctionalCase
+from test.functional.lab import RunningLab, reactor, until
 
 SIZE = 64 << 20
 PROMPTLY_S = 5.0
@@ -19,7 +20,7 @@ PROMPTLY_S = 5.0
 class DeathTests(FunctionalCase):
     """Two clusters with one peer each, n1.n and m1.m, for each test anew."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start the lab, let the two link, and make a file to send."""
         self.lab: RunningLab = self.own_lab(settings="limits:\n  call_s: 2\n")
         await self.lab.start(n=["n1.n"], m=["m1.m"])

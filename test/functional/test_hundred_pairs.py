@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from p2p.control.operations import PeerStatus
-from test.functional.lab import FunctionalCase, no_links
+from test.functional.cases import FunctionalCase
+from test.functional.lab import no_links
 
 PAIRS = 100
 

@@ -9,7 +9,8 @@ from twisted.internet.protocol import Factory
 
 from p2p.control.channel import Channel
 from p2p.identity.tls import CONTROL_ALPN
-from test.functional.lab import RunningLab, SharedLabCase, free_ports, reactor, until
+from test.functional.cases import SharedLabCase
+from test.functional.lab import RunningLab, free_ports, reactor, until
 
 
 class ImpostorTests(SharedLabCase):

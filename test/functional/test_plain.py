@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, gatherResults
 
 from p2p.control.operations import Connected
-from test.functional.lab import SharedLabCase
+from test.functional.cases import SharedLabCase
 
 PLAIN = "links: plain\n"
 
@@ -13,9 +13,9 @@ PLAIN = "links: plain\n"
 class PlainTests(SharedLabCase):
     """A daemon in each of the clusters n and m that allows plain links, beside those that don't."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start the two daemons."""
-        await super().setUp()
+        await super().prepare()
         starting = [Deferred.fromCoroutine(self.start_plain(cluster)) for cluster in "nm"]
         await gatherResults(starting, consumeErrors=True)
 

@@ -8,7 +8,8 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from p2p.control.operations import Connected, Exchanged, PeerStatus
 from p2p.errors import Outcome
-from test.functional.lab import SharedLabCase, until
+from test.functional.cases import SharedLabCase
+from test.functional.lab import until
 
 PAIRS: Final = (
     ("n1.n", "m1.m"),

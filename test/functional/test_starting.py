@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from test.functional.lab import FunctionalCase, Run, RunningLab, reactor
+from test.functional.cases import FunctionalCase, Run
+from test.functional.lab import RunningLab, reactor
 
 Change = Callable[[str], str]
 
@@ -18,7 +19,7 @@ Change = Callable[[str], str]
 class StartingTests(FunctionalCase):
     """Router n and peer n1.n of a lab whose files a test changes first."""
 
-    def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Make the lab."""
         self.lab: RunningLab = self.own_lab()
         self.router = self.lab.folder / "router-n.yaml"

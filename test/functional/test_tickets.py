@@ -17,11 +17,13 @@ from p2p.config import PeerLimits
 from p2p.control.operations import Connected
 from p2p.identity.lab import issue_peer
 from p2p.link.flow import Stream
-from p2p.link.protocol import DirectLink, LinkTerms
+from p2p.link.hello import LinkTerms
+from p2p.link.protocol import DirectLink
 from p2p.link.ticket import NONCE_BYTES, Ticket
 from p2p.peer.dialling import Wiring
 from p2p.peer.registration import Registration
-from test.functional.lab import RunningLab, SharedLabCase, reactor, until
+from test.functional.cases import SharedLabCase
+from test.functional.lab import RunningLab, reactor, until
 
 LIMITS = PeerLimits()
 
@@ -95,9 +97,9 @@ class Stranger(Protocol):
 class TicketTests(SharedLabCase):
     """n1.n asks for x1.m, which is made by hand; x2.m is another peer with a good certificate."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Register x1.m."""
-        await super().setUp()
+        await super().prepare()
         self.peer = self.hand_made("x1.m")
         self.peer.registration.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.peer.registration.stop()))

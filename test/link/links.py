@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.config import PeerLimits
 from p2p.errors import ExchangeFailed
@@ -20,7 +21,9 @@ from test.identities import credentials
 from test.link.frames import Frame, FrameReader
 from test.network import Network
 
-__all__ = ["LISTENER", "PORT", "Collector", "Ends", "Hand", "Owner"]
+__all__ = ["DIALLER", "LIMITS", "LISTENER", "PORT", "STRANGER", "Collector", "Ends", "Hand", "LinkCase", "Owner"]
+
+LIMITS = PeerLimits()
 
 LISTENER, DIALLER, STRANGER = "192.0.2.1", "192.0.2.2", "198.51.100.9"
 PORT = 7000
@@ -195,3 +198,27 @@ class Ends:
         near.write(b"!")
         self.network.settle()
         return near, self.listening.streams[-1]
+
+
+class LinkCase(SynchronousTestCase):
+    """Makes links and looks after what they leave behind."""
+
+    plain = False
+
+    def ends(self, **limits: Any) -> Ends:
+        """Make both ends of a link, with some limits changed."""
+        self.both = Ends(LIMITS.model_copy(update=limits), plain=self.plain)
+        return self.both
+
+    def assert_no_link(self, ends: Ends, *, listener: str = "", dialler: str = "") -> None:
+        """No end took the connection for a link, and nothing of it is left; each said why, in these words."""
+        self.assertEqual(([], []), (ends.listening.links, ends.dialling.links))
+        for expected, owner in ((listener, ends.listening), (dialler, ends.dialling)):
+            if expected:
+                self.assertEqual(1, len(owner.closed))
+                self.assertIn(expected, owner.closed[0])
+        self.assert_clean(ends)
+
+    def assert_clean(self, ends: Ends) -> None:
+        """No connection stands and no timer runs."""
+        self.assertEqual((set(), []), (ends.network.wires, ends.network.getDelayedCalls()))

@@ -42,6 +42,11 @@ class EncodeTests(SynchronousTestCase):
         """A mapping without fields is just the end of a box."""
         self.assertEqual(encode_box({}), b"\0\0")
 
+    def test_longest(self) -> None:
+        """A key may have 255 bytes, a value 65,535."""
+        fields = {"k" * 255: b"v" * 65535}
+        self.assertEqual(parsed([encode_box(fields)], 1 << 17), (fields, b""))
+
     def test_unencodable(self) -> None:
         """What a box can't hold is the caller's error: empty, long or foreign keys, long values, too many fields."""
         for fields in (

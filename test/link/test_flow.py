@@ -319,7 +319,7 @@ class EndTests(StreamCase):
         self.assertEqual(["ended", "settled"], self.receiver.told)
 
     def test_ended_but_not_sent(self) -> None:
-        """A stream that has ended both ways but isn't sent yet can be reset, or lost, and after that nothing happens."""
+        """A stream that has ended both ways but isn't sent yet can be reset or lost, and nothing happens after that."""
         for end in ("reset", "lost", "settled"):
             stream, receiver = Stream(self.carrier, 9), Receiver()
             stream.receive_with(receiver)
@@ -334,7 +334,7 @@ class EndTests(StreamCase):
                 stream.link_lost(BROKEN)
             else:
                 stream.link_settled()
-            told = {"reset": [], "lost": [BROKEN], "settled": ["settled"]}[end]
+            told: list[Any] = {"reset": [], "lost": [BROKEN], "settled": ["settled"]}[end]
             stream.reset()
             stream.link_lost(BROKEN)
             self.assertEqual(["ended", *told], receiver.told)

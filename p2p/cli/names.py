@@ -1,0 +1,120 @@
+"""Names as arguments of commands, and how the shell completes them: by asking the daemon, silently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeadlinePassed
+
+from p2p.cli.running import run_in_reactor
+from p2p.cli.session import Session, peer_name
+from p2p.client import Client
+from p2p.control.operations import PeerStatus
+from p2p.errors import InvalidName, P2PError
+from p2p.names import parse_cluster, parse_peer
+
+__all__ = ["complete_acting", "complete_files", "complete_peers", "peer_argument"]
+
+DEADLINE_S = 1.0
+"""Seconds that a person who has pressed Tab waits at most, after the start of the command."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def peer_argument(command: _F) -> _F:
+    """Give a command the argument ``PEER``, checked and completed, as its parameter ``peer``."""
+    return click.argument("peer", callback=peer_name, shell_complete=complete_peers)(command)
+
+
+def complete_peers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of another peer.
+
+    These are the peers that have a link, those of one's own cluster and, once the text names another cluster, of that.
+    """
+    session = _session(ctx)
+    found: set[str] = set()
+
+    async def look(client: Client) -> None:
+        status = await _peer_status(client)
+        hosted = [one.name for one in status.peers]
+        acting = session.acting or hosted[0]  # whichever asks, the routers tell the same
+        found.update(link.peer for one in status.peers if one.name == acting for link in one.links)
+        for cluster in _clusters(incomplete, status.cluster):
+            found.update(name for name in await client.peers(cluster, acting=acting) if name != acting)
+
+    _ask(session, look)
+    return _fitting(found, incomplete)
+
+
+def complete_acting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a peer that the daemon hosts."""
+    found: list[str] = []
+
+    async def look(client: Client) -> None:
+        found.extend(one.name for one in (await _peer_status(client)).peers)
+
+    _ask(_session(ctx), look)
+    return _fitting(found, incomplete)
+
+
+def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leave it to the shell to complete the name of a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _session(ctx: click.Context) -> Session:
+    """The session of a command that is completed: click reads its options then, but doesn't call it."""
+    root = ctx.find_root()
+    return Session(root.params.get("config"), root.params.get("acting"), root.obj or run_in_reactor)
+
+
+def _ask(session: Session, look: Callable[[Client], Any]) -> None:
+    """Let ``look`` ask the daemon what it can within the deadline; nobody is told what it couldn't."""
+
+    async def ask(reactor: Any) -> None:
+        async with await Client.connect(reactor, daemon.console, deadline=DEADLINE_S) as client:
+            await look(client)
+
+    async def within_the_deadline(reactor: Any) -> None:
+        await Deferred.fromCoroutine(ask(reactor)).addTimeout(DEADLINE_S, reactor)
+
+    try:
+        daemon = session.daemon()
+        if not daemon.is_router:
+            session.run_in_reactor(within_the_deadline)
+    except (P2PError, DeadlinePassed):
+        return  # words between a person's keystrokes help nobody: the command itself will say what is wrong
+
+
+async def _peer_status(client: Client) -> PeerStatus:
+    status = await client.status()
+    if not isinstance(status, PeerStatus):
+        raise InvalidName("a router hosts no peers")
+    return status
+
+
+def _clusters(incomplete: str, own: str) -> list[str]:
+    """The clusters in which an incomplete name can be: one's own, and the one behind its dot, if that can be one."""
+    text = incomplete.partition(".")[2]
+    clusters = [own] if own.startswith(text) else []
+    try:
+        return list(dict.fromkeys((*clusters, parse_cluster(text))))
+    except InvalidName:
+        return clusters
+
+
+def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete) and _is_peer(name))
+
+
+def _is_peer(name: str) -> bool:
+    """What comes from elsewhere goes into a command line only if it can be nothing but a name."""
+    try:
+        parse_peer(name)
+    except InvalidName:
+        return False
+    return True

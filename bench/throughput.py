@@ -16,13 +16,13 @@ import platform
 import shutil
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import psutil
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater, react
 from twisted.internet.threads import deferToThread
 
@@ -63,8 +63,7 @@ class P2P:
         for name, config in self.lab.peers.items():
             self._peers.append(await self._daemons.start(name, "p2p-peer", config))
         self._clients = [
-            await Client.connect(self._reactor, config.with_suffix(".sock"))
-            for config in self.lab.peers.values()
+            await Client.connect(self._reactor, config.with_suffix(".sock")) for config in self.lab.peers.values()
         ]
         for client in self._clients:
             await client.wait_registered(REGISTER_S)
@@ -167,7 +166,8 @@ def _way(reactor: Any, folder: Path, name: str, running: dict[str, P2P | Rival])
         create_lab(folder / "lab", peers=1)
         made = folder / "lab" / "certificates"
         return BareTLS(folder / name, (made / "n1.n.pem", made / "n1.n.key", folder / "lab" / "ca.pem"))
-    return {"scp": Scp, "wormhole": Wormhole, "rsync": Rsync}[name](folder / name)
+    rivals: dict[str, Callable[[Path], Rival]] = {"scp": Scp, "wormhole": Wormhole, "rsync": Rsync}
+    return rivals[name](folder / name)
 
 
 async def _start(way: P2P | Rival) -> None:
@@ -186,7 +186,7 @@ async def _stop(way: P2P | Rival) -> None:
 
 def _roomy(size: int) -> str | None:
     """A folder in memory with room for the file, its copy and as much again; else the usual one."""
-    shared = Path("/dev/shm")  # noqa: S108 - tmpfs is what is wanted
+    shared = Path("/dev/shm")
     if shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 3 * size:
         return str(shared)
     _tell("/dev/shm is missing or has no room: the disk is measured too")
@@ -219,12 +219,14 @@ def _result(transfers: Sequence[Transfer], size: int) -> dict[str, Any]:
     }
 
 
-def _print(
-    results: dict[str, dict[str, Any]], missing: dict[str, str], size: int, rounds: int, as_json: bool
-) -> None:
+def _print(results: dict[str, dict[str, Any]], missing: dict[str, str], size: int, rounds: int, as_json: bool) -> None:
     ratios = [
-        {"way": ours, "against": theirs, "ratio": results[ours]["bytes_per_s"] / results[theirs]["bytes_per_s"],
-         "goal": goal}
+        {
+            "way": ours,
+            "against": theirs,
+            "ratio": results[ours]["bytes_per_s"] / results[theirs]["bytes_per_s"],
+            "goal": goal,
+        }
         for ours, theirs, goal in GOALS
         if ours in results and theirs in results
     ]

@@ -294,12 +294,15 @@ class Network(Clock):
     def settle(self, rounds: int = 10000) -> None:
         """Deliver everything that can be delivered without time passing."""
         for _ in range(rounds):
-            due = any(call.getTime() <= self.seconds() for call in self.getDelayedCalls())
-            super().advance(0)
-            moved = [wire.move() for wire in list(self.wires)]
-            if not due and not any(moved):
+            if not self.step():
                 return
         raise AssertionError("the network doesn't come to rest")
+
+    def step(self) -> bool:
+        """Deliver what is there now, not what that brings about; say whether there was anything."""
+        due = any(call.getTime() <= self.seconds() for call in self.getDelayedCalls())
+        super().advance(0)
+        return any([wire.move() for wire in list(self.wires)]) or due
 
     def advance(self, seconds: float) -> None:
         """Let time pass in small steps, delivering in between."""

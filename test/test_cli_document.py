@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.cli.exit_codes import ExitCode
 from p2p.cli.main import COMMANDS, cli
+from p2p.errors import Outcome
+from p2p.measure.samples import Sample, message_figures, outcomes
 
 TEXT: Final = (Path(__file__).resolve().parents[1] / "docs" / "cli.rst").read_text("utf-8")
 
@@ -26,8 +29,7 @@ class CommandLineDocumentTests(SynchronousTestCase):
 
     def test_commands(self) -> None:
         """Every command is in the table, and every option of the two long ones in theirs."""
-        for name in COMMANDS:
-            self.assertIn(f"``p2p {name}", TEXT)
+        self.assertEqual([], [name for name in COMMANDS if f"``p2p {name}" not in TEXT])
         context = click.Context(cli)
         for names in (("lab", "init"), ("demo",)):
             command: click.Command = cli
@@ -40,3 +42,9 @@ class CommandLineDocumentTests(SynchronousTestCase):
             for option in command.params:
                 if isinstance(option, click.Option) and option.name != "as_json":
                     self.assertIn(f"``{option.opts[0]} ", section)
+
+    def test_samples(self) -> None:
+        """The columns of ``samples.csv`` and the figures of ``summary.json`` are told by their names."""
+        names = [*(field.name for field in fields(Sample)), *message_figures([], 0), *outcomes([])]
+        told = {name for name in names if f"``{name}``" in TEXT}
+        self.assertEqual({outcome.value for outcome in Outcome} - {"ok"}, set(names) - told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.daemon import DaemonOptions, raise_open_files, warn_of_expiry
+from p2p.daemon import DaemonOptions, keep_memory, raise_open_files, warn_of_expiry
 from p2p.identity.authority import Authority
 
 
@@ -33,6 +34,32 @@ class OpenFilesTests(SynchronousTestCase):
         with capturedLogs() as logs:
             raise_open_files()
         self.assertNotIn("soft", logs[0])
+
+
+class MemoryTests(SynchronousTestCase):
+    """What the C library is told, without telling it here."""
+
+    def told(self, library: object) -> bool:
+        """Ask for it, with a library that is put in the place of the real one."""
+        self.patch(ctypes, "CDLL", lambda name: library)
+        return keep_memory()
+
+    def test_kept(self) -> None:
+        """GNU's library is told to map no buffer of ours by itself and to keep free memory, 8 MiB each."""
+        told: list[tuple[int, int]] = []
+
+        class Library:
+            @staticmethod
+            def mallopt(option: int, value: int) -> int:
+                told.append((option, value))
+                return 1
+
+        self.assertTrue(self.told(Library()))
+        self.assertEqual([(-1, 8 * 1024 * 1024), (-3, 8 * 1024 * 1024)], told)
+
+    def test_another_library(self) -> None:
+        """A library that can't be told is left alone."""
+        self.assertFalse(self.told(object()))
 
 
 class ExpiryTests(SynchronousTestCase):

@@ -32,6 +32,10 @@ READ_SIZE: Final = 128 * 1024
 READS: Final = 8
 """Reads in one go: the way to a thread and back costs as much as a read."""
 
+BATCH: Final = 512 * 1024
+"""Bytes that are gathered before a thread writes them, unless they are the last: the way there and back costs as much
+as writing a quarter of them."""
+
 HIGH_WATER: Final = 2 * 1024 * 1024
 """Bytes that wait for the disk at which the stream is paused."""
 
@@ -231,7 +235,7 @@ class StoreSink:
         if self._queue.size >= HIGH_WATER and self._producer is not None and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
-        if not self._draining:
+        if self._queue.size >= BATCH and not self._draining:
             self._draining = True
             self._start(self._drain())
 
@@ -242,6 +246,8 @@ class StoreSink:
         :raises ExchangeFailed: if it isn't what was sent, or the disk doesn't take it.
         """
         async with self._lock:
+            if self._failure is None:
+                await self._write_queued()
             if self._failure is not None:
                 raise self._failure
             name, digest = await self._context.threads(self._arrival.finish, tail.get("digest"))
@@ -256,16 +262,19 @@ class StoreSink:
     async def _drain(self) -> None:
         async with self._lock:
             self._draining = False
-            batch = self._queue.take()
-            try:
-                if batch:
-                    await self._context.threads(self._arrival.write, batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is: the next write, or the end, tells it
-                self._failure = error
+            await self._write_queued()
             if self._paused and self._queue.size < HIGH_WATER:
                 self._paused = False
                 if self._producer is not None:
                     self._producer.resumeProducing()
+
+    async def _write_queued(self) -> None:
+        batch = self._queue.take()
+        try:
+            if batch:
+                await self._context.threads(self._arrival.write, batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the next write, or the end, tells it
+            self._failure = error
 
     async def _discard(self) -> None:
         async with self._lock:

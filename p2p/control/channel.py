@@ -125,6 +125,11 @@ class Channel(amp.AMP):
         return self._state is _State.OPEN
 
     @property
+    def end_reason(self) -> str:
+        """Why the connection ended, empty while it hasn't."""
+        return self._end_reason
+
+    @property
     def who(self) -> str:
         """The other end, for logs: its name, if it is known, and its address."""
         where = "nowhere" if self.transport is None else address_text(self.transport.getPeer())

@@ -8,7 +8,7 @@ cipher does. Handshake, closing and producers are Twisted's own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from OpenSSL import SSL
 from twisted.protocols.policies import ProtocolWrapper
@@ -29,6 +29,8 @@ _ENCRYPTED: Final = 8 * RECORD - 256
 
 class BulkTLS(TLSMemoryBIOProtocol):
     """A TLS transport that encrypts and decrypts many records at a time."""
+
+    transport: Any  # the transport below; Twisted types it as one that may be missing
 
     def writeSequence(self, iovec: Iterable[bytes | memoryview]) -> None:
         """Send the pieces in order; large ones aren't copied, and short ones share a record with what follows them.
@@ -63,10 +65,10 @@ class BulkTLS(TLSMemoryBIOProtocol):
             try:
                 sent = self._tlsConnection.send(left[: BATCH - encrypted])
             except SSL.WantReadError:
-                self._bufferedWrite(left)
+                self._bufferedWrite(left)  # type: ignore[no-untyped-call]  # Twisted's, untyped
                 break
             except SSL.Error:
-                self._tlsShutdownFinished(Failure())
+                self._tlsShutdownFinished(Failure())  # type: ignore[no-untyped-call]  # Twisted's, untyped
                 return
             left = left[sent:]
             encrypted += sent
@@ -101,8 +103,9 @@ class BulkTLS(TLSMemoryBIOProtocol):
             ProtocolWrapper.dataReceived(self, received[0] if len(received) == 1 else b"".join(received))
         if end is not None and not self._lostTLSConnection:
             if end.check(SSL.ZeroReturnError):
-                self._shutdownTLS()
-                self._tlsShutdownFinished(None)  # the protocol is told the transport's own reason
+                self._shutdownTLS()  # type: ignore[no-untyped-call]  # Twisted's, untyped
+                # None: the protocol is told the transport's own reason.
+                self._tlsShutdownFinished(None)  # type: ignore[no-untyped-call]  # Twisted's, untyped
             else:
-                self._tlsShutdownFinished(end)
+                self._tlsShutdownFinished(end)  # type: ignore[no-untyped-call]  # Twisted's, untyped
         self._flushSendBIO()

@@ -117,13 +117,12 @@ class Attempting:
         self.moments.callers = self._gate.callers
         self._expiry: IDelayedCall = clock.callLater(lifetime, self.machine.expired)
         self._retry: IDelayedCall | None = None
-        self._working: Deferred[Any] | None = None
         self._rejected = ""
 
     def link_left(self, link: DirectLink, reason: str) -> None:
         """A connection to our listener ended before it was a link."""
-        self._gate.left(link)
-        self._rejected = reason
+        if self._gate.left(link):  # else it came to the listener of an earlier attempt
+            self._rejected = reason
 
     # -- what the machine asks for ----------------------------------------------------------------------------
 
@@ -181,7 +180,7 @@ class Attempting:
                 target=self.target,
                 port=port,
                 ticket=self._ticket.nonce,
-                lifetime=self._wiring.limits.ticket_s,
+                lifetime=self._ticket.expires - self._wiring.reactor.seconds(),
                 plain=self._plain_allowed,
                 candidates=self._gate.addresses,
             )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -75,6 +76,7 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
     """Connect to the first candidate address that answers; what follows, TLS and ticket, its owner is told.
 
     :param seconds: for all candidates together.
+    :raises CancelledError: if it was cancelled, which leaves nothing open.
     :raises ExchangeFailed: with ``connect-failed`` and what each address said.
     """
     problems: list[str] = []
@@ -85,6 +87,8 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
         factory = wiring.factory(lambda link=link: link, client=True, plain=terms.plain)  # type: ignore[misc]  # mypy can't type a lambda's default
         try:
             await kind(wiring.reactor, host, port, timeout=share).connect(factory)
+        except (CancelledError, ConnectingCancelledError):
+            raise CancelledError from None
         except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
             problems.append(f"{host} port {port}: {reason_of(Failure(error))}")
         else:
@@ -133,14 +137,15 @@ class Gate:
         """Let the connections in that wait, with or without TLS."""
         if self._plain is None:
             self._plain = plain
-            held, self._held = self._held, []
-            for one in held:
-                if one.is_connected:
-                    one.go_on(self._protocol())
+            for held in self._take_held():
+                held.go_on(self._protocol())
 
-    def left(self, link: DirectLink) -> None:
-        """A connection ended or became the link: another may take its place."""
-        self._links.discard(link)
+    def left(self, link: DirectLink) -> bool:
+        """A connection ended: another may take its place. Say whether it had come through this gate."""
+        if link not in self._links:
+            return False
+        self._links.remove(link)
+        return True
 
     def close(self) -> None:
         """Stop listening and cut what hasn't become a link."""
@@ -148,23 +153,27 @@ class Gate:
         port, self._port = self._port, None
         if port is not None:
             _stop(port)
-        for held in self._held:
+        for held in self._take_held():
             held.drop()
-        self._held.clear()
         for link in list(self._links):
             if not link.established:
                 link.abort("the connection attempt is over")
         self._links.clear()
 
     def _called(self) -> Protocol | None:
-        self._held = [one for one in self._held if one.is_connected]
         if self._closed or len(self._links) + len(self._held) >= MAX_CALLERS:
             return None
         if self._plain is None:
-            held = _Held()
+            held = _Held(self._held.remove)
             self._held.append(held)
             return held
         return self._protocol()
+
+    def _take_held(self) -> list[_Held]:
+        held, self._held = self._held, []
+        for one in held:
+            one.gone = None
+        return held
 
     def _protocol(self) -> Protocol:
         assert self._plain is not None
@@ -178,16 +187,17 @@ class Gate:
 
 
 class _Held(Protocol):
-    """A connection that waits, unread, for the word whether it is plain."""
+    """A connection that waits, unread, for the word whether it is plain.
+
+    :ivar gone: is told when it ends while it waits.
+    """
+
+    def __init__(self, gone: Callable[[_Held], object]) -> None:
+        self.gone: Callable[[_Held], object] | None = gone
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
         transport.pauseProducing()
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it hasn't ended meanwhile."""
-        return self.transport is not None
 
     def go_on(self, protocol: Protocol) -> None:
         """Hand the connection to the protocol that it becomes."""
@@ -199,11 +209,11 @@ class _Held(Protocol):
     def drop(self) -> None:
         """Cut it."""
         transport: Any = self.transport
-        if self.is_connected:
-            transport.abortConnection()
+        transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.transport = None
+        if self.gone is not None:
+            self.gone(self)
 
 
 def _stop(port: IListeningPort) -> None:

@@ -133,7 +133,7 @@ _NOT_REGISTERED: _Hints = (
         "clocks; 'p2p lab issue' makes new ones",
     ),
     _Hint(
-        "timeout|isn't done after|nothing was heard|no route|unreachable|timed out",
+        "accepted no connection within|timeout|isn't done after|nothing was heard|no route|unreachable|timed out",
         "see that the machine of {router} is up and that no firewall stops TCP connections to {endpoint}",
     ),
     _Hint("dns|lookup|hostname", "let 'router' in the YAML of {own} name a host that exists; it says {endpoint}"),

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
@@ -18,7 +18,7 @@ from p2p.content.services import Context, Services
 from p2p.control.commands import Busy, Refused
 from p2p.errors import ExchangeFailed, Outcome, P2PError
 from p2p.identity.tls import Credentials
-from p2p.link.flow import Stream
+from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
@@ -100,9 +100,10 @@ class HostedPeer:
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
         self._dials: dict[str, int] = {}
+        self._dialling: set[Deferred[None]] = set()
         self._fallbacks: dict[str, _Instruction] = {}
-        self._waiting: dict[str, list[Deferred[Setup]]] = {}
-        self._places = DeferredSemaphore(self._limits.attempts_in_flight)
+        self._waiting: dict[str, list[Deferred[Setup | None]]] = {}
+        self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._stopped: list[Deferred[None]] = []
         self._stopping = False
 
@@ -115,8 +116,13 @@ class HostedPeer:
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
         self._stopping = True
+        self._queue.clear()
         for attempt in list(self._attempts.values()):
             attempt.machine.abandon()
+        for dialling in list(self._dialling):
+            dialling.cancel()
+        for target in list(self._waiting):
+            self._tell(target, self._is_stopping())
         for link in list(self._connections):
             link.close()
         leaving = Deferred.fromCoroutine(self.registration.stop())
@@ -128,6 +134,9 @@ class HostedPeer:
             if late.active():
                 late.cancel()
         await leaving
+
+    def _is_stopping(self) -> ExchangeFailed:
+        return ExchangeFailed(Outcome.RESET, f"{self.name} is stopping")
 
     def _cut(self) -> None:
         for link in list(self._connections):
@@ -176,14 +185,13 @@ class HostedPeer:
         if link is not None and link.reusable:
             return link, Setup(reused=True)
         if self._stopping:
-            raise ExchangeFailed(Outcome.RESET, f"{self.name} is stopping")
-        async with self._places:
-            waiting: Deferred[Setup] = Deferred(lambda _: self._give_up(target, waiting))
-            self._waiting.setdefault(target, []).append(waiting)
-            if target not in self._attempts and target not in self._dials:
-                self._attempt(target)
-            setup = await waiting
-        return self.links[target], setup
+            raise self._is_stopping()
+        began_ns = self._around.now_ns()
+        waiting: Deferred[Setup | None] = Deferred(lambda _: self._give_up(target, waiting))
+        self._waiting.setdefault(target, []).append(waiting)
+        self._pursue(target)
+        setup = await waiting
+        return self.links[target], setup or Setup(setup_ns=self._around.now_ns() - began_ns)
 
     async def exchange(
         self,
@@ -203,22 +211,20 @@ class HostedPeer:
         :raises ExchangeFailed: with the outcome, whenever it isn't ``ok``.
         :raises LocalFileError: if the source fails on this side.
         """
-        for attempt in range(TRIES):
-            stream: Stream | None = None
-            length = await source.open()
+        for _ in range(TRIES):
             try:
+                length = await source.open()
                 link, _ = await self.link_to(target)
                 async with link.turns:
                     stream = link.open_stream()
                     watch(stream)
                     return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
-            except TooManyStreams:
-                continue  # the link began to close while this exchange waited for its turn
-            except ExchangeFailed as failure:
-                # Reset by a link that was closing, before a byte of the reply: the other side never took it.
-                untouched = stream is not None and stream.received == 0 and link.went_away
-                if failure.outcome is not Outcome.RESET or not untouched or attempt == TRIES - 1:
-                    raise
+            except TooManyStreams as full:
+                if link.reusable:
+                    raise ExchangeFailed(Outcome.REFUSED, f"{full}; try again when others have ended") from full
+                # else it began to close while this exchange waited for its turn
+            except NotTaken:
+                pass  # it began to close at the other end
             finally:
                 source.close()
         raise ExchangeFailed(Outcome.RESET, f"the links to {target} closed as fast as they stood")
@@ -285,9 +291,12 @@ class HostedPeer:
     def _start_dial(self, instruction: _Instruction) -> None:
         initiator = instruction.ticket.initiator
         self._dials[initiator] = self._dials.get(initiator, 0) + 1
-        Deferred.fromCoroutine(self._dial(instruction)).addErrback(
+        dialling = Deferred.fromCoroutine(self._dial(instruction))
+        self._dialling.add(dialling)
+        dialling.addErrback(
             lambda failure: self._log.failure("{name}: can't dial {other}", failure, name=self.name, other=initiator)
         )
+        dialling.addCallback(lambda _: self._dialling.discard(dialling))
 
     async def _dial(self, instruction: _Instruction) -> None:
         ticket = instruction.ticket
@@ -295,21 +304,23 @@ class HostedPeer:
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)
         try:
             link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
+        except CancelledError:
+            self._dial_over(ticket.initiator)
         except ExchangeFailed as failure:
             self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
-            self._dial_over(ticket.initiator, str(failure))
+            self._dial_over(ticket.initiator)
         else:
             self._connections.add(link)  # from here on the link tells its end itself
 
-    def _dial_over(self, initiator: str, reason: str) -> None:
+    def _dial_over(self, initiator: str) -> None:
         """A dial ended, with or without a link; who waited for it without one asks for themselves."""
         left = self._dials[initiator] - 1
         if left:
             self._dials[initiator] = left
             return
         del self._dials[initiator]
-        if self._waiting.get(initiator) and initiator not in self._attempts and not self._stopping:
-            self._attempt(initiator)
+        if self._waiting.get(initiator) and not self._stopping:
+            self._pursue(initiator)
 
     # -- what links tell: LinkOwner ---------------------------------------------------------------------------
 
@@ -318,7 +329,7 @@ class HostedPeer:
         other = link.remote
         self._connections.add(link)
         standing = self.links.get(other)
-        if standing is not None and standing.reusable and not survivor(standing.initiator, link.initiator):
+        if self._stopping or (standing is not None and standing.reusable and not self._replaces(link, standing)):
             link.close()
         else:
             self.links[other] = link
@@ -334,15 +345,20 @@ class HostedPeer:
             initiator=link.initiator,
             security="plain" if link.terms.plain else "TLS 1.3",
         )
-        if link.terms.dialler:
-            self._dial_over(other, "")
+        self._queue.pop(other, None)
         self._fallbacks.pop(other, None)
         attempt = self._attempts.get(other)
         if attempt is not None:
             self._setups[link] = attempt.setup
             attempt.machine.linked()
         else:
-            self._tell(other, Setup())
+            self._tell(other, None)
+        if link.terms.dialler:
+            self._dial_over(other)
+
+    def _replaces(self, link: DirectLink, standing: DirectLink) -> bool:
+        together = self._clock.seconds() - standing.since < self._limits.ticket_s
+        return survivor(standing.initiator, link.initiator, together=together)
 
     def link_stream(self, link: DirectLink, stream: Stream) -> None:
         """Serve an exchange that the other side begins."""
@@ -371,7 +387,7 @@ class HostedPeer:
             if self.links.get(other) is link:
                 del self.links[other]
         elif link.terms.dialler:
-            self._dial_over(other, reason)
+            self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)
         if not self._connections:
@@ -380,6 +396,15 @@ class HostedPeer:
                 one.callback(None)
 
     # -- within -----------------------------------------------------------------------------------------------
+
+    def _pursue(self, target: str) -> None:
+        """See that a link to a peer comes to be: by what is under way, or by an attempt, which may have to wait."""
+        if target in self._attempts or target in self._dials:
+            return
+        if len(self._attempts) < self._limits.attempts_in_flight:
+            self._attempt(target)
+        else:
+            self._queue[target] = None
 
     def _attempt(self, target: str) -> None:
         attempt = self._attempts[target] = Attempting(
@@ -399,27 +424,36 @@ class HostedPeer:
         target = attempt.target
         del self._attempts[target]
         fallback = self._fallbacks.pop(target, None)
+        now = self._clock.seconds()
         if failure is None:
             self._tell(target, attempt.setup)
-        elif fallback is not None and not self._stopping:
+        elif fallback is not None and fallback.ticket.expires > now and not self._stopping:
             self._start_dial(fallback)  # our request came to nothing, but the target had asked for us as well
         elif target not in self._dials:
             self._tell(target, failure)
+        while self._queue and len(self._attempts) < self._limits.attempts_in_flight:
+            following = next(iter(self._queue))
+            del self._queue[following]
+            self._pursue(following)
 
-    def _tell(self, target: str, result: Setup | P2PError) -> None:
+    def _tell(self, target: str, result: Setup | P2PError | None) -> None:
+        """Tell all who wait for a link that it stands, how it came to be if that is known here, or why it doesn't."""
         for waiting in self._waiting.pop(target, []):
-            if isinstance(result, Setup):
-                waiting.callback(result)
-            else:
+            if waiting.called:
+                continue  # cancelled by one who was told before
+            if isinstance(result, P2PError):
                 waiting.errback(result)
+            else:
+                waiting.callback(result)
 
-    def _give_up(self, target: str, waiting: Deferred[Setup]) -> None:
+    def _give_up(self, target: str, waiting: Deferred[Setup | None]) -> None:
         """Whoever waited for a link was cancelled; with the last of them the attempt ends."""
         others = self._waiting.get(target, [])
         if waiting in others:
             others.remove(waiting)
         if not others:
             self._waiting.pop(target, None)
+            self._queue.pop(target, None)
             attempt = self._attempts.get(target)
             if attempt is not None:
                 attempt.machine.abandon()

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from p2p import __version__
 from p2p.config import PeerLimits
-from p2p.control.channel import Channel, ControlLost, reason_of
+from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import InstructConnect, Register
 from p2p.control.responders import responder
 from p2p.errors import P2PError
@@ -63,7 +63,7 @@ class _PeerChannel(Channel):
 
     def closed(self, reason: Failure) -> None:
         if not self.ready.called:
-            self.ready.errback(ControlLost(f"{self._router} ended the connection: {reason_of(reason)}"))
+            self.ready.errback(ControlLost(f"the connection to {self._router} ended: {self.end_reason}"))
         self._gone = True
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
@@ -156,6 +156,9 @@ class Registration:
     def _unreachable(self, result: Any, seconds: float) -> None:
         raise ControlLost(f"{self.name} isn't registered at {self._router} ({self.last_error}); is the router running?")
 
+    def _not_accepted(self, result: Any, seconds: float) -> None:
+        raise ControlTimeout(f"{self._router} accepted no connection within {seconds:g} s")
+
     async def _keep(self) -> None:
         failures = 0
         while True:
@@ -187,7 +190,7 @@ class Registration:
             factory.noisy = False
             wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)
             connecting = self._endpoint.connect(wrapped)
-            connecting.addTimeout(self._limits.handshake_s, self._clock)
+            connecting.addTimeout(self._limits.handshake_s, self._clock, onTimeoutCancel=self._not_accepted)
             await connecting
             self._channel = channel
             await channel.ready

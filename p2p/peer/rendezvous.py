@@ -25,13 +25,16 @@ def goes_first(asking: str, other: str) -> bool:
     return asking < other
 
 
-def survivor(standing: str, new: str) -> bool:
+def survivor(standing: str, new: str, *, together: bool) -> bool:
     """Whether a new link replaces a standing one of the same pair, given the initiators of both.
 
-    The one whose initiator's name sorts lower survives; of two by the same initiator, the newer, since an initiator
-    asks again only when it has lost the older.
+    A peer asks only while it has no link, so whoever asks later has lost the standing one: the new one survives, and
+    so it does when both are by the same initiator. Of two that were asked for together, which happens when both peers
+    ask at once, the one whose initiator's name sorts lower survives.
+
+    :param together: whether the standing link is younger than a ticket lives.
     """
-    return new <= standing
+    return not together or new <= standing
 
 
 class World(Protocol):
@@ -155,6 +158,10 @@ def _unanswered(attempt: Attempt, core: _Core) -> None:
     core.end(Outcome.TIMEOUT, f"the routers didn't say in time where {core.target} is; try again")
 
 
+def _too_busy(attempt: Attempt, core: _Core) -> None:
+    core.end(Outcome.TIMEOUT, f"{core.target} or a router was too busy the whole time; try again later")
+
+
 def _unconnected(attempt: Attempt, core: _Core) -> None:
     core.end(
         Outcome.CONNECT_FAILED,
@@ -167,8 +174,9 @@ for _state in (_binding, _asking, _holding, _expecting):
     _state.upon(Attempt.linked).to(_over)(_ends)
     _state.upon(Attempt.failed).to(_over)(_fails)
     _state.upon(Attempt.abandon).to(_over)(_abandoned)
-for _state in (_binding, _asking, _holding):
+for _state in (_binding, _asking):
     _state.upon(Attempt.expired).to(_over)(_unanswered)
+_holding.upon(Attempt.expired).to(_over)(_too_busy)
 _expecting.upon(Attempt.expired).to(_over)(_unconnected)
 # What comes after the end is late, not wrong.
 for _late in (

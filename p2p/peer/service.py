@@ -17,7 +17,7 @@ from p2p.config import PeerConfig
 from p2p.content.inbox import clear_leftovers
 from p2p.content.services import Services
 from p2p.control.console import ConsoleServer
-from p2p.daemon import CannotStart, raise_open_files, warn_of_expiry
+from p2p.daemon import CannotStart, keep_memory, raise_open_files, warn_of_expiry
 from p2p.errors import ConfigError, IdentityError, LocalFileError
 from p2p.identity.tls import Credentials
 from p2p.notify import READY, STOPPING, notify
@@ -108,6 +108,7 @@ class PeerService(MultiService):
     def startService(self) -> None:
         """Make the inboxes, open the console, and let every peer register."""
         raise_open_files()
+        keep_memory()
         if self._config.links == "plain":
             self._log.warn(
                 "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "

@@ -339,7 +339,8 @@ class _Walk:
         if same:
             where = f"the other end is {host}, where {way.far_router} sees {way.target}"
         elif same is None:
-            where = f"the other end is {host}; {way.target} asked for the link, so {way.router} wasn't told its address"
+            who = "no router answered" if link.initiator == way.own else f"{way.target} asked for the link"
+            where = f"the other end is {host}; where {way.far_router} sees {way.target} isn't known here, since {who}"
         else:
             where = (
                 f"the other end is {host}, but {way.far_router} sees {way.target} at {observed}: a NAT is between, or "

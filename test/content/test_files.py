@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 
 from p2p.content import inbox
 from p2p.content.exchange import MessageWriter, Request
-from p2p.content.files import HIGH_WATER, READ_SIZE, READS, BytesSource, FileSource, StoreSink, store
+from p2p.content.files import BATCH, HIGH_WATER, READ_SIZE, READS, BytesSource, FileSource, StoreSink, store
 from p2p.content.message import Body, MessageDecoder
 from p2p.content.services import Context
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
@@ -363,11 +363,11 @@ class StoreTests(FilesCase):
     def test_pace(self) -> None:
         """When 2 MiB wait for the disk the stream is paused, once, and it goes on when the disk has taken them."""
         piece = b"x" * 65536
-        for _ in range(HIGH_WATER // len(piece) + 3):
+        for _ in range((BATCH + HIGH_WATER) // len(piece) + 2):
             self.sink.write(piece)
         self.assertEqual(["pause"], self.told)
         self.assertEqual(1, len(self.threads.waiting))
-        self.threads.work(1)  # the first piece, which was alone when the thread began
+        self.threads.work(1)  # the first batch, which was all there was when the thread began
         self.assertEqual(["pause"], self.told)
         self.threads.work(1)
         self.assertEqual((["pause", "resume"], []), (self.told, self.threads.waiting))
@@ -375,6 +375,17 @@ class StoreTests(FilesCase):
         self.assertEqual(["pause", "resume"], self.told)
         self.sink.abandon()
         self.threads.work()
+
+    def test_gathered(self) -> None:
+        """A thread is given 512 KiB to write at least, but for the end, which waits for nothing."""
+        self.sink.write(b"x" * (BATCH - 1))
+        self.assertEqual([], self.threads.waiting)
+        self.sink.write(b"x")
+        self.assertEqual(1, len(self.threads.waiting))
+        self.sink.write(b"end")
+        completing = self.complete(b"x" * BATCH + b"end")
+        self.threads.work()
+        self.assertEqual(str(BATCH + 3), self.successResultOf(completing)["size"])
 
     def test_small_pieces(self) -> None:
         """Single bytes aren't kept as an object each."""
@@ -438,9 +449,9 @@ class StoreTests(FilesCase):
 
     def test_abandoned(self) -> None:
         """What was begun is removed when the exchange fails, once the thread that writes is done."""
-        self.sink.write(b"one")
+        self.sink.write(b"1" * BATCH)
         self.threads.work()
-        self.sink.write(b"two")
+        self.sink.write(b"2" * BATCH)
         self.sink.write(b"three")
         self.sink.abandon()
         self.assertEqual([".p2p-token.part"], self.names())

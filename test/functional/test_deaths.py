@@ -132,6 +132,7 @@ class DeathTests(FunctionalCase):
         with self.lab.suspended("m"):
             run = self.p2p(self.lab, "n", "send", "--json", "m1.m", self.film)
             await run.printing
+        await until(self._has_leftovers, "the file to arrive in part")
         daemons = dict(self.lab.daemons)
         stopping = [Deferred.fromCoroutine(daemon.stop(20.0)) for daemon in daemons.values()]
         for daemon, ended in zip(daemons.values(), stopping, strict=True):

@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from p2p.errors import IdentityError
 from p2p.identity.authority import Authority
+from p2p.identity.bulk import BulkTLS
 from p2p.identity.tls import (
     CONTROL_ALPN,
     LINK_ALPN,
@@ -167,11 +168,11 @@ class HandshakeTests(TLSTestCase):
         self.assertEqual((server.received, client.received), (b"good day", b"hello"))
 
     def test_unbuffered(self) -> None:
-        """Without buffering a write leaves in the same turn."""
+        """Without buffering a write leaves in the same turn, and large ones take the fast way."""
         factory = self.credentials("n1.n").wrap(
             Factory.forProtocol(End), client=True, alpn=LINK_ALPN, clock=self.clock, buffering=False
         )
-        self.assertIs(factory.protocol, TLSMemoryBIOProtocol)
+        self.assertIs(factory.protocol, BulkTLS)
 
     def test_one_context(self) -> None:
         """All connections of an identity share one context, whatever they speak and whichever end they are."""

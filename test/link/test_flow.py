@@ -334,10 +334,10 @@ class EndTests(StreamCase):
                 stream.link_lost(BROKEN)
             else:
                 stream.link_settled()
-            told: list[Any] = {"reset": [], "lost": [BROKEN], "settled": ["settled"]}[end]
+            ends: dict[str, list[Any]] = {"reset": [], "lost": [BROKEN], "settled": ["settled"]}
             stream.reset()
             stream.link_lost(BROKEN)
-            self.assertEqual(["ended", *told], receiver.told)
+            self.assertEqual(["ended", *ends[end]], receiver.told)
             self.assertEqual(["reset"] if end == "reset" else [], self.carrier.asked)
 
     def test_settled_without_receiver(self) -> None:

@@ -193,6 +193,22 @@ class GoingAwayTests(SynchronousTestCase):
         self.assertEqual(taken(client), raw(DATA, 0, 1, body=b"queued") + raw(DATA, 0, 3, body=b"later"))
         self.assertEqual(server.stream_count, 0)
 
+    def test_untaken_streams(self) -> None:
+        """Streams that the other side hadn't acknowledged when it went were never taken; theirs don't count as ours."""
+        client, server = Session(client=True), Session(client=False)
+        taken_one = client.open()
+        client.write(taken_one, b"x")
+        server.open()
+        self.assertEqual(client.untaken(), [taken_one])
+        shuttle(client, server)
+        self.assertEqual(client.untaken(), [])
+        crossing = client.open()
+        client.write(crossing, b"x")
+        server.go_away()
+        client.receive(taken(server), 0.0)
+        self.assertEqual(client.untaken(), [crossing])
+        self.assertEqual(shuttle(client, server), ([StreamReset(crossing)], [StreamRefused(crossing)]))
+
     def test_streams_of_a_side_that_went_are_taken(self) -> None:
         """Who went away refuses streams, not who heard of it: a stream that was on its way is served."""
         session = Session(client=False)

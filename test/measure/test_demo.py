@@ -75,7 +75,7 @@ class DemoTests(TestCase):
 
         def step(name: str, done: int, total: int) -> None:
             if name == "exchanges" and done == 3:
-                reactor.callLater(0, running[0].cancel)  # type: ignore[attr-defined]  # the reactor is a module
+                reactor.callLater(0, running[0].cancel)
 
         running.append(Deferred.fromCoroutine(run_demo(reactor, DemoPlan(pairs=3, exchanges=50, ports=ports), step)))
         await self.assertFailure(running[0], CancelledError)

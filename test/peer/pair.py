@@ -1,12 +1,13 @@
-"""Two hosted peers on two machines of an in-memory network, and a stand-in for their routers."""
+"""Hosted peers on machines of an in-memory network, and a stand-in for their routers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, maybeDeferred
+from twisted.python.failure import Failure
 
 from p2p.config import PeerLimits
 from p2p.content.echo import echo
@@ -14,12 +15,16 @@ from p2p.content.files import store
 from p2p.content.services import Services
 from p2p.content.text import uppercase
 from p2p.control.commands import UnknownPeer
-from p2p.errors import P2PError
+from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from test.identities import credentials
 from test.network import Network
 
-__all__ = ["Pair", "StandInRouters", "at_once"]
+__all__ = ["M4", "N1", "Pair", "StandInRouters", "at_once"]
+
+T = TypeVar("T")
+
+N1, M4 = "192.0.2.1", "192.0.2.2"
 
 def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
     """Run what a thread would run, here and now."""
@@ -31,12 +36,14 @@ class StandInRouters:
 
     :ivar asked: the requests that came, as (initiator, arguments).
     :ivar before: is called before each instruction, to hold it up or break it.
+    :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
     """
 
     def __init__(self) -> None:
         self.peers: dict[str, tuple[HostedPeer, str]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
+        self.candidates: list[str] | None = None
 
     async def request(self, initiator: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.asked.append((initiator, arguments))
@@ -52,7 +59,7 @@ class StandInRouters:
                 "target": target,
                 "initiator": initiator,
                 "observed": "",
-                "candidates": [self.peers[initiator][1]],
+                "candidates": self.candidates or [self.peers[initiator][1]],
                 **{key: arguments[key] for key in ("port", "ticket", "lifetime", "plain")},
             }
         )
@@ -90,8 +97,9 @@ class Pair:
         self.limits = limits or PeerLimits()
         self._folder = folder
         self._random = 0
-        self.n1 = self.host("n1.n", "192.0.2.1", plain=plain[0])
-        self.m4 = self.host("m4.m", "192.0.2.2", plain=plain[1])
+        self.peers: dict[str, HostedPeer] = {}
+        self.n1 = self.host("n1.n", N1, plain=plain[0])
+        self.m4 = self.host("m4.m", M4, plain=plain[1])
 
     def host(self, name: str, address: str, *, plain: bool = False, lab: str = "lab") -> HostedPeer:
         inbox = self._folder / name
@@ -110,40 +118,47 @@ class Pair:
         )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings)
         peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in
+        self.peers[name] = peer
         self.routers.peers[name] = (peer, address)
         return peer
 
-    def run(self, coroutine: Any, seconds: float = 0.0) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
         """Run a coroutine until it is done, letting time pass; return its result or raise its error."""
-        results: list[Any] = []
-        failures: list[Any] = []
-        running = Deferred.fromCoroutine(coroutine)
-        running.addCallbacks(results.append, failures.append)
+        ended: list[T | Failure] = []
+        Deferred.fromCoroutine(coroutine).addBoth(ended.append)
         self.network.settle()
         if seconds:
             self.network.advance(seconds)
-        if failures:
-            failures[0].raiseException()
-        if not results:
+        if not ended:
             raise AssertionError("it isn't done yet")
-        return results[0]
+        if isinstance(result := ended[0], Failure):
+            result.raiseException()
+        return result
 
-    def start(self, coroutine: Any) -> Deferred[Any]:
-        """Start a coroutine that goes on while the test does; expected errors stay in the Deferred."""
-        return Deferred.fromCoroutine(coroutine)
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+        """Start a coroutine that goes on while the test does."""
+        running = Deferred.fromCoroutine(coroutine)
+        self.network.settle()
+        return running
+
+    def link(self) -> DirectLink:
+        """Make a link from n1.n to m4.m; return n1.n's end."""
+        return self.run(self.n1.link_to("m4.m"))[0]
+
+    def leftovers(self) -> dict[str, Any]:
+        """Whatever is open, runs or is remembered, by name; nothing when nothing is."""
+        found: dict[str, Any] = {
+            "ports": self.network.ports,
+            "wires": self.network.wires,
+            "timers": self.network.getDelayedCalls(),
+        }
+        for name, peer in self.peers.items():
+            found[f"tickets of {name}"] = len(peer._tickets)
+            found[f"dials of {name}"] = peer.open_dials
+            for what in ("_attempts", "_fallbacks", "_waiting", "_queue", "_setups", "_connections", "links"):
+                found[f"{what} of {name}"] = getattr(peer, what)
+        return {what: left for what, left in found.items() if left}
 
     def _bytes(self, count: int) -> bytes:
         self._random += 1
         return self._random.to_bytes(count)
-
-
-def failure_of(waiting: Deferred[Any]) -> P2PError | None:
-    """The expected error in a Deferred that has failed, taken out of it."""
-    found: list[P2PError] = []
-
-    def keep(failure: Any) -> None:
-        failure.trap(P2PError)
-        found.append(failure.value)
-
-    waiting.addErrback(keep)
-    return found[0] if found else None

@@ -1,0 +1,158 @@
+"""Completion of names in the shell: quick, right, and silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from click.testing import CliRunner
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+
+from p2p.cli.main import cli
+from p2p.control.console import Handler, checked
+from p2p.control.operations import PeersArguments, PeersListed
+from p2p.errors import ExchangeFailed, Outcome
+from test.cli.commands import CommandCase
+from test.consoles import ConsoleReactor, failing, peer_operations, router_operations
+
+NAMES = {"n": ["n1.n", "n2.n", "node-7.n"], "m": ["m1.m", "m2.m"], "nn": ["n1.nn"]}
+
+
+class CompletionCase(CommandCase):
+    """Presses Tab in bash."""
+
+    def setUp(self) -> None:
+        """A daemon that hosts n1.n, which has a link to m4.m."""
+        super().setUp()
+        self.clusters: list[str] = []
+
+        async def peers(arguments: PeersArguments, emit: object) -> PeersListed:
+            self.clusters.append(arguments.cluster)
+            if arguments.cluster not in NAMES:
+                raise ExchangeFailed(Outcome.UNKNOWN_CLUSTER, "no such cluster")
+            return PeersListed(cluster=arguments.cluster, names=NAMES[arguments.cluster])
+
+        self.known = peer_operations(peers=checked(PeersArguments, peers))
+
+    def completed(
+        self, line: str, operations: Mapping[str, Handler] | None = None, *, config: str | None = None
+    ) -> list[str]:
+        """What bash is offered for the last word of a line."""
+        self.reactor = ConsoleReactor(self.known if operations is None else operations)
+        words = line.split(" ")
+        env = {
+            "_P2P_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+            "P2P_CONFIG": str(self.config) if config is None else config,
+        }
+        result = CliRunner().invoke(cli, [], obj=self.reactor.run_work, env=env)
+        self.assertEqual((0, ""), (result.exit_code, result.stderr))
+        return result.stdout.split()
+
+
+class PeerTests(CompletionCase):
+    """Names of peers."""
+
+    def test_own_cluster(self) -> None:
+        """Names of one's own cluster are offered, and of those who have a link; not one's own name."""
+        for command in ("why", "ping", "message", "send"):
+            self.assertEqual(["plain,m4.m", "plain,n2.n", "plain,node-7.n"], self.completed(f"p2p {command} "))
+        self.assertEqual(["plain,n2.n", "plain,node-7.n"], self.completed("p2p ping n"))
+        self.assertEqual({"n"}, set(self.clusters))
+
+    def test_other_cluster(self) -> None:
+        """Once the text names another cluster, names of that are offered."""
+        self.assertEqual(["plain,m1.m"], self.completed("p2p why m1.m"))
+        self.assertEqual(["m"], self.clusters)
+
+    def test_cluster_begins_alike(self) -> None:
+        """A text that names a cluster and can also be the beginning of one's own gets both."""
+        self.write("peer.yaml", self.config.read_text().replace("n1.n,", "n1.nn,"))
+        status = self.known["status"]
+
+        async def other(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
+            answer = await status(request, emit)
+            return {**answer, "cluster": "nn", "peers": [{"name": "n9.nn", "registered": True, "links": []}]}
+
+        self.assertEqual(["plain,n1.n", "plain,n1.nn"], self.completed("p2p why n1.n", {**self.known, "status": other}))
+        self.assertEqual(["nn", "n"], self.clusters)
+
+    def test_unknown_cluster(self) -> None:
+        """A cluster that nobody knows has no names, nor has a text that can't be a name."""
+        for text in ("x1.xx", "x1.-", "x.y.z", "X."):
+            self.assertEqual([], self.completed(f"p2p why {text}"))
+
+    def test_dot(self) -> None:
+        """A text that ends with its dot can still be of one's own cluster, or of one that has a link."""
+        self.assertEqual(["plain,n2.n"], self.completed("p2p why n2."))
+        self.assertEqual(["plain,m4.m"], self.completed("p2p why m4."))
+
+    def test_options(self) -> None:
+        """``--config`` and ``--as`` before the command count."""
+        self.assertEqual([], self.completed("p2p --config nowhere.yaml why n"))
+        self.assertEqual(["plain,n2.n"], self.completed(f"p2p --config {self.config} why n2", config=""))
+        seen: list[Any] = []
+
+        async def peers(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
+            seen.append(request["as"])
+            return {"cluster": "n", "names": ["n1.n", "n2.n"]}
+
+        self.assertEqual(["plain,n1.n"], self.completed("p2p --as n2.n why n", {**self.known, "peers": peers}))
+        self.assertEqual(["n2.n"], seen)
+
+    def test_hosted(self) -> None:
+        """``--as`` is offered the peers that the daemon hosts."""
+        self.assertEqual(["plain,n1.n"], self.completed("p2p --as "))
+        self.assertEqual([], self.completed("p2p --as m"))
+
+    def test_files(self) -> None:
+        """Files behind the peer are the shell's business."""
+        self.assertEqual(["file,fi"], self.completed("p2p send m4.m fi"))
+
+    def test_hostile(self) -> None:
+        """Only what can be a name gets into a command line."""
+        names = ["n2.n; reboot", "n2.n\nplain,n3.n", "$(reboot).n", "n5.n"]
+
+        async def peers(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
+            return {"cluster": "n", "names": names}
+
+        self.assertEqual(["plain,n5.n"], self.completed("p2p why n", {**self.known, "peers": peers}))
+
+
+class SilenceTests(CompletionCase):
+    """Nothing is said where nothing is known, and nobody waits."""
+
+    def test_no_daemon(self) -> None:
+        """Without a daemon, or a file that names one, nothing is offered."""
+
+        def refused(reactor: Any, *arguments: Any, **more: Any) -> None:
+            raise ConnectError(string="No such file or directory")
+
+        self.patch(ConsoleReactor, "connectUNIX", refused)
+        self.assertEqual([], self.completed("p2p why "))
+        self.assertEqual([], self.completed("p2p why ", config=""))
+        self.assertEqual([], self.completed("p2p why ", config=str(self.write("bad.yaml", "router: [1]\n"))))
+
+    def test_router(self) -> None:
+        """A router's console knows no names, whichever file describes it."""
+        self.assertEqual([], self.completed("p2p why ", config=str(self.router_config)))
+        self.assertEqual([], self.completed("p2p why ", router_operations()))
+
+    def test_slow(self) -> None:
+        """A daemon that doesn't answer within a second is left alone; what it had said until then is offered."""
+
+        async def never(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
+            await Deferred()
+            return {}
+
+        self.assertEqual(["plain,m4.m"], self.completed("p2p why ", {**self.known, "peers": never}))
+        self.assertLess(self.reactor.seconds(), 1.3)
+        self.assertEqual([], self.completed("p2p why ", {**self.known, "status": never}))
+
+    def test_failing(self) -> None:
+        """A daemon that isn't registered, or has a fault, offers what it knows."""
+        for error in (ExchangeFailed(Outcome.CLUSTER_UNREACHABLE, "not registered"), ValueError("a fault")):
+            self.assertEqual(["plain,m4.m"], self.completed("p2p why ", {**self.known, "peers": failing(error)}))
+        self.flushLoggedErrors(ValueError)

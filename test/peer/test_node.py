@@ -1,0 +1,499 @@
+"""A hosted peer and its links: they come to stand, are used again, and go, and nothing of them is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.config import PeerLimits
+from p2p.control.channel import ControlLost, ControlTimeout
+from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
+from p2p.errors import ExchangeFailed, InvalidName, Outcome
+from p2p.peer.attempt import Setup
+from p2p.peer.node import HostedPeer
+from test.network import Machine
+from test.peer.pair import M4, N1, Pair
+
+LIMITS = PeerLimits()
+
+
+class NodeCase(SynchronousTestCase):
+    """n1.n and m4.m, and a look at what they leave behind."""
+
+    def make_pair(self, *, plain: tuple[bool, bool] = (False, False), **limits: Any) -> Pair:
+        """Make a pair, with some limits changed."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.pair = Pair(folder, limits=LIMITS.model_copy(update=limits), plain=plain)
+        return self.pair
+
+    def failed(self, waiting: Deferred[Any], outcome: Outcome) -> str:
+        """The reason of an expected failure."""
+        failure = self.failureResultOf(waiting, ExchangeFailed).value
+        self.assertEqual(outcome, failure.outcome, str(failure))
+        return str(failure)
+
+    def assert_nothing_left(self, pair: Pair) -> None:
+        """Nothing is open, runs or is remembered once the links are closed."""
+        for peer in pair.peers.values():
+            peer.disconnect()
+        pair.network.settle()
+        self.assertEqual({}, pair.leftovers())
+
+
+class LinkTests(NodeCase):
+    """Reaching another peer."""
+
+    def test_stands(self) -> None:
+        """A link comes to stand between the two; the fresh listener is closed then, and the ticket is used up."""
+        pair = self.make_pair()
+        link, setup = pair.run(pair.n1.link_to("m4.m"))
+        self.assertEqual(("n1.n", "m4.m", "n1.n"), (link.local, link.remote, link.initiator))
+        self.assertEqual((400, 90000, False), (setup.table_lookup_ns, setup.router_lookup_ns, setup.reused))
+        self.assertEqual({}, pair.network.ports)
+        self.assertEqual((0, 0), (len(pair.n1._tickets), pair.n1.open_listeners))
+        self.assertEqual({"m4.m": link}, pair.n1.links)
+        self.assertEqual([link], pair.n1.connections)
+        self.assertIs(setup, pair.n1.setup_of(link))
+        self.assertEqual(["n1.n"], list(pair.m4.links))
+        self.assert_nothing_left(pair)
+
+    def test_both_ways(self) -> None:
+        """It makes no difference who asks: either peer reaches the other, over a link of its own asking."""
+        pair = self.make_pair()
+        link, _ = pair.run(pair.m4.link_to("n1.n"))
+        self.assertEqual(("m4.m", "m4.m"), (link.initiator, pair.n1.links["m4.m"].initiator))
+        self.assert_nothing_left(pair)
+
+    def test_reused(self) -> None:
+        """A link that stands is used again, by both peers, and the routers aren't asked."""
+        pair = self.make_pair()
+        link = pair.link()
+        self.assertEqual((link, Setup(reused=True)), pair.run(pair.n1.link_to("m4.m")))
+        other, setup = pair.run(pair.m4.link_to("n1.n"))
+        self.assertEqual(("n1.n", True), (other.initiator, setup.reused))
+        self.assertEqual(1, len(pair.routers.asked))
+
+    def test_one_request_for_all(self) -> None:
+        """Whoever asks while a request is under way waits for that one."""
+        pair = self.make_pair()
+        held: Deferred[None] = Deferred()
+        pair.routers.before = lambda initiator, target: held
+        waiting = [pair.start(pair.n1.link_to("m4.m")) for _ in range(20)]
+        self.assertEqual(1, pair.n1.open_listeners)
+        held.callback(None)
+        pair.network.settle()
+        self.assertEqual(1, len({self.successResultOf(one)[0] for one in waiting}))
+        self.assertEqual(1, len(pair.routers.asked))
+        self.assert_nothing_left(pair)
+
+    def test_after_its_end(self) -> None:
+        """When a link has ended, the next one who asks gets a new one."""
+        pair = self.make_pair()
+        link = pair.link()
+        link.abort("enough")
+        pair.network.settle()
+        self.assertEqual({}, pair.leftovers())
+        self.assertIsNot(link, pair.link())
+        self.assert_nothing_left(pair)
+
+    def test_closing_link(self) -> None:
+        """A link that closes, from either side, isn't used for anything new."""
+        for closer in ("n1", "m4"):
+            pair = self.make_pair()
+            link = pair.link()
+            stream = link.open_stream()
+            stream.write(b"\0")
+            pair.network.settle()
+            self.assertEqual(1, getattr(pair, closer).disconnect())
+            pair.network.settle()
+            other = pair.link()
+            self.assertIsNot(link, other)
+            self.assertEqual(2, len(pair.n1.connections))
+            stream.reset()
+            pair.network.settle()
+            self.assertEqual([other], pair.n1.connections)
+            self.assert_nothing_left(pair)
+
+    def test_names(self) -> None:
+        """What is no peer's name is told as that, and a peer doesn't link to itself."""
+        pair = self.make_pair()
+        for wrong in ("", "m4", "router.m", "M4.m", "a.b.c"):
+            self.failureResultOf(pair.start(pair.n1.link_to(wrong)), InvalidName)
+        self.assertIn("is this peer itself", self.failed(pair.start(pair.n1.link_to("n1.n")), Outcome.REFUSED))
+        self.assertEqual([], pair.routers.asked)
+
+    def test_disconnect(self) -> None:
+        """Links are closed to one peer or to all, and counted."""
+        pair = self.make_pair()
+        m5 = pair.host("m5.m", "192.0.2.5")
+        pair.link()
+        pair.run(pair.n1.link_to("m5.m"))
+        self.assertEqual(0, pair.n1.disconnect("m9.m"))
+        self.assertEqual(1, pair.n1.disconnect("m5.m"))
+        pair.network.settle()
+        self.assertEqual((["m4.m"], {}), (list(pair.n1.links), m5.links))
+        self.assertEqual(1, pair.n1.disconnect())
+        pair.network.settle()
+        self.assertEqual({}, pair.leftovers())
+
+
+class FailureTests(NodeCase):
+    """Not reaching another peer."""
+
+    def test_errors_of_the_routers(self) -> None:
+        """Each error of the control channel is told as its outcome, with its own words."""
+        for error, outcome in (
+            (UnknownPeer("who?"), Outcome.UNKNOWN_PEER),
+            (UnknownCluster("where?"), Outcome.UNKNOWN_CLUSTER),
+            (ClusterUnreachable("how?"), Outcome.CLUSTER_UNREACHABLE),
+            (Refused("no"), Outcome.REFUSED),
+            (ControlTimeout("late"), Outcome.TIMEOUT),
+            (ControlLost("gone"), Outcome.CLUSTER_UNREACHABLE),
+        ):
+            pair = self.make_pair()
+
+            def fail(initiator: str, target: str, error: Exception = error) -> None:
+                raise error
+
+            pair.routers.before = fail
+            self.assertEqual(str(error), self.failed(pair.start(pair.n1.link_to("m4.m")), outcome))
+            self.assertEqual({}, pair.leftovers())
+
+    def test_busy(self) -> None:
+        """Where somebody is busy, the same request is made again after the time that they said."""
+        pair = self.make_pair()
+        busy = [Busy.after(2.5, "full"), Busy.after(2.5, "full")]
+
+        def fail(initiator: str, target: str) -> None:
+            if busy:
+                raise busy.pop()
+
+        pair.routers.before = fail
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(2.4)
+        self.assertEqual(1, len(pair.routers.asked))
+        pair.network.advance(2.7)
+        self.successResultOf(waiting)
+        tickets = {arguments["ticket"] for _, arguments in pair.routers.asked}
+        self.assertEqual((3, 1), (len(pair.routers.asked), len(tickets)))
+        lifetimes = [round(arguments["lifetime"], 3) for _, arguments in pair.routers.asked]
+        self.assertEqual([30.0, 27.5, 25.0], lifetimes)
+        self.assert_nothing_left(pair)
+
+    def test_busy_to_the_end(self) -> None:
+        """Who is busy for as long as the ticket lives ends the attempt, and that is what is told."""
+        pair = self.make_pair()
+
+        def fail(initiator: str, target: str) -> None:
+            raise Busy.after(4, "full")
+
+        pair.routers.before = fail
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(30)
+        self.assertIn("too busy", self.failed(waiting, Outcome.TIMEOUT))
+        self.assertEqual({}, pair.leftovers())
+
+    def test_ticket_life(self) -> None:
+        """A request without an answer ends when the ticket dies, after ``ticket_s``, and its listener with it."""
+        pair = self.make_pair(ticket_s=12.0)
+        pair.routers.before = lambda initiator, target: Deferred()
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(11.9)
+        self.assertNoResult(waiting)
+        self.assertEqual(1, len(pair.network.ports))
+        pair.network.advance(0.2)
+        self.failed(waiting, Outcome.TIMEOUT)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_late_answer(self) -> None:
+        """An answer of the routers that comes after the ticket died changes nothing."""
+        pair = self.make_pair(ticket_s=12.0)
+        held: Deferred[None] = Deferred()
+        pair.routers.before = lambda initiator, target: held
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(13)
+        self.failed(waiting, Outcome.TIMEOUT)
+        held.callback(None)
+        pair.network.advance(60)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_answer_after_the_link(self) -> None:
+        """An answer that comes after the link stands is still taken for what it says of the look-ups."""
+        pair = self.make_pair()
+        answer: Deferred[None] = Deferred()
+        request = pair.routers.request
+
+        async def slow(initiator: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            result = await request(initiator, arguments)
+            await answer
+            return result
+
+        self.patch(pair.routers, "request", slow)
+        _, setup = pair.run(pair.n1.link_to("m4.m"))
+        known = setup.when_answered()
+        self.assertNoResult(known)
+        answer.callback(None)
+        self.successResultOf(known)
+        self.assertEqual(400, setup.table_lookup_ns)
+        self.assert_nothing_left(pair)
+
+    def test_unreachable(self) -> None:
+        """When the target is told to connect and nothing comes, the outcome is connect-failed, with what to look at."""
+        pair = self.make_pair()
+        pair.network.pull(N1, M4)
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(31)
+        self.assertIn("does a firewall stop", self.failed(waiting, Outcome.CONNECT_FAILED))
+        self.assertEqual({}, pair.leftovers())
+
+    def test_no_port(self) -> None:
+        """A machine without a free port is told as that, at once."""
+        pair = self.make_pair()
+
+        def fail(machine: Machine, port: int, factory: object, backlog: int = 50, interface: str = "") -> None:
+            raise CannotListenError(interface, port, OSError(98, "Address already in use"))
+
+        self.patch(Machine, "listenTCP", fail)
+        self.assertIn("can't listen on tcp:0", self.failed(pair.start(pair.n1.link_to("m4.m")), Outcome.CONNECT_FAILED))
+        self.assertEqual({}, pair.leftovers())
+
+    def test_impostor(self) -> None:
+        """A target whose certificate isn't the lab's gets no link; both are told, and why."""
+        pair = self.make_pair()
+        pair.host("m4.m", M4, lab="other")
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(31)
+        self.assertIn("no link to m4.m: TLS: ", self.failed(waiting, Outcome.CONNECT_FAILED))
+        self.assertEqual({}, pair.leftovers())
+
+    def test_cancelled(self) -> None:
+        """An attempt goes on as long as somebody waits for it, and ends with the last of them."""
+        pair = self.make_pair()
+        pair.routers.before = lambda initiator, target: Deferred()
+        first, second = pair.start(pair.n1.link_to("m4.m")), pair.start(pair.n1.link_to("m4.m"))
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertEqual(1, pair.n1.open_listeners)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        pair.network.settle()
+        self.assertEqual({}, pair.leftovers())
+
+    def test_cancelled_by_another(self) -> None:
+        """Who is told of the link first may cancel who is told next."""
+        pair = self.make_pair()
+        held: Deferred[None] = Deferred()
+        pair.routers.before = lambda initiator, target: held
+        first, second = pair.start(pair.n1.link_to("m4.m")), pair.start(pair.n1.link_to("m4.m"))
+        first.addCallback(lambda result: second.cancel())
+        held.callback(None)
+        pair.network.settle()
+        self.successResultOf(first)
+        self.failureResultOf(second, CancelledError)
+        self.assert_nothing_left(pair)
+
+
+class LimitTests(NodeCase):
+    """``attempts_in_flight``."""
+
+    def hosts(self, pair: Pair, count: int) -> list[HostedPeer]:
+        """Make further peers."""
+        return [pair.host(f"x{number}.m", f"192.0.2.{100 + number}") for number in range(count)]
+
+    def test_attempts(self) -> None:
+        """At the limit of attempts the next one waits for its turn, and has it when one of them has ended."""
+        pair = self.make_pair(attempts_in_flight=2)
+        self.hosts(pair, 4)
+        held: dict[str, Deferred[None]] = {}
+        pair.routers.before = lambda initiator, target: held.setdefault(target, Deferred())
+        waiting = [pair.start(pair.n1.link_to(f"x{number}.m")) for number in range(4)]
+        self.assertEqual((2, ["x0.m", "x1.m"]), (pair.n1.open_listeners, list(held)))
+        held["x1.m"].callback(None)
+        pair.network.settle()
+        self.successResultOf(waiting[1])
+        self.assertEqual(["x0.m", "x1.m", "x2.m"], list(held))
+        held["x0.m"].errback(UnknownPeer("gone"))
+        pair.network.settle()
+        self.failed(waiting[0], Outcome.UNKNOWN_PEER)
+        held["x2.m"].callback(None)
+        held["x3.m"].callback(None)
+        pair.network.settle()
+        self.successResultOf(waiting[2])
+        self.successResultOf(waiting[3])
+        self.assert_nothing_left(pair)
+
+    def test_waiters_are_no_attempts(self) -> None:
+        """Many who wait for one peer that can't be reached don't keep those back who want another."""
+        pair = self.make_pair(attempts_in_flight=2)
+        never: Deferred[None] = Deferred()
+        pair.routers.before = lambda initiator, target: never if target == "m9.m" else None
+        waiting = [pair.start(pair.n1.link_to("m9.m")) for _ in range(10)]
+        pair.link()
+        pair.network.advance(31)
+        for one in waiting:
+            self.failed(one, Outcome.TIMEOUT)
+        self.assert_nothing_left(pair)
+
+    def test_cancelled_before_its_turn(self) -> None:
+        """Who gives up before the turn of their attempt leaves nothing; an attempt that nobody wants isn't made."""
+        pair = self.make_pair(attempts_in_flight=1)
+        held: dict[str, Deferred[None]] = {}
+        pair.routers.before = lambda initiator, target: held.setdefault(target, Deferred())
+        self.hosts(pair, 2)
+        first, second = pair.start(pair.n1.link_to("x0.m")), pair.start(pair.n1.link_to("x1.m"))
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        held["x0.m"].callback(None)
+        pair.network.settle()
+        self.successResultOf(first)
+        self.assertEqual(["x0.m"], list(held))
+        self.assert_nothing_left(pair)
+
+    def test_linked_before_its_turn(self) -> None:
+        """Whose peer makes the link itself needs no turn."""
+        pair = self.make_pair(attempts_in_flight=1)
+        self.hosts(pair, 1)
+        held: dict[str, Deferred[None]] = {}
+        pair.routers.before = lambda initiator, target: (
+            held.setdefault(target, Deferred()) if initiator == "n1.n" else None
+        )
+        first, second = pair.start(pair.n1.link_to("x0.m")), pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(1)
+        pair.run(pair.m4.link_to("n1.n"))
+        link, setup = self.successResultOf(second)
+        self.assertEqual(("m4.m", 1_000_000_000), (link.initiator, setup.setup_ns))
+        held["x0.m"].callback(None)
+        pair.network.settle()
+        self.successResultOf(first)
+        self.assertEqual(["x0.m"], list(held))
+        self.assert_nothing_left(pair)
+
+
+class RestartTests(NodeCase):
+    """A peer that has lost its links, and whose other end doesn't know yet."""
+
+    def test_new_link_replaces_a_dead_one(self) -> None:
+        """Whoever asks for a link has none: the new one replaces the old, whoever had asked for that."""
+        for first in ("n1.n", "m4.m"):
+            pair = self.make_pair()
+            old = pair.run(pair.peers[first].link_to("m4.m" if first == "n1.n" else "n1.n"))[0]
+            pair.network.advance(LIMITS.ticket_s + 1)
+            pair.network.pull(N1, M4)  # the power of m4.m's machine fails, and it comes back at another address
+            standing = pair.n1.links["m4.m"]
+            again = pair.host("m4.m", "192.0.2.44")
+            link, _ = pair.run(again.link_to("n1.n"))
+            self.assertTrue(link.reusable)
+            self.assertIsNot(standing, pair.n1.links["m4.m"])
+            self.assertFalse(standing.reusable)
+            pair.network.advance(20)
+            self.assertTrue(link.reusable)
+            self.assertEqual([pair.n1.links["m4.m"]], pair.n1.connections)
+            old.abort("the test is over")
+            pair.network.advance(100)
+
+
+class StopTests(NodeCase):
+    """The end of a peer."""
+
+    def stopped(self, pair: Pair, peer: HostedPeer, seconds: float = 0) -> None:
+        """Stop a peer, and see that nothing of it is left."""
+        stopping = pair.start(peer.stop())
+        pair.network.advance(seconds)
+        self.successResultOf(stopping)
+        self.assertEqual([], peer.connections)
+        self.assertEqual((0, 0), (peer.open_listeners, peer.open_dials))
+        self.assertEqual([key for key in pair.network.ports if key[0] == N1 and peer is pair.n1], [])
+
+    def test_idle(self) -> None:
+        """A peer without links stops at once."""
+        pair = self.make_pair()
+        pair.n1.start()
+        self.stopped(pair, pair.n1)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_links(self) -> None:
+        """Links are closed politely, and the other peer goes on."""
+        pair = self.make_pair()
+        pair.link()
+        self.stopped(pair, pair.n1)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_exchanges(self) -> None:
+        """A stop waits for the exchanges under way, but not longer than ``call_s``."""
+        for ends in (True, False):
+            pair = self.make_pair(call_s=10.0)
+            link = pair.link()
+            stream = link.open_stream()
+            stream.write(b"\0")
+            pair.network.settle()
+            stopping = pair.start(pair.m4.stop())
+            pair.network.advance(9)
+            self.assertNoResult(stopping)
+            if ends:
+                stream.reset()
+                pair.network.settle()
+            else:
+                pair.network.advance(1.1)
+            self.successResultOf(stopping)
+            self.assertEqual({}, pair.leftovers())
+
+    def test_attempt(self) -> None:
+        """Attempts are given up, those who wait are told, and so are those whose attempt had no turn yet."""
+        pair = self.make_pair(attempts_in_flight=1)
+        pair.routers.before = lambda initiator, target: Deferred()
+        waiting = [pair.start(pair.n1.link_to(name)) for name in ("m4.m", "m5.m")]
+        self.stopped(pair, pair.n1)
+        for one in waiting:
+            self.failed(one, Outcome.RESET)
+        self.failed(pair.start(pair.n1.link_to("m4.m")), Outcome.RESET)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_dial(self) -> None:
+        """Dials are given up in every phase, and those who wait for their links are told."""
+        for phase in ("connecting", "handshake"):
+            pair = self.make_pair()
+            pair.routers.before = lambda initiator, target: None
+            if phase == "connecting":
+                pair.network.pull(N1, M4)
+            asking = Deferred.fromCoroutine(pair.n1.link_to("m4.m"))
+            while phase == "handshake" and not pair.m4.connections:
+                pair.network.step()
+            self.assertEqual(1, pair.m4.open_dials)
+            waiting = Deferred.fromCoroutine(pair.m4.link_to("n1.n"))
+            self.stopped(pair, pair.m4)
+            self.failed(waiting, Outcome.RESET)
+            pair.network.advance(31)
+            self.failed(asking, Outcome.CONNECT_FAILED)
+            self.assertEqual({}, pair.leftovers())
+
+    def test_instruction(self) -> None:
+        """A peer that stops takes no instruction any more."""
+        pair = self.make_pair()
+        self.stopped(pair, pair.m4)
+        self.assertIn("it is stopping", self.failed(pair.start(pair.n1.link_to("m4.m")), Outcome.REFUSED))
+
+    def test_link_while_stopping(self) -> None:
+        """A link that comes to stand at one end while the other stops is closed, and both ends know."""
+        pair = self.make_pair()
+        blocking = pair.link()
+        stream = blocking.open_stream()
+        stream.write(b"\0")
+        pair.network.settle()
+        x = pair.host("x0.m", "192.0.2.100")
+        asking = Deferred.fromCoroutine(pair.n1.link_to("x0.m"))
+        while not x.connections:
+            pair.network.step()
+        stopping = Deferred.fromCoroutine(x.stop())
+        pair.network.advance(31)
+        self.successResultOf(stopping)
+        self.failed(asking, Outcome.CONNECT_FAILED)
+        self.assertEqual([], x.connections)
+        stream.reset()
+        self.assert_nothing_left(pair)
+
+

@@ -17,7 +17,7 @@ from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client
 from p2p.control.console import REQUESTS, Handler
 from p2p.control.console_client import ConsoleConnection
 from p2p.control.lines import ANSWER_BYTES
-from p2p.control.operations import PeerStatus, RouterStatus
+from p2p.control.operations import Leg, PeerStatus, RouterStatus
 from p2p.errors import (
     ConfigError,
     ConsoleUnreachable,
@@ -79,6 +79,25 @@ class OperationTests(ClientCase):
         self.assertTrue(self.result(self.peer.link("m4.m")).reused)
         self.assertEqual(self.result(self.peer.disconnect("m4.m")), 1)
         self.assertEqual(self.result(self.peer.disconnect()), 3)
+
+    def test_why(self) -> None:
+        """Each leg is told as it ends and stands in the answer; one's own daemon's time is measured from here."""
+        legs = [Leg(leg="daemon", state="ok"), Leg(leg="router", state="ok", took_ns=5)]
+
+        async def why(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
+            for leg in legs:
+                await emit("leg", **leg.model_dump())
+            await emit("news", text="of a newer daemon")
+            shown = [leg.model_dump() for leg in legs]
+            return {"acting": "n1.n", "standing": False, "outcome": "ok", "legs": shown, **request}
+
+        client = self.client(peer_operations(why=why))
+        told: list[Leg] = []
+        found = self.result(client.why("m4.m", fresh=True, on_leg=told.append))
+        self.assertEqual(("m4.m", "ok", None), (found.peer, found.outcome, found.link))
+        self.assertEqual([0, 5], [leg.took_ns for leg in found.legs])
+        self.assertEqual(told, found.legs)
+        self.assertEqual(found, self.result(client.why("m4.m", fresh=True)))
 
     def test_acting(self) -> None:
         """The peer that acts goes as ``as``, and isn't named when it isn't given."""

@@ -60,7 +60,8 @@ def why(session: Session, peer: str, fresh: bool, as_json: bool) -> None:
       p2p why --fresh m4.m
       p2p why m4.m --json
     """
-    near = parse_peer(peer).cluster == session.daemon().cluster
+    daemon = session.daemon()
+    near = parse_peer(peer).cluster == daemon.cluster
     table = _Silent() if as_json else _Table(near, on_terminal=sys.stdout.isatty())
 
     async def walk(client: Client, reactor: Any) -> Diagnosis:
@@ -69,7 +70,7 @@ def why(session: Session, peer: str, fresh: bool, as_json: bool) -> None:
     try:
         found = session.run(walk)
     except ConsoleUnreachable as error:
-        found = _no_daemon(near, session.acting, peer, str(error))
+        found = _no_daemon(near, session.acting, peer, str(error), daemon.start)
         for leg in found.legs:
             table.show(leg)
     finally:
@@ -132,9 +133,11 @@ def _row(title: str, took: str, outcome: str, detail: str) -> str:
     return "   ".join(cells).rstrip()
 
 
-def _no_daemon(near: bool, acting: str | None, peer: str, reason: str) -> Diagnosis:
+def _no_daemon(near: bool, acting: str | None, peer: str, reason: str, start: str) -> Diagnosis:
     """What can be said without a daemon."""
     cause, _, remedy = reason.partition("; ")
+    if start not in remedy:
+        remedy += f"; if it hangs, kill it and start it again: {start}"
     first, *others = legs_between(near=near)
     legs = [
         Leg(leg=first, state=LegState.FAILED, detail=cause, remedy=remedy),

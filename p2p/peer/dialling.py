@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import ConnectingCancelledError, TimeoutError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -89,6 +89,8 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
             await kind(wiring.reactor, host, port, timeout=share).connect(factory)
         except (CancelledError, ConnectingCancelledError):
             raise CancelledError from None
+        except TimeoutError:
+            problems.append(f"{host} port {port}: no answer within {share:.3g} s")
         except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
             problems.append(f"{host} port {port}: {reason_of(Failure(error))}")
         else:

@@ -128,7 +128,11 @@ _NOT_REGISTERED: _Hints = (
         "say where it listens",
     ),
     _Hint(
-        "tls:|certificate|expected router",
+        "expected router|is of cluster",
+        "let 'router' in the YAML of {own} be the endpoint of the router of cluster {own_cluster}; it says {endpoint}",
+    ),
+    _Hint(
+        "tls:|certificate",
         "{own} and {router} need certificates of one lab that are valid now: compare the two machines' 'authority' and "
         "clocks; 'p2p lab issue' makes new ones",
     ),
@@ -137,7 +141,6 @@ _NOT_REGISTERED: _Hints = (
         "see that the machine of {router} is up and that no firewall stops TCP connections to {endpoint}",
     ),
     _Hint("dns|lookup|hostname", "let 'router' in the YAML of {own} name a host that exists; it says {endpoint}"),
-    _Hint("is of cluster", "let 'router' in the YAML of {own} be the endpoint of the router of cluster {own_cluster}"),
     _Hint("table has", "raise limits.peers in the YAML of {router}, or stop peers that nobody needs"),
 )
 

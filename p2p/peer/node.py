@@ -16,6 +16,7 @@ from p2p.config import PeerLimits
 from p2p.content.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.content.services import Context, Services
 from p2p.control.commands import Busy, Refused
+from p2p.control.texts import printable
 from p2p.errors import ExchangeFailed, Outcome, P2PError
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
@@ -274,7 +275,7 @@ class HostedPeer:
             parse_peer(initiator)
             addresses = [str(ip_address(text)) for text in candidates]
         except ValueError as error:
-            raise Refused(f"{self.name} can't use this instruction: {error}") from error
+            raise Refused(f"{self.name} can't use this instruction: {printable(str(error))[:200]}") from error
         valid = (
             initiator != self.name
             and 0 < port < 65536
@@ -302,15 +303,17 @@ class HostedPeer:
         ticket = instruction.ticket
         terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)
+        link: DirectLink | None = None
         try:
             link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
+            self._connections.add(link)  # from here on the link tells its end itself
         except CancelledError:
-            self._dial_over(ticket.initiator)
+            pass  # this peer stops
         except ExchangeFailed as failure:
             self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
-            self._dial_over(ticket.initiator)
-        else:
-            self._connections.add(link)  # from here on the link tells its end itself
+        finally:
+            if link is None:
+                self._dial_over(ticket.initiator)
 
     def _dial_over(self, initiator: str) -> None:
         """A dial ended, with or without a link; who waited for it without one asks for themselves."""

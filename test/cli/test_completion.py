@@ -40,7 +40,7 @@ class CompletionTests(CommandCase):
         self.assertEqual("#compdef p2p", self.script("zsh").splitlines()[0])
 
     def test_bash_takes_it(self) -> None:
-        """bash finds nothing wrong with its script."""
+        """The shell bash finds nothing wrong with its script."""
         bash = shutil.which("bash")
         if bash is None:
             self.skipTest("there is no bash here")

@@ -47,7 +47,7 @@ class CompletionCase(CommandCase):
             "COMP_CWORD": str(len(words) - 1),
             "P2P_CONFIG": str(self.config) if config is None else config,
         }
-        result = CliRunner().invoke(cli, [], obj=self.reactor.run_work, env=env)
+        result = CliRunner().invoke(cli, [], obj=self.reactor.run_work, env=env, prog_name="p2p")
         self.assertEqual((0, ""), (result.exit_code, result.stderr))
         return result.stdout.split()
 

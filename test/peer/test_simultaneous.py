@@ -201,7 +201,7 @@ class SimultaneousTests(SynchronousTestCase):
             name = data.draw(st.sampled_from(sorted(OTHER)))
             action = data.draw(st.sampled_from(["ask", "ask", "go", "go", "settle", "busy", "unknown", "cancel", "wait"]))
             if action == "ask":
-                meeting.ask(name)
+                meeting.ask(name).addErrback(lambda failure: failure.trap(CancelledError, ExchangeFailed))
             elif action == "go":
                 meeting.let_go(name)
             elif action == "busy":
@@ -209,9 +209,7 @@ class SimultaneousTests(SynchronousTestCase):
             elif action == "unknown":
                 meeting.let_go(name, UnknownPeer("gone"))
             elif action == "cancel" and meeting.waiting[name]:
-                cancelled = meeting.waiting[name].pop()
-                cancelled.addErrback(lambda failure: failure.trap(CancelledError, ExchangeFailed))
-                cancelled.cancel()
+                meeting.waiting[name].pop().cancel()
             elif action == "wait":
                 network.advance(data.draw(st.sampled_from([0.1, 0.3, 5.0])))
             else:

@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.config import PeerLimits
 from p2p.content.echo import echo
 from p2p.content.services import IContentService, Services
 from p2p.control.legs import LegName, LegState
 from p2p.control.operations import Diagnosis, Leg
+from p2p.errors import Outcome
 from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import encode_box
 from p2p.link.hello import VERSION
@@ -27,7 +29,7 @@ from test.peer.pair import at_once
 from test.router.lab import Lab, credentials
 from test.router.lab import Peer as ByHand
 
-__all__ = ["ENDPOINT", "ByHand", "Walks", "by_name", "states"]
+__all__ = ["ENDPOINT", "ByHand", "WalkCase", "Walks", "by_name", "states"]
 
 ENDPOINT = "tcp:router-of-n:5555"
 """What the configuration of n1.n calls its router."""
@@ -59,6 +61,7 @@ class Walks(Lab):
         address: str,
         *,
         seen_at: str = "",
+        router: str = "",
         lab: str = "lab",
         plain: bool = False,
         listen: str = "tcp:0",
@@ -67,12 +70,13 @@ class Walks(Lab):
         """Start a peer on a machine and let it register.
 
         :param seen_at: the address from which it reaches its router, if that is another.
+        :param router: the cluster at whose router it registers, if that isn't its own.
         """
         self._folder.mkdir(exist_ok=True)
-        router = f"tcp:{self.address(name.rpartition('.')[2])}:5555"
+        endpoint = f"tcp:{self.address(router or name.rpartition('.')[2])}:5555"
         surroundings = Surroundings(
             reactor=self.network.on(address),
-            router=clientFromString(self.network.on(seen_at or address), router),
+            router=clientFromString(self.network.on(seen_at or address), endpoint),
             limits=self._limits,
             services=Services([echo] if services is None else services),
             threads=at_once,
@@ -156,3 +160,27 @@ def by_name(found: Diagnosis, name: LegName) -> Leg:
     """The leg of this name."""
     (leg,) = [leg for leg in found.legs if leg.leg == name]
     return leg
+
+
+class WalkCase(SynchronousTestCase):
+    """Walks from n1.n."""
+
+    def walks(self, **more: Any) -> Walks:
+        """Start the routers and n1.n."""
+        self.lab = Walks(Path(self.mktemp()), **more)
+        self.n1 = self.lab.host("n1.n", self.lab.N1)
+        return self.lab
+
+    def failed(self, found: Diagnosis, leg: LegName, outcome: Outcome, cause: str, remedy: str) -> None:
+        """The walk failed at this leg alone, with a cause and a remedy that say so."""
+        self.assertEqual((leg, outcome), (found.failed, found.outcome), found)
+        names = [one.leg for one in found.legs]
+        where = names.index(leg)
+        self.assertEqual({LegState.OK} if where else set(), {one.state for one in found.legs[:where]})
+        self.assertEqual({LegState.NOT_REACHED}, {one.state for one in found.legs[where + 1 :]} or {"not-reached"})
+        wrong = found.legs[where]
+        self.assertEqual((LegState.FAILED, outcome), (wrong.state, wrong.outcome))
+        self.assertIn(cause, wrong.detail)
+        self.assertIn(remedy, wrong.remedy)
+        self.assertNotIn("{", wrong.remedy)
+        self.assertIsNotNone(wrong.took_ns)

@@ -17,6 +17,7 @@ from twisted.internet.error import (
     ConnectionLost,
     ConnectionRefusedError,
     TimeoutError,
+    UserError,
 )
 from twisted.internet.interfaces import (
     IConnector,
@@ -186,9 +187,14 @@ class _Connector:
         self.factory = factory
         self.destination = destination
         self.failed = False
+        self.trying: Any = None
 
     def stopConnecting(self) -> None:
-        self.failed = True
+        if not self.failed and self.trying.active():
+            self.failed = True
+            self.trying.cancel()
+            self.factory.clientConnectionFailed(self, Failure(UserError()))
+            self.factory.doStop()
 
     def disconnect(self) -> None:
         self.stopConnecting()
@@ -257,24 +263,21 @@ class Network(Clock):
         factory.doStart()
         factory.startedConnecting(connector)
         if self.cut(source, host):
-            self.callLater(timeout, self._failed, connector, TimeoutError())
+            connector.trying = self.callLater(timeout, self._failed, connector, TimeoutError())
         else:
-            self.callLater(0, self._connect, connector, source)
+            connector.trying = self.callLater(0, self._connect, connector, source)
         return connector
 
     def _failed(self, connector: _Connector, error: Exception) -> None:
-        if not connector.failed:
-            connector.failed = True
-            connector.factory.clientConnectionFailed(connector, Failure(error))
-            connector.factory.doStop()
+        connector.failed = True
+        connector.factory.clientConnectionFailed(connector, Failure(error))
+        connector.factory.doStop()
 
     def _connect(self, connector: _Connector, source: str) -> None:
         there = connector.destination
         port = self.ports.get((there.host, there.port))
         if port is None:
             self._failed(connector, ConnectionRefusedError())
-            return
-        if connector.failed:
             return
         self._next_port += 1
         here = IPv4Address("TCP", source, self._next_port)

@@ -105,7 +105,7 @@ def _usable(file: str) -> Path:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LocalFileError(f"{file}: {reason}; check the name") from error
+        raise LocalFileError(f"{file}: {reason}; check the name, and your rights in its folders") from error
     if stat.S_ISDIR(mode):
         raise LocalFileError(f"{file}: this is a folder; pack it into one file first, for example with tar")
     if not stat.S_ISREG(mode):

@@ -390,8 +390,13 @@ class DirectLink(TwistedProtocol):
 
     def _woken(self) -> None:
         self._wake = None
-        self._pump()
-        self._close_if_idle()
+        try:
+            self._pump()
+            self._close_if_idle()
+        except Exception:
+            # A fault of ours: Twisted ends a connection at one in dataReceived, and this one mustn't go silent either.
+            self._log.failure("{local}: link with {remote} failed", local=self.local, remote=self.remote)
+            self.abort("an internal error; the log has the details")
 
     def _pump(self) -> None:
         """Write frames until the session has none or the transport is full."""

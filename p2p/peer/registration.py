@@ -19,6 +19,7 @@ from p2p.config import PeerLimits
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import InstructConnect, Register
 from p2p.control.responders import responder
+from p2p.control.texts import printable
 from p2p.errors import P2PError
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 from p2p.names import parse_peer, router_name
@@ -111,6 +112,7 @@ class Registration:
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
         self._waiting: list[Deferred[None]] = []
+        self._stopping = False
         self.registered = False
         self.last_error = "not connected yet"
 
@@ -122,7 +124,10 @@ class Registration:
     async def stop(self) -> None:
         """Leave the router gracefully: it drops the entry when the connection ends."""
         keeping, self._keeping = self._keeping, None
-        channel = self._channel
+        channel, self._channel = self._channel, None
+        self._stopping = True
+        self.registered = False
+        self.last_error = "it is stopping"
         if keeping is not None:
             keeping.cancel()
         if channel is not None:
@@ -165,9 +170,9 @@ class Registration:
             began = self._clock.seconds()
             try:
                 channel = await self._enter()
-            except CancelledError:
-                raise
             except Exception as error:  # noqa: BLE001 - whatever the network brings: the peer tries again
+                if self._stopping:
+                    return
                 self._tell(error, failures)
             else:
                 began = self._clock.seconds()
@@ -204,7 +209,7 @@ class Registration:
             "{name}: registered at {router}, which sees it at {observed}",
             name=self.name,
             router=self._router,
-            observed=answer["observed"],
+            observed=printable(answer["observed"]),
         )
         waiting, self._waiting = self._waiting, []
         for one in waiting:

@@ -322,3 +322,29 @@ class _Log:
         self._told.append({"log_format": format, **fields})
 
     info = warn
+
+
+class FaultTests(LinkCase):
+    """A fault of ours in the middle of sending."""
+
+    def test_producer_fails(self) -> None:
+        """A link that can't go on because of a bug here is logged and cut, at both ends, instead of going silent."""
+
+        class Faulty:
+            def resumeProducing(self) -> None:
+                if near.unsent or near.sent > 1:
+                    raise RuntimeError("a bug")
+                near.write(b"x" * 300_000)
+
+            def stopProducing(self) -> None:
+                """Nothing to let go of."""
+
+        ends = self.ends()
+        ends.stand()
+        near, _ = ends.stream()
+        near.registerProducer(Faulty(), False)
+        ends.network.settle()
+        self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))
+        self.assertEqual(["an internal error; the log has the details"], ends.dialling.closed)
+        self.assertEqual(1, len(ends.listening.closed))
+        self.assert_clean(ends)

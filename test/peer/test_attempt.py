@@ -1,0 +1,224 @@
+"""One connection attempt in the real world: what it asks, what it remembers, and that it gives everything back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.config import PeerLimits
+from p2p.control.channel import ControlLost
+from p2p.control.commands import Busy, RequestConnect, UnknownPeer
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.link.ticket import NONCE_BYTES, TicketBook
+from p2p.peer.attempt import Attempting, AttemptFailed, Setup
+from p2p.peer.dialling import Wiring
+from test.identities import credentials
+from test.link.links import Owner
+from test.network import Network
+from test.peer.pair import N1
+
+ANSWER = {"address": "192.0.2.2", "table_lookup_ns": 400, "router_lookup_ns": 90000, "dialling": True, "plain": False}
+
+
+class Registration:
+    """Stands in for a peer's registration: the test answers its questions."""
+
+    name = "n1.n"
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.answers: list[Deferred[dict[str, Any]]] = []
+
+    async def call(self, command: Any, **arguments: Any) -> dict[str, Any]:
+        assert command is RequestConnect
+        self.asked.append(arguments)
+        self.answers.append(Deferred())
+        return await self.answers[-1]
+
+
+class AttemptCase(SynchronousTestCase):
+    """n1.n's attempt to reach m4.m."""
+
+    def setUp(self) -> None:
+        """Make it; nothing has begun."""
+        self.network = Network()
+        self.registration = Registration()
+        self.tickets = TicketBook()
+        self.ended: list[ExchangeFailed | None] = []
+        self.attempt = self.make()
+
+    def make(self, listen: str = "tcp:0", **limits: Any) -> Attempting:
+        """Make an attempt."""
+        wiring = Wiring(
+            self.network.on(N1),
+            credentials("n1.n"),
+            PeerLimits().model_copy(update=limits),
+            Owner(),
+            now_ns=self.now_ns,
+        )
+        return Attempting(
+            wiring,
+            self.registration,  # type: ignore[arg-type]  # stands in
+            self.tickets,
+            "m4.m",
+            listen=listen,
+            plain_allowed=False,
+            random=self.random,
+            now_ns=self.now_ns,
+            ended=lambda attempt, failure: self.ended.append(failure),
+        )
+
+    def now_ns(self) -> int:
+        """The network's time."""
+        return int(self.network.seconds() * 1e9)
+
+    def random(self, count: int) -> bytes:
+        """Other bytes each time."""
+        return (len(self.tickets) + 1).to_bytes(count)
+
+    def begin(self) -> None:
+        """Begin, a second after the making."""
+        self.network.advance(1)
+        self.attempt.machine.begin()
+
+    def answer(self, answer: dict[str, Any] | Exception) -> None:
+        """Answer the last question."""
+        if isinstance(answer, Exception):
+            self.registration.answers[-1].errback(answer)
+        else:
+            self.registration.answers[-1].callback(answer)
+
+    def assert_nothing_left(self) -> None:
+        """No listener, no ticket and no timer is left."""
+        self.assertEqual(({}, 0, []), (self.network.ports, len(self.tickets), self.network.getDelayedCalls()))
+
+
+class AskingTests(AttemptCase):
+    def test_question(self) -> None:
+        """It listens on a fresh port, then asks with that port, its ticket and how long that still lives."""
+        self.attempt = self.make("tcp:0:interface=192.0.2.7")
+        self.begin()
+        ((_, port),) = self.network.ports
+        (asked,) = self.registration.asked
+        self.assertEqual(NONCE_BYTES, len(asked.pop("ticket")))
+        self.assertEqual(
+            {"target": "m4.m", "port": port, "lifetime": 29.0, "plain": False, "candidates": ["192.0.2.7"]}, asked
+        )
+        self.attempt.machine.abandon()
+
+    def test_moments(self) -> None:
+        """It remembers when each step was done, for whoever asks why there is no link."""
+        self.begin()
+        self.network.advance(2)
+        self.answer(Busy.after(0.5, "full"))
+        moments = self.attempt.moments
+        self.assertIsInstance(moments.error, Busy)
+        self.network.advance(1)
+        self.answer({**ANSWER, "dialling": False})
+        ns = 1_000_000_000
+        self.assertEqual((0, 1 * ns, 1 * ns, 4 * ns), (moments.began_ns, moments.bound_ns, moments.asked_ns, moments.answered_ns))
+        self.assertEqual((2, "192.0.2.2", False, None), (moments.asked, moments.address, moments.dialling, moments.error))
+        self.network.advance(1)
+        self.attempt.machine.linked()
+        self.assertEqual(5 * ns, self.attempt.setup.setup_ns)
+        self.assertEqual([None], self.ended)
+        self.assert_nothing_left()
+
+    def test_failed(self) -> None:
+        """A failure says what the routers said, and how far the attempt came."""
+        self.begin()
+        self.answer(UnknownPeer("who?"))
+        (failure,) = self.ended
+        assert isinstance(failure, AttemptFailed)
+        self.assertEqual((Outcome.UNKNOWN_PEER, "who?"), (failure.outcome, str(failure)))
+        self.assertIs(self.attempt.setup, failure.setup)
+        self.assertIsInstance(self.attempt.moments.error, UnknownPeer)
+        self.assert_nothing_left()
+
+    def test_busy_and_over(self) -> None:
+        """An attempt that ends while it waits to ask again doesn't ask again."""
+        self.begin()
+        self.answer(Busy.after(5, "full"))
+        self.attempt.machine.abandon()
+        self.network.advance(60)
+        self.assertEqual(1, len(self.registration.asked))
+        self.assert_nothing_left()
+
+    def test_late_failure(self) -> None:
+        """A question that fails after the attempt has ended fails nobody."""
+        for late in (ControlLost("gone"), Busy.after(1, "full"), UnknownPeer("who?")):
+            self.attempt = self.make()
+            self.begin()
+            self.attempt.machine.linked()
+            self.answer(late)
+            self.assertEqual(None, self.ended[-1])
+            self.assert_nothing_left()
+
+    def test_fault(self) -> None:
+        """A fault of ours is logged, and the ticket's death ends the attempt."""
+        self.begin()
+        self.answer(ZeroDivisionError())
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        self.network.advance(30)
+        (failure,) = self.ended
+        assert failure is not None
+        self.assertEqual(Outcome.TIMEOUT, failure.outcome)
+        self.assert_nothing_left()
+
+    def test_ticket_s(self) -> None:
+        """It lives as long as its ticket."""
+        self.attempt = self.make(ticket_s=7.0)
+        self.attempt.machine.begin()
+        self.network.advance(6.9)
+        self.assertEqual([], self.ended)
+        self.network.advance(0.2)
+        self.assertEqual(1, len(self.ended))
+
+
+class AnsweredTests(AttemptCase):
+    """Waiting for the look-up times."""
+
+    def known(self) -> Deferred[None]:
+        """Wait for them."""
+        return self.attempt.setup.when_answered()
+
+    def test_after_the_link(self) -> None:
+        """They may come after the link: who wants them waits, and each may give up alone."""
+        self.begin()
+        first, second, third = self.known(), self.known(), self.known()
+        self.attempt.machine.linked()
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        first.addCallback(lambda _: third.cancel())
+        self.assertNoResult(first)
+        self.answer(ANSWER)
+        self.successResultOf(first)
+        self.failureResultOf(third, CancelledError)
+        self.assertEqual((400, 90000), (self.attempt.setup.table_lookup_ns, self.attempt.setup.router_lookup_ns))
+        self.successResultOf(self.known())
+
+    def test_never(self) -> None:
+        """Nobody waits for times that never come: the question fails, or is never asked."""
+        ends: list[Callable[[], Any]] = [
+            lambda: self.answer(ControlLost("gone")),
+            lambda: (self.answer(Busy.after(5, "full")), self.attempt.machine.abandon()),
+        ]
+        for end in ends:
+            self.attempt = self.make()
+            self.begin()
+            known = self.known()
+            end()
+            self.successResultOf(known)
+        self.attempt = self.make()
+        known = self.known()
+        self.patch(self.attempt, "ask", lambda port: None)
+        self.begin()
+        self.attempt.machine.abandon()
+        self.successResultOf(known)
+
+    def test_reused(self) -> None:
+        """A link that was there has no times to wait for."""
+        self.successResultOf(Setup(reused=True).when_answered())

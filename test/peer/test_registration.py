@@ -1,0 +1,504 @@
+"""A peer's standing at its router: it comes, stays, comes back with patience, and leaves when it shall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.amp import CommandLocator
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p import __version__
+from p2p.config import PeerLimits
+from p2p.control.channel import Channel, ControlLost
+from p2p.control.commands import InstructConnect, ListPeers, NameMismatch, Ping, Register
+from p2p.control.responders import responder
+from p2p.identity.tls import CONTROL_ALPN
+from p2p.peer import registration as module
+from p2p.peer.registration import STEADY_S, Registration
+from test.identities import credentials
+from test.network import Network
+
+ROUTER, PEER = "192.0.2.100", "192.0.2.1"
+
+
+class Commands(CommandLocator):
+    """What a router answers."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    @responder(Register)
+    async def register(self, **arguments: Any) -> Mapping[str, Any]:
+        self._router.asked.append(arguments)
+        return await self._router.answer(arguments)
+
+    @responder(ListPeers)
+    async def list_peers(self, **arguments: Any) -> Mapping[str, Any]:
+        return {"names": ["n1.n"], "more": False}
+
+
+class End(Channel):
+    """A router's end of a control channel."""
+
+    def __init__(self, router: Router) -> None:
+        super().__init__(router.network, silence_s=600, call_s=10, handshake_s=10, locator=Commands(router))
+        self._router = router
+        router.connections.append(self)
+        router.came_at.append(router.network.seconds())
+
+    def closed(self, reason: Failure) -> None:
+        self._router.connections.remove(self)
+
+
+class Router:
+    """A router of cluster n that does as a test wants.
+
+    :ivar asked: the arguments of each Register.
+    :ivar came_at: when connections came.
+    """
+
+    def __init__(self, network: Network, name: str = "router.n") -> None:
+        self.network = network
+        self.asked: list[Mapping[str, Any]] = []
+        self.connections: list[End] = []
+        self.came_at: list[float] = []
+        factory = Factory.forProtocol(lambda: End(self))
+        factory.noisy = False
+        wrapped = credentials(name).wrap(factory, client=False, alpn=CONTROL_ALPN, clock=network)
+        self._port = network.on(ROUTER).listenTCP(5555, wrapped)
+
+    async def answer(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer a Register."""
+        return {"lease": 60.0, "observed": PEER}
+
+    def die(self) -> None:
+        """Close the port and all connections."""
+        self._port.stopListening()
+        for connection in list(self.connections):
+            connection.abort("the router dies")
+        self.network.settle()
+
+
+class RegistrationCase(SynchronousTestCase):
+    """n1.n and where its router would be."""
+
+    def setUp(self) -> None:
+        """Make the peer; it isn't started, and there is no router."""
+        self.network = Network()
+        self.instructed: list[Mapping[str, Any]] = []
+        self.told: list[str] = []
+        self.patch(Registration, "_log", _Log(self.told))
+        self.turn = DeferredSemaphore(8)
+        self.registration = self.make()
+
+    def make(self, name: str = "n1.n", **limits: Any) -> Registration:
+        """Make a registration."""
+
+        async def instructed(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+            self.instructed.append(arguments)
+            return {"dialling": True, "plain": False}
+
+        return Registration(
+            self.network,
+            clientFromString(self.network.on(PEER), f"tcp:{ROUTER}:5555"),
+            credentials(name),
+            PeerLimits().model_copy(update=limits),
+            instructed,
+            self.turn,
+        )
+
+    def start(self) -> None:
+        """Start it, and let happen what happens without time passing."""
+        self.registration.start()
+        self.network.settle()
+
+    def stop(self, registration: Registration | None = None) -> None:
+        """Stop it, and see that nothing of it is left."""
+        stopping = Deferred.fromCoroutine((registration or self.registration).stop())
+        self.network.advance(0.1)
+        self.successResultOf(stopping)
+        self.assertFalse((registration or self.registration).registered)
+
+    def assert_nothing_left(self) -> None:
+        """No connection and no timer is left, also after a while."""
+        self.network.advance(0.1)
+        self.assertEqual((set(), []), (self.network.wires, self.network.getDelayedCalls()))
+
+
+class ComingTests(RegistrationCase):
+    """Registering."""
+
+    def test_registers(self) -> None:
+        """It tells its name and version, and whoever waits for it is told."""
+        router = Router(self.network)
+        waiting = Deferred.fromCoroutine(self.registration.when_registered())
+        self.assertEqual((False, "not connected yet"), (self.registration.registered, self.registration.last_error))
+        self.start()
+        self.assertEqual([{"name": "n1.n", "version": __version__}], router.asked)
+        self.assertTrue(self.registration.registered)
+        self.successResultOf(waiting)
+        self.successResultOf(Deferred.fromCoroutine(self.registration.when_registered()))
+        self.assertEqual([f"n1.n: registered at router.n, which sees it at {PEER}"], self.told)
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_hostile_answer(self) -> None:
+        """What the router says of the address is cut and cleaned before it is logged."""
+        router = Router(self.network)
+
+        async def answer(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"lease": 60.0, "observed": "\x1b[2J\n" + "x" * 10_000}
+
+        self.patch(router, "answer", answer)
+        self.start()
+        self.assertTrue(self.told[0].isprintable())
+        self.assertLess(len(self.told[0]), 700)
+
+    def test_instructions(self) -> None:
+        """Its router may instruct it."""
+        router = Router(self.network)
+        self.start()
+        arguments: dict[str, Any] = {
+            "target": "n1.n",
+            "initiator": "m4.m",
+            "observed": "",
+            "candidates": ["192.0.2.4"],
+            "port": 7000,
+            "ticket": bytes(32),
+            "lifetime": 30.0,
+            "plain": False,
+        }
+        answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
+        self.network.settle()
+        self.assertEqual({"dialling": True, "plain": False}, self.successResultOf(answer))
+        self.assertEqual([arguments], self.instructed)
+
+    def test_wrong_router(self) -> None:
+        """A router with another name in its certificate is refused, and both names are told."""
+        router = Router(self.network, "router.m")
+        self.start()
+        self.assertEqual([], router.asked)
+        self.assertIn("expected router.n, but the certificate at the other end is for router.m", self.registration.last_error)
+        self.assertIn("trying again", self.told[0])
+
+    def test_refused(self) -> None:
+        """What the router says when it refuses is told, once as long as it stays the same, and it tries again."""
+        router = Router(self.network)
+
+        async def answer(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+            raise NameMismatch("n1.n isn't the name in the certificate")
+
+        self.patch(router, "answer", answer)
+        self.start()
+        self.assertEqual("n1.n isn't the name in the certificate", self.registration.last_error)
+        self.network.advance(60)
+        self.assertGreater(len(router.asked), 3)
+        self.assertEqual([], router.connections)
+        self.assertEqual(
+            ["n1.n: can't register at router.n: n1.n isn't the name in the certificate; trying again"], self.told
+        )
+
+    def test_no_router(self) -> None:
+        """Where nothing listens it tries again and again, with growing pauses of half a minute at most."""
+        tried: list[float] = []
+        connect = self.network.connectTCP
+
+        def count(*arguments: Any, **more: Any) -> Any:
+            tried.append(self.network.seconds())
+            return connect(*arguments, **more)
+
+        self.patch(self.network, "connectTCP", count)
+        self.start()
+        self.network.advance(600)
+        pauses = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+        for number, pause in enumerate(pauses):
+            least = min(0.5 * 1.5**number, 30)
+            self.assertTrue(least <= pause <= least + 1.001, (number, pause))
+        self.assertGreater(len(pauses), 20)
+        self.assertIn("refused", self.registration.last_error)
+        self.assertEqual(1, len(self.told))
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_no_answer(self) -> None:
+        """A router that can't be reached, or answers no TLS, is given up after ``handshake_s``."""
+        self.network.pull(ROUTER, PEER)
+        self.start()
+        self.network.advance(10.1)
+        self.assertEqual("router.n accepted no connection within 10 s", self.registration.last_error)
+        self.stop()
+        self.network.plug(ROUTER, PEER)
+        self.network.on(ROUTER).listenTCP(5555, Factory.forProtocol(Protocol))
+        self.registration = self.make()
+        self.start()
+        self.network.advance(10.1)
+        self.assertIn("the TLS handshake isn't done after 10 s", self.registration.last_error)
+
+    def test_no_answer_to_register(self) -> None:
+        """A router that doesn't answer Register in ``call_s`` is left, and asked anew."""
+        router = Router(self.network)
+        self.patch(router, "answer", lambda arguments: Deferred())
+        self.start()
+        self.network.advance(10.5)
+        self.assertIn("didn't answer Register within 10 s", self.registration.last_error)
+        self.network.advance(20)
+        self.assertGreaterEqual(len(router.asked), 2)
+        self.assertLessEqual(len(router.connections), 1)
+
+    def test_turns(self) -> None:
+        """Of the peers of one daemon ``connecting`` register at once; the others follow as these are done."""
+        router = Router(self.network)
+        self.turn = DeferredSemaphore(2)
+        answers: list[Deferred[Mapping[str, Any]]] = []
+
+        def answer(arguments: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.patch(router, "answer", answer)
+        all_of_them = [self.make(f"n{number}.n") for number in range(1, 6)]
+        for one in all_of_them:
+            one.start()
+        self.network.settle()
+        self.assertEqual((2, 2), (len(router.asked), len(router.connections)))
+        answers[0].callback({"lease": 60.0, "observed": PEER})
+        self.network.settle()
+        self.assertEqual(3, len(router.asked))
+        answers[1].errback(NameMismatch("no"))
+        self.network.settle()
+        self.assertEqual(4, len(router.asked))
+        for one in all_of_them:
+            self.stop(one)
+        self.assert_nothing_left()
+
+
+class StayingTests(RegistrationCase):
+    """Staying registered, and coming back."""
+
+    def test_comes_back(self) -> None:
+        """When its connection ends it registers again, and knows in between that it isn't registered."""
+        router = Router(self.network)
+        self.start()
+        router.die()
+        self.assertFalse(self.registration.registered)
+        self.assertEqual("the connection to router.n ended", self.registration.last_error)
+        self.assertIn("n1.n: the connection to router.n ended", self.told)
+        again = Router(self.network)
+        self.network.advance(2)
+        self.assertTrue(self.registration.registered)
+        self.assertEqual(1, len(again.asked))
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_thrown_out_again_and_again(self) -> None:
+        """Two daemons with one name, which throw each other out, don't do so at full speed."""
+        router = Router(self.network)
+        self.start()
+        for _ in range(300):
+            for connection in list(router.connections):
+                connection.close()
+            self.network.advance(0.1)
+        self.assertLess(len(router.asked), 24)
+
+    def test_steady(self) -> None:
+        """After a registration that held it comes back as fast as at first; after a short one it keeps its patience."""
+        for held, longest in ((STEADY_S + 1, 1.51), (1, 100.0)):
+            network, self.told = self.network, []
+            self.registration = self.make()
+            self.start()
+            network.advance(120)
+            router = Router(network)
+            while not self.registration.registered:
+                network.advance(0.5)
+            network.advance(held)
+            router.die()
+            died = network.seconds()
+            again = Router(network)
+            network.advance(40)
+            self.assertLessEqual(again.came_at[0] - died, longest)
+            self.assertGreaterEqual(again.came_at[0] - died, 0.5)
+            self.stop()
+            again.die()
+
+    def test_silence(self) -> None:
+        """A router from which nothing is heard for ``silence_s`` is left, and asked anew."""
+        router = Router(self.network)
+        self.start()
+        self.network.advance(300)
+        self.assertTrue(self.registration.registered)
+        self.network.pull(ROUTER, PEER)
+        self.network.advance(61)
+        self.assertFalse(self.registration.registered)
+        self.network.plug(ROUTER, PEER)
+        self.network.advance(30)
+        self.assertTrue(self.registration.registered)
+        self.assertEqual(2, len(router.asked))
+
+    def test_all_who_wait(self) -> None:
+        """All who wait are told, also when the first of them makes the next give up, and those who gave up aren't."""
+        waiting = [Deferred.fromCoroutine(self.registration.when_registered()) for _ in range(4)]
+        waiting[0].cancel()
+        self.failureResultOf(waiting[0], CancelledError)
+        waiting[1].addCallback(lambda _: waiting[2].cancel())
+        Router(self.network)
+        self.start()
+        self.successResultOf(waiting[1])
+        self.failureResultOf(waiting[2], CancelledError)
+        self.successResultOf(waiting[3])
+
+
+class CallTests(RegistrationCase):
+    """Asking the router."""
+
+    def call(self) -> Deferred[Any]:
+        """Ask."""
+        return Deferred.fromCoroutine(self.registration.call(ListPeers, cluster="n", after=""))
+
+    def test_call(self) -> None:
+        """A question gets its answer."""
+        Router(self.network)
+        self.start()
+        answer = self.call()
+        self.network.settle()
+        self.assertEqual({"names": ["n1.n"], "more": False}, self.successResultOf(answer))
+
+    def test_waits(self) -> None:
+        """A question that comes while it isn't registered waits until it is."""
+        self.start()
+        answer = self.call()
+        self.network.advance(3)
+        Router(self.network)
+        self.network.advance(6)
+        self.assertEqual(["n1.n"], self.successResultOf(answer)["names"])
+
+    def test_waits_in_vain(self) -> None:
+        """After ``call_s`` it is told that there is no router, with the last error and what to look at."""
+        self.start()
+        answer = self.call()
+        self.network.advance(9.9)
+        self.assertNoResult(answer)
+        self.network.advance(0.2)
+        reason = str(self.failureResultOf(answer, ControlLost).value)
+        self.assertIn("n1.n isn't registered at router.n (", reason)
+        self.assertIn("refused", reason)
+        self.assertIn("is the router running?", reason)
+
+    def test_gives_up(self) -> None:
+        """Who gives up waiting leaves nothing."""
+        answer = self.call()
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        self.assertEqual(([], []), (self.registration._waiting, self.network.getDelayedCalls()))
+
+    def test_lost(self) -> None:
+        """A question whose connection ends is told so."""
+        router = Router(self.network)
+        self.start()
+        answer = Deferred.fromCoroutine(self.registration.call(Ping))
+        router.die()
+        self.failureResultOf(answer, ControlLost)
+
+
+class LeavingTests(RegistrationCase):
+    """Stopping, in every phase."""
+
+    def test_registered(self) -> None:
+        """It leaves politely, and has left only when the connection has ended."""
+        router = Router(self.network)
+        self.start()
+        stopping = Deferred.fromCoroutine(self.registration.stop())
+        self.assertNoResult(stopping)
+        self.network.settle()
+        self.successResultOf(stopping)
+        self.assertEqual([], router.connections)
+        self.network.advance(100)
+        self.assertEqual((1, False), (len(router.asked), self.registration.registered))
+        self.assert_nothing_left()
+
+    def test_router_that_does_not_let_go(self) -> None:
+        """A router that doesn't answer the polite close is left after ``call_s``."""
+        Router(self.network)
+        self.start()
+        self.network.pull(ROUTER, PEER)
+        stopping = Deferred.fromCoroutine(self.registration.stop())
+        self.network.advance(10.2)
+        self.successResultOf(stopping)
+
+    def test_never_started(self) -> None:
+        """What was never started can be stopped."""
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_connecting(self) -> None:
+        """It can be stopped while it connects; it doesn't come back."""
+        self.network.pull(ROUTER, PEER)
+        self.start()
+        self.stop()
+        self.assertEqual([], self.told)
+        self.assert_nothing_left()
+
+    def test_handshake(self) -> None:
+        """It can be stopped within the TLS handshake."""
+        self.network.on(ROUTER).listenTCP(5555, Factory.forProtocol(Protocol))
+        self.start()
+        self.assertEqual(2, len(self.network.wires))
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_registering(self) -> None:
+        """It can be stopped before its Register is answered."""
+        router = Router(self.network)
+        self.patch(router, "answer", lambda arguments: Deferred())
+        self.start()
+        self.assertEqual(1, len(router.asked))
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_pausing(self) -> None:
+        """It can be stopped while it waits to try again."""
+        self.start()
+        self.assertIn("refused", self.registration.last_error)
+        self.stop()
+        self.assert_nothing_left()
+
+    def test_waiting_for_its_turn(self) -> None:
+        """It can be stopped before its turn has come, and takes nobody's."""
+        self.turn = DeferredSemaphore(1)
+        self.successResultOf(self.turn.acquire())
+        self.registration = self.make()
+        self.start()
+        self.stop()
+        self.turn.release()
+        self.assertEqual(1, self.turn.tokens)
+        self.assert_nothing_left()
+
+    def test_fault(self) -> None:
+        """A fault of ours is logged; it isn't taken for the network's."""
+        self.patch(module, "deferLater", _raise)
+        self.start()
+        self.assertEqual(1, len([line for line in self.told if "registration stopped" in line]))
+
+
+
+def _raise(*arguments: Any) -> None:
+    raise ZeroDivisionError
+
+
+class _Log:
+    """A logger that keeps its lines."""
+
+    def __init__(self, told: list[str]) -> None:
+        self._told = told
+
+    def info(self, format: str, **fields: Any) -> None:  # noqa: A002 - as Twisted names it
+        self._told.append(format.format(**fields))
+
+    warn = info
+
+    def failure(self, format: str, failure: Failure, **fields: Any) -> None:  # noqa: A002 - as Twisted names it
+        self._told.append(format.format(**fields))

@@ -41,7 +41,7 @@ class CommandLineDocumentTests(SynchronousTestCase):
             section = TEXT.rpartition(f"``p2p {' '.join(names)}")[2]
             for option in command.params:
                 if isinstance(option, click.Option) and option.name != "as_json":
-                    self.assertIn(f"``{option.opts[0]} ", section)
+                    self.assertRegex(section, rf"``{option.opts[0]}( |``)")
 
     def test_samples(self) -> None:
         """The columns of ``samples.csv`` and the figures of ``summary.json`` are told by their names."""

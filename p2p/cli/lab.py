@@ -13,6 +13,7 @@ from p2p.cli.output import json_option, printable, show_json
 from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedPeer, Lab, create_lab, issue_peer
 from p2p.identity.lab_files import CERTIFICATES
+from p2p.identity.lab_plan import LabPlan
 
 __all__ = ["lab"]
 
@@ -75,9 +76,20 @@ def lab() -> None:
     callback=_ports,
     help="The TCP port of a cluster's router. Without it: 5555 for the first cluster, 5556 for the second, and on.",
 )
+@click.option(
+    "--systemd",
+    is_flag=True,
+    help="Write files for the units of etc/systemd: consoles below /run/p2p, inboxes below /var/lib/p2p.",
+)
 @json_option
 def init(
-    directory: Path, clusters: str, peers: int, hosts: Mapping[str, str], ports: Mapping[str, int], as_json: bool
+    directory: Path,
+    clusters: str,
+    peers: int,
+    hosts: Mapping[str, str],
+    ports: Mapping[str, int],
+    systemd: bool,
+    as_json: bool,
 ) -> None:
     """Make a lab in DIR, a folder that is empty or doesn't exist yet.
 
@@ -89,7 +101,7 @@ def init(
       p2p lab init lab --peers 8 --host n=192.0.2.1 --host m=198.51.100.1
     """
     names = [name.strip() for name in clusters.split(",")]
-    made = create_lab(directory, clusters=names, peers=peers, hosts=hosts, ports=ports)
+    made = create_lab(directory, clusters=names, peers=peers, hosts=hosts, ports=ports, systemd=systemd)
     if as_json:
         show_json(_lab_fields(made))
     else:
@@ -138,18 +150,19 @@ def _lab_fields(made: Lab) -> dict[str, Any]:
 
 def _lab_text(made: Lab, directory: Path) -> str:
     places = "  ".join(f"{cluster} at {place.host}:{place.port}" for cluster, place in made.plan.clusters.items())
+    there = ", all in /etc/p2p" if made.plan.systemd else ""
     lines = [
         f"Made a lab in {directory}: {len(made.routers)} routers ({places}), {len(made.peers)} peers.",
         f"{directory / AUTHORITY_KEY} signs new certificates: keep it on this machine and show it to nobody.",
         "",
-        f"A daemon's machine needs its YAML file, {AUTHORITY_CERTIFICATE}, and its files in {CERTIFICATES}/.",
-        "Start the daemons, each in a terminal:",
+        f"A daemon's machine needs its YAML file, {AUTHORITY_CERTIFICATE}, and its files in {CERTIFICATES}/{there}.",
+        "Start the daemons, each on its machine:" if made.plan.systemd else "Start the daemons, each in a terminal:",
         "",
-        *(_start("p2p-router", directory / path.name) for path in made.routers.values()),
+        *(_start(made.plan, "p2p-router", directory / path.name) for path in made.routers.values()),
     ]
     names = _two_to_try(made)
     configs = [directory / made.peers[name].name for name in names]
-    lines += [_start("p2p-peer", config) for config in configs]
+    lines += [_start(made.plan, "p2p-peer", config) for config in configs]
     if len(names) == 2:
         lines += ["", "and then:", "", f"  p2p --config {_quoted(configs[0])} message {names[1]} hello"]
     if not names:
@@ -185,12 +198,14 @@ def _peer_text(made: IssuedPeer, directory: Path) -> str:
         "",
         "Next:",
         "",
-        _start("p2p-peer", directory / made.config.name),
+        _start(made.plan, "p2p-peer", directory / made.config.name),
     ]
     return "\n".join(lines)
 
 
-def _start(daemon: str, config: Path) -> str:
+def _start(plan: LabPlan, daemon: str, config: Path) -> str:
+    if plan.systemd:
+        return f"  systemctl enable --now {daemon}@{config.stem.partition('-')[2]}"
     # Without --pidfile= a second twistd in the same folder takes the first one for itself.
     return f"  twistd --nodaemon --pidfile= {daemon} --config {_quoted(config)}"
 

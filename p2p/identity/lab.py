@@ -56,11 +56,12 @@ class Lab(NamedTuple):
 
 
 class IssuedPeer(NamedTuple):
-    """A new peer: its certificate, its YAML file, and whether that file was there before and has been kept."""
+    """A new peer: its certificate, its YAML file, whether that was there and has been kept, and the plan of its lab."""
 
     issued: Issued
     config: Path
     kept: bool
+    plan: LabPlan
 
 
 def create_lab(
@@ -71,6 +72,7 @@ def create_lab(
     hosts: Mapping[str, str] | None = None,
     ports: Mapping[str, int] | None = None,
     links: Links = "tls",
+    systemd: bool = False,
     now: datetime | None = None,
 ) -> Lab:
     """Make a lab in a folder that is empty or doesn't exist yet; if anything fails, nothing of it is left.
@@ -79,13 +81,14 @@ def create_lab(
     :param hosts: where the routers are, by cluster; 127.0.0.1 for one that isn't there.
     :param ports: their ports, by cluster; those left out count on from 5555 in the order of the clusters.
     :param links: what the peers ask of their direct links.
+    :param systemd: whether the daemons are systemd's units, with consoles and inboxes where these have them.
     :param now: when the certificates begin.
     :raises ConfigError: if the clusters, hosts, ports or the number of peers don't make a lab.
     :raises LocalFileError: if the folder isn't empty or can't be written.
     """
     for cluster in clusters:
         parse_cluster(cluster)
-    plan = make_plan(clusters, hosts, ports, links)
+    plan = make_plan(clusters, hosts, ports, links, systemd)
     if not 0 <= peers <= MAX_PEERS:
         raise ConfigError(f"a cluster can't have {peers} peers, expected 0 to {MAX_PEERS}")
     names = {
@@ -94,7 +97,7 @@ def create_lab(
     directory = _absolute(directory)
     everyone = [name for of_cluster in names.values() for name in of_cluster]
     for file_name in (*map(router_file, plan.clusters), *map(peer_file, everyone)):
-        _check_console(directory, file_name)
+        _check_console(plan, directory, file_name)
     with _os_errors(directory), _fresh_folder(directory) as root:
         authority = Authority.create(root, name=f"p2p lab of {', '.join(plan.clusters)}"[:64], now=now)
         (root / CERTIFICATES).mkdir()
@@ -104,7 +107,7 @@ def create_lab(
             _write(root / router_file(cluster), router_yaml(plan, cluster))
             for name in names[cluster]:
                 authority.issue(name, root / CERTIFICATES, now=now)
-                _make_inbox(root, name)
+                _make_inbox(plan, root, name)
                 _write(root / peer_file(name), peers_yaml(plan, cluster, peer_file(name), [name]))
     return Lab(
         directory,
@@ -125,15 +128,15 @@ def issue_peer(directory: Path, name: str, *, now: datetime | None = None) -> Is
     plan, cluster = _plan_for(directory, [name])
     directory = _absolute(directory)
     file_name = peer_file(name)
-    _check_console(directory, file_name)
+    _check_console(plan, directory, file_name)
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
         issued = _issue(authority, directory, name, undo, now)
         kept = (directory / file_name).exists()
         if not kept:
-            _make_inbox(directory, name)
+            _make_inbox(plan, directory, name)
             _write(directory / file_name, peers_yaml(plan, cluster, file_name, [name]))
-    return IssuedPeer(issued, directory / file_name, kept)
+    return IssuedPeer(issued, directory / file_name, kept, plan)
 
 
 def write_peer_daemon(directory: Path, file_name: str, names: Iterable[str], *, now: datetime | None = None) -> Path:
@@ -150,7 +153,7 @@ def write_peer_daemon(directory: Path, file_name: str, names: Iterable[str], *, 
     hosted = list(names)
     plan, cluster = _plan_for(directory, hosted)
     directory = _absolute(directory)
-    _check_console(directory, file_name)
+    _check_console(plan, directory, file_name)
     path = directory / file_name
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
@@ -159,7 +162,7 @@ def write_peer_daemon(directory: Path, file_name: str, names: Iterable[str], *, 
         for name in hosted:
             if not all((directory / CERTIFICATES / f"{name}.{end}").exists() for end in ("pem", "key")):
                 _issue(authority, directory, name, undo, now)
-            _make_inbox(directory, name)
+            _make_inbox(plan, directory, name)
     return path
 
 
@@ -186,7 +189,9 @@ def _issue(authority: Authority, directory: Path, name: str, undo: ExitStack, no
     return issued
 
 
-def _make_inbox(directory: Path, name: str) -> None:
+def _make_inbox(plan: LabPlan, directory: Path, name: str) -> None:
+    if plan.systemd:
+        return  # the daemon makes it, where systemd lets it
     (directory / INBOX).mkdir(exist_ok=True)
     (directory / INBOX / name).mkdir(mode=0o700, exist_ok=True)
 
@@ -195,9 +200,9 @@ def _write(path: Path, text: str) -> None:
     write_new(path, text.encode(), 0o644)
 
 
-def _check_console(directory: Path, file_name: str) -> None:
+def _check_console(plan: LabPlan, directory: Path, file_name: str) -> None:
     try:
-        check_console(directory / console_of(file_name))
+        check_console(directory / console_of(plan, file_name))
     except ValueError as error:
         raise LocalFileError(str(error)) from error
 

@@ -26,9 +26,15 @@ def peer_file(name: str) -> str:
     return f"peer-{name}.yaml"
 
 
-def console_of(file_name: str) -> str:
-    """Return the name of the UNIX socket of the daemon that a YAML file is for."""
-    return PurePath(file_name).stem + ".sock"
+def console_of(plan: LabPlan, file_name: str) -> str:
+    """Return the path of the UNIX socket of the daemon that a YAML file is for; a relative one starts at that file."""
+    stem = PurePath(file_name).stem
+    return f"/run/p2p/{stem}/console.sock" if plan.systemd else f"{stem}.sock"
+
+
+def inbox_of(plan: LabPlan, file_name: str, name: str) -> str:
+    """Return the path of the inbox of a peer in the daemon that a YAML file is for."""
+    return f"/var/lib/p2p/{PurePath(file_name).stem}/{INBOX}/{name}" if plan.systemd else f"{INBOX}/{name}"
 
 
 def lab_yaml(plan: LabPlan) -> str:
@@ -41,6 +47,8 @@ def lab_yaml(plan: LabPlan) -> str:
     for cluster, place in plan.clusters.items():
         lines += [f"  {quote(cluster)}:", f"    host: {quote(place.host)}", f"    port: {place.port}"]
     lines += ["# What new peers ask of their direct links: tls or plain.", f"links: {plan.links}"]
+    lines += ["# Whether the daemons are the units of etc/systemd, with their files below /run/p2p and /var/lib/p2p."]
+    lines += [f"systemd: {str(plan.systemd).lower()}"]
     return _text(lines)
 
 
@@ -69,7 +77,7 @@ def router_yaml(plan: LabPlan, cluster: str) -> str:
         "# networks:",
         f"#   {quote((others or [cluster])[0])}: [192.0.2.0/24]",
         "# The UNIX socket on which this daemon answers about itself.",
-        f"console: {quote(console_of(router_file(cluster)))}",
+        f"console: {quote(console_of(plan, router_file(cluster)))}",
         "# Limits stand at their defaults; docs/limits.rst lists them.",
         "# limits:",
         "#   peers: 20000",
@@ -89,7 +97,7 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
         f"router: {quote(place.endpoint)}",
         f"authority: {AUTHORITY_CERTIFICATE}",
         "# The UNIX socket through which the p2p command talks to this daemon.",
-        f"console: {quote(console_of(file_name))}",
+        f"console: {quote(console_of(plan, file_name))}",
         "# tls, or plain: direct links without encryption where both peers say so, for measurements in a closed lab.",
         f"links: {plan.links}",
         "# Where fresh sockets for direct links are bound; the system chooses each port.",
@@ -98,7 +106,8 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
         "peers:",
     ]
     for name in names:
-        lines += [f"  - name: {quote(name)}", *_identity(name, "    "), f"    inbox: {quote(f'{INBOX}/{name}')}"]
+        inbox = quote(inbox_of(plan, file_name, name))
+        lines += [f"  - name: {quote(name)}", *_identity(name, "    "), f"    inbox: {inbox}"]
     lines += ["# Limits stand at their defaults; docs/limits.rst lists them.", "# limits:", "#   idle_s: 300"]
     return _text(lines)
 

@@ -72,10 +72,15 @@ class RouterPlace(StrictModel):
 
 
 class LabPlan(StrictModel):
-    """The clusters of a lab, in order, and whether its peers ask for direct links without TLS."""
+    """The clusters of a lab, in order, and how its daemons run.
+
+    :ivar links: whether its peers ask for direct links without TLS.
+    :ivar systemd: whether the daemons are units of systemd, which keep their files in its folders.
+    """
 
     clusters: dict[ClusterName, RouterPlace] = Field(min_length=1, description="a mapping from clusters to routers")
     links: Links = Field(default="tls", description="'tls' or 'plain'")
+    systemd: bool = False
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -107,6 +112,7 @@ def make_plan(
     hosts: Mapping[str, str] | None = None,
     ports: Mapping[str, int] | None = None,
     links: Links = "tls",
+    systemd: bool = False,
 ) -> LabPlan:
     """Make the plan of a new lab.
 
@@ -125,7 +131,7 @@ def make_plan(
             cluster: {"host": hosts.get(cluster, LOCAL_HOST), "port": ports.get(cluster, FIRST_PORT + index)}
             for index, cluster in enumerate(names)
         }
-        return LabPlan.model_validate({"clusters": places, "links": links})
+        return LabPlan.model_validate({"clusters": places, "links": links, "systemd": systemd})
     except ValidationError as error:
         raise ConfigError("\n".join(_problems(error))) from error
 

@@ -61,6 +61,22 @@ class InitTests(LabCommandTestCase):
         text = self.done("init", str(self.lab.with_name("my lab")), "--peers", "1")
         self.assertIn(f"--config '{self.lab.parent}/my lab/router-n.yaml'", text)
 
+    def test_systemd(self) -> None:
+        """For systemd's units, consoles and inboxes lie in the folders that these give their daemons."""
+        text = self.done("init", str(self.lab), "--peers", "1", "--systemd")
+        self.assertIn("its files in certificates/, all in /etc/p2p.", text)
+        self.assertIn("  systemctl enable --now p2p-router@n\n", text)
+        self.assertIn("  systemctl enable --now p2p-peer@n1.n\n", text)
+        self.assertEqual(
+            "/run/p2p/router-n/console.sock", str(load_router(self.lab / "router-n.yaml", files=False).console)
+        )
+        self.done("issue", "n9.n", "--lab", str(self.lab))
+        for name in ("n1.n", "n9.n"):
+            peers = load_peers(self.lab / f"peer-{name}.yaml", files=False)
+            self.assertEqual(f"/run/p2p/peer-{name}/console.sock", str(peers.console))
+            self.assertEqual(f"/var/lib/p2p/peer-{name}/inbox/{name}", str(peers.peers[0].inbox))
+        self.assertFalse((self.lab / "inbox").exists())
+
     def test_json(self) -> None:
         """With --json it prints one object that names every file."""
         fields = json.loads(self.done("init", str(self.lab), "--peers", "1", "--json"))

@@ -74,13 +74,17 @@ class DaemonOptions(usage.Options):
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit of open files to the hard one, log that, and return it."""
+    """Raise the soft limit of open files to the hard one if the system lets us, log that, and return what it is now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        log.info("raised the limit of open files from {soft} to {hard}", soft=soft, hard=hard)
-    else:
+    if soft == hard:
         log.info("the limit of open files is {hard}", hard=hard)
+        return hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # macOS doesn't grant the hard limit that it tells
+        log.warn("the limit of open files stays at {soft}: {reason}", soft=soft, reason=str(error))
+        return soft
+    log.info("raised the limit of open files from {soft} to {hard}", soft=soft, hard=hard)
     return hard
 
 

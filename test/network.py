@@ -44,6 +44,7 @@ class Wire:
 
     def __init__(self, network: Network, host: IPv4Address, peer: IPv4Address) -> None:
         self.network = network
+        self.number = network.count_wire()
         self.host = host
         self.peer = peer
         self.other: Wire
@@ -220,6 +221,7 @@ class Network(Clock):
         self.ports: dict[tuple[str, int], _Port] = {}
         self._cut: set[frozenset[str]] = set()
         self._next_port = 40000
+        self._wires_made = 0
 
     def on(self, host: str) -> Machine:
         """Return the reactor of one machine."""
@@ -305,7 +307,12 @@ class Network(Clock):
         """Deliver what is there now, not what that brings about; say whether there was anything."""
         due = any(call.getTime() <= self.seconds() for call in self.getDelayedCalls())
         super().advance(0)
-        return any([wire.move() for wire in list(self.wires)]) or due
+        return any([wire.move() for wire in sorted(self.wires, key=lambda wire: wire.number)]) or due
+
+    def count_wire(self) -> int:
+        """Number the ends of connections, which are served in this order, so that every run is the same."""
+        self._wires_made += 1
+        return self._wires_made
 
     def advance(self, seconds: float) -> None:
         """Let time pass in small steps, delivering in between."""

@@ -35,6 +35,18 @@ class OpenFilesTests(SynchronousTestCase):
             raise_open_files()
         self.assertNotIn("soft", logs[0])
 
+    def test_not_granted(self) -> None:
+        """Where the system doesn't grant it, the daemon starts all the same, and the log warns."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard - 1, self.hard))
+
+        def refuse(*arguments: object) -> None:
+            raise ValueError("current limit exceeds maximum limit")
+
+        self.patch(resource, "setrlimit", refuse)
+        with capturedLogs() as logs:
+            self.assertEqual(self.hard - 1, raise_open_files())
+        self.assertEqual("current limit exceeds maximum limit", logs[0]["reason"])
+
 
 class MemoryTests(SynchronousTestCase):
     """What the C library is told, without telling it here."""

@@ -214,6 +214,7 @@ class StoreSink:
         self._draining = False
         self._producer: IPushProducer | None = None
         self._paused = False
+        self._touched = False
         self._failure: Exception | None = None
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -250,14 +251,16 @@ class StoreSink:
                 await self._write_queued()
             if self._failure is not None:
                 raise self._failure
+            self._touched = True
             name, digest = await self._context.threads(self._arrival.finish, tail.get("digest"))
         seconds = self._context.now() - self._began
         return {"name": name, "size": str(self._arrival.size), "digest": digest, "received_s": f"{seconds:.6f}"}
 
     def abandon(self) -> None:
-        """Remove what was written, once no thread works on it."""
+        """Remove what was written, if anything was, once no thread works on it."""
         self._queue.clear()
-        self._start(self._discard())
+        if self._touched:
+            self._start(self._discard())
 
     async def _drain(self) -> None:
         async with self._lock:
@@ -272,6 +275,7 @@ class StoreSink:
         batch = self._queue.take()
         try:
             if batch:
+                self._touched = True
                 await self._context.threads(self._arrival.write, batch)
         except Exception as error:  # noqa: BLE001 - whatever it is: the next write, or the end, tells it
             self._failure = error

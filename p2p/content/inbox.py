@@ -49,8 +49,7 @@ def checked_name(name: str) -> str:
 
 
 def clear_leftovers(inbox: Path) -> int:
-    """Make the inbox if it is missing, remove what a killed daemon left unfinished, and count it."""
-    inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Remove what a killed daemon left unfinished, and count it; one that still runs would lose what it receives."""
     count = 0
     with os.scandir(inbox) as entries:
         for entry in entries:

@@ -393,8 +393,7 @@ class DirectLink(TwistedProtocol):
         try:
             self._pump()
             self._close_if_idle()
-        except Exception:
-            # A fault of ours: Twisted ends a connection at one in dataReceived, and this one mustn't go silent either.
+        except Exception:  # noqa: BLE001 - a fault of ours: as after one in dataReceived, the link mustn't go silent
             self._log.failure("{local}: link with {remote} failed", local=self.local, remote=self.remote)
             self.abort("an internal error; the log has the details")
 

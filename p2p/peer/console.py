@@ -5,13 +5,15 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from blake3 import blake3
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p import __version__
@@ -55,6 +57,13 @@ from p2p.peer.why import why
 __all__ = ["PeerConsole"]
 
 PROGRESS_S: Final = 0.2
+
+STORE: Final = "store"
+"""The service whose reply must have a receipt."""
+
+HEAD_MARGIN: Final = 256
+"""Bytes in the head of a request beside its texts: the names of its fields, their lengths, and the body's length."""
+
 MAX_NAMES: Final = 100_000
 """Names of a cluster that are listed at most."""
 
@@ -65,6 +74,8 @@ class PeerConsole:
     :param peers: the hosted peers by name.
     :param console_clients: how many clients the console has now.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -128,10 +139,12 @@ class PeerConsole:
         )
 
     async def _wait_registered(self, arguments: WaitRegisteredArguments, emit: Emit) -> Registered:
+        deadline = self._clock.seconds() + arguments.timeout
         for peer in self._peers.values():
             waiting = Deferred.fromCoroutine(peer.registration.when_registered())
             # The deadline is that of them all: whoever is late finds it over and is counted as missing.
-            waiting.addTimeout(arguments.timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
+            left = max(deadline - self._clock.seconds(), 0.0)
+            waiting.addTimeout(left, self._clock, onTimeoutCancel=lambda result, seconds: None)
             await waiting
         registered = sum(peer.registration.registered for peer in self._peers.values())
         return Registered(peers=len(self._peers), registered=registered)
@@ -153,8 +166,14 @@ class PeerConsole:
         return PeersListed(cluster=cluster, names=names)
 
     async def _ping(self, arguments: PeerArguments, emit: Emit) -> Ponged:
-        link, setup = await self._acting(arguments).link_to(arguments.peer)
+        peer = self._acting(arguments)
+        link, setup = await peer.link_to(arguments.peer)
+
+        def too_late(result: object, seconds: float) -> NoReturn:
+            raise ExchangeFailed(Outcome.TIMEOUT, f"{arguments.peer} didn't answer a ping within {seconds:g} s")
+
         answer: Deferred[float | None] = Deferred()
+        answer.addTimeout(peer.limits.call_s, self._clock, onTimeoutCancel=too_late)
         began = self._now_ns()
         link.ping(answer.callback)
         if await answer is None:
@@ -199,11 +218,13 @@ class PeerConsole:
     async def _exchange(self, arguments: ExchangeArguments, emit: Emit) -> Mapping[str, Any]:
         planned_ns = self._now_ns()
         peer = self._acting(arguments)
+        request = Request(service=arguments.service, type=arguments.type, name=arguments.name)
+        _check_head(request, peer.limits.header_bytes)
         source: BytesSource | FileSource
         if arguments.path is not None:
             source = FileSource(_absolute(arguments.path), self._threads)
         else:
-            source = BytesSource((arguments.text or "").encode())
+            source = BytesSource(_encoded("text", arguments.text or ""))
         streams: list[Stream] = []
         sinks: list[_ReplySink] = []
 
@@ -211,28 +232,24 @@ class PeerConsole:
             sinks.append(_TextSink(emit) if arguments.show == "text" else _ReplySink())
             return sinks[-1]
 
-        known: dict[str, Any] = {"planned_ns": planned_ns}
         progress = LoopingCall(self._tell_progress, streams, source, emit)
         progress.clock = self._clock
-        progress.start(PROGRESS_S, now=False).addErrback(lambda failure: None)
+        progress.start(PROGRESS_S, now=False).addErrback(lambda failure: self._log.failure("no progress", failure))
         try:
             result = await peer.exchange(
-                arguments.peer,
-                Request(service=arguments.service, type=arguments.type, name=arguments.name),
-                source,
-                sink,
-                planned_ns=planned_ns,
-                watch=streams.append,
+                arguments.peer, request, source, sink, planned_ns=planned_ns, watch=streams.append
             )
+            receipt = None
+            if arguments.service == STORE or "digest" in result.tail:
+                receipt = _receipt(result.tail)
+                if (receipt["digest"], receipt["size"]) != (source.digest, result.bytes):
+                    raise ExchangeFailed(Outcome.CORRUPT, f"{arguments.peer} stored something else than was sent")
         except ExchangeFailed as failure:
-            known |= {"end_ns": self._now_ns(), "bytes": streams[-1].sent if streams else 0}
+            known = {"planned_ns": planned_ns, "end_ns": self._now_ns(), "bytes": _sent(streams, source)}
             raise ExchangeFailed(failure.outcome, str(failure), {**failure.fields, **known}) from failure
         finally:
-            progress.stop()
-        receipt = dict(result.tail) if "digest" in result.tail else None
-        digest = source.digest
-        if receipt is not None and receipt["digest"] != digest:
-            raise ExchangeFailed(Outcome.CORRUPT, f"{arguments.peer} stored something else than was sent", known)
+            if progress.running:
+                progress.stop()
         return {
             "peer": arguments.peer,
             "service": arguments.service,
@@ -240,18 +257,22 @@ class PeerConsole:
             "name": arguments.name,
             "outcome": Outcome.OK.value,
             "bytes": result.bytes,
-            "digest": digest,
+            "digest": source.digest,
             "reply_bytes": result.reply_bytes,
             "reply_digest": sinks[-1].digest,
-            "receipt": receipt and _receipt(receipt),
+            "receipt": receipt,
             "planned_ns": planned_ns,
             "first_byte_ns": result.first_byte_ns,
             "end_ns": result.end_ns,
         }
 
-    def _tell_progress(self, streams: list[Stream], source: BytesSource | FileSource, emit: Emit) -> None:
-        if streams and source.length is not None:
-            emit("progress", bytes=min(streams[-1].sent, source.length), length=source.length)
+    def _tell_progress(
+        self, streams: list[Stream], source: BytesSource | FileSource, emit: Emit
+    ) -> Awaitable[None] | None:
+        """Tell it, and have the next wait until the client has read this one."""
+        if not streams or source.length is None:
+            return None
+        return emit("progress", bytes=_sent(streams, source), length=source.length)
 
     def _acting(self, arguments: ActingArguments) -> HostedPeer:
         if arguments.acting is None:
@@ -340,6 +361,26 @@ class _TextSink(_ReplySink):
             self._producer.resumeProducing()
 
 
+def _sent(streams: list[Stream], source: BytesSource | FileSource) -> int:
+    """Bytes of the body that went; the stream counts a few more, those of the head and the chunks."""
+    return min(streams[-1].sent, source.length or 0) if streams else 0
+
+
+def _encoded(what: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        remedy = "send it as a file" if what == "text" else "choose another one"
+        raise InvalidRequest(f"the {what} isn't Unicode at its character {error.start + 1}; {remedy}") from error
+
+
+def _check_head(request: Request, limit: int) -> None:
+    """See that the head of a request can be sent: the other side would only reset the stream."""
+    size = sum(len(_encoded(what, value)) for what, value in request.fields().items())
+    if size > limit - HEAD_MARGIN:
+        raise InvalidRequest(f"service, type and name take {size} bytes, and with the rest at most {limit} are allowed")
+
+
 def _absolute(path: str) -> Path:
     if "\0" in path or not Path(path).is_absolute():
         raise LocalFileError(f"{path[:200]!r} isn't an absolute path; the daemon has another working folder than you")
@@ -348,12 +389,10 @@ def _absolute(path: str) -> Path:
 
 def _receipt(fields: Mapping[str, str]) -> Mapping[str, Any]:
     try:
-        return {
-            "name": fields["name"],
-            "size": int(fields["size"]),
-            "digest": fields["digest"],
-            "received_s": float(fields["received_s"]),
-        }
+        size, seconds = int(fields["size"]), float(fields["received_s"])
+        if not isfinite(seconds):
+            raise ValueError("received_s is no time")
+        return {"name": fields["name"], "size": size, "digest": fields["digest"], "received_s": seconds}
     except (KeyError, ValueError) as error:
         raise ExchangeFailed(Outcome.CORRUPT, "the other side's receipt makes no sense") from error
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
 
+from twisted.internet import error as internet_error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
-from twisted.internet.error import ConnectingCancelledError, TimeoutError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -87,9 +87,9 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
         factory = wiring.factory(lambda link=link: link, client=True, plain=terms.plain)  # type: ignore[misc]  # mypy can't type a lambda's default
         try:
             await kind(wiring.reactor, host, port, timeout=share).connect(factory)
-        except (CancelledError, ConnectingCancelledError):
+        except (CancelledError, internet_error.ConnectingCancelledError):
             raise CancelledError from None
-        except TimeoutError:
+        except internet_error.TimeoutError:
             problems.append(f"{host} port {port}: no answer within {share:.3g} s")
         except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
             problems.append(f"{host} port {port}: {reason_of(Failure(error))}")

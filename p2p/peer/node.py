@@ -35,6 +35,9 @@ __all__ = ["HostedPeer", "Surroundings"]
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
 
+DIALS_EACH: Final = 4
+"""Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
+
 MAX_CANDIDATES: Final = 9
 """Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
 
@@ -245,7 +248,7 @@ class HostedPeer:
 
     def disconnect(self, target: str | None = None) -> int:
         """Close the link to a peer, or all links, after the exchanges under way; returns how many."""
-        links = [link for link in self._connections if target in (None, link.remote) and link.established]
+        links = [link for link in self._connections if target in (None, link.remote) and link.reusable]
         for link in links:
             link.close()
         return len(links)
@@ -262,6 +265,8 @@ class HostedPeer:
             return {**answer, "dialling": False}
         if self.open_dials >= self._limits.attempts_in_flight:
             raise Busy.after(0.5, f"{self.name} is dialling {self.open_dials} peers, its limit")
+        if self._dials.get(initiator, 0) >= DIALS_EACH:
+            raise Busy.after(0.5, f"{self.name} is dialling {DIALS_EACH} times for {initiator} already")
         self._start_dial(instruction)
         return answer
 

@@ -18,7 +18,7 @@ from p2p.content.inbox import clear_leftovers
 from p2p.content.services import Services
 from p2p.control.console import ConsoleServer
 from p2p.daemon import CannotStart, keep_memory, raise_open_files, warn_of_expiry
-from p2p.errors import ConfigError, IdentityError, LocalFileError
+from p2p.errors import ConfigError, IdentityError, P2PError
 from p2p.identity.tls import Credentials
 from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
@@ -114,17 +114,20 @@ class PeerService(MultiService):
                 "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "
                 "set 'links: tls' unless this is a measurement in a closed lab"
             )
-        warn_of_expiry(entry.certificate for entry in self._config.peers)
         try:
+            warn_of_expiry(entry.certificate for entry in self._config.peers)
+            for entry in self._config.peers:
+                entry.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+            super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
+            # Not before the console is ours: another daemon with this configuration would be receiving into them.
             for entry in self._config.peers:
                 if count := clear_leftovers(entry.inbox):
                     self._log.info("{name}: removed {count} unfinished files", name=entry.name, count=count)
-            super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         except OSError as error:
             raise CannotStart(
                 f"p2p-peer: can't use {error.filename}: {error.strerror}; see to its owner and mode"
             ) from error
-        except LocalFileError as error:
+        except P2PError as error:
             raise CannotStart(f"p2p-peer: {error}") from error
         for peer in self.peers.values():
             peer.start()
@@ -136,4 +139,4 @@ class PeerService(MultiService):
         notify(STOPPING)
         leaving = [Deferred.fromCoroutine(peer.stop()) for peer in self.peers.values()]
         stopping = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
-        return gatherResults([*leaving, stopping]).addCallback(lambda _: self._jobs.when_idle())
+        return gatherResults([*leaving, stopping], consumeErrors=True).addCallback(lambda _: self._jobs.when_idle())

@@ -459,6 +459,12 @@ class StoreTests(FilesCase):
         self.assertEqual([], self.names())
         self.assert_closed()
 
+    def test_abandoned_at_once(self) -> None:
+        """A request that ends before a thread has written anything of it costs no thread's work."""
+        self.sink.write(b"x")
+        self.sink.abandon()
+        self.assertEqual([], self.threads.waiting)
+
     def test_abandoned_twice(self) -> None:
         """To abandon what was abandoned, or never begun, is harmless."""
         self.sink.abandon()
@@ -482,6 +488,7 @@ class StoreTests(FilesCase):
     def test_failing_removal(self) -> None:
         """What can't be removed is logged, and hurts nobody."""
         self.patch(inbox.Arrival, "discard", _raiser(OSError(errno.EIO, "Input/output error")))
+        self.sink.write(b"x" * BATCH)
         self.sink.abandon()
         self.threads.work()
         self.assertEqual(1, len(self.flushLoggedErrors(OSError)))

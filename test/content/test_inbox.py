@@ -301,9 +301,3 @@ class LeftoverTests(InboxCase):
             (self.inbox / name).touch()
         self.assertEqual(2, clear_leftovers(self.inbox))
         self.assertEqual([".p2p-notes", "a", "b.part"], self.names())
-
-    def test_made(self) -> None:
-        """An inbox that isn't there is made, for its owner alone."""
-        inbox = self.inbox / "deep" / "inbox"
-        self.assertEqual(0, clear_leftovers(inbox))
-        self.assertEqual(0o700, stat.S_IMODE(inbox.stat().st_mode))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, maybeDeferred
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.config import PeerLimits
 from p2p.content.echo import echo
@@ -15,16 +16,20 @@ from p2p.content.files import store
 from p2p.content.services import Services
 from p2p.content.text import uppercase
 from p2p.control.commands import UnknownPeer
+from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from test.identities import credentials
 from test.network import Network
 
-__all__ = ["M4", "N1", "Pair", "StandInRouters", "at_once"]
+__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Pair", "StandInRouters", "at_once"]
+
+LIMITS = PeerLimits()
 
 T = TypeVar("T")
 
 N1, M4 = "192.0.2.1", "192.0.2.2"
+
 
 def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
     """Run what a thread would run, here and now."""
@@ -81,6 +86,9 @@ class _StandInRegistration:
 
     async def stop(self) -> None:
         """Nothing to leave."""
+
+    async def when_registered(self) -> None:
+        """It is."""
 
     async def call(self, command: Any, **arguments: Any) -> Mapping[str, Any]:
         return await self._routers.request(self.name, arguments)
@@ -162,3 +170,27 @@ class Pair:
     def _bytes(self, count: int) -> bytes:
         self._random += 1
         return self._random.to_bytes(count)
+
+
+class NodeCase(SynchronousTestCase):
+    """n1.n and m4.m, and a look at what they leave behind."""
+
+    def make_pair(self, *, plain: tuple[bool, bool] = (False, False), **limits: Any) -> Pair:
+        """Make a pair, with some limits changed."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.pair = Pair(folder, limits=LIMITS.model_copy(update=limits), plain=plain)
+        return self.pair
+
+    def failed(self, waiting: Deferred[Any], outcome: Outcome) -> str:
+        """The reason of an expected failure."""
+        failure = self.failureResultOf(waiting, ExchangeFailed).value
+        self.assertEqual(outcome, failure.outcome, str(failure))
+        return str(failure)
+
+    def assert_nothing_left(self, pair: Pair) -> None:
+        """Nothing is open, runs or is remembered once the links are closed."""
+        for peer in pair.peers.values():
+            peer.disconnect()
+        pair.network.settle()
+        self.assertEqual({}, pair.leftovers())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,7 +12,7 @@ from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, RequestConnect, UnknownPeer
 from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.ticket import NONCE_BYTES, TicketBook
-from p2p.peer.attempt import Attempting, AttemptFailed, Setup
+from p2p.peer.attempt import AttemptFailed, Attempting, Setup
 from p2p.peer.dialling import Wiring
 from test.identities import credentials
 from test.link.links import Owner
@@ -48,7 +47,6 @@ class AttemptCase(SynchronousTestCase):
         self.registration = Registration()
         self.tickets = TicketBook()
         self.ended: list[ExchangeFailed | None] = []
-        self.attempt = self.make()
 
     def make(self, listen: str = "tcp:0", **limits: Any) -> Attempting:
         """Make an attempt."""
@@ -79,8 +77,9 @@ class AttemptCase(SynchronousTestCase):
         """Other bytes each time."""
         return (len(self.tickets) + 1).to_bytes(count)
 
-    def begin(self) -> None:
-        """Begin, a second after the making."""
+    def begin(self, listen: str = "tcp:0") -> None:
+        """Make one, and begin a second later."""
+        self.attempt = self.make(listen)
         self.network.advance(1)
         self.attempt.machine.begin()
 
@@ -99,8 +98,7 @@ class AttemptCase(SynchronousTestCase):
 class AskingTests(AttemptCase):
     def test_question(self) -> None:
         """It listens on a fresh port, then asks with that port, its ticket and how long that still lives."""
-        self.attempt = self.make("tcp:0:interface=192.0.2.7")
-        self.begin()
+        self.begin("tcp:0:interface=192.0.2.7")
         ((_, port),) = self.network.ports
         (asked,) = self.registration.asked
         self.assertEqual(NONCE_BYTES, len(asked.pop("ticket")))
@@ -119,8 +117,9 @@ class AskingTests(AttemptCase):
         self.network.advance(1)
         self.answer({**ANSWER, "dialling": False})
         ns = 1_000_000_000
-        self.assertEqual((0, 1 * ns, 1 * ns, 4 * ns), (moments.began_ns, moments.bound_ns, moments.asked_ns, moments.answered_ns))
-        self.assertEqual((2, "192.0.2.2", False, None), (moments.asked, moments.address, moments.dialling, moments.error))
+        self.assertEqual((0, 1 * ns, 1 * ns), (moments.began_ns, moments.bound_ns, moments.asked_ns))
+        self.assertEqual((4 * ns, "192.0.2.2", False), (moments.answered_ns, moments.address, moments.dialling))
+        self.assertEqual((2, None), (moments.asked, moments.error))
         self.network.advance(1)
         self.attempt.machine.linked()
         self.assertEqual(5 * ns, self.attempt.setup.setup_ns)
@@ -150,7 +149,6 @@ class AskingTests(AttemptCase):
     def test_late_failure(self) -> None:
         """A question that fails after the attempt has ended fails nobody."""
         for late in (ControlLost("gone"), Busy.after(1, "full"), UnknownPeer("who?")):
-            self.attempt = self.make()
             self.begin()
             self.attempt.machine.linked()
             self.answer(late)
@@ -202,20 +200,16 @@ class AnsweredTests(AttemptCase):
 
     def test_never(self) -> None:
         """Nobody waits for times that never come: the question fails, or is never asked."""
-        ends: list[Callable[[], Any]] = [
-            lambda: self.answer(ControlLost("gone")),
-            lambda: (self.answer(Busy.after(5, "full")), self.attempt.machine.abandon()),
-        ]
-        for end in ends:
-            self.attempt = self.make()
+        for error in (ControlLost("gone"), Busy.after(5, "full")):
             self.begin()
             known = self.known()
-            end()
+            self.answer(error)
+            self.attempt.machine.abandon()
             self.successResultOf(known)
         self.attempt = self.make()
         known = self.known()
-        self.patch(self.attempt, "ask", lambda port: None)
-        self.begin()
+        self.patch(self.attempt, "listen", lambda: None)
+        self.attempt.machine.begin()
         self.attempt.machine.abandon()
         self.successResultOf(known)
 

@@ -17,8 +17,7 @@ from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring, dial
 from test.identities import credentials
 from test.link.links import Hand, Owner
 from test.network import Network
-from test.peer.pair import M4, N1
-from test.peer.test_node import NodeCase
+from test.peer.pair import M4, N1, NodeCase
 
 STRANGER = "198.51.100.9"
 
@@ -237,7 +236,7 @@ class GateTests(SynchronousTestCase):
         self.assertFalse(self.gate.left(self.wiring.link(terms)))
 
     def test_dial_shares_the_time(self) -> None:
-        """All candidates together have the time that the ticket leaves, each an equal share and ``handshake_s`` at most."""
+        """All candidates together have the time that is left, each an equal share and ``handshake_s`` at most."""
         for host in ("192.0.2.51", "192.0.2.52"):
             self.network.pull(N1, host)
         terms = LinkTerms(self.ticket, dialler=True, plain=False)
@@ -249,5 +248,3 @@ class GateTests(SynchronousTestCase):
             self.assertEqual(total, self.network.seconds() - began)
             self.assertEqual(Outcome.CONNECT_FAILED, self.failureResultOf(dialling, ExchangeFailed).value.outcome)
         self.assertEqual([], self.network.getDelayedCalls())
-
-

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IConsumer
-from zope.interface import implementer
 
 from p2p.content.exchange import Request, Result, Source
 from p2p.content.files import BytesSource, FileSource
@@ -17,11 +15,9 @@ from p2p.errors import LocalFileError, Outcome
 from p2p.link.mux import INITIAL_WINDOW
 from p2p.peer.node import TRIES
 from test.content.doubles import Gatherer, HeldSource
-from test.peer.pair import Pair, at_once
-from test.peer.test_node import NodeCase
+from test.peer.pair import NodeCase, Pair, at_once
 
 
-@implementer(IConsumer)
 class Counted(BytesSource):
     """A source that counts how often it was opened and closed."""
 
@@ -49,7 +45,9 @@ class ExchangeTests(NodeCase):
         """The result of an exchange that ends without time passing, after which nothing of it is left."""
         pair.network.settle()
         result: Result = self.successResultOf(running)
-        self.assertEqual([0, 0], [peer.links[other].stream_count for peer, other in ((pair.n1, "m4.m"), (pair.m4, "n1.n"))])
+        self.assertEqual(
+            [0, 0], [peer.links[other].stream_count for peer, other in ((pair.n1, "m4.m"), (pair.m4, "n1.n"))]
+        )
         return result
 
     def test_echo(self) -> None:
@@ -71,7 +69,7 @@ class ExchangeTests(NodeCase):
             path = Path(self.mktemp())
             path.write_bytes(content)
             self.done(pair, self.exchange(pair, BytesSource("groß".encode()), "uppercase"))
-            self.assertEqual("GROSS".encode(), self.sink.data)
+            self.assertEqual(b"GROSS", self.sink.data)
             self.assertEqual(plain, pair.n1.links["m4.m"].terms.plain)
             result = self.done(pair, self.exchange(pair, FileSource(path, at_once), "store", name="a.bin"))
             self.assertEqual((str(len(content)), "a.bin"), (result.tail["size"], result.tail["name"]))
@@ -84,9 +82,7 @@ class ExchangeTests(NodeCase):
         pair = self.make_pair()
         streams: list[Any] = []
         pair.run(
-            pair.n1.exchange(
-                "m4.m", Request("echo"), BytesSource(b"x"), Gatherer, planned_ns=0, watch=streams.append
-            )
+            pair.n1.exchange("m4.m", Request("echo"), BytesSource(b"x"), Gatherer, planned_ns=0, watch=streams.append)
         )
         self.assertEqual(1, len(streams))
         self.assertGreater(streams[0].sent, 1)
@@ -250,6 +246,28 @@ class ExchangeTests(NodeCase):
         pair.network.advance(80)
         self.assertEqual({}, pair.leftovers())
 
+    def test_exchange_silence_s(self) -> None:
+        """When nothing moves for ``exchange_silence_s`` both ends give an exchange up."""
+        pair = self.make_pair(exchange_silence_s=8.0)
+        running = self.exchange(pair, HeldSource(), "store", name="a")
+        pair.network.advance(7.9)
+        self.assertNoResult(running)
+        self.assertEqual(1, pair.m4.links["n1.n"].stream_count)
+        pair.network.advance(2.2)
+        self.assertEqual("nothing moved for 8 s", self.failed(running, Outcome.TIMEOUT))
+        self.assertEqual(0, pair.m4.links["n1.n"].stream_count)
+        self.assertEqual([], list(Path(pair.m4._context.inbox).iterdir()))
+        self.assert_nothing_left(pair)
+
+    def test_header_bytes(self) -> None:
+        """A head of more than ``header_bytes`` costs its stream, not the link."""
+        pair = self.make_pair(header_bytes=1024)
+        running = self.exchange(pair, BytesSource(b"x"), name="x" * 1000)
+        pair.network.settle()
+        self.failed(running, Outcome.RESET)
+        self.assertTrue(pair.n1.links["m4.m"].reusable)
+        self.done(pair, self.exchange(pair, BytesSource(b"x"), name="x" * 900))
+
     def test_faulty_service(self) -> None:
         """A fault of a service ends its exchange, with a word of where to look."""
         pair = self.make_pair()
@@ -278,8 +296,8 @@ class ExchangeTests(NodeCase):
                 )
             )
         pair.network.settle()
-        self.assertEqual([number * 7000 + 1 for number in range(40)], [self.successResultOf(r).reply_bytes for r in running])
+        self.assertEqual(
+            [number * 7000 + 1 for number in range(40)], [self.successResultOf(r).reply_bytes for r in running]
+        )
         self.assertEqual(1, len(pair.routers.asked))
         self.assert_nothing_left(pair)
-
-

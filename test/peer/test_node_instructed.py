@@ -7,10 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from p2p.control.commands import Busy, Refused
-from p2p.peer.node import MAX_CANDIDATES
+from p2p.peer.node import DIALS_EACH, MAX_CANDIDATES
 from test.network import Machine
-from test.peer.pair import M4, N1, Pair
-from test.peer.test_node import NodeCase
+from test.peer.pair import M4, N1, NodeCase, Pair
 
 INSTRUCTION: dict[str, Any] = {
     "target": "m4.m",
@@ -40,7 +39,7 @@ class InstructedTests(NodeCase):
 
     def test_refused(self) -> None:
         """What makes no sense is refused, in words that are short and harmless, and nothing is dialled."""
-        for changed in (
+        wrong: list[dict[str, Any]] = [
             {"target": "m5.m"},
             {"target": "\x1b" * 1000},
             {"initiator": "m4.m"},
@@ -61,7 +60,8 @@ class InstructedTests(NodeCase):
             {"ticket": b""},
             {"ticket": bytes(31)},
             {"ticket": bytes(33)},
-        ):
+        ]
+        for changed in wrong:
             pair = self.make_pair()
             refusal = str(self.failureResultOf(self.instruct(pair, **changed), Refused).value)
             self.assertTrue(refusal.isprintable(), refusal)
@@ -87,6 +87,19 @@ class InstructedTests(NodeCase):
         self.successResultOf(self.instruct(pair))
         pair.network.advance(31)
         self.assertEqual({}, pair.leftovers())
+
+    def test_dials_of_one_initiator(self) -> None:
+        """One initiator alone can't keep a peer so busy that it has no dial left for the others."""
+        pair = self.make_pair(attempts_in_flight=10)
+        pair.network.pull(N1, M4)
+        for _ in range(DIALS_EACH):
+            self.successResultOf(self.instruct(pair))
+        self.assertIn("for n1.n", str(self.failureResultOf(self.instruct(pair), Busy).value))
+        self.successResultOf(self.instruct(pair, initiator="n2.n"))
+        pair.network.advance(31)
+        self.assertEqual({}, pair.leftovers())
+        self.successResultOf(self.instruct(pair))
+        pair.network.advance(31)
 
     def test_lifetime(self) -> None:
         """A ticket isn't dialled for longer than it lives, and not for longer than ``ticket_s``, whatever was said."""

@@ -3,85 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.protocol import Factory, Protocol
-from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p import __version__
 from p2p.config import PeerLimits
-from p2p.control.channel import Channel, ControlLost
-from p2p.control.commands import InstructConnect, ListPeers, NameMismatch, Ping, Register
-from p2p.control.responders import responder
-from p2p.identity.tls import CONTROL_ALPN
+from p2p.control.channel import ControlLost
+from p2p.control.commands import InstructConnect, ListPeers, NameMismatch, Ping
 from p2p.peer import registration as module
 from p2p.peer.registration import STEADY_S, Registration
 from test.identities import credentials
 from test.network import Network
-
-ROUTER, PEER = "192.0.2.100", "192.0.2.1"
-
-
-class Commands(CommandLocator):
-    """What a router answers."""
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-
-    @responder(Register)
-    async def register(self, **arguments: Any) -> Mapping[str, Any]:
-        self._router.asked.append(arguments)
-        return await self._router.answer(arguments)
-
-    @responder(ListPeers)
-    async def list_peers(self, **arguments: Any) -> Mapping[str, Any]:
-        return {"names": ["n1.n"], "more": False}
-
-
-class End(Channel):
-    """A router's end of a control channel."""
-
-    def __init__(self, router: Router) -> None:
-        super().__init__(router.network, silence_s=600, call_s=10, handshake_s=10, locator=Commands(router))
-        self._router = router
-        router.connections.append(self)
-        router.came_at.append(router.network.seconds())
-
-    def closed(self, reason: Failure) -> None:
-        self._router.connections.remove(self)
-
-
-class Router:
-    """A router of cluster n that does as a test wants.
-
-    :ivar asked: the arguments of each Register.
-    :ivar came_at: when connections came.
-    """
-
-    def __init__(self, network: Network, name: str = "router.n") -> None:
-        self.network = network
-        self.asked: list[Mapping[str, Any]] = []
-        self.connections: list[End] = []
-        self.came_at: list[float] = []
-        factory = Factory.forProtocol(lambda: End(self))
-        factory.noisy = False
-        wrapped = credentials(name).wrap(factory, client=False, alpn=CONTROL_ALPN, clock=network)
-        self._port = network.on(ROUTER).listenTCP(5555, wrapped)
-
-    async def answer(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answer a Register."""
-        return {"lease": 60.0, "observed": PEER}
-
-    def die(self) -> None:
-        """Close the port and all connections."""
-        self._port.stopListening()
-        for connection in list(self.connections):
-            connection.abort("the router dies")
-        self.network.settle()
+from test.peer.routers import PEER, ROUTER, Router
 
 
 class RegistrationCase(SynchronousTestCase):
@@ -183,7 +122,9 @@ class ComingTests(RegistrationCase):
         router = Router(self.network, "router.m")
         self.start()
         self.assertEqual([], router.asked)
-        self.assertIn("expected router.n, but the certificate at the other end is for router.m", self.registration.last_error)
+        self.assertIn(
+            "expected router.n, but the certificate at the other end is for router.m", self.registration.last_error
+        )
         self.assertIn("trying again", self.told[0])
 
     def test_refused(self) -> None:
@@ -215,7 +156,7 @@ class ComingTests(RegistrationCase):
         self.patch(self.network, "connectTCP", count)
         self.start()
         self.network.advance(600)
-        pauses = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+        pauses = [later - earlier for earlier, later in pairwise(tried)]
         for number, pause in enumerate(pauses):
             least = min(0.5 * 1.5**number, 30)
             self.assertTrue(least <= pause <= least + 1.001, (number, pause))
@@ -482,7 +423,6 @@ class LeavingTests(RegistrationCase):
         self.patch(module, "deferLater", _raise)
         self.start()
         self.assertEqual(1, len([line for line in self.told if "registration stopped" in line]))
-
 
 
 def _raise(*arguments: Any) -> None:

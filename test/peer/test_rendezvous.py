@@ -92,7 +92,7 @@ class AttemptTests(SynchronousTestCase):
         self.assertEqual(["listen", "ask 7000", "close", "succeed"], world.asked)
 
     def test_busy(self) -> None:
-        """Where somebody is busy it asks again, with the same port, after the time that it was told, again and again."""
+        """Where somebody is busy it asks again, with the same port, each time after the time that it was told."""
         world = after("begin listening busy again busy again dialled linked")
         later = ["ask 7000 after 0.5 s", "ask 7000"]
         self.assertEqual(["listen", "ask 7000", *later, *later, "close", "succeed"], world.asked)

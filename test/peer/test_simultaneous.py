@@ -117,10 +117,10 @@ class SimultaneousTests(SynchronousTestCase):
 
     def test_who_goes_first(self) -> None:
         """When both requests are under way, the link is that of the peer whose name sorts lower."""
-        for first in OTHER:
+        for first, second in OTHER.items():
             meeting = self.meeting()
             meeting.ask(first)
-            meeting.ask(OTHER[first])
+            meeting.ask(second)
             meeting.let_go(first)
             meeting.pair.network.settle()
             meeting.let_all_go()
@@ -199,7 +199,9 @@ class SimultaneousTests(SynchronousTestCase):
         network = meeting.pair.network
         for _ in range(data.draw(st.integers(2, 14))):
             name = data.draw(st.sampled_from(sorted(OTHER)))
-            action = data.draw(st.sampled_from(["ask", "ask", "go", "go", "settle", "busy", "unknown", "cancel", "wait"]))
+            action = data.draw(
+                st.sampled_from(["ask", "ask", "go", "go", "settle", "busy", "unknown", "cancel", "wait"])
+            )
             if action == "ask":
                 meeting.ask(name).addErrback(lambda failure: failure.trap(CancelledError, ExchangeFailed))
             elif action == "go":
@@ -227,5 +229,3 @@ class SimultaneousTests(SynchronousTestCase):
             peer.disconnect()
         network.advance(30)
         self.assertEqual((set(), []), (network.wires, network.getDelayedCalls()))
-
-

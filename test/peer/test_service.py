@@ -1,0 +1,239 @@
+"""The peer daemon: it starts whole or not at all, and stops leaving nothing."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.config import PeerConfig, PeerEntry, PeerLimits
+from p2p.content.services import Services
+from p2p.control import console
+from p2p.daemon import CannotStart
+from p2p.errors import ConfigError, LocalFileError
+from p2p.notify import READY, STOPPING
+from p2p.peer import service as module
+from p2p.peer.service import PeerService, load_credentials
+from test.identities import tls_files
+from test.network import Machine, Network
+from test.peer.pair import N1
+from test.peer.routers import ROUTER, Router
+
+
+class Pool:
+    """Threads whose work the test does when it wants."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def callInThreadWithCallback(self, told: Callable[[bool, Any], None], function: Any, *arguments: Any) -> None:
+        self.waiting.append(lambda: told(True, function(*arguments)))
+
+
+class Reactor(Machine):
+    """A machine with UNIX sockets and threads.
+
+    :ivar consoles: the paths on which somebody listens.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network, N1)
+        self.consoles: list[str] = []
+        self.pool = Pool()
+
+    def getThreadPool(self) -> Pool:
+        return self.pool
+
+    def callFromThread(self, function: Any, *arguments: Any) -> None:
+        function(*arguments)
+
+    def listenUNIX(self, path: str, factory: Any, mode: int) -> Any:
+        self.consoles.append(path)
+        consoles = self.consoles
+
+        class Port:
+            def stopListening(self) -> None:
+                consoles.remove(path)
+
+        return Port()
+
+
+class ServiceCase(SynchronousTestCase):
+    """A daemon that hosts n1.n and n2.n."""
+
+    def setUp(self) -> None:
+        """Make it; it isn't started."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.network = Network()
+        self.reactor = Reactor(self.network)
+        self.told: list[str] = []
+        self.patch(module, "notify", self.told.append)
+
+    def config(self, *names: str, days: float = 100, certificate_of: str = "", **more: Any) -> PeerConfig:
+        """A configuration."""
+        entries = []
+        for name in names or ("n1.n", "n2.n"):
+            files = tls_files(certificate_of or name, days=days)
+            entries.append(
+                PeerEntry(name=name, certificate=files.certificate, key=files.key, inbox=self.folder / "inbox" / name)
+            )
+        return PeerConfig(
+            router=f"tcp:{ROUTER}:5555",
+            authority=tls_files("n1.n").authority,
+            console=self.folder / "console",
+            peers=entries,
+            **more,
+        )
+
+    def make(self, **more: Any) -> PeerService:
+        """Make a daemon."""
+        config = self.config(**more)
+        return PeerService(self.reactor, config, load_credentials(config), Services([]))
+
+
+class StartTests(ServiceCase):
+    def test_start(self) -> None:
+        """It makes the inboxes, opens the console, registers every peer, and says that it is ready."""
+        router = Router(self.network)
+        service = self.make()
+        service.startService()
+        self.assertEqual(([READY], [str(self.folder / "console")]), (self.told, self.reactor.consoles))
+        self.network.settle()
+        self.assertEqual(["n1.n", "n2.n"], sorted(asked["name"] for asked in router.asked))
+        for peer in service.peers.values():
+            self.assertTrue(peer.registration.registered)
+            inbox = self.folder / "inbox" / peer.name
+            self.assertEqual(0o700, stat.S_IMODE(inbox.stat().st_mode))
+        stopping = service.stopService()
+        self.network.settle()
+        self.successResultOf(stopping)
+
+    def test_leftovers(self) -> None:
+        """What a killed daemon left unfinished is removed, and counted in the log."""
+        inbox = self.folder / "inbox" / "n1.n"
+        inbox.mkdir(parents=True)
+        (inbox / ".p2p-1.part").touch()
+        with capturedLogs() as logs:
+            self.make().startService()
+        self.assertEqual([], list(inbox.iterdir()))
+        self.assertEqual(
+            [("n1.n", 1)], [(one["name"], one["count"]) for one in logs if "unfinished" in one["log_format"]]
+        )
+
+    def test_second_daemon(self) -> None:
+        """A daemon that is started a second time refuses, and takes nothing from the first, which is receiving."""
+        inbox = self.folder / "inbox" / "n1.n"
+        inbox.mkdir(parents=True)
+        (inbox / ".p2p-1.part").touch()
+
+        def taken(*arguments: object) -> None:
+            raise LocalFileError("console: a daemon answers on this console already; stop it, or name another console")
+
+        self.patch(console, "listen_privately", taken)
+        refusal = self.assertRaises(CannotStart, self.make().startService)
+        self.assertIn("a daemon answers on this console already", str(refusal))
+        self.assertTrue((inbox / ".p2p-1.part").exists())
+        self.assertEqual([], self.told)
+
+    def test_bad_inbox(self) -> None:
+        """An inbox that can't be used ends the start, with its path and what to look at."""
+        (self.folder / "inbox").touch()
+        refusal = str(self.assertRaises(CannotStart, self.make().startService))
+        self.assertIn(str(self.folder / "inbox"), refusal)
+        self.assertIn("see to its owner and mode", refusal)
+        self.assertEqual(([], []), (self.told, self.reactor.consoles))
+
+    def test_plain(self) -> None:
+        """A daemon that allows plain links warns at every start."""
+        with capturedLogs() as logs:
+            self.make(links="plain").startService()
+        self.assertEqual(1, len([one for one in logs if "PLAIN LINKS" in one["log_format"]]))
+        with capturedLogs() as logs:
+            self.make().startService()
+        self.assertEqual([], [one for one in logs if "PLAIN LINKS" in one["log_format"]])
+
+    def test_expiry(self) -> None:
+        """A certificate that ends soon is warned of; one that has vanished since it was loaded ends the start."""
+        with capturedLogs() as logs:
+            self.make(days=10).startService()
+        self.assertEqual(2, len([one for one in logs if "expires" in one["log_format"]]))
+        config = self.config()
+        service = PeerService(self.reactor, config, load_credentials(config), Services([]))
+        self.patch(service, "_config", config.model_copy(update={"peers": [_vanished(one) for one in config.peers]}))
+        self.assertIn("can't read the certificate", str(self.assertRaises(CannotStart, service.startService)))
+
+    def test_limits(self) -> None:
+        """The limits of the console, and of registrations at once, are those of the configuration."""
+        service = self.make(limits=PeerLimits(console_connections=7, connecting=3))
+        self.assertEqual(7, service._console.factory.max_connections)
+        turns = {peer.registration._turn for peer in service.peers.values()}
+        self.assertEqual([3], [turn.limit for turn in turns])
+
+
+class CredentialsTests(ServiceCase):
+    def test_loaded(self) -> None:
+        """The peers' certificates come in the order of the configuration."""
+        self.assertEqual(["n1.n", "n2.n"], [one.name for one in load_credentials(self.config())])
+
+    def test_wrong_name(self) -> None:
+        """A certificate of another name is told with both names and its file."""
+        reason = str(self.assertRaises(ConfigError, load_credentials, self.config("n1.n", certificate_of="n9.n")))
+        self.assertIn("this certificate is for n9.n, not for n1.n", reason)
+        self.assertIn("p2p lab issue", reason)
+
+    def test_unusable(self) -> None:
+        """A certificate that can't be used at all is told with its file."""
+        config = self.config("n1.n")
+        broken = config.model_copy(update={"peers": [_vanished(config.peers[0])]})
+        self.assertIn("/nowhere", str(self.assertRaises(ConfigError, load_credentials, broken)))
+
+
+class StopTests(ServiceCase):
+    def test_stop(self) -> None:
+        """It says that it stops, leaves the router, closes the console, and nothing is left."""
+        router = Router(self.network)
+        service = self.make()
+        service.startService()
+        self.network.settle()
+        stopping = service.stopService()
+        self.assertEqual([READY, STOPPING], self.told)
+        self.assertNoResult(stopping)
+        self.network.settle()
+        self.successResultOf(stopping)
+        self.network.advance(0.1)
+        self.assertEqual(([], []), (router.connections, self.reactor.consoles))
+        self.assertEqual((set(), []), (self.network.wires, self.network.getDelayedCalls()))
+
+    def test_without_a_router(self) -> None:
+        """It stops as well while it can't register."""
+        service = self.make()
+        service.startService()
+        self.network.advance(3)
+        stopping = service.stopService()
+        self.network.advance(0.1)
+        self.successResultOf(stopping)
+        self.assertEqual([], self.network.getDelayedCalls())
+
+    def test_waits_for_the_disk(self) -> None:
+        """It has stopped when the threads are done with the disk."""
+        service = self.make()
+        service.startService()
+        self.network.settle()
+        work: Deferred[int] = service._jobs(len, "four")
+        stopping = service.stopService()
+        self.network.advance(1)
+        self.assertNoResult(stopping)
+        self.reactor.pool.waiting.pop()()
+        self.network.advance(0.1)
+        self.assertEqual(4, self.successResultOf(work))
+        self.successResultOf(stopping)
+
+
+def _vanished(entry: PeerEntry) -> PeerEntry:
+    return entry.model_copy(update={"certificate": Path("/nowhere/n1.n.pem")})

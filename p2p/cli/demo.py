@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from p2p.cli.exit_codes import ExitCode
-from p2p.cli.output import duration, json_option, show_json, size
+from p2p.cli.output import duration, json_option, on_terminal, show_json, size
 from p2p.cli.session import Session
 from p2p.measure.demo import DemoPlan, DemoResult, Progress, run_demo
 
@@ -72,7 +72,7 @@ def _progress(as_json: bool) -> Iterator[Progress]:
     """A bar on a terminal, a line a step elsewhere, nothing beside JSON."""
     if as_json:
         yield lambda step, done, total: None
-    elif sys.stderr.isatty():
+    elif on_terminal():
         with _bars() as bars:
             yield bars
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ __all__ = [
     "describe",
     "duration",
     "json_option",
+    "on_terminal",
     "printable",
     "rate",
     "show_error",
@@ -50,6 +52,11 @@ def _is_safe(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def on_terminal() -> bool:
+    """Whether a person watches standard error, where progress is shown."""
+    return sys.stderr.isatty()
 
 
 def show_json(fields: Mapping[str, Any]) -> None:

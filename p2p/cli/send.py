@@ -15,7 +15,7 @@ import click
 
 from p2p.cli.exit_codes import ExitCode, exit_code_of
 from p2p.cli.names import complete_files, peer_argument
-from p2p.cli.output import describe, duration, json_option, printable, rate, show_error, show_json, size
+from p2p.cli.output import describe, duration, json_option, on_terminal, printable, rate, show_error, show_json, size
 from p2p.cli.session import Session
 from p2p.client import Client, OnProgress
 from p2p.control.operations import ContentType, Exchanged
@@ -120,15 +120,11 @@ def _progress(path: Path, as_json: bool) -> Iterator[OnProgress]:
     """Show how far a file is: as JSON, as a bar on a terminal, else not at all."""
     if as_json:
         yield lambda done, length: show_json({"event": "progress", "file": str(path), "bytes": done, "length": length})
-    elif _on_terminal():
+    elif on_terminal():
         with _bar(path) as update:
             yield update
     else:
         yield lambda done, length: None
-
-
-def _on_terminal() -> bool:
-    return sys.stderr.isatty()
 
 
 @contextmanager

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.cli.main import cli
 from p2p.errors import Outcome
-from p2p.measure.demo import DemoResult
+from p2p.measure.demo import DemoPlan, DemoResult, Progress
 from p2p.measure.samples import Sample, figures, message_figures, outcomes
+
+DEMO = import_module("p2p.cli.demo")  # in p2p.cli the name means the command
 
 
 def demo_result(*, failures: list[str] | None = None) -> DemoResult:
@@ -45,10 +49,18 @@ class DemoCommandTests(SynchronousTestCase):
         """Run the command; the demo itself gives the result at once."""
         self.out = Path(self.mktemp())
 
-        def runner(main: Any) -> DemoResult:
-            main.__closure__  # noqa: B018 - it is a function that would start the daemons
+        async def run(reactor: object, plan: DemoPlan, progress: Progress) -> DemoResult:
+            self.plan = plan
+            progress("making a lab", 0, 1)
+            for done in range(5):
+                progress("exchanges", done, 4)
+            progress("starting the routers again", 0, 1)
             return result or demo_result()
 
+        def runner(main: Any) -> Any:
+            return self.successResultOf(Deferred.fromCoroutine(main(None)))
+
+        self.patch(DEMO, "run_demo", run)
         return CliRunner().invoke(cli, ["demo", "--out", str(self.out), *arguments], obj=runner)
 
     def test_table(self) -> None:
@@ -60,6 +72,24 @@ class DemoCommandTests(SynchronousTestCase):
         self.assertIn("24 before the links, 24 after them", got.output)
         self.assertTrue((self.out / "summary.json").exists())
         self.assertTrue((self.out / "samples.csv").exists())
+
+    def test_plan(self) -> None:
+        """The options say what is run."""
+        self.run_demo("--pairs", "7", "--exchanges", "8", "--ports", "1111,2222")
+        self.assertEqual(DemoPlan(pairs=7, exchanges=8, ports=(1111, 2222)), self.plan)
+
+    def test_steps(self) -> None:
+        """Where nobody watches, each step gets one line on standard error; beside JSON there is none."""
+        steps = ["making a lab ...", "exchanges: 4 ...", "starting the routers again ..."]
+        self.assertEqual(steps, self.run_demo().stderr.splitlines())
+        self.assertEqual("", self.run_demo("--json").stderr)
+
+    def test_bars(self) -> None:
+        """On a terminal each step has a bar, and all are full at the end."""
+        self.patch(DEMO, "on_terminal", lambda: True)
+        shown = self.run_demo().stderr
+        for step, count in (("making a lab", "1/1"), ("exchanges", "4/4"), ("starting the routers again", "1/1")):
+            self.assertRegex(shown, f"{step} .* {count}")
 
     def test_json(self) -> None:
         """A program gets one object, which ``summary.json`` holds as well."""

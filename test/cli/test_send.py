@@ -78,7 +78,7 @@ class SendTests(CommandCase):
 
     def test_bar(self) -> None:
         """On a terminal a bar shows how far a file is; what is printed on standard output stays the same."""
-        self.patch(SEND, "_on_terminal", lambda: True)
+        self.patch(SEND, "on_terminal", lambda: True)
         result = self.run_command("send", "m4.m", str(self.film))
         self.assertEqual(result.exit_code, 0)
         self.assertIn("film.mkv", result.stderr)

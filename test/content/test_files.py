@@ -27,10 +27,7 @@ STEP = READ_SIZE * READS
 
 
 class HeldThreads:
-    """Threads whose work the test does when it wants.
-
-    :ivar waiting: what was asked of them and isn't done.
-    """
+    """Threads whose work the test does when it wants; ``waiting`` is what was asked of them and isn't done."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []

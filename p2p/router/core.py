@@ -77,8 +77,8 @@ class PeerHandle(Channel):
     here: str
 
     def replaced_by(self, other: PeerHandle) -> None:
-        """Be told that the peer has registered again over another connection."""
-        raise NotImplementedError
+        """Be told that the peer has registered again over another connection, and make way."""
+        self.close()
 
 
 class Neighbours(Protocol):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,42 +13,18 @@ from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import Neighbour, RouterConfig, RouterLimits, TLSFiles
+from p2p.config import Neighbour, RouterConfig, RouterLimits
 from p2p.control.channel import Channel
 from p2p.control.commands import InstructConnect, Register, RequestConnect
 from p2p.control.responders import responder
-from p2p.identity.authority import Authority
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
+from test.identities import credentials, tls_files
 from test.network import Network
 
 __all__ = ["TICKET", "Instructions", "Lab", "Peer", "RouterTestCase", "credentials", "tls_files"]
 
 TICKET = bytes(range(32))
-
-_folder = tempfile.TemporaryDirectory(prefix="p2p-test-routers-")
-
-
-@cache
-def _authority(lab: str) -> Authority:
-    directory = Path(_folder.name, lab)
-    directory.mkdir()
-    return Authority.create(directory)
-
-
-@cache
-def tls_files(name: str, lab: str = "lab", days: float = 100) -> TLSFiles:
-    """The files of a certificate that is valid for so many days, made once a process."""
-    authority = _authority(lab)
-    directory = Path(tempfile.mkdtemp(dir=_folder.name))
-    issued = authority.issue(name, directory, days=days)
-    return TLSFiles(certificate=issued.certificate, key=issued.key, authority=authority.path)
-
-
-@cache
-def credentials(name: str, lab: str = "lab") -> Credentials:
-    files = tls_files(name, lab)
-    return Credentials(files.certificate, files.key, files.authority)
 
 
 class Instructions(CommandLocator):

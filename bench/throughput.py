@@ -1,9 +1,10 @@
 """How fast one file goes from disk to disk over a direct link, beside scp, magic-wormhole, rsync and bare OpenSSL.
 
-Two routers and two peers run as real daemons, with TLS and the digest on (and a second lab with plain links). Every
-way brings the same file over, one after the other in turns, after a warm-up that touches the memory; the medians
-count. Beside it: CPU time at both ends, the memory peak of either daemon, and how long a text message takes on the
-link while the file flows.
+Two routers and two peers run as real daemons, with TLS and verification on (and a second lab with plain links): ``p2p``
+and ``plain`` are ``p2p send``, ``store`` is an exchange of that service. Every way brings the same file over, one after
+the other in turns, after a warm-up; before each of them as much memory as the file takes is touched, so that none has
+to wait for a virtual machine's host. The medians count. Beside it: CPU time at both ends, the memory peak of either
+daemon, and how long a text message takes on the link while the file flows.
 
 Run it from the project's folder: ``python -m bench.throughput``.
 """
@@ -21,96 +22,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import psutil
 from twisted.internet.defer import ensureDeferred
-from twisted.internet.task import deferLater, react
+from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from bench._rivals import BareTLS, Rival, Rsync, Scp, Transfer, Unavailable, Wormhole, free_port
-from p2p.client import Client
+from bench._p2p import P2P, roomy, tell, touch
+from bench._rivals import BareTLS, Rival, Rsync, Scp, Transfer, Unavailable, Wormhole
 from p2p.identity.lab import create_lab
-from p2p.identity.lab_plan import Links
-from p2p.measure.processes import Daemon, Daemons
 from p2p.measure.samples import figures
 
-WAYS: Final = ("p2p", "scp", "wormhole", "bare", "plain", "rsync")
+WAYS: Final = ("p2p", "store", "scp", "wormhole", "bare", "plain", "rsync")
 GOALS: Final = (("p2p", "scp", 1.5), ("p2p", "wormhole", 2.0), ("p2p", "bare", 0.5), ("plain", "rsync", 1.0))
 GOAL_MEMORY_MIB: Final = 96
 GOAL_MESSAGE_MS: Final = 50
 MIB: Final = 1024 * 1024
-REGISTER_S: Final = 30.0
-PAUSE_S: Final = 0.005
-"""Between two messages that are timed."""
-
-
-class P2P:
-    """A lab of two clusters with one peer each, and a way to send from one to the other."""
-
-    def __init__(self, reactor: Any, folder: Path, links: Links) -> None:
-        self._reactor = reactor
-        self._links = links
-        self.folder = folder
-        self._daemons = Daemons(reactor, folder)
-        self._peers: list[Daemon] = []
-        folder.mkdir()
-
-    async def start(self) -> None:
-        """Start routers and peers, and wait until they are registered."""
-        ports = {cluster: free_port() for cluster in "nm"}
-        self.lab = create_lab(self.folder / "lab", peers=1, ports=ports, links=self._links)
-        for name, config in self.lab.routers.items():
-            await self._daemons.start(name, "p2p-router", config)
-        for name, config in self.lab.peers.items():
-            self._peers.append(await self._daemons.start(name, "p2p-peer", config))
-        self._clients = [
-            await Client.connect(self._reactor, config.with_suffix(".sock")) for config in self.lab.peers.values()
-        ]
-        for client in self._clients:
-            await client.wait_registered(REGISTER_S)
-
-    async def transfer(self, source: Path) -> Transfer:
-        """Send the file over a new link, as a new scp needs a new connection."""
-        await self._clients[0].disconnect()
-        return await self._send(source)
-
-    async def _send(self, source: Path) -> Transfer:
-        before = [_cpu_s(daemon) for daemon in self._peers]
-        began = self._reactor.seconds()
-        sent = await self._clients[0].send("m1.m", source)
-        seconds = self._reactor.seconds() - began
-        cpu = [_cpu_s(daemon) - then for daemon, then in zip(self._peers, before, strict=True)]
-        assert sent.receipt is not None
-        (self.lab.directory / "inbox" / "m1.m" / sent.receipt.name).unlink()
-        return Transfer(seconds, *cpu)
-
-    async def messages(self, source: Path) -> list[float]:
-        """Send the file, and texts on the same link meanwhile; return how many seconds each text took."""
-        flowing = ensureDeferred(self._send(source))
-        took: list[float] = []
-        while not flowing.called:
-            took.append((await self._clients[0].message("m1.m", "as quick as you can")).seconds)
-            await deferLater(self._reactor, PAUSE_S)
-        await flowing
-        return took
-
-    def memory_peaks(self) -> list[int]:
-        """The most bytes that sender and receiver held since they started; none where the system doesn't tell."""
-        peaks = []
-        for daemon in self._peers:
-            status = Path(f"/proc/{daemon.pid}/status")
-            if status.exists():
-                line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-                peaks.append(int(line.split()[1]) * 1024)
-        return peaks
-
-    @property
-    def pids(self) -> list[int]:
-        """The processes of the sending and of the receiving peer."""
-        return [daemon.pid for daemon in self._peers]
-
-    async def stop(self) -> None:
-        """Stop every daemon."""
-        await self._daemons.stop_all()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,17 +49,17 @@ def main(size: int, rounds: int, only: tuple[str, ...], as_json: bool) -> None:
 
 
 async def _measure(reactor: Any, size: int, rounds: int, ways: Sequence[str], as_json: bool) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="p2p-bench-", dir=_roomy(size * MIB)))
+    folder = Path(tempfile.mkdtemp(prefix="p2p-bench-", dir=roomy(3 * size * MIB)))
     running: dict[str, P2P | Rival] = {}
     missing: dict[str, str] = {}
     try:
         source = folder / "file.bin"
         await deferToThread(_fill, source, size)
         for name in ways:
-            way = running[name] = _way(reactor, folder, name, running)
+            way = running[name] = _way(reactor, folder, name)
             try:
                 await _start(way)
-                _tell(f"{name}: warm-up")
+                tell(f"{name}: warm-up")
                 await _transfer(way, source)
             except Unavailable as reason:
                 missing[name] = str(reason)
@@ -142,13 +67,14 @@ async def _measure(reactor: Any, size: int, rounds: int, ways: Sequence[str], as
         found: dict[str, list[Transfer]] = {name: [] for name in running}
         for number in range(rounds):
             for name in sorted(running, key=WAYS.index, reverse=bool(number % 2)):
+                await deferToThread(touch, folder, size * MIB)
                 done = await _transfer(running[name], source)
                 found[name].append(done)
-                _tell(f"round {number + 1}, {name}: {size * MIB / done.seconds / 1e6:.0f} MB/s")
+                tell(f"round {number + 1}, {name}: {size * MIB / done.seconds / 1e6:.0f} MB/s")
         results = {name: _result(transfers, size * MIB) for name, transfers in found.items()}
         for name, way in running.items():
             if isinstance(way, P2P):
-                results[name]["message_s"] = figures(await way.messages(source))
+                results[name]["message_s"] = figures(await way.messages(way.transfer(source)))
                 results[name]["memory_peak_bytes"] = way.memory_peaks()
             elif isinstance(way, BareTLS):
                 results[name]["suite"] = way.suite
@@ -159,9 +85,9 @@ async def _measure(reactor: Any, size: int, rounds: int, ways: Sequence[str], as
         shutil.rmtree(folder)
 
 
-def _way(reactor: Any, folder: Path, name: str, running: dict[str, P2P | Rival]) -> P2P | Rival:
-    if name in ("p2p", "plain"):
-        return P2P(reactor, folder / name, "plain" if name == "plain" else "tls")
+def _way(reactor: Any, folder: Path, name: str) -> P2P | Rival:
+    if name in ("p2p", "store", "plain"):
+        return P2P(reactor, folder / name, "plain" if name == "plain" else "tls", stored=name == "store")
     if name == "bare":
         create_lab(folder / "lab", peers=1)
         made = folder / "lab" / "certificates"
@@ -184,28 +110,10 @@ async def _stop(way: P2P | Rival) -> None:
     await (way.stop() if isinstance(way, P2P) else deferToThread(way.stop))
 
 
-def _roomy(size: int) -> str | None:
-    """A folder in memory with room for the file, its copy and as much again; else the usual one."""
-    shared = Path("/dev/shm")
-    if shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 3 * size:
-        return str(shared)
-    _tell("/dev/shm is missing or has no room: the disk is measured too")
-    return None
-
-
 def _fill(path: Path, size: int) -> None:
     with path.open("wb") as file:
         for _ in range(size):
             file.write(os.urandom(MIB))
-
-
-def _cpu_s(daemon: Daemon) -> float:
-    times = psutil.Process(daemon.pid).cpu_times()
-    return float(times.user + times.system)
-
-
-def _tell(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _result(transfers: Sequence[Transfer], size: int) -> dict[str, Any]:
@@ -216,6 +124,7 @@ def _result(transfers: Sequence[Transfer], size: int) -> dict[str, Any]:
         "spread": (max(rates) - min(rates)) / statistics.median(rates),
         "sender_cpu_s_per_gb": statistics.median(one.sender_cpu_s for one in transfers) / gigabytes,
         "receiver_cpu_s_per_gb": statistics.median(one.receiver_cpu_s for one in transfers) / gigabytes,
+        "cpu_s_per_gb": statistics.median(one.sender_cpu_s + one.receiver_cpu_s for one in transfers) / gigabytes,
     }
 
 
@@ -225,6 +134,7 @@ def _print(results: dict[str, dict[str, Any]], missing: dict[str, str], size: in
             "way": ours,
             "against": theirs,
             "ratio": results[ours]["bytes_per_s"] / results[theirs]["bytes_per_s"],
+            "cpu_ratio": results[ours]["cpu_s_per_gb"] / results[theirs]["cpu_s_per_gb"],
             "goal": goal,
         }
         for ours, theirs, goal in GOALS
@@ -235,17 +145,20 @@ def _print(results: dict[str, dict[str, Any]], missing: dict[str, str], size: in
         print(json.dumps({**about, "results": results, "missing": missing, "ratios": ratios}))
         return
     print(f"One file of {size} MiB, medians of {rounds} rounds")
-    print(f"{'':10} {'MB/s':>7} {'spread':>7} {'CPU s a GB: sender':>19} {'receiver':>9}")
+    print(f"{'':10} {'MB/s':>7} {'spread':>7} {'CPU s a GB: sender':>19} {'receiver':>9} {'both':>6}")
     for name, one in results.items():
         print(
             f"{name:10} {one['bytes_per_s'] / 1e6:7.0f} {one['spread']:7.0%} {one['sender_cpu_s_per_gb']:19.2f} "
-            f"{one['receiver_cpu_s_per_gb']:9.2f}"
+            f"{one['receiver_cpu_s_per_gb']:9.2f} {one['cpu_s_per_gb']:6.2f}"
         )
     for name, why in missing.items():
         print(f"{name:10} left out: {why}")
     for one in ratios:
         met = "" if one["ratio"] >= one["goal"] else "  below the goal"
-        print(f"{one['way']} / {one['against']}: {one['ratio']:.2f} (goal {one['goal']}){met}")
+        print(
+            f"{one['way']} / {one['against']}: {one['ratio']:.2f} (goal {one['goal']}), "
+            f"CPU time {one['cpu_ratio']:.2f}{met}"
+        )
     for name, one in results.items():
         if "message_s" in one:
             peaks = [peak / MIB for peak in one["memory_peak_bytes"]]

@@ -18,6 +18,7 @@ from p2p.config_fields import (
     Bytes,
     ClusterName,
     Console,
+    ContentTypes,
     Count,
     FreshListener,
     HostedName,
@@ -27,9 +28,14 @@ from p2p.config_fields import (
     Listener,
     Loading,
     Network,
+    Patterns,
     ReadableFile,
     RouterEndpoint,
     Seconds,
+    ServiceNames,
+    Shared,
+    Size,
+    StateFolder,
     WindowBytes,
     check_console,
 )
@@ -38,6 +44,7 @@ from p2p.yaml_files import LocatedErrors, load, nearest
 
 __all__ = [
     "MAX_SOCKET_PATH",
+    "AcceptRule",
     "Neighbour",
     "PeerConfig",
     "PeerEntry",
@@ -150,6 +157,16 @@ class RouterConfig(StrictModel):
         return networks
 
 
+class AcceptRule(StrictModel):
+    """What a peer does with offers of one kind; the first rule that an offer meets decides."""
+
+    sender: Patterns = Field(default=["*"], alias="from", description="patterns of peers' names, like '*.m'")
+    service: ServiceNames = Field(default=[], description="names of services, like transfer; all, if left out")
+    type: ContentTypes = Field(default=[], description="of text, audio, video, data; all, if left out")
+    size: Size | None = Field(default=None, description="the most bytes, like 10GB")
+    then: Literal["accept", "ask", "refuse"] = Field(description="'accept', 'ask' or 'refuse'")
+
+
 class PeerEntry(StrictModel):
     """One hosted peer."""
 
@@ -157,6 +174,14 @@ class PeerEntry(StrictModel):
     certificate: ReadableFile = Field(description="the PEM file with this peer's certificate")
     key: KeyFile = Field(description="the PEM file with its private key, mode 0600")
     inbox: Inbox = Field(description="the folder for the files that it receives")
+    accept: list[AcceptRule] | None = Field(default=None, description="a list of rules; without one, all is accepted")
+    exists: Literal["rename", "replace", "refuse"] = Field(
+        default="rename", description="'rename', 'replace' or 'refuse', for a name that is taken"
+    )
+    symlinks: Literal["keep", "refuse"] = Field(default="keep", description="'keep' or 'refuse'")
+    quota: Size | None = Field(default=None, description="the most bytes in the inbox, like 100GB")
+    keep_free: Size = Field(default=0, description="bytes that stay free on the inbox's disk, like 1GB")
+    share: Shared = Field(default={}, description="a mapping from names to folders or files, or a list of their paths")
 
 
 class PeerConfig(StrictModel):
@@ -166,6 +191,7 @@ class PeerConfig(StrictModel):
     authority: ReadableFile = Field(description="the PEM file with the lab authority's certificate")
     console: Console = Field(description="the path of this daemon's UNIX socket")
     peers: list[PeerEntry] = Field(min_length=1, description="a list of the hosted peers")
+    state: StateFolder | None = Field(default=None, description="a folder for the journal of transfers")
     links: Literal["tls", "plain"] = Field(default="tls", description="'tls' or 'plain'")
     listen: FreshListener = Field(default="tcp:0", description="the endpoint of fresh sockets, like tcp:0")
     limits: PeerLimits = Field(default_factory=PeerLimits, description="a mapping of limits")
@@ -174,6 +200,12 @@ class PeerConfig(StrictModel):
     def cluster(self) -> str:
         """The cluster of all the peers here."""
         return parse_peer(self.peers[0].name).cluster
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder for what must outlive the daemon: beside the first inbox, unless the file says otherwise."""
+        inbox = self.peers[0].inbox
+        return self.state or inbox.with_name(f"{inbox.name}.state")
 
     @field_validator("peers")
     @classmethod

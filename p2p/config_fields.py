@@ -7,16 +7,18 @@ model that code makes for itself may name files that don't exist.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
+from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from p2p.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.names import PeerName, parse_cluster, parse_peer
+from p2p.sizes import parse_size
 
 __all__ = [
     "INITIAL_WINDOW",
@@ -24,6 +26,7 @@ __all__ = [
     "Bytes",
     "ClusterName",
     "Console",
+    "ContentTypes",
     "Count",
     "FreshListener",
     "HostedName",
@@ -33,9 +36,14 @@ __all__ = [
     "Listener",
     "Loading",
     "Network",
+    "Patterns",
     "ReadableFile",
     "RouterEndpoint",
     "Seconds",
+    "ServiceNames",
+    "Shared",
+    "Size",
+    "StateFolder",
     "WindowBytes",
     "check_console",
 ]
@@ -45,6 +53,9 @@ MAX_SOCKET_PATH = 107
 
 INITIAL_WINDOW = 262_144
 """Bytes that a Yamux stream may send before any window update; Yamux's specification fixes them."""
+
+
+_PATTERN = re.compile(r"\*|(?=.*\.)[a-z0-9*.-]{3,127}")
 
 
 class Hosting:
@@ -174,6 +185,52 @@ def _hosted(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _size(value: Any) -> Any:
+    """Read ``10GB``; numbers are left as they are."""
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _several(value: Any) -> Any:
+    """Let a single text stand for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _pattern(text: str) -> str:
+    """Check a pattern of peers' names."""
+    if not _PATTERN.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} isn't a pattern of peers' names, expected one like m4.m, *.m or *")
+    return text
+
+
+def _named_paths(value: Any) -> Any:
+    """Turn a list of paths into a mapping from their last parts to them."""
+    if not isinstance(value, list):
+        return value
+    named: dict[str, Any] = {}
+    for path in value:
+        if not isinstance(path, str):
+            raise ValueError(f"{path!r} can't be a path, expected a list of paths, or a mapping from names to paths")
+        name = PurePath(path).name
+        if name in named:
+            raise ValueError(f"two paths end with {name!r}, expected a mapping from different names to paths")
+        named[name] = path
+    return named
+
+
+def _share_name(text: str) -> str:
+    """Check the name under which something is shared: others put it before a slash."""
+    if text in ("", ".", "..") or "/" in text or not text.isprintable() or text.startswith(".p2p-") or len(text) > 200:
+        raise ValueError(f"{text[:80]!r} can't be the name of something shared, expected one like that of a file")
+    return text
+
+
+def _shared(path: Path, info: ValidationInfo) -> Path:
+    """Check that something shared is there."""
+    if isinstance(info.context, Loading) and info.context.files and not path.exists():
+        raise ValueError(f"{path} isn't there, or this user may not see it, expected a folder or a file to share")
+    return path
+
+
 ClusterName = Annotated[str, AfterValidator(parse_cluster)]
 HostedName = Annotated[str, AfterValidator(_hosted)]
 Listener = Annotated[str, AfterValidator(check_listener)]
@@ -184,6 +241,19 @@ KeyFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_key)]
 Inbox = Annotated[Path, BeforeValidator(_path), AfterValidator(_inbox)]
 Console = Annotated[Path, BeforeValidator(_path), AfterValidator(_console)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=1 << 60)]
+"""Bytes, as a number or like ``10GB``."""
+Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_several), Field(min_length=1)]
+ServiceNames = Annotated[list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]], BeforeValidator(_several)]
+ContentTypes = Annotated[list[Literal["text", "audio", "video", "data"]], BeforeValidator(_several)]
+Shared = Annotated[
+    dict[
+        Annotated[str, AfterValidator(_share_name)],
+        Annotated[Path, BeforeValidator(_path), AfterValidator(_shared)],
+    ],
+    BeforeValidator(_named_paths),
+]
+StateFolder = Annotated[Path, BeforeValidator(_path)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Bytes = Annotated[int, Field(ge=1, le=1 << 40)]

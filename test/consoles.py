@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ from p2p.control.operations import (
     WaitRegisteredArguments,
 )
 from p2p.errors import ExchangeFailed, Outcome
+from test.moves import transfer_operations
 
 _T = TypeVar("_T")
 
@@ -45,6 +47,18 @@ DIGEST = "1a2b3c4d" * 8
 
 HOSTILE = "evil\x1b[2J\u202egpj.exe"
 """A name that would clear a terminal and turn the reading direction."""
+
+
+class _UNIXTransport(FakeTransport):
+    """A client's end over which file descriptors go as well: at once, and so before what is written after them."""
+
+    def __init__(self, client: Any, server: Any) -> None:
+        super().__init__(client, False)
+        self._server = server
+
+    def sendFileDescriptor(self, file: int) -> None:
+        """The other end gets a copy, as from the system."""
+        self._server.fileDescriptorReceived(os.dup(file))
 
 
 class ConsoleReactor(MemoryReactorClock):
@@ -59,7 +73,8 @@ class ConsoleReactor(MemoryReactorClock):
         """Join a client and a server at once."""
         client: Any = factory.buildProtocol(UNIXAddress(address))
         server = self.console.factory.buildProtocol(None)
-        self.pumps.append(connect(server, FakeTransport(server, True), client, FakeTransport(client, False)))
+        near = _UNIXTransport(client, server)
+        self.pumps.append(connect(server, FakeTransport(server, True), client, near))
 
     def settle(self) -> None:
         """Carry bytes both ways until there are none."""
@@ -163,6 +178,7 @@ def peer_operations(**changed: Handler) -> dict[str, Handler]:
         "connect": checked(PeerArguments, link),
         "disconnect": checked(DisconnectArguments, disconnect),
         "exchange": checked(ExchangeArguments, exchange),
+        **transfer_operations(),
         **changed,
     }
 

@@ -37,8 +37,8 @@ from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.link.ticket import Ticket
+from test.content.doubles import make_context
 from test.control.conversation import a_channel
-from test.peer.pair import at_once
 
 __all__ = ["NONCE", "vectors"]
 
@@ -196,7 +196,7 @@ class _Recording:
     def __init__(self, inbox: Path) -> None:
         self.clock = Clock()
         services = Services([echo, store, uppercase])
-        context = Context(TARGET, inbox, at_once, lambda: "token", self.clock.seconds)
+        context = make_context(inbox, peer=TARGET, now=self.clock.seconds, clock=self.clock)
         ticket = Ticket(NONCE, INITIATOR, TARGET, 30.0)
         self.dialler = _Peer(self.clock, LinkTerms(ticket, dialler=True, plain=True), services, context)
         terms = LinkTerms(ticket, dialler=False, plain=True, redeem=lambda dialler, proof: None)

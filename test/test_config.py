@@ -272,7 +272,7 @@ class PeersFileTests(ConfigTestCase):
         """Every key arrives in the model; what isn't there has its default."""
         text = PEERS + "links: plain\nlisten: tcp:0:interface=127.0.0.1\nlimits: {streams: 9}\n"
         config = load_peers(self.file(text))
-        files = {"certificate": self.folder / "n1.n.pem", "key": self.folder / "n1.n.key"}
+        files: dict[str, Any] = {"certificate": self.folder / "n1.n.pem", "key": self.folder / "n1.n.key"}
         self.assertEqual(
             config,
             PeerConfig(

@@ -18,6 +18,7 @@ RANKS: Final = {
     "link": 1,
     "daemon": 2,
     "content": 2,
+    "transfer": 2,
     "router": 3,
     "peer": 3,
     "client": 4,

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.amp import Argument, Boolean, Command, Float, Integer, ListOf, String, Unicode
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control import commands, operations
+from p2p.control import commands, operations, transfer_operations
 from p2p.errors import Outcome
 from p2p.peer.console import PeerConsole
 from test.protocol_vectors import vectors
@@ -42,6 +42,15 @@ ARGUMENTS: Final[dict[str, type[BaseModel]]] = {
     "why": operations.WhyArguments,
     "disconnect": operations.DisconnectArguments,
     "exchange": operations.ExchangeArguments,
+    "send": transfer_operations.SendArguments,
+    "get": transfer_operations.GetArguments,
+    "ls": transfer_operations.LsArguments,
+    "transfers": transfer_operations.TransfersArguments,
+    "cancel-transfer": transfer_operations.CancelArguments,
+    "offers": transfer_operations.OffersArguments,
+    "decide": transfer_operations.DecideArguments,
+    "chat": transfer_operations.ChatArguments,
+    "chat-say": transfer_operations.ChatSayArguments,
 }
 
 
@@ -137,6 +146,7 @@ class ConsoleTests(SynchronousTestCase):
                 seen.add(request["op"])
                 ARGUMENTS[request["op"]].model_validate(arguments)
         self.assertEqual(set(ARGUMENTS), seen)
+        nothing: Any = object()
         console = PeerConsole(
             Clock(),
             {},
@@ -146,6 +156,8 @@ class ConsoleTests(SynchronousTestCase):
             threads=None,
             now_ns=lambda: 0,
             console_clients=lambda: 0,
+            transfers=nothing,
+            consent=nothing,
         )
         self.assertEqual(set(console.handlers()), seen)
 
@@ -155,7 +167,12 @@ class ConsoleTests(SynchronousTestCase):
             request, *events, last = joined(lines)
             self.assertEqual({request["id"]}, {one["id"] for one in (*events, last)})
             self.assertIn(last["event"], ("done", "failed"))
+            for event in events:
+                if event["event"] == "transfer":
+                    told = transfer_operations.read_event(event["transfer"])
+                    self.assertEqual(event["transfer"], told.model_dump(mode="json"))
             if name != "example":
                 answer = {key: value for key, value in last.items() if key not in ("id", "event")}
-                whole = getattr(operations, name).model_validate(answer).model_dump()
+                model = getattr(operations, name, None) or getattr(transfer_operations, name)
+                whole = model.model_validate(answer).model_dump()
                 self.assertEqual({**whole, "text": ""}, {**answer, "text": ""}, name)

@@ -34,7 +34,7 @@ _MORE = """\
 """
 
 
-@click.command()
+@click.command(short_help="Print the script that lets a shell complete p2p's words.")
 @click.argument("shell", type=click.Choice(list(_INSTALL)))
 @json_option
 @click.pass_context

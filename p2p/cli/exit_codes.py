@@ -16,7 +16,7 @@ from p2p.errors import (
     Outcome,
 )
 
-__all__ = ["NEXT_STEPS", "ExitCode", "exit_code_of", "exit_codes_text"]
+__all__ = ["NEXT_STEPS", "ExitCode", "exit_code_of", "exit_code_of_outcome", "exit_codes_text", "next_step_of"]
 
 
 class ExitCode(IntEnum):
@@ -43,7 +43,7 @@ class ExitCode(IntEnum):
     CORRUPT = 9, "what arrived isn't what was sent"
     NO_DAEMON = 10, "no daemon answers on its console"
     LOCAL_FILE = 11, "a file of this machine can't be used"
-    INTERRUPTED = 130, "interrupted with Ctrl-C"
+    INTERRUPTED = 130, "interrupted with Ctrl-C, or cancelled"
 
 
 _OF_OUTCOMES = {
@@ -88,6 +88,16 @@ def exit_code_of(error: BaseException) -> ExitCode:
     if isinstance(error, ExchangeFailed):
         return _OF_OUTCOMES[error.outcome]
     return next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), ExitCode.UNEXPECTED)
+
+
+def exit_code_of_outcome(outcome: str) -> ExitCode:
+    """Return the exit code for an outcome, which a newer daemon may have more of."""
+    return _OF_OUTCOMES[Outcome(outcome)] if outcome in set(Outcome) else ExitCode.UNEXPECTED
+
+
+def next_step_of(outcome: str | None) -> str | None:
+    """Return what a person can do about an outcome."""
+    return NEXT_STEPS.get(Outcome(outcome)) if outcome in set(Outcome) else None
 
 
 def exit_codes_text() -> str:

@@ -23,7 +23,12 @@ __all__ = ["cli", "main"]
 
 COMMANDS = {
     "message": "p2p.cli.message",
+    "chat": "p2p.cli.chat",
     "send": "p2p.cli.send",
+    "get": "p2p.cli.get",
+    "ls": "p2p.cli.ls",
+    "transfers": "p2p.cli.transfers",
+    "offers": "p2p.cli.offers",
     "peers": "p2p.cli.peers",
     "ping": "p2p.cli.ping",
     "why": "p2p.cli.why",
@@ -63,8 +68,9 @@ class _Commands(click.Group):
         code: int
         try:
             code = super().main(arguments, prog_name or "p2p", complete_var, standalone_mode=False, **extra) or 0
-        except (click.Abort, KeyboardInterrupt):
-            code = _tell(KeyboardInterrupt(), as_json)
+        except click.Abort as error:  # what click makes of a KeyboardInterrupt
+            cause = error.__cause__
+            code = _tell(cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt(), as_json)
         except click.ClickException as error:
             if as_json:
                 show_json(describe(error))
@@ -120,7 +126,9 @@ def cli(ctx: click.Context, config: Path | None, acting: str | None) -> None:
       export P2P_CONFIG=lab/peer-n1.n.yaml
       p2p peers m                      who is there in cluster m?
       p2p message m4.m "good morning"  prints GOOD MORNING
-      p2p send m4.m film.mkv           into the inbox of m4.m
+      p2p send m4.m film.mkv photos    into the inbox of m4.m
+      p2p ls m4.m                      what does m4.m share?
+      p2p get m4.m notes.txt           from there, into this folder
 
     "p2p lab init DIR" makes all the files that a lab needs.
     """

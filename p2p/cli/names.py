@@ -17,7 +17,18 @@ from p2p.control.operations import PeerStatus
 from p2p.errors import InvalidName, P2PError
 from p2p.names import parse_cluster, parse_peer
 
-__all__ = ["complete_acting", "complete_files", "complete_peers", "peer_argument"]
+__all__ = [
+    "complete_acting",
+    "complete_files",
+    "complete_offers",
+    "complete_peers",
+    "complete_shared",
+    "complete_targets",
+    "complete_transfers",
+    "is_pattern",
+    "peer_argument",
+    "target_names",
+]
 
 DEADLINE_S = 1.0
 """Seconds that a person who has pressed Tab waits at most, after the start of the command."""
@@ -28,6 +39,68 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def peer_argument(command: _F) -> _F:
     """Give a command the argument ``PEER``, checked and completed, as its parameter ``peer``."""
     return click.argument("peer", callback=peer_name, shell_complete=complete_peers)(command)
+
+
+def is_pattern(target: str) -> bool:
+    """Whether a target stands for all peers of a cluster whose names it fits, as ``*.m`` does."""
+    return bool(set("*?[") & set(target))
+
+
+def target_names(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
+    """Split an argument that names several peers by commas, and check the names; for click's ``callback``."""
+    targets = [target.strip() for target in value.split(",")]
+    for target in targets:
+        if is_pattern(target):
+            parse_cluster(target.rpartition(".")[2])
+        else:
+            parse_peer(target)
+    return targets
+
+
+def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the last of several names of peers with commas between them."""
+    before, comma, last = incomplete.rpartition(",")
+    chosen = set(before.split(","))
+    return [before + comma + name for name in complete_peers(ctx, param, last) if name not in chosen]
+
+
+def complete_shared(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of something that the peer named before shares."""
+    session, peer = _session(ctx), ctx.params.get("peer")
+    folder, slash, _ = incomplete.rpartition("/")
+    found: list[str] = []
+
+    async def look(client: Client) -> None:
+        listed = await client.list_shared(str(peer), folder, acting=session.acting)
+        found.extend(folder + slash + one.name + ("/" if one.kind == "folder" else "") for one in listed.entries)
+
+    if peer is not None and _is_peer(str(peer)) and not incomplete.startswith(("/", "./", "../")):
+        _ask(session, look)
+    # What could steer the shell or the terminal isn't offered: the shell would have to quote it.
+    return sorted(name for name in found if name.startswith(incomplete) and _is_plain(name))
+
+
+def complete_transfers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the id of a transfer that isn't at its end."""
+    found: list[str] = []
+
+    async def look(client: Client) -> None:
+        known = (await client.transfers()).transfers
+        found.extend(one.transfer for one in known if one.state in ("running", "waiting", "paused"))
+
+    _ask(_session(ctx), look)
+    return [one for one in found if one.startswith(incomplete) and one.isalnum()]
+
+
+def complete_offers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the id of an offer."""
+    found: list[str] = []
+
+    async def look(client: Client) -> None:
+        found.extend(one.offer for one in (await client.offers()).offers)
+
+    _ask(_session(ctx), look)
+    return [one for one in found if one.startswith(incomplete) and one.isalnum()]
 
 
 def complete_peers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -109,6 +182,11 @@ def _clusters(incomplete: str, own: str) -> list[str]:
 
 def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete) and _is_peer(name))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a file's name consists of characters that no shell takes for anything else."""
+    return all(character.isalnum() or character in "._-/+@%=:," for character in name)
 
 
 def _is_peer(name: str) -> bool:

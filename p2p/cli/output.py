@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from rich.filesize import decimal
 
-from p2p.cli.exit_codes import NEXT_STEPS, ExitCode, exit_code_of
+from p2p.cli.exit_codes import ExitCode, exit_code_of, next_step_of
 from p2p.errors import ExchangeFailed, P2PError
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "json_option",
     "on_terminal",
     "printable",
+    "problem",
     "rate",
     "show_error",
     "show_json",
@@ -70,7 +71,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         return {"outcome": None, "reason": error.format_message(), "next_step": None, "exit_code": ExitCode.USAGE}
     outcome = error.outcome if isinstance(error, ExchangeFailed) else None
     if isinstance(error, KeyboardInterrupt):
-        reason = "interrupted; what was under way is cancelled"
+        reason = str(error) or "interrupted; what was under way is cancelled"
     elif isinstance(error, P2PError):
         reason = str(error)
     else:
@@ -78,7 +79,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "reason": reason,
-        "next_step": NEXT_STEPS[outcome] if outcome is not None else None,
+        "next_step": next_step_of(outcome),
         "exit_code": exit_code_of(error),
     }
 
@@ -87,10 +88,13 @@ def show_error(error: BaseException, subject: str | None = None) -> None:
     """Tell a person on standard error what happened, to what, and what to do."""
     known = describe(error)
     parts = [part for part in (subject, known["outcome"], known["reason"]) if part]
-    first = printable(": ".join(parts), lines=True)
-    click.echo(click.style("p2p: ", fg="red", bold=True) + first, err=True)
-    if known["next_step"]:
-        click.echo(click.style("next: ", bold=True) + known["next_step"], err=True)
+    click.echo(problem(": ".join(parts), known["next_step"]), err=True)
+
+
+def problem(text: str, next_step: str | None = None) -> str:
+    """Say what is wrong, and on a second line what to do."""
+    shown = click.style("p2p: ", fg="red", bold=True) + printable(text, lines=True)
+    return shown if next_step is None else f"{shown}\n{click.style('next: ', bold=True)}{next_step}"
 
 
 def size(count: float) -> str:

@@ -1,27 +1,29 @@
-"""``p2p send``: files into the inbox of a peer."""
+"""``p2p send``: files, folders and standard input into the inboxes of peers."""
 
 from __future__ import annotations
 
 import os
 import stat
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from mimetypes import MimeTypes
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Final, cast, get_args
 
 import click
 
-from p2p.cli.exit_codes import ExitCode, exit_code_of
-from p2p.cli.names import complete_files, peer_argument
-from p2p.cli.output import describe, duration, json_option, on_terminal, printable, rate, show_error, show_json, size
+from p2p.cli.moving import Move, move, moving_options
+from p2p.cli.names import complete_files, complete_targets, is_pattern, target_names
+from p2p.cli.output import json_option
 from p2p.cli.session import Session
-from p2p.client import Client, OnProgress
-from p2p.control.operations import ContentType, Exchanged
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.client import Client, Moved, OnTransferEvent
+from p2p.control.operations import ContentType
+from p2p.control.transfer_operations import Links
+from p2p.errors import LocalFileError
 
-__all__ = ["send"]
+__all__ = ["guess_type", "send"]
+
+STDIN: Final = 0
+"""The file descriptor of standard input, which the daemon reads itself."""
 
 _TYPES = MimeTypes()
 for _type, _endings in {
@@ -37,54 +39,86 @@ for _type, _endings in {
     for _ending in _endings.split():
         _TYPES.add_type(_type, _ending)
 
-_NOBODY_THERE = {Outcome.UNKNOWN_PEER, Outcome.UNKNOWN_CLUSTER, Outcome.CLUSTER_UNREACHABLE, Outcome.CONNECT_FAILED}
-"""Outcomes that the next file would have as well."""
 
-
-@click.command()
-@peer_argument
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
+@click.command(short_help="Send files and folders into the inboxes of peers.")
+@click.argument("peers", metavar="PEER[,PEER...]", callback=target_names, shell_complete=complete_targets)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_files)
+@click.option("--name", metavar="NAME", help="What to call it there: what comes from standard input, or the one PATH.")
 @click.option(
     "--type",
     "content_type",
     type=click.Choice(get_args(ContentType)),
-    help="What the content is; without it, the ending of the file's name decides.",
+    help="What the content is; without it, the endings of the names decide.",
 )
+@moving_options(links="Whether links inside folders are sent as links or left out.")
 @json_option
 @click.pass_obj
-def send(session: Session, peer: str, files: tuple[str, ...], content_type: str | None, as_json: bool) -> None:
-    """Send each FILE into the inbox of PEER.
+def send(
+    session: Session,
+    peers: list[str],
+    paths: tuple[str, ...],
+    name: str | None,
+    content_type: str | None,
+    links: Links,
+    limit: int | None,
+    deadline: float,
+    detach: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Send each PATH, a file or a whole folder, into the inbox of each PEER.
 
-    They go one after another. Each is checked on arrival and then has its whole name at once; where the name is taken,
-    the file gets another, which is told. With --json, each event is an object on its own line: "progress", then "sent"
-    or "failed".
+    Names are separated by commas, and '*.m' is everybody in cluster m; what is sent is read once for all of them. "-"
+    as PATH is standard input, which needs a --name.
+
+    Each file is verified on arrival, and has its name only then; what happens where that is taken is up to the
+    receiver. When a link breaks or a machine restarts, it goes on by itself, from the last verified chunk; after
+    Ctrl-C, the same command goes on where this one stopped.
 
     \b
       p2p send m4.m film.mkv
-      p2p send m4.m *.wav notes.txt
-      p2p send m4.m capture.bin --type video
+      p2p send m4.m,n2.n photos/ *.wav
+      p2p send '*.m' handout.pdf
+      tar c src | p2p send m4.m - --name src.tar
+      p2p send m4.m backup.img --limit 10MB/s --deadline 1d --detach
     """
-    paths = [_usable(file) for file in files]  # all of them, before the first is sent
+    stream = "-" in paths
+    if stream:
+        _check_stream(paths, name, detach)
+    elif name is not None and len(paths) > 1:
+        raise click.UsageError("--name is for one PATH; these are several")
+    sources = [] if stream else [_usable(path) for path in paths]
+    kind = cast(ContentType, content_type) if content_type else _common_type([name] if name else paths)
 
-    async def send_all(client: Client, reactor: Any) -> ExitCode:
-        code = ExitCode.OK
-        for path in paths:
-            try:
-                await _send_one(client, path)
-            except (ExchangeFailed, LocalFileError) as error:
-                _show_failed(path, error, as_json)
-                code = code or exit_code_of(error)
-                if isinstance(error, ExchangeFailed) and error.outcome in _NOBODY_THERE:
-                    break
-        return code
+    async def send_stream(client: Client, on_event: OnTransferEvent) -> Moved:
+        return await client.send_stream(
+            peers,
+            STDIN,
+            str(name),
+            content_type=kind,
+            limit=limit,
+            deadline_s=deadline,
+            on_event=on_event,
+            acting=session.acting,
+        )
 
-    async def _send_one(client: Client, path: Path) -> None:
-        kind = cast(ContentType, content_type) if content_type else guess_type(path.name)
-        with _progress(path, as_json) as on_progress:
-            answer = await client.send(peer, path, content_type=kind, on_progress=on_progress, acting=session.acting)
-        _show_sent(path, answer, as_json)
+    async def send_paths(client: Client, on_event: OnTransferEvent) -> Moved:
+        return await client.send(
+            peers,
+            sources,
+            name=name,
+            content_type=kind,
+            links=links,
+            limit=limit,
+            deadline_s=deadline,
+            detach=detach,
+            on_event=on_event,
+            acting=session.acting,
+        )
 
-    sys.exit(session.run(send_all))
+    work: Move = send_stream if stream else send_paths
+    several = len(peers) > 1 or is_pattern(peers[0])
+    move(session, work, as_json=as_json, verbose=verbose, several=several, resumable=not stream)
 
 
 def guess_type(name: str) -> ContentType:
@@ -93,78 +127,45 @@ def guess_type(name: str) -> ContentType:
     return cast(ContentType, guessed) if guessed in ("text", "audio", "video") else "data"
 
 
-def _usable(file: str) -> Path:
-    """Return the absolute path of a file that can be sent.
+def _common_type(names: Sequence[str]) -> ContentType:
+    """The type that all of them have; a folder, and what differs, is data."""
+    types: set[ContentType] = {"data" if Path(name).is_dir() else guess_type(name) for name in names}
+    return types.pop() if len(types) == 1 else "data"
+
+
+def _check_stream(paths: Sequence[str], name: str | None, detach: bool) -> None:
+    """See that standard input can be sent.
+
+    :raises click.UsageError: if it was named along with something else, or has no name.
+    :raises LocalFileError: if it is closed.
+    """
+    if len(paths) > 1:
+        raise click.UsageError('"-" (standard input) is sent alone; send the files with another command')
+    if name is None:
+        raise click.UsageError("what comes from standard input needs a name: --name NAME")
+    if detach:
+        raise click.UsageError("standard input ends with this command, so it can't be sent with --detach")
+    try:
+        os.fstat(STDIN)
+    except OSError as error:
+        raise LocalFileError("standard input is closed; give it with a pipe, or name a file") from error
+
+
+def _usable(text: str) -> Path:
+    """Return the absolute path of a file or folder that can be sent.
 
     :raises LocalFileError: with what is wrong and what to do.
     """
-    if not file:
+    if not text:
         raise LocalFileError("the name of a file is empty; name the file to send")
-    path = Path(file).absolute()
+    path = Path(text).absolute()
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LocalFileError(f"{file}: {reason}; check the name, and your rights in its folders") from error
-    if stat.S_ISDIR(mode):
-        raise LocalFileError(f"{file}: this is a folder; pack it into one file first, for example with tar")
-    if not stat.S_ISREG(mode):
-        raise LocalFileError(f"{file}: this isn't a regular file; save its content in one and send that")
+        raise LocalFileError(f"{text}: {reason}; check the name, and your rights in its folders") from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise LocalFileError(f"{text}: this is neither a file nor a folder; send what it gives through a pipe, with -")
     if not os.access(path, os.R_OK):
-        raise LocalFileError(f"{file}: you may not read this file; change its mode with chmod")
+        raise LocalFileError(f"{text}: you may not read this; change its mode with chmod")
     return path
-
-
-@contextmanager
-def _progress(path: Path, as_json: bool) -> Iterator[OnProgress]:
-    """Show how far a file is: as JSON, as a bar on a terminal, else not at all."""
-    if as_json:
-        yield lambda done, length: show_json({"event": "progress", "file": str(path), "bytes": done, "length": length})
-    elif on_terminal():
-        with _bar(path) as update:
-            yield update
-    else:
-        yield lambda done, length: None
-
-
-@contextmanager
-def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    # No thread redraws it: progress comes several times a second. It goes when it is done; a line takes its place.
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, force_terminal=True),
-        auto_refresh=False,
-        transient=True,
-    ) as progress:
-        task = progress.add_task(printable(path.name), total=path.stat().st_size)
-        progress.refresh()
-
-        def update(done: int, length: int | None) -> None:
-            progress.update(task, completed=done, total=length, refresh=True)
-
-        yield update
-
-
-def _show_sent(path: Path, answer: Exchanged, as_json: bool) -> None:
-    if as_json:
-        show_json(
-            {"event": "sent", "file": str(path), **answer.model_dump(exclude={"text"}), "seconds": answer.seconds}
-        )
-        return
-    shown = f"{path.name}: {size(answer.bytes)} in {duration(answer.seconds)} ({rate(answer.bytes, answer.seconds)})"
-    stored = f", stored as {answer.receipt.name}" if answer.receipt else ""
-    click.echo(printable(f"{shown}, BLAKE3 {answer.digest[:12]}{stored}"))
-
-
-def _show_failed(path: Path, error: ExchangeFailed | LocalFileError, as_json: bool) -> None:
-    if as_json:
-        show_json({"event": "failed", "file": str(path), **describe(error)})
-    else:
-        show_error(error, None if isinstance(error, LocalFileError) else path.name)

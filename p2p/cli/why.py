@@ -43,7 +43,7 @@ _TIME_WIDTH = len("59 min 59 s")
 _OUTCOME_WIDTH = max(map(len, Outcome))
 
 
-@click.command()
+@click.command(short_help="Find out which leg of the way to a peer fails, and why.")
 @peer_argument
 @click.option("--fresh", is_flag=True, help="Close a link that stands, after its exchanges, and walk all legs.")
 @json_option

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from blake3 import blake3
-from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPullProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from p2p.content.consent import Offer
 from p2p.content.exchange import MessageWriter, Request
 from p2p.content.inbox import Arrival, checked_name
 from p2p.content.services import Context, IContentService, Threads
+from p2p.content.threaded import ThreadedSink, Worker
 from p2p.errors import LocalFileError
 from p2p.link.boxes import Box
-from p2p.link.pieces import Pieces
 
 __all__ = ["BytesSource", "FileSource", "StoreSink", "store"]
 
@@ -31,13 +32,6 @@ READ_SIZE: Final = 128 * 1024
 
 READS: Final = 8
 """Reads in one go: the way to a thread and back costs as much as a read."""
-
-BATCH: Final = 512 * 1024
-"""Bytes that are gathered before a thread writes them, unless they are the last: the way there and back costs as much
-as writing a quarter of them."""
-
-HIGH_WATER: Final = 2 * 1024 * 1024
-"""Bytes that wait for the disk at which the stream is paused."""
 
 
 class BytesSource:
@@ -196,49 +190,20 @@ class _OpenFile:
         return pieces
 
 
-@implementer(IConsumer)
-class StoreSink:
-    """Writes a body to the inbox in threads, pausing the stream while the disk is slower.
-
-    One step works on the file at a time, in order: the lock is what keeps a late write and the clean-up apart.
-    """
+class StoreSink(ThreadedSink):
+    """Writes a body to the inbox."""
 
     _log = Logger()
 
     def __init__(self, arrival: Arrival, context: Context) -> None:
+        super().__init__(Worker(context.threads))
         self._arrival = arrival
         self._context = context
         self._began = context.now()
-        self._lock = DeferredLock()
-        self._queue = Pieces()
-        self._draining = False
-        self._producer: IPushProducer | None = None
-        self._paused = False
-        self._touched = False
-        self._failure: Exception | None = None
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Get the stream to pause."""
-        self._producer = producer
-
-    def unregisterProducer(self) -> None:
-        """The body has ended."""
-        self._producer = None
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Queue bytes for the disk.
-
-        :raises ExchangeFailed: if the disk failed at bytes before these; so does a fault of ours then.
-        """
-        if self._failure is not None:
-            raise self._failure
-        self._queue.append(data)
-        if self._queue.size >= HIGH_WATER and self._producer is not None and not self._paused:
-            self._paused = True
-            self._producer.pauseProducing()
-        if self._queue.size >= BATCH and not self._draining:
-            self._draining = True
-            self._start(self._drain())
+    def take(self, pieces: list[memoryview]) -> None:
+        """Write bytes to the disk."""
+        self._arrival.write(pieces)
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
         """Wait for the disk, verify, and give the content its name.
@@ -246,48 +211,19 @@ class StoreSink:
         :returns: the receipt: ``name``, ``size``, ``digest`` (hex), ``received_s``.
         :raises ExchangeFailed: if it isn't what was sent, or the disk doesn't take it.
         """
-        async with self._lock:
-            if self._failure is None:
-                await self._write_queued()
-            if self._failure is not None:
-                raise self._failure
-            self._touched = True
-            name, digest = await self._context.threads(self._arrival.finish, tail.get("digest"))
+        await self.flush()
+        self.touched = True
+        name, digest = await self.worker(self._arrival.finish, tail.get("digest"))
         seconds = self._context.now() - self._began
         return {"name": name, "size": str(self._arrival.size), "digest": digest, "received_s": f"{seconds:.6f}"}
 
     def abandon(self) -> None:
         """Remove what was written, if anything was, once no thread works on it."""
-        self._queue.clear()
-        if self._touched:
-            self._start(self._discard())
-
-    async def _drain(self) -> None:
-        async with self._lock:
-            self._draining = False
-            await self._write_queued()
-            if self._paused and self._queue.size < HIGH_WATER:
-                self._paused = False
-                if self._producer is not None:
-                    self._producer.resumeProducing()
-
-    async def _write_queued(self) -> None:
-        batch = self._queue.take()
-        try:
-            if batch:
-                self._touched = True
-                await self._context.threads(self._arrival.write, batch)
-        except Exception as error:  # noqa: BLE001 - whatever it is: the next write, or the end, tells it
-            self._failure = error
-
-    async def _discard(self) -> None:
-        async with self._lock:
-            await self._context.threads(self._arrival.discard)
-
-    def _start(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
-        Deferred.fromCoroutine(step).addErrback(
-            lambda failure: self._log.failure("the inbox of {peer} failed", failure, peer=self._context.peer)
-        )
+        self.drop()
+        if self.touched:
+            self.worker(self._arrival.discard).addErrback(
+                lambda failure: self._log.failure("the inbox of {peer} failed", failure, peer=self._context.peer)
+            )
 
 
 @implementer(IContentService)
@@ -296,7 +232,10 @@ class _Store:
 
     def receive(self, request: Request, reply: MessageWriter, context: Context) -> StoreSink:
         name = checked_name(request.name)
-        return StoreSink(Arrival(context.inbox, name, context.token(), request.length), context)
+        offer = Offer(request.sender, self.name, request.type, name, request.length)
+        terms = context.host.store_terms(offer)
+        arrival = Arrival(terms.folder, name, context.token(), request.length, exists=terms.exists, room=terms.room)
+        return StoreSink(arrival, context)
 
 
 store = _Store()

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from blake3 import blake3
 
 from p2p.errors import ExchangeFailed, Outcome
 
-__all__ = ["Arrival", "checked_name", "clear_leftovers"]
+__all__ = ["Arrival", "checked_name", "clear_leftovers", "refusal"]
 
 _PREFIX: Final = ".p2p-"
 _SUFFIX: Final = ".part"
@@ -63,14 +63,27 @@ class Arrival:
     """Content on its way into an inbox: a temporary file, hashed as it is written, renamed when verified.
 
     :param length: bytes that were announced, None if unknown.
+    :param exists: what to do if the name is taken.
+    :param room: is called before so many more bytes are written; raises ``ExchangeFailed`` if there is none.
     :raises ExchangeFailed: with ``refused``, from any method, when the disk doesn't take it.
     """
 
-    def __init__(self, inbox: Path, name: str, token: str, length: int | None) -> None:
+    def __init__(
+        self,
+        inbox: Path,
+        name: str,
+        token: str,
+        length: int | None,
+        *,
+        exists: Literal["rename", "replace", "refuse"] = "rename",
+        room: Callable[[int], None] = lambda size: None,
+    ) -> None:
         self._inbox = inbox
         self._name = name
         self._part = inbox / f"{_PREFIX}{token}{_SUFFIX}"
         self._length = length
+        self._exists = exists
+        self._room = room
         self._descriptor: int | None = None
         self._hasher = blake3()
         self._synced = 0
@@ -81,6 +94,8 @@ class Arrival:
         coming = self.size + sum(map(len, pieces))
         if self._length is not None and coming > self._length:
             raise ExchangeFailed(Outcome.CORRUPT, f"{coming} bytes came, {self._length} were announced")
+        if coming > self.size:
+            self._room(coming - self.size)
         try:
             if self._descriptor is None:
                 self._descriptor = self._open()
@@ -94,13 +109,15 @@ class Arrival:
                 os.fdatasync(self._descriptor)
                 self._synced = self.size
         except OSError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     def finish(self, digest: bytes | None) -> tuple[str, str]:
-        """Check size and digest, sync, and give the file its name; one that is taken gets a number.
+        """Check size and digest, sync, and give the file its name; unless told otherwise, one that is taken gets a
+        number.
 
         :returns: the final name and the BLAKE3 digest in hex.
-        :raises ExchangeFailed: with ``truncated`` or ``corrupt``, if it isn't what was sent.
+        :raises ExchangeFailed: with ``truncated`` or ``corrupt``, if it isn't what was sent; with ``refused``, if the
+            name is taken and that isn't wanted.
         """
         if self._length is not None and self.size < self._length:
             raise ExchangeFailed(Outcome.TRUNCATED, f"{self.size} bytes came, {self._length} were announced")
@@ -113,7 +130,7 @@ class Arrival:
             self._close()
             return self._settle(), self._hasher.hexdigest()
         except OSError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     def discard(self) -> None:
         """Remove what is there, if anything."""
@@ -136,10 +153,16 @@ class Arrival:
     def _settle(self) -> str:
         """Link the file to a free name: unlike a rename, a link never replaces what is there."""
         name = self._name
+        if self._exists == "replace":
+            self._part.rename(self._inbox / name)
+            return name
         while True:
             try:
                 os.link(self._part, self._inbox / name, follow_symlinks=False)
-            except FileExistsError:
+            except FileExistsError as error:
+                if self._exists == "refuse":
+                    reason = f"the receiver has {name!r} already; send it under another name"
+                    raise ExchangeFailed(Outcome.REFUSED, reason) from error
                 name = self._free_name()
             else:
                 self._part.unlink()
@@ -163,7 +186,8 @@ class Arrival:
         return f"{path.stem} ({number}){path.suffix}"
 
 
-def _refusal(error: OSError) -> ExchangeFailed:
+def refusal(error: OSError) -> ExchangeFailed:
+    """How an exchange ends when the disk here doesn't take what comes."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = "the receiver's disk is full; free some space there and send again"
     else:

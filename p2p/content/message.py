@@ -14,7 +14,7 @@ Pure: bytes in, events out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from p2p.errors import ProtocolViolation
 from p2p.link.boxes import Box, BoxParser, encode_box
 
 __all__ = ["Body", "Head", "MessageDecoder", "MessageEvent", "Tail", "encode_chunk", "encode_head", "encode_tail"]
+__all__ += ["encode_pieces"]
 
 MAX_CHUNK: Final = 4 * 1024 * 1024
 """The largest chunk that is read; nothing is stored a chunk at a time, so it bounds nonsense, not memory."""
@@ -66,6 +67,31 @@ def encode_chunk(data: bytes | memoryview) -> list[bytes | memoryview]:
     for start in range(0, size, MAX_CHUNK):
         part = view[start : start + MAX_CHUNK]
         parts += (len(part).to_bytes(4), part)
+    return parts
+
+
+def encode_pieces(pieces: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Frame the body's bytes in pieces, as few chunks as can be, without copying them."""
+    parts: list[bytes | memoryview] = []
+    chunk: list[bytes | memoryview] = []
+    size = 0
+
+    def end_chunk() -> None:
+        if size:
+            parts.append(size.to_bytes(4))
+            parts.extend(chunk)
+            chunk.clear()
+
+    for piece in pieces:
+        if size + len(piece) > MAX_CHUNK:
+            end_chunk()
+            size = 0
+        if len(piece) > MAX_CHUNK:
+            parts += encode_chunk(piece)
+        elif len(piece):
+            chunk.append(piece)
+            size += len(piece)
+    end_chunk()
     return parts
 
 

@@ -1,24 +1,31 @@
 """What a content service is, and how the services of this machine are found.
 
 A service is a Twisted plugin: any object under ``twisted/plugins`` that provides :class:`IContentService` is offered
-to the other peers by its name. The built-in ones are ``uppercase``, ``store`` and ``echo``.
+to the other peers by its name. The built-in ones are ``uppercase``, ``store``, ``echo``, ``transfer``, ``fetch``,
+``list`` and ``chat``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import Attribute
 
-from p2p.content.exchange import MessageWriter, Request, Sink
+from p2p.content.chat_room import ChatRoom
+from p2p.content.consent import Offer, Terms
+from p2p.content.exchange import ReplyWriter, Request, Sink
 from p2p.errors import ConfigError, ExchangeFailed, Outcome
 
-__all__ = ["Context", "IContentService", "Services", "Threads"]
+__all__ = ["TRANSFER", "Context", "Host", "IContentService", "Incoming", "Services", "Threads"]
+
+TRANSFER: Final = "transfer"
+"""The service that asks its host itself, because its sender can wait for a person's consent."""
 
 
 class Threads(Protocol):
@@ -26,6 +33,55 @@ class Threads(Protocol):
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """Start ``function(*arguments)``."""
+
+
+class Incoming(Protocol):
+    """What is told of a session in which another peer moves something to or from here."""
+
+    def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the words of the wire
+        """So many entries and verified bytes by now, those of earlier sessions among them."""
+
+    def ended(self, outcome: Outcome, reason: str, entries: int, bytes: int) -> None:  # noqa: A002 - as above
+        """The session is over."""
+
+
+class Host(Protocol):
+    """The peer that is asked for something: what it allows, on what terms, and what it shares.
+
+    :ivar shares: what it offers to others: the name that they see, and the folder or file on disk.
+    :ivar state: the folder for what must outlive the daemon.
+    """
+
+    @property
+    def shares(self) -> Mapping[str, Path]: ...
+
+    @property
+    def state(self) -> Path: ...
+
+    def allow(self, offer: Offer) -> None:
+        """Allow something now.
+
+        :raises ExchangeFailed: with ``refused`` and the reason; also if a person would have to be asked.
+        """
+
+    async def admit(self, offer: Offer, pending: Callable[[str], None]) -> Terms:
+        """Allow a transfer, by a person if need be; whoever waits may be cancelled.
+
+        :param pending: is called with the reason of the wait, at once and then every 5 s.
+        :raises ExchangeFailed: with ``refused`` and the reason.
+        """
+
+    def store_terms(self, offer: Offer) -> Terms:
+        """Allow content of the service ``store`` now, and say on what terms.
+
+        :raises ExchangeFailed: with ``refused`` and the reason.
+        """
+
+    def incoming(self, offer: Offer, stop: Callable[[str], None]) -> Incoming:
+        """A session begins in which the other side moves something to or from here.
+
+        :param stop: ends the session for good; its argument is the reason that the other side is told.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +93,9 @@ class Context:
     :ivar threads: runs what blocks.
     :ivar token: makes a random text for a temporary name.
     :ivar now: monotonic seconds.
+    :ivar clock: calls something later.
+    :ivar host: says what the peer allows.
+    :ivar chats: the conversations of its user.
     """
 
     peer: str
@@ -44,6 +103,9 @@ class Context:
     threads: Threads
     token: Callable[[], str]
     now: Callable[[], float]
+    clock: IReactorTime
+    host: Host
+    chats: ChatRoom
 
 
 class IContentService(IPlugin):
@@ -51,10 +113,11 @@ class IContentService(IPlugin):
 
     name: str = Attribute("the name by which requests ask for it, lower case")
 
-    def receive(request: Request, reply: MessageWriter, context: Context) -> Sink:  # noqa: N805 - an Interface has no self
+    def receive(request: Request, reply: ReplyWriter, context: Context) -> Sink:  # noqa: N805 - an Interface has no self
         """Begin to take a request.
 
-        :param reply: write the reply's body here, at any time; its tail is sent when the sink has completed.
+        :param reply: write the reply's body here, at any time; its tail is sent when the sink has completed. To end the
+            exchange before the request has come whole, call its ``fail``.
         :returns: where the request's body goes.
         :raises ExchangeFailed: with ``refused`` and the reason, to take nothing.
         """
@@ -83,10 +146,11 @@ class Services:
         """What is offered, sorted."""
         return sorted(self._by_name)
 
-    def receive(self, request: Request, reply: MessageWriter, context: Context) -> Sink:
+    def receive(self, request: Request, reply: ReplyWriter, context: Context) -> Sink:
         """Hand a request to the service that it asks for.
 
-        :raises ExchangeFailed: with ``refused``, if there is no such service or it doesn't take this.
+        :raises ExchangeFailed: with ``refused``, if there is no such service, it doesn't take this, or its host doesn't
+            allow it.
         """
         service = self._by_name.get(request.service)
         if service is None:
@@ -94,4 +158,6 @@ class Services:
                 Outcome.REFUSED,
                 f"{context.peer} has no service {request.service[:40]!r}, only {', '.join(self.names)}",
             )
+        if request.service != TRANSFER:
+            context.host.allow(Offer(request.sender, request.service, request.type, request.name, request.length))
         return service.receive(request, reply, context)

@@ -12,6 +12,10 @@ says how), ``file`` (a file of this machine can't be used), ``cancelled`` or ``i
 log has the details). ``id`` is null where the request had none that could be read. Requests of one connection run
 concurrently; when it ends, they are cancelled. ``{"op": "cancel", "request": 7}`` cancels one of them.
 
+A request with ``"stream": true`` brings a file descriptor along (SCM_RIGHTS, see unix(7)), sent with the bytes of its
+line or before them: the first such request takes the first descriptor. The daemon closes its copy when the request has
+ended.
+
 A daemon gives its operations as a mapping from their names to handlers. A handler takes the arguments of the request
 (without ``id`` and ``op``) and ``emit``, and returns what goes into ``done``::
 
@@ -32,6 +36,8 @@ the errors of the control channel are an ``outcome``, :class:`~p2p.errors.LocalF
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -39,7 +45,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
-from twisted.internet.interfaces import IAddress, IListeningPort, IPushProducer
+from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IListeningPort, IPushProducer
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -49,13 +55,26 @@ from p2p.control.lines import ANSWER_BYTES, REQUEST_BYTES, JSONLines, decode, en
 from p2p.control.unix_socket import listen_privately
 from p2p.errors import DaemonFault, InvalidRequest, LocalFileError, Outcome, P2PError
 
-__all__ = ["CONNECTIONS", "REQUESTS", "Arguments", "ConsoleServer", "Emit", "Handler", "checked"]
+__all__ = [
+    "CONNECTIONS",
+    "REQUESTS",
+    "Arguments",
+    "ConsoleServer",
+    "Emit",
+    "FileHandler",
+    "Handler",
+    "checked",
+    "checked_with_file",
+]
 
 CONNECTIONS = 64
 """Clients of one console at the same time."""
 
 REQUESTS = 2048
 """Requests under way at the same time on one connection: room for a thousand pairs, both ways, through one client."""
+
+FILES = 16
+"""File descriptors that may have come on one connection before the requests that they belong to."""
 
 _REASON_CHARACTERS = 2000
 
@@ -77,6 +96,21 @@ Handler = Callable[[Mapping[str, Any], Emit], Awaitable[Mapping[str, Any]]]
 """Carries out one operation: takes the arguments and ``emit``, returns the fields of ``done``."""
 
 
+class FileHandler:
+    """A handler whose requests may bring a file descriptor along.
+
+    :param run: takes the arguments, ``emit``, and the descriptor or None; it must not close it, and has to be done
+        with it when it ends.
+    """
+
+    def __init__(self, run: Callable[[Mapping[str, Any], Emit, int | None], Awaitable[Mapping[str, Any]]]) -> None:
+        self.run = run
+
+    def __call__(self, request: Mapping[str, Any], emit: Emit) -> Awaitable[Mapping[str, Any]]:
+        """Carry out a request that brought nothing along."""
+        return self.run(request, emit, None)
+
+
 class Arguments(BaseModel):
     """The arguments of an operation: nothing unknown, nothing of another type, nothing missing."""
 
@@ -90,14 +124,31 @@ def checked(arguments: type[_A], operation: Callable[[_A, Emit], Awaitable[Mappi
     """Make a handler of an operation that takes its arguments checked, and may return a model."""
 
     async def handler(request: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
-        try:
-            taken = arguments.model_validate(request)
-        except ValidationError as error:
-            raise InvalidRequest(_what_is_wrong(error)) from None
-        answer = await operation(taken, emit)
-        return answer.model_dump(mode="json", by_alias=True) if isinstance(answer, BaseModel) else answer
+        return _fields(await operation(_taken(arguments, request), emit))
 
     return handler
+
+
+def checked_with_file(
+    arguments: type[_A], operation: Callable[[_A, Emit, int | None], Awaitable[Mapping[str, Any] | BaseModel]]
+) -> FileHandler:
+    """Make a handler of an operation that takes a file descriptor as well, or None."""
+
+    async def run(request: Mapping[str, Any], emit: Emit, file: int | None) -> Mapping[str, Any]:
+        return _fields(await operation(_taken(arguments, request), emit, file))
+
+    return FileHandler(run)
+
+
+def _taken(arguments: type[_A], request: Mapping[str, Any]) -> _A:
+    try:
+        return arguments.model_validate(request)
+    except ValidationError as error:
+        raise InvalidRequest(_what_is_wrong(error)) from None
+
+
+def _fields(answer: Mapping[str, Any] | BaseModel) -> Mapping[str, Any]:
+    return answer.model_dump(mode="json", by_alias=True) if isinstance(answer, BaseModel) else answer
 
 
 class ConsoleServer(Service):
@@ -173,7 +224,7 @@ class _ConsoleFactory(Factory):
         return _Connection(self, self._reactor)
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IFileDescriptorReceiver)
 class _Connection(JSONLines):
     """One client: its requests under way, and those that wait until it reads."""
 
@@ -185,6 +236,7 @@ class _Connection(JSONLines):
         self._paced = False
         self._congested = False
         self._waiting: list[Deferred[None]] = []
+        self._files: deque[int] = deque()
 
     def connectionMade(self) -> None:
         if len(self._console.connections) >= self._console.max_connections:
@@ -200,7 +252,19 @@ class _Connection(JSONLines):
         self._console.connections.discard(self)
         self._paced = False
         self.end_requests()
+        while self._files:
+            os.close(self._files.popleft())
         super().connectionLost(reason)
+
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        """Keep what the next request with a stream will take."""
+        if len(self._files) >= FILES or self._ended:
+            os.close(descriptor)
+            self._refuse(None, f"{FILES} file descriptors have come without the requests that they belong to")
+            self.hang_up()
+            return
+        os.set_inheritable(descriptor, False)
+        self._files.append(descriptor)
 
     def hang_up(self) -> None:
         """End the connection, whose transport would wait for a producer that is still registered."""
@@ -225,10 +289,16 @@ class _Connection(JSONLines):
         except ValueError as error:
             self._refuse(None, f"this line can't be read: {error}")
             return
+        file = self._files.popleft() if request.get("stream") is True and self._files else None
+        if not self._begin(request, file) and file is not None:
+            os.close(file)
+
+    def _begin(self, request: dict[str, Any], file: int | None) -> bool:
+        """Begin a request or refuse it; return whether it has begun, and closes its file itself."""
         number = request.pop("id", None)
         if type(number) is not int:
             self._refuse(None, '"id" must be a whole number')
-            return
+            return False
         op = request.pop("op", None)
         handler = self._console.handlers.get(op) if isinstance(op, str) else None
         if op == "cancel":
@@ -240,11 +310,17 @@ class _Connection(JSONLines):
         elif len(self._requests) >= self._console.max_requests:
             self._refuse(number, f"{len(self._requests)} requests are under way, which is the limit; wait for answers")
         else:
-            self._start(number, str(op), handler, request)
+            self._start(number, str(op), handler, request, file)
+            return True
+        return False
 
-    def _start(self, number: int, op: str, handler: Handler, arguments: Mapping[str, Any]) -> None:
+    def _start(self, number: int, op: str, handler: Handler, arguments: Mapping[str, Any], file: int | None) -> None:
         async def run() -> None:
-            self._send_done(number, await handler(arguments, emit))
+            if isinstance(handler, FileHandler):
+                answer = await handler.run(arguments, emit, file)
+            else:
+                answer = await handler(arguments, emit)
+            self._send_done(number, answer)
 
         def emit(event: str, /, **fields: Any) -> Awaitable[None]:
             if self._ended:
@@ -258,6 +334,8 @@ class _Connection(JSONLines):
 
         def finished(result: None) -> None:
             del self._requests[number]
+            if file is not None:
+                os.close(file)
 
         self._requests[number] = running = Deferred.fromCoroutine(run())
         running.addErrback(self._send_failed, number, op)

@@ -43,8 +43,14 @@ class ConsoleConnection(JSONLines):
         self._pending: dict[int, _Pending] = {}
         self._lost: Callable[[], P2PError] | None = None
 
-    def ask(self, op: str, fields: Mapping[str, Any], on_event: OnEvent | None) -> Deferred[dict[str, Any]]:
-        """Send a request; the Deferred fires with the fields of ``done`` or the error that ``failed`` stands for."""
+    def ask(
+        self, op: str, fields: Mapping[str, Any], on_event: OnEvent | None, file: int | None = None
+    ) -> Deferred[dict[str, Any]]:
+        """Send a request; the Deferred fires with the fields of ``done`` or the error that ``failed`` stands for.
+
+        :param file: a file descriptor that goes along with a request whose field ``stream`` is true. It stays open
+            until the answer.
+        """
         if self._lost is not None:
             raise self._lost()
         number = next(self._numbers)
@@ -57,6 +63,8 @@ class ConsoleConnection(JSONLines):
 
         answer: Deferred[dict[str, Any]] = Deferred(lambda answer: self._cancel(number))
         self._pending[number] = _Pending(answer, on_event)
+        if file is not None:
+            self.transport.sendFileDescriptor(file)  # it goes with the first bytes that are sent after this
         self.transport.write(line)
         return answer
 

@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.errors import IdentityError
-from p2p.identity.bulk import BulkTLS
+from p2p.identity.bulk import BulkConnection, BulkTLS
 from p2p.identity.pem_files import load_certificate, load_key
 
 __all__ = ["CONTROL_ALPN", "LINK_ALPN", "Credentials", "connection_failure", "remote_name", "require_name"]
@@ -50,12 +50,12 @@ class _Connections:
         self._alpn = alpn
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
+        connection = BulkConnection(self._context)
         connection.set_alpn_protos([self._alpn])
         return connection
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        return SSL.Connection(self._context, None)
+        return BulkConnection(self._context)
 
 
 class _TLSFactory(TLSMemoryBIOFactory):

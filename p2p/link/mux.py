@@ -15,29 +15,31 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from p2p.errors import P2PError, ProtocolViolation
+from p2p.link.events import (
+    DataReceived,
+    Event,
+    Ponged,
+    StreamEnded,
+    StreamOpened,
+    StreamRefused,
+    StreamReset,
+    WentAway,
+)
 
-__all__ = [
-    "DataReceived",
-    "Event",
-    "Ponged",
-    "Session",
-    "StreamEnded",
-    "StreamOpened",
-    "StreamRefused",
-    "StreamReset",
-    "TooManyStreams",
-    "WentAway",
-]
+__all__ = ["Session", "TooManyStreams"]
 
 INITIAL_WINDOW: Final = 256 * 1024
 """The window that every stream has at first, both ways, without a word (specification, "Window Update")."""
 
 MAX_FRAME: Final = 256 * 1024
 """The largest data frame we send, in bytes: large enough that headers cost nothing, small enough to be fair."""
+
+UNREAD_WINDOW: Final = 4 * 1024 * 1024
+"""What the window of a stream grows to, in bytes, whose reader is behind: enough for the reader never to wait, and what
+arrives has to be kept."""
 
 MAX_CONTROL_BACKLOG: Final = 4096
 """Frames without data (pongs, resets, credit) that may wait while frames still arrive; a peer that provokes more of
@@ -52,63 +54,6 @@ _MAX_ID: Final = 0xFFFFFFFF
 
 class TooManyStreams(P2PError):
     """This link carries as many streams as its limit allows; try when one has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOpened:
-    """The other side opened a stream."""
-
-    stream_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRefused:
-    """The other side opened one stream more than the limit; it was reset."""
-
-    stream_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class DataReceived:
-    """Bytes arrived on a stream; give the credit back with :meth:`Session.consumed` once they are used up.
-
-    ``data`` is a view of what :meth:`Session.receive` was given: whoever keeps it keeps all of that in memory.
-    """
-
-    stream_id: int
-    data: memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEnded:
-    """The other side sends nothing more on this stream (FIN)."""
-
-    stream_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReset:
-    """The other side gave the stream up (RST)."""
-
-    stream_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ponged:
-    """A ping came back after so many seconds."""
-
-    token: int
-    round_trip: float
-
-
-@dataclass(frozen=True, slots=True)
-class WentAway:
-    """The other side opens and takes no more streams: 0 is a normal end, 1 a protocol error, 2 an internal one."""
-
-    code: int
-
-
-Event = StreamOpened | StreamRefused | DataReceived | StreamEnded | StreamReset | Ponged | WentAway
 
 
 class _Stream:
@@ -259,7 +204,8 @@ class Session:
         """Give credit back for ``count`` received bytes that are used up.
 
         The window doubles when half of it was used within four round trips: then it, and not the reader, held the
-        sender up (as libp2p's go-yamux measures it).
+        sender up (as libp2p's go-yamux measures it). Beyond ``UNREAD_WINDOW`` it does so only while the reader has come
+        to most of what arrived: what the network holds is counted in round trips as well.
         """
         stream = self._streams.get(stream_id)
         if stream is None or stream.ended_by_peer:
@@ -268,7 +214,9 @@ class Session:
         if stream.unreturned < stream.window // 2:
             return
         delta = stream.unreturned
-        if self.round_trip and stream.epoch is not None and now - stream.epoch < 4 * self.round_trip:
+        unread = stream.window - stream.credit - delta
+        held_up = stream.window < UNREAD_WINDOW or unread < stream.window // 4
+        if self.round_trip and stream.epoch is not None and now - stream.epoch < 4 * self.round_trip and held_up:
             growth = min(stream.window, self._window_max - stream.window, self._growth_left)
             self._growth_left -= growth
             stream.window += growth

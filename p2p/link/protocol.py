@@ -6,7 +6,6 @@ proof of the ticket, the listener's the counterproof. Nothing of the session is 
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -23,28 +22,26 @@ from p2p.config import PeerLimits
 from p2p.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.flow import NotTaken, Stream
-from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
-from p2p.link.mux import (
+from p2p.link.events import (
     DataReceived,
     Event,
     Ponged,
-    Session,
     StreamEnded,
     StreamOpened,
     StreamRefused,
     StreamReset,
-    TooManyStreams,
     WentAway,
 )
+from p2p.link.flow import NotTaken, Stream
+from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
+from p2p.link.mux import Session, TooManyStreams
 from p2p.link.steps import Steps
+from p2p.link.wide_socket import WideSocket, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
 
 _BUDGET: Final = 256 * 1024
-_READ: Final = 128 * 1024
-_UNSENT: Final = 512 * 1024
-_NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
+_TURN: Final = 4 * _BUDGET  # then what arrives has its turn, though the system would take more
 
 
 class LinkOwner(Protocol):
@@ -202,13 +199,12 @@ class DirectLink(TwistedProtocol):
             transport.abortConnection()
             return
         transport.setTcpNoDelay(True)
-        tcp = transport if self.terms.plain else transport.transport  # the handle of a TLS transport is OpenSSL's
-        tcp.bufferSize = _READ  # Twisted's own 64 KiB make twice as many calls
-        tcp.SEND_LIMIT = _BUDGET
-        handle = tcp.getHandle()
-        if isinstance(handle, socket.socket) and _NOT_SENT_LOWAT is not None:
-            # What the kernel hasn't sent can't be overtaken by a message: keep it short.
-            handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, _UNSENT)
+        if self.terms.plain:
+            self.transport = widened(transport, lambda data: self.dataReceived(bytes(data)))
+        else:
+            wide = widened(transport.transport, transport.dataReceived)
+            if wide is not transport.transport:
+                transport.stand_on(wide)
         self._timer = self._clock.callLater(self._limits.handshake_s, self._too_late)
         if self.terms.plain:
             self._greet()
@@ -403,7 +399,11 @@ class DirectLink(TwistedProtocol):
             return
         self._pumping = True
         try:
+            until = self.sent_bytes + _TURN
             while not (self._paused or self._gone or self.failure) and self._session.has_output:
+                if self.sent_bytes >= until:
+                    self._wake = self._wake or self._clock.callLater(0, self._woken)
+                    return
                 buffers, served = self._session.take(_BUDGET)
                 if buffers:
                     self._send(buffers)
@@ -418,8 +418,8 @@ class DirectLink(TwistedProtocol):
     def _send(self, buffers: list[bytes | memoryview]) -> None:
         self.sent_bytes += sum(map(len, buffers))
         transport: Any = self.transport
-        if self.terms.plain:
-            transport.write(b"".join(buffers))  # TCP takes nothing but bytes
+        if self.terms.plain and not isinstance(transport, WideSocket):
+            transport.write(b"".join(buffers))  # Twisted's own takes nothing but bytes
         else:
             transport.writeSequence(buffers)
 

@@ -19,8 +19,6 @@ from zope.interface import implementer
 from p2p import __version__
 from p2p.content.exchange import Request, Sink
 from p2p.content.files import BytesSource, FileSource
-from p2p.control.channel import ControlLost, ControlTimeout
-from p2p.control.commands import ControlError, ListPeers
 from p2p.control.console import Emit, Handler, checked
 from p2p.control.operations import (
     ActingArguments,
@@ -51,7 +49,10 @@ from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 from p2p.link.protocol import DirectLink
 from p2p.names import parse_cluster
+from p2p.peer.acting import acting_peer
 from p2p.peer.node import HostedPeer
+from p2p.peer.targets import list_peers
+from p2p.peer.transfer_console import Consent, Mover, TransferConsole
 from p2p.peer.why import why
 
 __all__ = ["PeerConsole"]
@@ -64,15 +65,14 @@ STORE: Final = "store"
 HEAD_MARGIN: Final = 256
 """Bytes in the head of a request beside its texts: the names of its fields, their lengths, and the body's length."""
 
-MAX_NAMES: Final = 100_000
-"""Names of a cluster that are listed at most."""
-
 
 class PeerConsole:
     """The operations of a peer daemon.
 
     :param peers: the hosted peers by name.
     :param console_clients: how many clients the console has now.
+    :param transfers: moves files and folders.
+    :param consent: holds the offers about which a person decides.
     """
 
     _log = Logger()
@@ -88,6 +88,8 @@ class PeerConsole:
         threads: Any,
         now_ns: Callable[[], int],
         console_clients: Callable[[], int],
+        transfers: Mover,
+        consent: Consent,
     ) -> None:
         self._clock = clock
         self._peers = peers
@@ -97,6 +99,7 @@ class PeerConsole:
         self._threads = threads
         self._now_ns = now_ns
         self._console_clients = console_clients
+        self._of_transfers = TransferConsole(clock, peers, transfers=transfers, consent=consent, now_ns=now_ns)
 
     def handlers(self) -> dict[str, Handler]:
         """The operations by name."""
@@ -109,6 +112,7 @@ class PeerConsole:
             "why": checked(WhyArguments, self._why),
             "disconnect": checked(DisconnectArguments, self._disconnect),
             "exchange": checked(ExchangeArguments, self._exchange),
+            **self._of_transfers.handlers(),
         }
 
     async def _status(self, arguments: NoArguments, emit: Emit) -> PeerStatus:
@@ -151,19 +155,7 @@ class PeerConsole:
 
     async def _list_peers(self, arguments: PeersArguments, emit: Emit) -> PeersListed:
         cluster = parse_cluster(arguments.cluster)
-        peer = self._acting(arguments)
-        names: list[str] = []
-        more = True
-        try:
-            while more and len(names) < MAX_NAMES:
-                page = await peer.registration.call(ListPeers, cluster=cluster, after=names[-1] if names else "")
-                if page["names"] and names and page["names"][0] <= names[-1]:
-                    raise ExchangeFailed(Outcome.CORRUPT, f"the router of {cluster} lists its peers in circles")
-                names += page["names"]
-                more = page["more"] and bool(page["names"])
-        except (ControlError, ControlTimeout, ControlLost) as error:
-            raise ExchangeFailed(error.outcome, str(error)) from error
-        return PeersListed(cluster=cluster, names=names)
+        return PeersListed(cluster=cluster, names=await list_peers(self._acting(arguments), cluster))
 
     async def _ping(self, arguments: PeerArguments, emit: Emit) -> Ponged:
         peer = self._acting(arguments)
@@ -275,17 +267,7 @@ class PeerConsole:
         return emit("progress", bytes=_sent(streams, source), length=source.length)
 
     def _acting(self, arguments: ActingArguments) -> HostedPeer:
-        if arguments.acting is None:
-            if len(self._peers) > 1:
-                raise InvalidRequest(
-                    f"this daemon hosts {len(self._peers)} peers; say which of them acts, for example "
-                    f"--as {next(iter(self._peers))}"
-                )
-            return next(iter(self._peers.values()))
-        peer = self._peers.get(arguments.acting)
-        if peer is None:
-            raise InvalidRequest(f"this daemon doesn't host {arguments.acting!r:.80}")
-        return peer
+        return acting_peer(self._peers, arguments)
 
 
 @implementer(IConsumer)
@@ -376,7 +358,8 @@ def _encoded(what: str, text: str) -> bytes:
 
 def _check_head(request: Request, limit: int) -> None:
     """See that the head of a request can be sent: the other side would only reset the stream."""
-    size = sum(len(_encoded(what, value)) for what, value in request.fields().items())
+    fields = request.fields().items()
+    size = sum(len(value if isinstance(value, bytes) else _encoded(what, value)) for what, value in fields)
     if size > limit - HEAD_MARGIN:
         raise InvalidRequest(f"service, type and name take {size} bytes, and with the rest at most {limit} are allowed")
 

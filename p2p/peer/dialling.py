@@ -205,8 +205,8 @@ class _Held(Protocol):
         """Hand the connection to the protocol that it becomes."""
         transport: Any = self.transport
         transport.protocol = protocol
-        protocol.makeConnection(transport)
         transport.resumeProducing()
+        protocol.makeConnection(transport)
 
     def drop(self) -> None:
         """Cut it."""

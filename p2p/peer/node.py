@@ -13,8 +13,9 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
 from p2p.config import PeerLimits
+from p2p.content.chat_room import ChatRoom
 from p2p.content.exchange import Request, Result, Serving, Sink, Source, perform
-from p2p.content.services import Context, Services
+from p2p.content.services import Context, Host, Services
 from p2p.control.commands import Busy, Refused
 from p2p.control.texts import printable
 from p2p.errors import ExchangeFailed, Outcome, P2PError
@@ -77,12 +78,15 @@ class _Instruction:
 class HostedPeer:
     """A peer: others reach it by its name, and it reaches others by theirs.
 
+    :param host: says what the peer allows to others.
     :ivar links: the link to each peer that new exchanges take, by name.
+    :ivar link_watchers: are called with the other's name whenever a link has come to stand.
+    :ivar chats: its conversations.
     """
 
     _log = Logger()
 
-    def __init__(self, credentials: Credentials, inbox: Path, surroundings: Surroundings) -> None:
+    def __init__(self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host) -> None:
         self.name = credentials.name
         self._around = surroundings
         self._limits = surroundings.limits
@@ -91,13 +95,18 @@ class HostedPeer:
         self.registration = Registration(
             self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
         )
+        self.chats = ChatRoom(self._clock, self.name)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
             threads=surroundings.threads,
             token=lambda: surroundings.random(8).hex(),
             now=self._clock.seconds,
+            clock=self._clock,
+            host=host,
+            chats=self.chats,
         )
+        self.link_watchers: list[Callable[[str], None]] = []
         self._tickets = TicketBook()
         self.links: dict[str, DirectLink] = {}
         self._connections: set[DirectLink] = set()
@@ -363,6 +372,8 @@ class HostedPeer:
             self._tell(other, None)
         if link.terms.dialler:
             self._dial_over(other)
+        for watcher in self.link_watchers:
+            watcher(other)
 
     def _replaces(self, link: DirectLink, standing: DirectLink) -> bool:
         together = self._clock.seconds() - standing.since < self._limits.ticket_s

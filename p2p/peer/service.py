@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
@@ -13,19 +14,29 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from p2p.config import PeerConfig
+from p2p.config import PeerConfig, PeerEntry
+from p2p.content.consent import Offer
 from p2p.content.inbox import clear_leftovers
 from p2p.content.services import Services
-from p2p.control.console import ConsoleServer
+from p2p.control.console import ConsoleServer, Handler
 from p2p.daemon import CannotStart, keep_memory, raise_open_files, warn_of_expiry
 from p2p.errors import ConfigError, IdentityError, P2PError
 from p2p.identity.tls import Credentials
 from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
+from p2p.peer.incoming import IncomingTransfer
 from p2p.peer.jobs import Jobs
+from p2p.peer.journal import Journal
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.offers import PendingOffers
+from p2p.peer.reception import Reception
+from p2p.peer.transfers import Transfers
 
 __all__ = ["PeerService", "load_credentials"]
+
+THREADS: Final = 128
+"""Threads at most: a transfer that waits for the other end of a pipe, or for the slowest of several receivers, holds
+one meanwhile, and 64 transfers take place at a time."""
 
 
 def load_credentials(config: PeerConfig) -> list[Credentials]:
@@ -65,10 +76,14 @@ class PeerService(MultiService):
         *,
         random: Callable[[int], bytes] = os.urandom,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        wall: Callable[[], float] = time.time,
+        open_journal: Callable[[Path, Any], Journal] = Journal.open,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         self._config = config
         self._reactor = reactor
+        self._wall = wall
+        self._open_journal = open_journal
 
         def threads(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
@@ -86,22 +101,17 @@ class PeerService(MultiService):
             listen=config.listen,
             plain=config.links == "plain",
         )
+        self._random = random
+        self._now_ns = now_ns
+        self._offers = PendingOffers(reactor, lambda: random(4).hex())
+        self._transfers: Transfers | None = None
         self.peers = {
-            entry.name: HostedPeer(own, entry.inbox, surroundings)
+            entry.name: HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
             for entry, own in zip(config.peers, credentials, strict=True)
         }
-        operations = PeerConsole(
-            reactor,
-            self.peers,
-            cluster=config.cluster,
-            router=config.router,
-            security=config.links,
-            threads=self._jobs,
-            now_ns=now_ns,
-            console_clients=lambda: self._console.connected,
-        )
+        self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
-            reactor, config.console, operations.handlers(), connections=config.limits.console_connections
+            reactor, config.console, self._operations, connections=config.limits.console_connections
         )
         self._console.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
 
@@ -109,6 +119,7 @@ class PeerService(MultiService):
         """Make the inboxes, open the console, and let every peer register."""
         raise_open_files()
         keep_memory()
+        self._reactor.getThreadPool().adjustPoolsize(maxthreads=THREADS)
         if self._config.links == "plain":
             self._log.warn(
                 "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "
@@ -123,6 +134,7 @@ class PeerService(MultiService):
             for entry in self._config.peers:
                 if count := clear_leftovers(entry.inbox):
                     self._log.info("{name}: removed {count} unfinished files", name=entry.name, count=count)
+            transfers = self._open_transfers()
         except OSError as error:
             raise CannotStart(
                 f"p2p-peer: can't use {error.filename}: {error.strerror}; see to its owner and mode"
@@ -131,12 +143,63 @@ class PeerService(MultiService):
             raise CannotStart(f"p2p-peer: {error}") from error
         for peer in self.peers.values():
             peer.start()
+        starting = Deferred.fromCoroutine(transfers.start())
+        starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
         notify(READY)
 
     def stopService(self) -> Deferred[Any]:
         """End the links politely, leave the router, close the console, and wait for the disk."""
         notify(STOPPING)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        transfers = self._transfers
+        if transfers is not None:
+            await transfers.stop()
         leaving = [Deferred.fromCoroutine(peer.stop()) for peer in self.peers.values()]
         stopping = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
-        return gatherResults([*leaving, stopping], consumeErrors=True).addCallback(lambda _: self._jobs.when_idle())
+        await gatherResults([*leaving, stopping], consumeErrors=True)
+        await self._jobs.when_idle()
+        if transfers is not None:
+            await transfers.close()
+            self._transfers = None
+
+    def _reception(self, entry: PeerEntry) -> Reception:
+        return Reception(
+            entry, self._offers, self._incoming, self._config.state_folder / entry.name, self._reactor.seconds
+        )
+
+    def _incoming(
+        self, acting: str, offer: Offer, stop: Callable[[str], None], folder: Path | None = None
+    ) -> IncomingTransfer:
+        assert self._transfers is not None, "peers are registered only while the daemon runs"
+        return self._transfers.incoming(acting, offer, stop, folder)
+
+    def _open_transfers(self) -> Transfers:
+        """Open the journal, and offer the operations of the console, all of which are answered from here on."""
+        state = self._config.state_folder
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._transfers = Transfers(
+            self._reactor,
+            self.peers,
+            self._open_journal(state / "journal.sqlite", self._reactor),
+            state,
+            self._jobs,
+            self._wall,
+            self._random,
+        )
+        operations = PeerConsole(
+            self._reactor,
+            self.peers,
+            cluster=self._config.cluster,
+            router=self._config.router,
+            security=self._config.links,
+            threads=self._jobs,
+            now_ns=self._now_ns,
+            console_clients=lambda: self._console.connected,
+            transfers=self._transfers,
+            consent=self._offers,
+        )
+        self._operations.update(operations.handlers())
+        return self._transfers

@@ -12,9 +12,11 @@ from twisted.internet.error import ConnectError
 from p2p.cli.main import cli
 from p2p.control.console import Handler, checked
 from p2p.control.operations import PeersArguments, PeersListed
+from p2p.control.transfer_operations import ListedEntry
 from p2p.errors import ExchangeFailed, Outcome
 from test.cli.commands import CommandCase
-from test.consoles import ConsoleReactor, failing, peer_operations, router_operations
+from test.consoles import HOSTILE, ConsoleReactor, failing, peer_operations, router_operations
+from test.moves import ID, shown, transfer_operations
 
 NAMES = {"n": ["n1.n", "n2.n", "node-7.n"], "m": ["m1.m", "m2.m"], "nn": ["n1.nn"]}
 
@@ -119,6 +121,67 @@ class PeerTests(CompletionCase):
             return {"cluster": "n", "names": names}
 
         self.assertEqual(["plain,n5.n"], self.completed("p2p why n", {**self.known, "peers": peers}))
+
+
+class TargetTests(CompletionCase):
+    """Several names with commas between them."""
+
+    def test_last(self) -> None:
+        """The last name is completed; those that stand there already aren't offered again."""
+        self.assertEqual(["plain,n2.n", "plain,node-7.n"], self.completed("p2p send n"))
+        self.assertEqual(["plain,m4.m,n2.n", "plain,m4.m,node-7.n"], self.completed("p2p send m4.m,n"))
+        self.assertEqual(["plain,n2.n,node-7.n"], self.completed("p2p send n2.n,n"))
+
+
+class SharedTests(CompletionCase):
+    """Names of what a peer shares."""
+
+    def test_names(self) -> None:
+        """What the peer shares is offered, folders with a slash."""
+        self.assertEqual(["plain,films/", "plain,newest", "plain,notes.txt"], self.completed("p2p get m4.m "))
+        self.assertEqual(["plain,newest", "plain,notes.txt"], self.completed("p2p ls m4.m n"))
+
+    def test_inside_a_folder(self) -> None:
+        """Behind a slash, what is in the folder is asked for."""
+        asked: list[str] = []
+
+        async def ls(request: Mapping[str, Any], emit: object) -> Mapping[str, Any]:
+            asked.append(request["path"])
+            return {"peer": "m4.m", "path": "a/b", "entries": [{"name": "x", "kind": "file"}]}
+
+        self.assertEqual(["plain,a/b/x"], self.completed("p2p ls m4.m a/b/", {**self.known, "ls": ls}))
+        self.assertEqual(["a/b"], asked)
+
+    def test_odd_names(self) -> None:
+        """A name that the shell would have to quote, or that steers a terminal, isn't offered."""
+        entries = [ListedEntry(name=name, kind="file") for name in ("a b", "$(rm)", "c\nd", HOSTILE, "größe.txt")]
+        operations = {**self.known, **transfer_operations(entries=entries)}
+        self.assertEqual(["plain,größe.txt"], self.completed("p2p ls m4.m ", operations))
+
+    def test_file_of_this_machine(self) -> None:
+        """Where the peer shares nothing that fits, a folder of this machine may be meant."""
+        self.assertEqual(["file,/srv/"], self.completed("p2p get m4.m films /srv/"))
+
+    def test_no_peer(self) -> None:
+        """Without a proper name before it, nobody is asked."""
+        self.assertEqual(["file,x"], self.completed("p2p get M x"))
+
+
+class IdTests(CompletionCase):
+    """Ids."""
+
+    def test_transfers(self) -> None:
+        """Transfers that can be cancelled are offered."""
+        rows = [shown(), shown(transfer="5" * 16, state="done"), shown(transfer="6" * 16, state="running")]
+        operations = {**self.known, **transfer_operations(known=rows)}
+        completed = self.completed("p2p transfers --cancel ", operations)
+        self.assertEqual([f"plain,{ID}", f"plain,{'6' * 16}"], completed)
+        self.assertEqual([f"plain,{'6' * 16}"], self.completed("p2p transfers --cancel 6", operations))
+
+    def test_offers(self) -> None:
+        """Offers are offered."""
+        self.assertEqual([f"plain,{ID}"], self.completed("p2p offers accept "))
+        self.assertEqual([], self.completed("p2p offers refuse x"))
 
 
 class SilenceTests(CompletionCase):

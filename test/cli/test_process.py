@@ -19,6 +19,7 @@ from twisted.trial.unittest import TestCase
 from p2p.control.console import ConsoleServer, Handler
 from test.cli.commands import PEER_YAML
 from test.consoles import peer_operations
+from test.moves import Move, whole
 
 
 class Command(ProcessProtocol):
@@ -83,6 +84,17 @@ class ProcessTests(TestCase):
         self.serve()
         command = self.command("message", "m4.m", "grüße")
         self.assertEqual((await command.ended, command.printed.decode(), command.errors), (0, "GRÜSSE\n", b""))
+
+    async def test_pipes(self) -> None:
+        """What is piped into ``send`` and out of ``get`` is read and written by the daemon itself."""
+        sending, getting = whole(), Move(written=b"from afar")
+        self.serve(send=sending, get=getting)
+        command = self.command("send", "m4.m", "-", "--name", "x")
+        command.transport.write(b"from here")
+        self.assertEqual((0, b""), (await command.ended, command.errors))
+        self.assertEqual([b"from here"], sending.read)
+        command = self.command("get", "m4.m", "x", "-")
+        self.assertEqual((0, b"from afar"), (await command.ended, command.printed))
 
     async def test_no_daemon(self) -> None:
         """Where no daemon runs, exit code 10 and the command that starts it."""

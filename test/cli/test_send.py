@@ -5,155 +5,321 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
+from click.testing import Result
+from twisted.internet.defer import CancelledError, Deferred
 
 from p2p.cli.send import guess_type
-from p2p.control.console import Handler
+from p2p.control.transfer_operations import SendArguments
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from test.cli.commands import CommandCase
-from test.consoles import DIGEST, HOSTILE, peer_operations
+from test.consoles import ConsoleReactor, failing, peer_operations
+from test.moves import Move, done, failed, left_out, moved, moved_one, offered, progress, verified, whole
 
 SEND = sys.modules["p2p.cli.send"]
 """The module; ``p2p.cli.send`` as an attribute is the same, but its command has the same name."""
 
 
-class SendTests(CommandCase):
-    """Files to a peer."""
+class SendCase(CommandCase):
+    """Sends against a daemon that only says what would happen."""
 
     def setUp(self) -> None:
-        """Make two files."""
+        """Make two files and a folder."""
         super().setUp()
         self.film = self.write("film.mkv", b"x" * 4000)
         self.notes = self.write("notes.txt", b"")
+        self.photos = self.folder.absolute() / "photos"
+        self.photos.mkdir()
+        self.move = whole()
 
-    def sending(self, **errors: Exception) -> dict[str, Handler]:
-        """Operations that note what is asked, and fail for the file names that are given with ``_`` for the dot."""
-        operations = peer_operations()
-        works = operations["exchange"]
-        self.asked: list[Mapping[str, Any]] = []
+    def send(self, *arguments: str | Path, move: Any = None) -> Result:
+        """Run ``p2p send``."""
+        return self.run_command("send", *map(str, arguments), operations=peer_operations(send=move or self.move))
 
-        async def exchange(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
-            self.asked.append(request)
-            error = errors.get(request["name"].replace(".", "_"))
-            if error is not None:
-                raise error
-            return await works(request, emit)
+    async def die(self, request: Any, emit: Any) -> Any:
+        """Begin, and end with the daemon."""
+        await emit("transfer", transfer=progress(1000).model_dump())
+        self.reactor.console.stopService()
 
-        return {**operations, "exchange": exchange}
+    def asked(self) -> SendArguments:
+        """What the daemon was asked last."""
+        return SendArguments.model_validate(self.move.asked[-1])
+
+
+class SendTests(SendCase):
+    """What goes, and what is said of it."""
 
     def test_lines(self) -> None:
-        """Each file gets a line with its size, time, rate, digest and the name it got; off a terminal nothing else."""
+        """A file gets a line with its size and root, and then the total is told; off a terminal nothing else."""
+        result = self.send("m4.m", self.film)
+        self.assertEqual((0, ""), (result.exit_code, result.stderr))
         self.assertEqual(
-            self.output("send", "m4.m", str(self.film), str(self.notes)),
-            "film.mkv: 4.0 kB in 500 ms (8.0 kB/s), BLAKE3 1a2b3c4d1a2b, stored as film.mkv\n"
-            "notes.txt: 4.0 kB in 500 ms (8.0 kB/s), BLAKE3 1a2b3c4d1a2b, stored as notes.txt\n",
+            "film.mkv: 4.0 kB, verified 1a2b3c4d1a2b\nto m4.m: 1 file, 4.0 kB in 500 ms (8.0 kB/s)\n", result.stdout
         )
 
     def test_request(self) -> None:
-        """The daemon is asked with the absolute path, the file's name and its type, for the store."""
+        """The daemon is asked for all paths at once, each of them absolute."""
         relative = os.path.relpath(self.film)
-        self.output("send", "m4.m", relative, str(self.notes), operations=self.sending())
-        self.assertEqual([one["path"] for one in self.asked], [str(Path(relative).absolute()), str(self.notes)])
-        self.assertEqual(
-            [(one["name"], one["type"]) for one in self.asked], [("film.mkv", "video"), ("notes.txt", "text")]
-        )
-        self.assertEqual({one["service"] for one in self.asked}, {"store"})
+        self.assertEqual(0, self.send("m4.m", relative, self.photos).exit_code)
+        asked = self.asked()
+        self.assertEqual([str(Path(relative).absolute()), str(self.photos)], asked.paths)
+        self.assertEqual((["m4.m"], "data", "keep"), (asked.peers, asked.type, asked.links))
+        self.assertEqual((None, 3600.0, False), (asked.limit, asked.deadline_s, asked.detach))
+
+    def test_options(self) -> None:
+        """Every option reaches the daemon."""
+        options = ["--links", "refuse", "--limit", "10MB/s", "--deadline", "2d", "--detach", "--name", "new.mkv"]
+        self.send("m4.m", self.film, *options)
+        asked = self.asked()
+        self.assertEqual(("refuse", 10_000_000, 172_800.0), (asked.links, asked.limit, asked.deadline_s))
+        self.assertEqual((True, "new.mkv"), (asked.detach, asked.name))
+
+    def test_acting(self) -> None:
+        """``--as`` says who sends."""
+        self.run_command("--as", "n1.n", "send", "m4.m", str(self.film), operations=peer_operations(send=self.move))
+        self.assertEqual("n1.n", self.asked().acting)
+
+    def test_several_peers(self) -> None:
+        """Names with commas between them, and patterns, are several peers; then each line says whose it is."""
+        self.send("m4.m,n2.n", self.film)
+        self.assertEqual(["m4.m", "n2.n"], self.asked().peers)
+        result = self.send("*.m", self.film)
+        self.assertEqual(["*.m"], self.asked().peers)
+        self.assertEqual("m4.m: film.mkv: 4.0 kB, verified 1a2b3c4d1a2b", result.stdout.splitlines()[0])
+
+    def test_no_peers(self) -> None:
+        """What is neither a peer nor a pattern in one cluster is refused before anything is asked."""
+        for target in ("m4", "m4.m,", "*", "*.*", "m4.m,N1.n", ""):
+            self.failure(2, "send", target, str(self.film))
 
     def test_type(self) -> None:
-        """``--type`` says what the content is where the name doesn't."""
-        self.output("send", "m4.m", str(self.film), "--type", "data", operations=self.sending())
-        self.assertEqual(self.asked[0]["type"], "data")
+        """The type is that which the names say, if they agree; a folder is data; ``--type`` has the last word."""
+        song = self.write("song.flac", b"")
+        for paths, kind in (
+            ([self.film], "video"),
+            ([self.film, self.notes], "data"),
+            ([song, song], "audio"),
+            ([self.photos], "data"),
+            ([self.notes, "--type", "audio"], "audio"),
+            ([self.film, "--name", "a.txt"], "text"),
+        ):
+            self.send("m4.m", *paths)
+            self.assertEqual(kind, self.asked().type, paths)
         self.assertIn("--type", self.failure(2, "send", "m4.m", str(self.film), "--type", "smell"))
 
     def test_json(self) -> None:
-        """JSON is one object a line: progress, then the end of each file."""
-        lines = self.output("send", "m4.m", str(self.film), "--json").splitlines()
-        first, _, last = [json.loads(line) for line in lines]
-        self.assertEqual(first, {"event": "progress", "file": str(self.film), "bytes": 1000, "length": 4000})
-        self.assertEqual((last["event"], last["digest"], last["receipt"]["name"]), ("sent", DIGEST, "film.mkv"))
-
-    def test_bar(self) -> None:
-        """On a terminal a bar shows how far a file is; what is printed on standard output stays the same."""
-        self.patch(SEND, "on_terminal", lambda: True)
-        result = self.run_command("send", "m4.m", str(self.film))
-        self.assertEqual(result.exit_code, 0)
-        self.assertIn("film.mkv", result.stderr)
-        self.assertIn("4.0/4.0 kB", result.stderr)
-        self.assertEqual(len(result.stdout.splitlines()), 1)
-
-    def test_one_fails(self) -> None:
-        """A file that is refused doesn't stop the next one; the code is that of the first failure."""
-        operations = self.sending(
-            film_mkv=ExchangeFailed(Outcome.REFUSED, "no room"), notes_txt=LocalFileError("notes.txt: vanished")
-        )
-        result = self.run_command("send", "m4.m", str(self.film), str(self.notes), operations=operations)
-        self.assertEqual((result.exit_code, result.stdout), (5, ""))
+        """JSON is one object a line: every event, and at the end how it ended with whom, and the exit code."""
+        result = self.send("--json", "m4.m", self.film)
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        kinds = ["offered", "progress", "progress", "verified", "done", "ended"]
+        self.assertEqual(kinds, [line["event"] for line in lines])
+        self.assertEqual(verified().model_dump(mode="json"), lines[3])
         self.assertEqual(
-            result.stderr,
-            "p2p: film.mkv: refused: no room\n"
-            "next: change what the reason names, then try again\n"
-            "p2p: notes.txt: vanished\n",
+            {"event": "ended", "transfers": [moved_one().model_dump(mode="json")], "exit_code": 0}, lines[-1]
         )
-        self.assertEqual(len(self.asked), 2)
 
-    def test_failure_then_success(self) -> None:
-        """The files that arrived are told beside those that didn't."""
-        operations = self.sending(film_mkv=ExchangeFailed(Outcome.RESET, "the link ended"))
-        result = self.run_command("send", "m4.m", str(self.film), str(self.notes), operations=operations)
-        self.assertEqual(result.exit_code, 8)
-        self.assertIn("notes.txt: 4.0 kB", result.stdout)
+    def test_detached(self) -> None:
+        """A transfer that goes on without the command says how to see it."""
+        result = self.send("m4.m", self.film, "--detach", move=Move(answer=moved(moved_one(None, detached=True))))
+        self.assertEqual(
+            (0, "m4.m: transfer 5f0e9c3a17b2d846 goes on by itself; to see it: p2p transfers\n"),
+            (result.exit_code, result.stdout),
+        )
 
-    def test_nobody_there(self) -> None:
-        """If the peer can't be reached, the other files aren't tried in vain."""
-        operations = self.sending(film_mkv=ExchangeFailed(Outcome.UNKNOWN_PEER, "no m9.m"))
-        self.failure(3, "send", "m9.m", str(self.film), str(self.notes), operations=operations)
-        self.assertEqual([one["name"] for one in self.asked], ["film.mkv", "film.mkv"])
-
-    def test_unusable_files(self) -> None:
-        """A file that can't be sent is told before anything is sent, with what to do."""
+    def test_unusable_sources(self) -> None:
+        """A source that can't be sent is told before anything is asked, with what to do."""
         os.mkfifo(self.folder / "pipe")
-        for file, reason in (
+        for path, reason in (
             (str(self.folder / "none"), "No such file or directory"),
-            (str(self.folder), "this is a folder"),
+            (str(self.folder / "pipe"), "through a pipe, with -"),
             ("", "is empty"),
-            (str(self.folder / "pipe"), "regular file"),
-            ("a\0b", "null byte"),
+            ("a\0b", "null"),
+            (b"gr\xfc".decode("utf-8", "surrogateescape"), "gr\\udcfc: No such file"),
         ):
-            self.assertIn(reason, self.failure(11, "send", "m4.m", str(self.film), file, operations={}))
-
-    def test_unreadable_file(self) -> None:
-        """A file that this user may not read is told."""
+            self.assertIn(reason, self.failure(11, "send", "m4.m", str(self.film), path))
         self.patch(os, "access", lambda path, mode: False)
-        self.assertIn("may not read", self.failure(11, "send", "m4.m", str(self.film), operations={}))
+        self.assertIn("chmod", self.failure(11, "send", "m4.m", str(self.film)))
 
-    def test_hostile_names(self) -> None:
-        """Neither one's own file names nor a name from the other side can steer the terminal."""
-        path = self.write(HOSTILE, b"x")
-        shown = self.output("send", "m4.m", str(path))
-        self.assertTrue(shown[:-1].isprintable())
-        operations = self.sending(**{HOSTILE.replace(".", "_"): ExchangeFailed(Outcome.REFUSED, HOSTILE)})
-        shown = self.failure(5, "send", "m4.m", str(path), operations=operations)
-        self.assertTrue(shown.replace("\n", "").isprintable())
-
-    def test_no_file(self) -> None:
-        """Without a file the usage is told."""
-        self.assertIn("FILE", self.failure(2, "send", "m4.m"))
-
-
-class GuessTests(SynchronousTestCase):
-    """What a file is, by its name."""
-
-    def test_guess(self) -> None:
-        """The ending decides, the same on every machine; what isn't known is data."""
-        for names, guessed in (
-            ("a.txt b.md c.rst d.html e.csv", "text"),
-            ("a.wav b.mp3 c.flac d.ogg e.opus f.m4a", "audio"),
-            ("a.mp4 b.mkv c.webm d.avi e.mov", "video"),
-            ("a.pdf b.zip c.json d.png README .profile a.unheard", "data"),
+    def test_rate_and_time(self) -> None:
+        """What is no rate and no time is told with examples."""
+        for option, value, example in (
+            ("--limit", "fast", "10MB/s"),
+            ("--limit", "10", "less than 1024"),
+            ("--deadline", "soon", "90s"),
+            ("--deadline", "31d", "30 days"),
         ):
-            for name in names.split():
-                self.assertEqual(guess_type(name), guessed, name)
+            self.assertIn(example, self.failure(2, "send", "m4.m", str(self.film), option, value))
+
+    def test_guessed_types(self) -> None:
+        """The type is told by the ending of the name, whatever the machine's own table says."""
+        for name, kind in (
+            ("a.txt", "text"),
+            ("a.MD", "text"),
+            ("a.wav", "audio"),
+            ("a.mka", "audio"),
+            ("a.mp4", "video"),
+            ("a.mkv", "video"),
+            ("a.zip", "data"),
+            ("a", "data"),
+        ):
+            self.assertEqual(kind, guess_type(name), name)
+
+
+class StreamTests(SendCase):
+    """Standard input."""
+
+    def setUp(self) -> None:
+        """Let a pipe be standard input."""
+        super().setUp()
+        out, into = os.pipe()
+        os.write(into, b"content")
+        self.addCleanup(os.close, out)
+        self.addCleanup(os.close, into)
+        self.patch(SEND, "STDIN", out)
+
+    def test_stream(self) -> None:
+        """The daemon gets standard input itself, and the name that it is to have."""
+        self.assertEqual(0, self.send("m4.m", "-", "--name", "x.flac", "--limit", "1MB/s").exit_code)
+        asked = self.asked()
+        self.assertEqual((True, "x.flac", [], "audio"), (asked.stream, asked.name, asked.paths, asked.type))
+        self.assertEqual(1_000_000, asked.limit)
+        self.assertEqual([b"content"], self.move.read)
+
+    def test_usage(self) -> None:
+        """It needs a name, goes alone, and can't outlive the command."""
+        for arguments, reason in (
+            (["-"], "--name"),
+            (["-", "a", "--name", "x"], "sent alone"),
+            (["-", "--name", "x", "--detach"], "--detach"),
+            (["a", "b", "--name", "x"], "one PATH"),
+        ):
+            self.assertIn(reason, self.failure(2, "send", "m4.m", *arguments))
+
+    def test_closed(self) -> None:
+        """Where standard input is closed, there is nothing to send."""
+        self.patch(SEND, "STDIN", 987)
+        self.assertIn("standard input is closed", self.failure(11, "send", "m4.m", "-", "--name", "x"))
+
+    def test_broken_off(self) -> None:
+        """What was broken off can't go on, and isn't said to."""
+        result = self.send("m4.m", "-", "--name", "x", move=self.die)
+        self.assertEqual(10, result.exit_code)
+        self.assertIn("ended the connection", result.stderr)
+        self.assertNotIn("goes on", result.stderr)
+
+
+class FailureTests(SendCase):
+    """How it ends when it doesn't go well."""
+
+    def test_before_it_begins(self) -> None:
+        """What fails before anything begins is told as with every command."""
+        for error, code in (
+            (LocalFileError("/srv/a: gone"), 11),
+            (ExchangeFailed(Outcome.UNKNOWN_PEER, "no other peer is called *.x"), 3),
+        ):
+            self.assertIn(str(error), self.failure(code, "send", "m4.m", str(self.film), operations=self.with_(error)))
+
+    def with_(self, error: Exception) -> Any:
+        """A daemon that fails like this."""
+        return peer_operations(send=failing(error))
+
+    def test_outcomes(self) -> None:
+        """A transfer that failed says why and what to do, and ends with the code of its outcome."""
+        for outcome, error, code in (
+            ("reset", "outcome", 8),
+            ("refused", "outcome", 5),
+            ("corrupt", "outcome", 9),
+            ("unheard-of", "outcome", 1),
+            (None, "file", 11),
+            (None, "usage", 2),
+            (None, "cancelled", 130),
+            (None, "internal", 1),
+        ):
+            told = failed(outcome, "because", error=error)
+            one = moved_one(outcome, reason="because", error=error)
+            result = self.send("m4.m", self.film, move=Move(offered(), told, answer=moved(one)))
+            self.assertEqual((code, ""), (result.exit_code, result.stdout), outcome)
+            shown = f"p2p: m4.m: {outcome}: because" if outcome else "p2p: m4.m: because"
+            before = "change what the reason names; then " if outcome == "refused" else ""
+            step = f"next: {before}the same command goes on where this one stopped"
+            self.assertEqual(f"{shown}\n{step}\n", result.stderr)
+
+    def test_not_resumable(self) -> None:
+        """Where the same command doesn't help, the outcome's remedy is told; what no event told, the end tells."""
+        told = failed("refused", "no room", resumable=False)
+        one = moved_one("refused", reason="no room")
+        for events in ((told,), ()):
+            result = self.send("m4.m", self.film, move=Move(*events, answer=moved(one)))
+            self.assertEqual(
+                "p2p: m4.m: refused: no room\nnext: change what the reason names, then try again\n", result.stderr
+            )
+
+    def test_one_of_several(self) -> None:
+        """One peer that fails doesn't hide that another has everything; the code is that of the first failure."""
+        other = {"transfer": "0" * 16, "peer": "n2.n"}
+        move = Move(
+            offered(),
+            offered(**other),
+            failed(),
+            done(**other),
+            answer=moved(moved_one("reset"), moved_one("ok", **other)),
+        )
+        result = self.send("m4.m,n2.n", self.film, move=move)
+        self.assertEqual(8, result.exit_code)
+        self.assertEqual("to n2.n: 1 entry, 4.0 kB in 500 ms (8.0 kB/s)\n", result.stdout)
+
+    def test_left_out(self) -> None:
+        """An entry that didn't get through is told with its reason, and the code is that of the first such entry."""
+        move = Move(
+            left_out("photos/a.jpg", "refused", "the name is taken"),
+            left_out("photos/b.jpg", "corrupt", "a chunk is wrong"),
+            done(entries=5, refused=2),
+            answer=moved(moved_one(refused=2)),
+        )
+        result = self.send("m4.m", self.photos, move=move)
+        self.assertEqual(5, result.exit_code)
+        self.assertEqual(
+            "p2p: photos/a.jpg: refused: the name is taken\np2p: photos/b.jpg: corrupt: a chunk is wrong\n",
+            result.stderr,
+        )
+        self.assertEqual("to m4.m: 5 entries, 4.0 kB in 500 ms (8.0 kB/s), 2 left out\n", result.stdout)
+        move = Move(done(refused=1), answer=moved(moved_one(refused=1)))
+        self.assertEqual(5, self.send("m4.m", self.photos, move=move).exit_code)
+
+    def test_json(self) -> None:
+        """With JSON, the last line has the code, and an error that comes before any event is an object too."""
+        move = Move(failed(), answer=moved(moved_one("reset", reason="the link ended")))
+        result = self.send("--json", "m4.m", self.film, move=move)
+        first, last = map(json.loads, result.stdout.splitlines())
+        self.assertEqual(("failed", "ended", 8), (first["event"], last["event"], last["exit_code"]))
+        self.assertEqual((8, ""), (result.exit_code, result.stderr))
+
+    def test_daemon_dies(self) -> None:
+        """When the daemon ends in the middle, it is told that it will go on."""
+        result = self.send("m4.m", self.film, move=self.die)
+        self.assertEqual(10, result.exit_code)
+        self.assertIn("it goes on with the transfer by itself", result.stderr)
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C in the middle says that the same command goes on; before it begins, there is nothing to say."""
+
+        def interrupted(reactor: ConsoleReactor, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
+            running = Deferred.fromCoroutine(work(reactor))
+            reactor.settle()
+            running.cancel()
+            reactor.settle()
+            self.failureResultOf(running, CancelledError)
+            raise KeyboardInterrupt
+
+        self.patch(ConsoleReactor, "run_work", interrupted)
+        for events, reason in (
+            ([progress(1000)], "interrupted; the same command goes on where this one stopped"),
+            ([], "interrupted"),
+        ):
+            begun: list[Deferred[None]] = []
+            result = self.send("m4.m", self.film, move=Move(*events, until=begun))
+            self.assertEqual((130, f"\np2p: {reason}\n"), (result.exit_code, result.stderr))
+            self.assertTrue(begun[0].called)

@@ -3,16 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IConsumer
+from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from p2p.content.exchange import MessageWriter
+from p2p.content.chat_room import ChatRoom
+from p2p.content.consent import Offer, Terms
+from p2p.content.exchange import MessageWriter, ReplyWriter
+from p2p.content.services import Context
+from p2p.errors import Outcome
 from p2p.link.boxes import Box
 
-__all__ = ["Gatherer", "HeldSource", "Written"]
+__all__ = ["Gatherer", "HeldSource", "HeldThreads", "OpenHost", "Session", "Written", "make_context", "make_reply"]
+
+
+class Session:
+    """Keeps what is told of a session.
+
+    :ivar stop: ends it.
+    :ivar told: each progress as (entries, bytes).
+    :ivar ends: each end as (outcome, reason, entries, bytes).
+    """
+
+    def __init__(self, offer: Offer, stop: Callable[[str], None]) -> None:
+        self.offer = offer
+        self.stop = stop
+        self.told: list[tuple[int, int]] = []
+        self.ends: list[tuple[Outcome, str, int, int]] = []
+
+    def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the Protocol has it
+        self.told.append((entries, bytes))
+
+    def ended(self, outcome: Outcome, reason: str, entries: int, bytes: int) -> None:  # noqa: A002 - as above
+        self.ends.append((outcome, reason, entries, bytes))
+
+
+class OpenHost:
+    """A host that allows everything, unless a test sets what to do instead.
+
+    :ivar offers: what it was asked for.
+    :ivar sessions: those that began.
+    :ivar refusal: what it raises at everything, if anything.
+    :ivar consent: what ``admit`` waits for; it is ``pending`` first.
+    :ivar room: is called before bytes are written.
+    """
+
+    def __init__(self, folder: Path, **terms: Any) -> None:
+        self.folder = folder
+        self.terms = terms
+        self.offers: list[Offer] = []
+        self.sessions: list[Session] = []
+        self.refusal: Exception | None = None
+        self.consent: Deferred[None] | None = None
+        self.pending: Callable[[str], None] = lambda reason: None
+        self.room: Callable[[int], None] = lambda size: None
+        self._shares: dict[str, Path] = {}
+
+    @property
+    def shares(self) -> dict[str, Path]:
+        return self._shares
+
+    @property
+    def state(self) -> Path:
+        return self.folder.with_name(self.folder.name + ".state")
+
+    def allow(self, offer: Offer) -> None:
+        self.offers.append(offer)
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def admit(self, offer: Offer, pending: Callable[[str], None]) -> Terms:
+        self.allow(offer)
+        if self.consent is not None:
+            self.pending = pending
+            pending("a person is asked")
+            await self.consent
+        return self.store_terms(offer)
+
+    def store_terms(self, offer: Offer) -> Terms:
+        return Terms(**{"folder": self.folder, "exists": "rename", "links": "keep", "room": self.room, **self.terms})
+
+    def incoming(self, offer: Offer, stop: Callable[[str], None]) -> Session:
+        self.sessions.append(Session(offer, stop))
+        return self.sessions[-1]
 
 
 @implementer(IConsumer)
@@ -75,6 +152,36 @@ class HeldSource:
         """Nothing to let go of."""
 
 
+class HeldThreads:
+    """Threads whose work the test does when it wants, or at once while it doesn't hold them.
+
+    :ivar waiting: what was asked of them and isn't done.
+    """
+
+    def __init__(self, *, held: bool = True) -> None:
+        self.held = held
+        self.waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        if not self.held:
+            return maybeDeferred(function, *arguments)
+        done: Deferred[Any] = Deferred()
+        self.waiting.append((lambda: function(*arguments), done))
+        return done
+
+    def work(self, count: int = 1000) -> None:
+        """Do what waits, in order, and what that brings about; at most so many steps."""
+        while self.waiting and count:
+            count -= 1
+            function, done = self.waiting.pop(0)
+            maybeDeferred(function).chainDeferred(done)
+
+    def release(self) -> None:
+        """Hold them no more."""
+        self.held = False
+        self.work()
+
+
 class Written:
     """Stands in for the stream under a writer: keeps what is written."""
 
@@ -94,3 +201,24 @@ class Written:
 
     def unregisterProducer(self) -> None:
         self.producers.append(None)
+
+
+def make_context(inbox: Path, **different: Any) -> Context:
+    """What a service may use of m4.m, which allows everything; threads do their work at once."""
+    fields: dict[str, Any] = {
+        "peer": "m4.m",
+        "inbox": inbox,
+        "threads": maybeDeferred,
+        "token": lambda: "token",
+        "now": lambda: 0.0,
+        "clock": Clock(),
+        "host": OpenHost(inbox),
+        "chats": ChatRoom(Clock(), "m4.m"),
+    }
+    return Context(**fields | different)
+
+
+def make_reply(written: Written, failures: list[BaseException] | None = None) -> ReplyWriter:
+    """A reply of which the messages are kept, and how the exchange was ended through it."""
+    kept = [] if failures is None else failures
+    return ReplyWriter(written, {}, kept.append)  # type: ignore[arg-type]  # it stands in for a Stream

@@ -10,20 +10,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.content.echo import EchoSink, echo
-from p2p.content.exchange import MessageWriter, Request
+from p2p.content.exchange import Request
 from p2p.content.message import Body, MessageDecoder
-from p2p.content.services import Context
-from test.content.doubles import Written
-from test.peer.pair import at_once
+from test.content.doubles import Written, make_context, make_reply
 
-CONTEXT = Context("m4.m", Path("/nowhere"), at_once, lambda: "token", lambda: 0.0)
+CONTEXT = make_context(Path("/nowhere"))
 
 
 class EchoTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin a request."""
         self.stream = Written()
-        reply = MessageWriter(self.stream, {})  # type: ignore[arg-type]  # stands in for a Stream
+        reply = make_reply(self.stream)
         self.sink = echo.receive(Request("echo"), reply, CONTEXT)
 
     def test_echo(self) -> None:

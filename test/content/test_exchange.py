@@ -349,7 +349,7 @@ class RequestTests(SynchronousTestCase):
     def test_round_trip(self) -> None:
         """What is sent is what is read, with the sender that the certificate proves."""
         for request in (Request("store", "audio", "a\u00e4.wav", 10**17), Request("echo", encoding="latin-1")):
-            box = {key: value.encode() for key, value in request.fields().items()}
+            box = {key: value.encode() for key, value in request.fields().items() if isinstance(value, str)}
             read = Request.parse(box, "m4.m")
             self.assertEqual((request.fields(), "m4.m"), (read.fields(), read.sender))
 

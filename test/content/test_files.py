@@ -9,40 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.content import inbox
-from p2p.content.exchange import MessageWriter, Request
-from p2p.content.files import BATCH, HIGH_WATER, READ_SIZE, READS, BytesSource, FileSource, StoreSink, store
+from p2p.content.exchange import Request
+from p2p.content.files import READ_SIZE, READS, BytesSource, FileSource, StoreSink, store
 from p2p.content.message import Body, MessageDecoder
-from p2p.content.services import Context
+from p2p.content.threaded import BATCH, HIGH_WATER
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
-from test.content.doubles import Written
+from test.content.doubles import HeldThreads, OpenHost, Written, make_context, make_reply
 
 STEP = READ_SIZE * READS
 """Bytes that are read in one go."""
-
-
-class HeldThreads:
-    """Threads whose work the test does when it wants; ``waiting`` is what was asked of them and isn't done."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
-
-    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        done: Deferred[Any] = Deferred()
-        self.waiting.append((lambda: function(*arguments), done))
-        return done
-
-    def work(self, count: int = 1000) -> None:
-        """Do what waits, in order, and what that brings about; at most so many steps."""
-        while self.waiting and count:
-            count -= 1
-            function, done = self.waiting.pop(0)
-            maybeDeferred(function).chainDeferred(done)
 
 
 def open_files() -> int:
@@ -63,7 +44,7 @@ class FilesCase(SynchronousTestCase):
         self.path.write_bytes(self.content)
         self.before = open_files()
         self.stream = Written()
-        self.writer = MessageWriter(self.stream, {})  # type: ignore[arg-type]  # stands in for a Stream
+        self.writer = make_reply(self.stream)
 
     def body(self) -> bytes:
         """The body that was written so far."""
@@ -292,7 +273,8 @@ class StoreTests(FilesCase):
 
     def receive(self, request: Request) -> StoreSink:
         """Begin to receive."""
-        context = Context("m4.m", self.inbox, self.threads, lambda: "token", lambda: self.now)
+        self.host = OpenHost(self.inbox)
+        context = make_context(self.inbox, threads=self.threads, now=lambda: self.now, host=self.host)
         sink = store.receive(request, self.writer, context)
         sink.registerProducer(self, True)
         return sink
@@ -307,6 +289,21 @@ class StoreTests(FilesCase):
         """End the body."""
         self.sink.unregisterProducer()
         return Deferred.fromCoroutine(self.sink.complete({"digest": blake3(data).digest()}))
+
+    def test_terms(self) -> None:
+        """The host says where content goes, what to do when a name is taken, and whether there is room."""
+        self.host.terms["exists"] = "replace"
+        asked: list[int] = []
+        self.host.room = asked.append
+        (self.inbox / "film").write_bytes(b"old")
+        sink = self.sink = store.receive(
+            Request("store", name="film"), self.writer, make_context(self.inbox, threads=self.threads, host=self.host)
+        )
+        sink.write(b"new")
+        done = self.complete(b"new")
+        self.threads.work()
+        self.assertEqual("film", self.successResultOf(done)["name"])
+        self.assertEqual((b"new", [3]), ((self.inbox / "film").read_bytes(), asked))
 
     def names(self) -> list[str]:
         """What is in the inbox."""

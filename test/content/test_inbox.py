@@ -179,6 +179,43 @@ class ArrivalTests(InboxCase):
         self.patch(os, "link", raced)
         self.assertEqual("a (2)", self.arrive("a", b"x"))
 
+    def test_replaced(self) -> None:
+        """If that is wanted, content takes the place of what had its name."""
+        (self.inbox / "film").write_bytes(b"old")
+        arrival = Arrival(self.inbox, "film", "token", None, exists="replace")
+        arrival.write([b"new"])
+        self.assertEqual("film", arrival.finish(digest(b"new"))[0])
+        self.assertEqual(["film"], [path.name for path in self.inbox.iterdir()])
+        self.assertEqual(b"new", (self.inbox / "film").read_bytes())
+
+    def test_not_replaced(self) -> None:
+        """If that is wanted, content isn't taken under a name that is taken."""
+        (self.inbox / "film").write_bytes(b"old")
+        arrival = Arrival(self.inbox, "film", "token", None, exists="refuse")
+        arrival.write([b"new"])
+        with self.assertRaises(ExchangeFailed) as raised:
+            arrival.finish(digest(b"new"))
+        self.assertEqual(Outcome.REFUSED, raised.exception.outcome)
+        self.assertIn("'film' already", str(raised.exception))
+        arrival.discard()
+        self.assertEqual(b"old", (self.inbox / "film").read_bytes())
+
+    def test_no_room(self) -> None:
+        """Before each piece is written, there must be room for it."""
+        asked: list[int] = []
+
+        def room(size: int) -> None:
+            asked.append(size)
+            if len(asked) == 2:
+                raise ExchangeFailed(Outcome.REFUSED, "the inbox is full")
+
+        arrival = Arrival(self.inbox, "film", "token", None, room=room)
+        arrival.write([b"abc", b"de"])
+        with self.assertRaisesRegex(ExchangeFailed, "the inbox is full"):
+            arrival.write([b"f"])
+        self.assertEqual(([5, 1], 5), (asked, arrival.size))
+        arrival.discard()
+
     def test_longest_name(self) -> None:
         """The longest name that is taken leaves room for its number."""
         name = "x" * 236 + ".wav"

@@ -15,6 +15,7 @@ from p2p.content.message import (
     Tail,
     encode_chunk,
     encode_head,
+    encode_pieces,
     encode_tail,
 )
 from p2p.errors import ProtocolViolation
@@ -141,6 +142,21 @@ class DecodeTests(SynchronousTestCase):
         [event] = decoder.feed(memoryview(piece))
         assert isinstance(event, Body)
         self.assertIs(event.data.obj, piece)
+
+    def test_pieces(self) -> None:
+        """Many pieces go as they are, in as few chunks as can be."""
+        pieces = [b"a" * 3, b"", b"b" * (MAX_CHUNK - 3), b"c", b"d" * (MAX_CHUNK + 1), b"e"]
+        parts = encode_pieces(pieces)
+        decoder = MessageDecoder(LIMIT)
+        decoder.feed(memoryview(encode_head(HEAD)))
+        body = b"".join(
+            bytes(event.data) for part in parts for event in decoder.feed(memoryview(part)) if isinstance(event, Body)
+        )
+        self.assertEqual(b"".join(pieces), body)
+        sizes = [int.from_bytes(part) for part in parts if len(part) == 4]
+        self.assertEqual([MAX_CHUNK, 1, MAX_CHUNK, 1, 1], sizes)
+        self.assertIs(pieces[2], parts[2])
+        self.assertEqual([], encode_pieces([b""]))
 
     def test_bytes_after_the_end(self) -> None:
         """Nothing follows the tail."""

@@ -10,13 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from p2p.content.exchange import MessageWriter, Request
+from p2p.content.consent import Offer
+from p2p.content.exchange import ReplyWriter, Request
 from p2p.content.services import Context, IContentService, Services
 from p2p.errors import ConfigError, ExchangeFailed, Outcome
-from test.content.doubles import Gatherer, Written
-from test.peer.pair import at_once
+from test.content.doubles import Gatherer, OpenHost, Written, make_context, make_reply
 
-CONTEXT = Context("m4.m", Path("/nowhere"), at_once, lambda: "token", lambda: 0.0)
+CONTEXT = make_context(Path("/nowhere"))
 
 
 @implementer(IContentService)
@@ -27,13 +27,13 @@ class Service:
         self.name = name
         self.sink = Gatherer()
 
-    def receive(self, request: Request, reply: MessageWriter, context: Context) -> Any:
+    def receive(self, request: Request, reply: ReplyWriter, context: Context) -> Any:
         return self.sink
 
 
 def receive(services: Services, request: Request) -> Any:
     """Hand a request to whoever takes it."""
-    return services.receive(request, MessageWriter(Written(), {}), CONTEXT)  # type: ignore[arg-type]  # stands in
+    return services.receive(request, make_reply(Written()), CONTEXT)
 
 
 class ServicesTests(SynchronousTestCase):
@@ -54,6 +54,18 @@ class ServicesTests(SynchronousTestCase):
         self.assertTrue(str(raised.exception).isprintable())
         self.assertLess(len(str(raised.exception)), 300)
 
+    def test_allowed(self) -> None:
+        """The host is asked before the service is, and says why not; a transfer asks it itself."""
+        host = OpenHost(Path("/nowhere"))
+        services = Services([Service("one"), Service("transfer")])
+        context = make_context(Path("/nowhere"), host=host)
+        services.receive(Request("one", "text", "a", 5, sender="n1.n"), make_reply(Written()), context)
+        self.assertEqual([Offer("n1.n", "one", "text", "a", 5)], host.offers)
+        host.refusal = ExchangeFailed(Outcome.REFUSED, "not from you")
+        with self.assertRaisesRegex(ExchangeFailed, "not from you"):
+            services.receive(Request("one"), make_reply(Written()), context)
+        services.receive(Request("transfer"), make_reply(Written()), context)
+
     def test_same_name_twice(self) -> None:
         """Two services of one name are a fault of the installation, told at the start."""
         with self.assertRaises(ConfigError) as raised:
@@ -63,8 +75,9 @@ class ServicesTests(SynchronousTestCase):
     def test_installed(self) -> None:
         """The built-in services are found as Twisted plugins."""
         services = Services.installed()
-        self.assertLessEqual({"echo", "store", "uppercase"}, set(services.names))
-        for name in ("echo", "store", "uppercase"):
+        built_in = {"echo", "fetch", "list", "store", "transfer", "uppercase"}
+        self.assertLessEqual(built_in, set(services.names))
+        for name in built_in:
             service = services._by_name[name]
             self.assertTrue(verifyObject(IContentService, service))
             self.assertTrue(IPlugin.providedBy(service))

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from p2p.content.exchange import MessageWriter, Request, Serving
+from p2p.content.exchange import ReplyWriter, Request, Serving
 from p2p.content.message import Body, MessageDecoder, Tail, encode_chunk, encode_head, encode_tail
 from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.flow import HIGH_WATER, Stream
@@ -26,11 +26,11 @@ class ServingTests(ExchangeCase):
         super().setUp()
         self.sink = Gatherer({"note": "taken"})
         self.requests: list[Request] = []
-        self.accept: Callable[[Request, MessageWriter], Any] = lambda request, reply: self.sink
+        self.accept: Callable[[Request, ReplyWriter], Any] = lambda request, reply: self.sink
         self.ends.listening.serve = self._serve
 
     def _serve(self, stream: Stream) -> None:
-        def accept(request: Request, reply: MessageWriter) -> Any:
+        def accept(request: Request, reply: ReplyWriter) -> Any:
             self.requests.append(request)
             self.reply = reply
             return self.accept(request, reply)
@@ -147,6 +147,36 @@ class ServingTests(ExchangeCase):
             self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)), where)
             self.assert_settled()
 
+    def test_failed_by_the_service(self) -> None:
+        """A service may end the exchange when nothing comes, and the request isn't here whole."""
+        got = self.send(encode_head({"service": "store"}), finish=False)
+        self.reply.fail(ExchangeFailed(Outcome.REFUSED, "changed my mind"))
+        self.reply.fail(ExchangeFailed(Outcome.REFUSED, "again"))
+        self.near.finish()
+        self.network.settle()
+        self.assertEqual({"outcome": "refused", "reason": "changed my mind"}, self.replied(got))
+        self.assertEqual(("changed my mind", 1), (str(self.reply.failure), self.sink.abandoned))
+        self.assert_settled()
+
+    def test_failed_at_once(self) -> None:
+        """It may do so before it has returned a sink, which is then abandoned and gets nothing."""
+
+        def accept(request: Request, reply: ReplyWriter) -> Any:
+            reply.fail(ExchangeFailed(Outcome.REFUSED, "no"))
+            return self.sink
+
+        self.accept = accept
+        got = self.send(message({}, b"body", {}))
+        self.assertEqual({"outcome": "refused", "reason": "no"}, self.replied(got))
+        self.assertEqual((b"", 1, None), (self.sink.data, self.sink.abandoned, self.sink.producer))
+        self.assert_settled()
+
+    def test_fields_of_its_own(self) -> None:
+        """What only the service knows of a head gets to it as it is."""
+        self.send(message({"service": "store", "id": "abc", "x": "1"}, b"", {}))
+        self.assertEqual({"id": b"abc", "x": b"1"}, self.requests[0].more)
+        self.assertEqual({"service", "type", "name", "encoding", "id", "x"}, set(self.requests[0].fields()))
+
     def test_bad_heads(self) -> None:
         """A head that can't be read ends its stream only: no text, no number, or too large."""
         for head in (
@@ -171,6 +201,14 @@ class ServingTests(ExchangeCase):
             self.assertEqual(1 if len(self.requests) else 0, self.sink.abandoned)
             self.requests.clear()
         self.assert_settled()
+
+    def test_why_it_was_lost(self) -> None:
+        """A sink that is abandoned can tell why."""
+        self.send(encode_head({"service": "store"}), finish=False)
+        self.near.reset()
+        self.network.settle()
+        assert self.reply.failure is not None
+        self.assertEqual((Outcome.RESET, 1), (self.reply.failure.outcome, self.sink.abandoned))
 
     def test_lost(self) -> None:
         """When the sender or the link is gone, what was begun is undone, once."""

@@ -8,22 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.exchange import MessageWriter, Request
+from p2p.content.exchange import Request
 from p2p.content.message import Body, MessageDecoder
-from p2p.content.services import Context
 from p2p.content.text import uppercase
 from p2p.errors import ExchangeFailed, Outcome
-from test.content.doubles import Written
-from test.peer.pair import at_once
+from test.content.doubles import Written, make_context, make_reply
 from test.properties import PROPERTY
 
-CONTEXT = Context("m4.m", Path("/nowhere"), at_once, lambda: "token", lambda: 0.0)
+CONTEXT = make_context(Path("/nowhere"))
 
 
 def upper(*pieces: bytes, encoding: str = "utf-8") -> bytes:
     """What comes back for a text that arrives in these pieces."""
     stream = Written()
-    reply = MessageWriter(stream, {})  # type: ignore[arg-type]  # stands in for a Stream
+    reply = make_reply(stream)
     sink = uppercase.receive(Request("uppercase", encoding=encoding), reply, CONTEXT)
     for piece in pieces:
         sink.write(memoryview(piece))

@@ -15,9 +15,15 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from p2p.client import Client
-from p2p.control.console import ConsoleServer
+from p2p.control.console import Arguments, ConsoleServer, Emit, checked_with_file
 from p2p.errors import ConsoleUnreachable, LocalFileError
 from test.consoles import peer_operations
+
+
+def open_pipes() -> list[str]:
+    """The pipes that this process has open."""
+    found = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    return sorted(one for one in found if one.startswith("pipe:"))
 
 
 class UNIXSocketTests(TestCase):
@@ -75,6 +81,34 @@ class UNIXSocketTests(TestCase):
         await client.status()
         await console.stopService()
         await self.unreachable(client.status())
+
+    async def test_file_descriptors(self) -> None:
+        """A descriptor goes over the socket with its request: the daemon reads what a client's pipe gives."""
+        read: list[bytes] = []
+
+        class StreamArguments(Arguments):
+            stream: bool
+            part: int
+
+        async def read_all(arguments: StreamArguments, emit: Emit, file: int | None) -> dict[str, int]:
+            assert file is not None
+            read.append(os.read(file, 100))
+            return {"part": arguments.part}
+
+        console = ConsoleServer(self.reactor, self.path, {"read": checked_with_file(StreamArguments, read_all)})
+        console.startService()
+        self.addCleanup(console.stopService)
+        async with await Client.connect(self.reactor, self.path) as client:
+            before = open_pipes()
+            for part in range(3):
+                out, into = os.pipe()
+                os.write(into, b"part %d" % part)
+                answer = await client.request("read", file=out, stream=True, part=part)
+                os.close(out)
+                os.close(into)
+                self.assertEqual(part, answer["part"])
+            self.assertEqual(before, open_pipes())
+        self.assertEqual([b"part 0", b"part 1", b"part 2"], read)
 
     def test_mode(self) -> None:
         """The socket has mode 0600 from its first moment, not only after a chmod, and the umask is as before."""

@@ -6,7 +6,8 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from p2p.link.mux import DataReceived, Event, Session
+from p2p.link.events import DataReceived, Event
+from p2p.link.mux import Session
 
 __all__ = ["ACK", "DATA", "FIN", "GO_AWAY", "KIB", "PING", "RST", "SYN", "WINDOW", "Frame", "FrameReader"]
 __all__ += ["hexed", "joined", "opened", "raw", "shuttle", "taken", "told"]

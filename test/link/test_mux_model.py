@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.mux import (
-    INITIAL_WINDOW,
-    MAX_FRAME,
-    DataReceived,
-    Event,
-    Session,
-    StreamEnded,
-    StreamOpened,
-    StreamReset,
-    TooManyStreams,
-)
+from p2p.link.events import DataReceived, Event, StreamEnded, StreamOpened, StreamReset
+from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, Session, TooManyStreams
 from test.link.frames import DATA, WINDOW, FrameReader
 from test.properties import PROPERTY
 

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.mux import (
-    INITIAL_WINDOW,
-    MAX_FRAME,
-    Session,
-    StreamEnded,
-    StreamOpened,
-    StreamRefused,
-    StreamReset,
-    TooManyStreams,
-    WentAway,
-)
+from p2p.link.events import StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
+from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, Session, TooManyStreams
 from test.link.frames import (
     ACK,
     DATA,
@@ -393,6 +384,18 @@ class WindowGrowthTests(SynchronousTestCase):
         self.assertEqual(self.use(session, 1, 1.9375), [(128 + 256) * KIB])
         self.assertEqual(self.use(session, 1, 2.0, 255 * KIB), [])
         self.assertEqual(self.use(session, 1, 2.0, 1 * KIB), [(256 + 512) * KIB])
+
+    def test_slow_reader(self) -> None:
+        """Beyond 4 MiB a window grows only while the reader has come to most of what arrived."""
+        session = self.measured(1)
+        window = INITIAL_WINDOW
+        while window < 4096 * KIB:
+            window += self.use(session, 1, 1.0, window // 2)[0] - window // 2
+        unread = 1024 * KIB
+        session.receive(raw(DATA, 0, 1, body=bytes(unread)), 1.0)
+        self.assertEqual(self.use(session, 1, 1.0, window // 2), [window // 2])
+        session.consumed(1, unread, 1.0)
+        self.assertEqual(self.use(session, 1, 1.0, window // 2 - unread), [window // 2 + window])
 
     def test_unmeasured_never_grows(self) -> None:
         """Without a round trip nothing says that the window is too small."""

@@ -10,9 +10,12 @@ from p2p.link.boxes import encode_box
 from p2p.link.flow import HIGH_WATER
 from p2p.link.hello import VERSION
 from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, TooManyStreams
+from test import network
 from test.link.frames import ACK, DATA, FIN, PING, RST, SYN, WINDOW, raw
 from test.link.links import DIALLER, LIMITS, LISTENER, Collector, Hand, LinkCase
 from test.network import Wire
+
+MIB = 1024 * 1024
 
 
 class StreamTests(LinkCase):
@@ -125,6 +128,23 @@ class StreamTests(LinkCase):
         ends.network.settle()
         self.assertEqual(HIGH_WATER + 1, len(got.data))
         self.assertEqual(1, dialler.stream_count)
+
+    def test_turns(self) -> None:
+        """On a connection that takes everything at once, what arrives has its turn after 1 MiB, and then the rest."""
+        self.patch(network, "BUFFER", 1 << 30)
+        ends = self.ends(window_bytes=4 * MIB)
+        ends.stand()
+        near, far = ends.stream()
+        got = Collector(far)
+        ends.network.settle()
+        (wire,) = [one for one in ends.network.wires if one.host.host == DIALLER]
+        sent = wire.sent
+        near.write(bytes(3 * MIB))
+        at_first: list[int] = []
+        ends.network.callLater(0, lambda: at_first.append(wire.sent - sent))
+        ends.network.settle()
+        self.assertTrue(MIB <= at_first[0] < 1.3 * MIB, at_first)
+        self.assertEqual(3 * MIB + 1, len(got.data))
 
     def test_window_limit(self) -> None:
         """``window_bytes`` is what a stream may receive without a word; who sends more is cut off."""

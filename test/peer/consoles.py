@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from p2p.peer.console import PeerConsole
+from test.peer.movers import Consent, Mover
 from test.peer.pair import NodeCase, Pair, at_once
 
 SECOND = 1_000_000_000
@@ -42,6 +43,8 @@ class ConsoleCase(NodeCase):
             threads=at_once,
             now_ns=lambda: int(pair.network.seconds() * 1e9),
             console_clients=lambda: 3,
+            transfers=Mover(),
+            consent=Consent(),
         )
 
     def emit(self, event: str, /, **fields: Any) -> Deferred[None]:

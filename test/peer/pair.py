@@ -19,6 +19,7 @@ from p2p.control.commands import UnknownPeer
 from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
+from test.content.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network
 
@@ -124,7 +125,7 @@ class Pair:
             listen="tcp:0",
             plain=plain,
         )
-        peer = HostedPeer(credentials(name, lab), inbox, surroundings)
+        peer = HostedPeer(credentials(name, lab), inbox, surroundings, OpenHost(inbox))
         peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from p2p.config import PeerLimits
 from p2p.content.exchange import Request
 from p2p.content.files import BytesSource
 from p2p.control.commands import Busy, Refused
-from p2p.control.operations import PeersArguments
 from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.flow import NotTaken
-from p2p.peer.console import MAX_NAMES, PeerConsole
 from p2p.peer.dialling import MAX_CALLERS
 from p2p.peer.node import MAX_CANDIDATES, TRIES
 from p2p.peer.registration import Registration
+from p2p.peer.targets import MAX_NAMES, list_peers
 from test.identities import credentials
 from test.peer.pair import Pair
 
@@ -247,19 +246,6 @@ class ListingTests(SynchronousTestCase):
         class Peer:
             registration = Listing()
 
-        console = PeerConsole(
-            Clock(),
-            {"n1.n": Peer()},  # type: ignore[dict-item]  # all that is used of a peer
-            cluster="n",
-            router="",
-            security="tls",
-            threads=None,
-            now_ns=lambda: 0,
-            console_clients=lambda: 0,
-        )
-        listing = Deferred.fromCoroutine(console._list_peers(PeersArguments(cluster="m"), _no_events))
-        self.assertEqual(MAX_NAMES, len(self.successResultOf(listing).names))
-
-
-def _no_events(event: str, /, **fields: Any) -> Awaitable[None]:
-    raise AssertionError("nothing is told")
+        peer: Any = Peer()
+        listing = Deferred.fromCoroutine(list_peers(peer, "m"))
+        self.assertEqual(MAX_NAMES, len(self.successResultOf(listing)))

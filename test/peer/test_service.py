@@ -21,6 +21,7 @@ from p2p.peer import service as module
 from p2p.peer.service import PeerService, load_credentials
 from test.identities import tls_files
 from test.network import Machine, Network
+from test.peer.journals import make_journal
 from test.peer.pair import N1
 from test.peer.routers import ROUTER, Router
 
@@ -30,6 +31,9 @@ class Pool:
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
+
+    def adjustPoolsize(self, maxthreads: int) -> None:
+        """As many as are wanted."""
 
     def callInThreadWithCallback(self, told: Callable[[bool, Any], None], function: Any, *arguments: Any) -> None:
         self.waiting.append(lambda: told(True, function(*arguments)))
@@ -94,7 +98,13 @@ class ServiceCase(SynchronousTestCase):
     def make(self, **more: Any) -> PeerService:
         """Make a daemon."""
         config = self.config(**more)
-        return PeerService(self.reactor, config, load_credentials(config), Services([]))
+        return PeerService(
+            self.reactor,
+            config,
+            load_credentials(config),
+            Services([]),
+            open_journal=lambda path, reactor: make_journal(path)[0],
+        )
 
 
 class StartTests(ServiceCase):

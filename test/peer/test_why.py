@@ -17,6 +17,7 @@ from p2p.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
 from p2p.peer.console import PeerConsole
 from p2p.peer.node import HostedPeer
 from p2p.peer.why import why
+from test.peer.movers import Consent, Mover
 from test.peer.pair import at_once
 from test.peer.walks import ENDPOINT, WalkCase, Walks, by_name, states
 
@@ -335,6 +336,8 @@ class ConsoleTests(WalkCase):
             threads=at_once,
             now_ns=lambda: 0,
             console_clients=lambda: 1,
+            transfers=Mover(),
+            consent=Consent(),
         )
         told: list[dict[str, Any]] = []
 

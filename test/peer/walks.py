@@ -24,6 +24,7 @@ from p2p.link.hello import VERSION
 from p2p.link.ticket import Ticket
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.why import why
+from test.content.doubles import OpenHost
 from test.link.links import Hand
 from test.peer.pair import at_once
 from test.router.lab import Lab, credentials
@@ -86,7 +87,7 @@ class Walks(Lab):
             listen=listen,
             plain=plain,
         )
-        peer = HostedPeer(credentials(name, lab), self._folder, surroundings)
+        peer = HostedPeer(credentials(name, lab), self._folder, surroundings, OpenHost(self._folder))
         peer.start()
         self.network.settle()
         return peer

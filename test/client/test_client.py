@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import ConnectError, ConnectionDone, TimeoutError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client
-from p2p.control.console import REQUESTS, Handler
+from p2p.control.console import REQUESTS
 from p2p.control.console_client import ConsoleConnection
 from p2p.control.lines import ANSWER_BYTES
 from p2p.control.operations import Leg, PeerStatus, RouterStatus
@@ -27,32 +26,8 @@ from p2p.errors import (
     LocalFileError,
     Outcome,
 )
-from test.consoles import DIGEST, ConsoleReactor, failing, peer_operations, pending, router_operations
-
-CONSOLE = Path("/run/p2p/console")
-
-
-class ClientCase(SynchronousTestCase):
-    """Joins clients and consoles in memory."""
-
-    def client(self, handlers: Mapping[str, Handler], **limits: int) -> Client:
-        """Connect to a console with these operations."""
-        self.reactor = ConsoleReactor(handlers, **limits)
-        return self.successResultOf(Deferred.fromCoroutine(Client.connect(self.reactor, CONSOLE)))
-
-    def begin(self, work: Coroutine[Deferred[Any], Any, Any]) -> Deferred[Any]:
-        """Start a request and carry what can be carried."""
-        running = Deferred.fromCoroutine(work)
-        self.reactor.settle()
-        return running
-
-    def result(self, work: Coroutine[Deferred[Any], Any, Any]) -> Any:
-        """The result of a request."""
-        return self.successResultOf(self.begin(work))
-
-    def error(self, work: Coroutine[Deferred[Any], Any, Any], kind: type[Exception]) -> Any:
-        """The error of a request, which must be of this kind."""
-        return self.failureResultOf(self.begin(work), kind).value
+from test.client.cases import CONSOLE, ClientCase
+from test.consoles import DIGEST, failing, peer_operations, pending, router_operations
 
 
 class OperationTests(ClientCase):
@@ -117,28 +92,26 @@ class OperationTests(ClientCase):
         answer = self.result(self.peer.message("m4.m", "good\nmorning"))
         self.assertEqual((answer.text, answer.bytes, answer.seconds), ("GOOD\nMORNING", 12, 0.5))
 
-    def test_send(self) -> None:
-        """A file goes by its absolute path and its own name, and progress is told."""
+    def test_exchange(self) -> None:
+        """A file goes to a service by its absolute path, and progress is told to who wants it."""
         progress: list[tuple[int, int | None]] = []
-        answer = self.result(
-            self.peer.send(
-                "m4.m",
-                Path("/srv/film.mkv"),
-                content_type="video",
-                on_progress=lambda done, length: progress.append((done, length)),
+
+        def on_progress(done: int, length: int | None) -> None:
+            progress.append((done, length))
+
+        for told in (None, on_progress):
+            answer = self.result(
+                self.peer.exchange(
+                    "m4.m",
+                    "store",
+                    path=Path("/srv/film.mkv"),
+                    name="film.mkv",
+                    content_type="video",
+                    on_progress=told,
+                )
             )
-        )
-        self.assertEqual((answer.type, answer.receipt.name, answer.digest), ("video", "film.mkv", DIGEST))
+            self.assertEqual((answer.type, answer.receipt.name, answer.digest), ("video", "film.mkv", DIGEST))
         self.assertEqual(progress, [(1000, 4000), (4000, 4000)])
-
-    def test_send_without_progress(self) -> None:
-        """Progress that nobody wants is dropped."""
-        self.assertEqual(self.result(self.peer.send("m4.m", Path("/srv/a"))).type, "data")
-
-    def test_name_that_is_not_utf8(self) -> None:
-        """A file name that isn't UTF-8 goes to the other side with marks in its place."""
-        name = b"caf\xe9.txt".decode("utf-8", "surrogateescape")
-        self.assertEqual(self.result(self.peer.send("m4.m", Path("/srv") / name)).name, "caf\ufffd.txt")
 
     def test_neither_text_nor_path(self) -> None:
         """An exchange needs a text or a path, and says so."""
@@ -246,7 +219,8 @@ class WaitingTests(ClientCase):
         def fail(done: int, length: int | None) -> None:
             raise ZeroDivisionError
 
-        self.error(client.send("m4.m", Path("/srv/a"), on_progress=fail), ZeroDivisionError)
+        sending = client.exchange("m4.m", "store", path=Path("/srv/a"), on_progress=fail)
+        self.error(sending, ZeroDivisionError)
         self.assertEqual(self.result(client.ping("m4.m")).peer, "m4.m")
 
     def test_many(self) -> None:

@@ -1,0 +1,110 @@
+"""``p2p chat``: lines to a peer and from it, for as long as both sides want to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, Final
+
+import click
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from p2p.cli.names import peer_argument
+from p2p.cli.output import json_option, printable, show_json
+from p2p.cli.session import Session
+from p2p.client import Client
+from p2p.control.transfer_operations import ChatLine
+
+__all__ = ["chat"]
+
+_LINE_BYTES: Final = 30_000
+"""Bytes that are sent as one line; a longer one goes as several."""
+
+_STATES: Final = {
+    "waiting": "waiting for {peer}; there, somebody has to say: p2p chat {own}",
+    "joined": "{peer} is here; end your side with Ctrl-D",
+    "left": "{peer} has left",
+}
+
+
+@click.command()
+@peer_argument
+@json_option
+@click.pass_obj
+def chat(session: Session, peer: str, as_json: bool) -> None:
+    """Exchange lines with whoever runs "p2p chat" at PEER, over the direct link.
+
+    Lines are read from standard input until its end (Ctrl-D), and those of the other side are printed. The chat ends
+    when both sides have ended. Whoever is first waits for the other, up to ten minutes, and what was typed meanwhile
+    isn't lost.
+
+    \b
+      p2p chat m4.m
+      echo "the oven is free" | p2p chat m4.m
+
+    With --json, each line and what else happens is an object on its own line.
+    """
+    own = session.acting or "THIS-PEER"
+
+    def on_chat(event: ChatLine) -> None:
+        if as_json:
+            show_json({"event": "chat", "peer": peer, **event.model_dump(mode="json")})
+        elif event.state == "line":
+            click.echo(printable(f"{peer}: {event.line}"))
+        else:
+            click.echo(_STATES[event.state].format(peer=peer, own=own), err=True)
+
+    async def converse(client: Client, reactor: Any) -> None:
+        speaking = Deferred.fromCoroutine(_speak(client, peer, session.acting, reactor))
+        listening = Deferred.fromCoroutine(client.chat(peer, on_chat, acting=session.acting))
+        told: list[Failure] = []
+
+        def cant_speak(failure: Failure) -> None:
+            if not failure.check(CancelledError):
+                told.append(failure)
+                listening.cancel()
+
+        speaking.addErrback(cant_speak)
+        try:
+            await listening
+        except CancelledError:
+            if told:
+                told[0].raiseException()
+            raise
+        finally:
+            speaking.cancel()
+
+    session.run(converse)
+
+
+async def _speak(client: Client, peer: str, acting: str | None, reactor: Any) -> None:
+    """Say each line of standard input, and then that it has ended."""
+    while (raw := await in_thread(reactor, _next_line)) is not None:
+        await client.chat_say(peer, raw.rstrip(b"\r\n").decode("utf-8", "replace"), acting=acting)
+    await client.chat_say(peer, None, acting=acting)
+
+
+def _next_line() -> bytes | None:
+    return sys.stdin.buffer.readline(_LINE_BYTES) or None
+
+
+def in_thread(reactor: Any, read: Callable[[], bytes | None]) -> Deferred[bytes | None]:
+    """Wait for what somebody types, in a thread that holds up nobody: it is left alone when the command ends."""
+    line: Deferred[bytes | None] = Deferred()
+
+    def tell(result: bytes | Failure | None) -> None:
+        if not line.called:
+            line.callback(result)
+
+    def run() -> None:
+        result: bytes | Failure | None
+        try:
+            result = read()
+        except (OSError, ValueError):  # a terminal that has gone away
+            result = Failure()
+        reactor.callFromThread(tell, result)
+
+    Thread(target=run, daemon=True, name="standard input").start()
+    return line

@@ -1,0 +1,46 @@
+"""``p2p ls``: what a peer shares."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from p2p.cli.names import complete_shared, peer_argument
+from p2p.cli.output import columns, json_option, show_json, size
+from p2p.cli.session import Session
+from p2p.client import ListedEntry
+
+__all__ = ["ls"]
+
+
+@click.command(short_help="List what a peer shares.")
+@peer_argument
+@click.argument("path", default="", shell_complete=complete_shared)
+@json_option
+@click.pass_obj
+def ls(session: Session, peer: str, path: str, as_json: bool) -> None:
+    """List what PEER shares, or what is in its shared folder PATH.
+
+    The names are those that "p2p get" takes; folders end with "/".
+
+    \b
+      p2p ls m4.m
+      p2p ls m4.m films
+    """
+    listed = session.run(lambda client, reactor: client.list_shared(peer, path, acting=session.acting))
+    if as_json:
+        show_json(listed.model_dump(mode="json"))
+    elif listed.entries:
+        click.echo(columns(("NAME", "SIZE", "CHANGED"), [_row(one) for one in listed.entries]))
+    else:
+        click.echo(f"{peer} shares nothing {'there' if path else 'with you'}", err=True)
+
+
+def _row(entry: ListedEntry) -> tuple[str, str, str]:
+    mark = {"folder": "/", "link": "@"}.get(entry.kind, "")
+    try:
+        changed = datetime.fromtimestamp(entry.mtime, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):
+        changed = "?"  # whatever the other side says, the rest of the list is shown
+    return entry.name + mark, size(entry.size) if entry.kind == "file" else "", changed

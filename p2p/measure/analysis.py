@@ -1,0 +1,318 @@
+"""The analysis of a run: every figure that a report shows, from data frames alone. Needs the extra ``report``.
+
+The unit is the block. docs/raw-data.rst says how each figure comes about. The same data and the same seed give the same
+result, to the byte of its JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from p2p.errors import Outcome
+from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order
+from p2p.measure.estimates import RESAMPLES, Estimate, estimate, share
+from p2p.measure.raw_data import LINKS, MissingBlock
+from p2p.measure.results import (
+    Analysis,
+    ArmResult,
+    BlockFigures,
+    DaemonFigures,
+    Drops,
+    Ecdf,
+    Level,
+    LevelFigures,
+    LevelPair,
+    LinkFigures,
+    LookupFigures,
+    RunComparison,
+)
+from p2p.measure.verdicts import ALPHA, Question, Rule, Verdict, judge
+
+__all__ = [
+    "COMPARED",
+    "analyse",
+    "compare",
+]
+
+COMPARED: Final = ("latency_s", "first_byte_s", "cycle_s", "throughput_bytes_per_s")
+"""What conditions are compared by; the first is what the verdict of an arm is about, fixed before any data is seen."""
+
+SAMPLING_MARGIN: Final = 0.02
+POINTS: Final = 201
+"""Of an ECDF: every half percent from 0 to 1."""
+
+_CONTROLS: Final = frozenset({"zeros", "random"})
+_SET: Final = ["size", "pairs", "load", "repetition"]
+_LINK_FIGURES: Final = [name for name in LINKS.columns if name.endswith(("_ns", "_us")) or name == "retransmits"]
+
+
+def analyse(
+    data: Frames,
+    *,
+    margin: float = 0.05,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    missing: Sequence[MissingBlock] = (),
+    notes: Sequence[str] = (),
+) -> Analysis:
+    """Analyse a run.
+
+    :param margin: of equivalence, as a share, from the plan.
+    :param missing: what the run itself says is missing; it is passed on, as ``notes`` are.
+    :raises Unaccounted: if the samples of a block aren't what was offered.
+    """
+    rule = Rule(margin, seed, resamples)
+    blocks = block_figures(data.blocks, data.samples)
+    silent = blocks.loc[blocks["ok"] == 0, ["block", "arm", "condition"]].itertuples(index=False)
+    return Analysis(
+        seed=seed,
+        margin=margin,
+        alpha=ALPHA,
+        resamples=resamples,
+        arms=tuple(_arm(arm, group, rule) for arm, group in _grouped(blocks, "arm")),
+        levels=tuple(LevelFigures(level, _estimates(level, group, rule)) for level, group in _levels(blocks)),
+        blocks=tuple(_block(row) for row in blocks.to_dict("records")),
+        ecdfs=tuple(_ecdfs(blocks, data.samples)),
+        drops=tuple(_drops(blocks, data.samples)),
+        links=tuple(_links(data.links, blocks, rule)),
+        lookups=tuple(_lookups(data.lookups, rule)),
+        daemons=tuple(_daemons(data.daemons)),
+        sampling=_sampling(data.blocks, rule),
+        missing=tuple(missing),
+        notes=(*notes, *(f"block {number}, {arm} with {one}: no exchange was ok" for number, arm, one in silent)),
+    )
+
+
+def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamples: int = RESAMPLES) -> RunComparison:
+    """Compare two runs, block sets that both have; what else differs between the runs, nobody can tell apart.
+
+    :raises Unaccounted: if the samples of a block aren't what was offered.
+    """
+    rule = Rule(margin, seed, resamples)
+    blocks = {"A": block_figures(a.blocks, a.samples), "B": block_figures(b.blocks, b.samples)}
+    arms = [set(one["arm"]) for one in blocks.values()]
+    both = pd.concat([one.assign(run=name) for name, one in blocks.items()], ignore_index=True)
+    levels = {name: dict(_levels(one)) for name, one in blocks.items()}
+    return RunComparison(
+        seed=seed,
+        margin=margin,
+        verdicts=tuple(
+            judge(
+                _cells(both[both["arm"] == arm], ["condition", *_SET], "run", metric),
+                Question("runs", arm, metric, METRICS[metric], f"Arm {arm}, run B against run A", "repetition"),
+                rule,
+                conditions=("A", "B"),
+            )
+            for arm in sorted(arms[0] & arms[1])
+            for metric in COMPARED
+            if both.loc[both["arm"] == arm, metric].notna().any() or metric == COMPARED[0]
+        ),
+        levels=tuple(
+            LevelPair(one, _estimates(one, group, rule, "A"), _estimates(one, levels["B"][one], rule, "B"))
+            for one, group in levels["A"].items()
+            if one in levels["B"]
+        ),
+        drops_a=tuple(_drops(blocks["A"], a.samples)),
+        drops_b=tuple(_drops(blocks["B"], b.samples)),
+        notes=(
+            *(f"arm {arm} is in run A alone" for arm in sorted(arms[0] - arms[1])),
+            *(f"arm {arm} is in run B alone" for arm in sorted(arms[1] - arms[0])),
+            *(f"{one} is in run A alone" for one in levels["A"] if one not in levels["B"]),
+            *(f"{one} is in run B alone" for one in levels["B"] if one not in levels["A"]),
+        ),
+    )
+
+
+# -- verdicts -------------------------------------------------------------------------------------------------------
+
+
+def _arm(arm: str, blocks: pd.DataFrame, rule: Rule) -> ArmResult:
+    conditions = in_order(blocks["condition"])
+    labels = [one for one in conditions if "-as-" in one]
+    types = [one for one in conditions if one not in labels and one not in _CONTROLS]
+    controls = [one for one in conditions if one in _CONTROLS]
+    against = [(one, control) for one in types for control in controls] + list(combinations(controls, 2))
+    cells = {metric: _cells(blocks, _SET, "condition", metric) for metric in COMPARED}
+
+    def about(kind: str, metric: str, scope: str) -> Question:
+        return Question(kind, arm, metric, METRICS[metric], scope)
+
+    def content_types(metric: str) -> Verdict:
+        return judge(cells[metric], about("types", metric, f"Arm {arm}"), rule, conditions=types or controls)
+
+    first, *others = COMPARED
+    same_bytes = tuple(
+        judge(
+            cells[first],
+            about("label", first, f"Arm {arm}, control with the same bytes under another label"),
+            rule,
+            conditions=(label.partition("-as-")[0], label),
+        )
+        for label in labels
+    )
+    return ArmResult(
+        arm=arm,
+        verdict=content_types(first),
+        others=tuple(content_types(metric) for metric in others if not cells[metric].empty),
+        content=judge(
+            cells[first],
+            about("content", first, f"Arm {arm}, control of the content"),
+            rule,
+            conditions=[*types, *controls],
+            pairs=against,
+        )
+        if controls and types
+        else None,
+        labels=same_bytes,
+        caution=_caution(arm, same_bytes),
+    )
+
+
+def _caution(arm: str, same_bytes: Sequence[Verdict]) -> str:
+    """Say how far the controls bear the verdict out."""
+    wrong = [verdict.conditions[1] for verdict in same_bytes if verdict.outcome == "differs"]
+    if wrong:
+        return (
+            f"Arm {arm}: the same bytes under another label differ ({', '.join(wrong)}), so what differs here need not "
+            "be the content; don't rely on this arm before that is explained."
+        )
+    open_ones = [verdict.conditions[1] for verdict in same_bytes if verdict.outcome == "inconclusive"]
+    if open_ones:
+        return (
+            f"Arm {arm}: it is open whether the same bytes under another label are equivalent "
+            f"({', '.join(open_ones)}); the measurement may be too coarse for the margin."
+        )
+    return ""
+
+
+def _cells(blocks: pd.DataFrame, index: list[str], across: str, metric: str) -> pd.DataFrame:
+    """Make a row of each block set, a column of each condition."""
+    there = blocks[blocks[metric].notna()]
+    return there.pivot_table(index=index, columns=across, values=metric, aggfunc="median", sort=True)
+
+
+def _sampling(blocks: pd.DataFrame, rule: Rule) -> Verdict | None:
+    """Judge what sampling costs; both kinds of blocks tell their bytes and times themselves."""
+    if not (blocks["sampling"] == "off").any():
+        return None
+    took = blocks["ended_ns"] - blocks["started_ns"]
+    rates = (blocks["bytes"] / took.where(took > 0)).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    question = Question("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
+    return judge(
+        _cells(blocks.assign(rate=rates), ["arm", "condition", *_SET], "sampling", "rate"),
+        question,
+        Rule(SAMPLING_MARGIN, rule.seed, rule.resamples),
+        conditions=("off", "on"),
+    )
+
+
+# -- figures --------------------------------------------------------------------------------------------------------
+
+
+def _grouped(frame: pd.DataFrame, by: str | list[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
+    return frame.groupby(by, sort=True)
+
+
+def _levels(blocks: pd.DataFrame) -> Iterable[tuple[Level, pd.DataFrame]]:
+    for (arm, condition, size, pairs, load), group in _grouped(blocks, LEVEL):
+        yield Level(arm, condition, int(size), int(pairs), load), group
+
+
+def _estimates(level: Level, blocks: pd.DataFrame, rule: Rule, run: str = "") -> dict[str, Estimate]:
+    return {
+        metric: estimate(
+            blocks[metric].dropna().to_numpy(dtype=np.float64), rule.seed, f"{run}|{level}|{metric}", rule.resamples
+        )
+        for metric in METRICS
+    }
+
+
+def _block(row: Mapping[Hashable, Any]) -> BlockFigures:
+    numbers = ("block", "order", "size", "pairs", "repetition", "offered", "ok", "refused", "drops")
+    return BlockFigures(
+        arm=row["arm"],
+        condition=row["condition"],
+        load=row["load"],
+        figures={metric: float(row[metric]) if np.isfinite(row[metric]) else None for metric in METRICS},
+        **{name: int(row[name]) for name in numbers},
+    )
+
+
+def _ecdfs(blocks: pd.DataFrame, samples: pd.DataFrame) -> Iterable[Ecdf]:
+    done = samples[samples["outcome"] == Outcome.OK.value]
+    latency = done[["block"]].assign(latency_s=(done["end_ns"] - done["planned_ns"]) / 1e9)
+    for level, group in _levels(blocks[["block", *LEVEL]].merge(latency, on="block")):
+        values = group["latency_s"].to_numpy(dtype=np.float64)
+        points = np.quantile(values, np.linspace(0, 1, POINTS))
+        yield Ecdf(level, len(values), tuple(float(point) for point in points))
+
+
+def _drops(blocks: pd.DataFrame, samples: pd.DataFrame) -> Iterable[Drops]:
+    placed = samples[["block", "outcome"]].merge(blocks[["block", "arm", "condition"]], on="block")
+    yield _drops_of("", "", placed["outcome"])
+    for arm, group in _grouped(placed, "arm"):
+        yield _drops_of(str(arm), "", group["outcome"])
+        for condition in in_order(group["condition"]):
+            yield _drops_of(str(arm), condition, group.loc[group["condition"] == condition, "outcome"])
+
+
+def _drops_of(arm: str, condition: str, outcomes: pd.Series[str]) -> Drops:
+    counted = {outcome: int((outcomes == outcome.value).sum()) for outcome in Outcome}
+    offered = sum(counted.values())
+    lost = {outcome: count for outcome, count in counted.items() if outcome.is_drop}
+    return Drops(
+        arm=arm,
+        condition=condition,
+        offered=offered,
+        ok=counted[Outcome.OK],
+        refused=counted[Outcome.REFUSED],
+        dropped=share(sum(lost.values()), offered),
+        causes={outcome.value: share(count, offered) for outcome, count in lost.items()},
+    )
+
+
+def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Rule) -> Iterable[LinkFigures]:
+    placed = links.drop(columns="pair").merge(blocks[["block", "pairs"]], on="block")
+    for pairs, group in _grouped(placed, "pairs"):
+        for figure in _LINK_FIGURES:
+            there = group[["block", figure]].dropna().astype({figure: "float64"})
+            if there.empty:
+                continue
+            by_block = there.groupby("block", sort=True)[figure].median()
+            yield LinkFigures(
+                figure=figure,
+                pairs=int(pairs),
+                links=len(there),
+                p99=float(there[figure].quantile(0.99)),
+                most=float(there[figure].max()),
+                estimate=estimate(by_block.to_numpy(), rule.seed, f"link|{pairs}|{figure}", rule.resamples),
+            )
+
+
+def _lookups(lookups: pd.DataFrame, rule: Rule) -> Iterable[LookupFigures]:
+    for size, group in _grouped(lookups, "table_size"):
+        values = group["ns"].to_numpy(dtype=np.float64)
+        yield LookupFigures(int(size), estimate(values, rule.seed, f"lookup|{size}", rule.resamples))
+
+
+def _daemons(daemons: pd.DataFrame) -> Iterable[DaemonFigures]:
+    for (role, daemon), group in _grouped(daemons, ["role", "daemon"]):
+        ordered = group.sort_values("t_ns", kind="stable")
+        first, last = ordered.iloc[0], ordered.iloc[-1]
+        cpu_s, took = float(last["cpu_s"] - first["cpu_s"]), float(last["t_ns"] - first["t_ns"]) / 1e9
+        yield DaemonFigures(
+            daemon=str(daemon),
+            role=str(role),
+            readings=len(ordered),
+            sockets_first=int(first["sockets"]),
+            sockets_most=int(ordered["sockets"].max()),
+            sockets_last=int(last["sockets"]),
+            cpu_s=cpu_s,
+            cpu_share=cpu_s / took if took else None,
+            rss_bytes_most=int(ordered["rss_bytes"].max()),
+        )

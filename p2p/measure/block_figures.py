@@ -1,0 +1,158 @@
+"""From single exchanges to figures of blocks, the unit of every analysis. Needs the extra ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
+
+import numpy as np
+import pandas as pd
+
+from p2p.errors import Outcome, P2PError
+from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, Table
+from p2p.measure.raw_reader import RawRun
+
+__all__ = ["LEVEL", "METRICS", "Frames", "Unaccounted", "block_figures", "frames", "in_order"]
+
+LEVEL: Final = ["arm", "condition", "size", "pairs", "load"]
+"""Blocks that have these in common repeat one another."""
+
+METRICS: Final = {
+    "latency_s": "latency",
+    "latency_p99_s": "99th percentile of the latency",
+    "first_byte_s": "time to the first byte",
+    "cycle_s": "cycle time",
+    "throughput_bytes_per_s": "throughput",
+    "pair_bytes_per_s": "throughput of an initiator",
+}
+"""What is worked out for each block, and what people call it."""
+
+_CONTENT_TYPES: Final = ("text", "audio", "video", "zeros", "random")
+_DTYPES: Final = {int: "int64", int | None: "Int64", float: "float64", str: "object"}
+
+
+class Unaccounted(P2PError):
+    """The samples of a block aren't what was offered: the counting is wrong, so every figure may be."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables of a run as data frames; the columns are those of docs/raw-data.rst."""
+
+    samples: pd.DataFrame
+    links: pd.DataFrame
+    blocks: pd.DataFrame
+    lookups: pd.DataFrame
+    daemons: pd.DataFrame
+
+
+def frames(run: RawRun) -> Frames:
+    """Make data frames of a run."""
+    return Frames(
+        samples=_frame(SAMPLES, run.samples),
+        links=_frame(LINKS, run.links),
+        blocks=_frame(BLOCKS, run.blocks),
+        lookups=_frame(LOOKUPS, run.lookups),
+        daemons=_frame(DAEMONS, run.daemons),
+    )
+
+
+def _frame(table: Table, columns: Columns) -> pd.DataFrame:
+    types = get_type_hints(table.row)
+    return pd.DataFrame({name: pd.Series(columns[name], dtype=_DTYPES[types[name]]) for name in table.columns})
+
+
+def in_order(conditions: Iterable[str]) -> list[str]:
+    """Put conditions in the order in which people name them, each control behind what it controls."""
+
+    def place(condition: str) -> tuple[int, str]:
+        base = condition.partition("-as-")[0]
+        return (_CONTENT_TYPES.index(base) if base in _CONTENT_TYPES else len(_CONTENT_TYPES)), condition
+
+    return sorted(set(conditions), key=place)
+
+
+def block_figures(blocks: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """Work out the figures of each block with sampling on, in the order of their numbers.
+
+    The columns of the blocks, then ``ok``, ``refused``, ``drops``, and those of :data:`METRICS`. Where no exchange was
+    ok, throughput is 0 and the others are NaN, as is the cycle time of an open loop. Only readings of one initiator's
+    clock are ever subtracted, so the clocks of a lab needn't agree.
+
+    :raises Unaccounted: if what was offered isn't the sum of the outcomes.
+    """
+    sampled = blocks[blocks["sampling"] == "on"].sort_values("block", ignore_index=True)
+    _check_accounts(sampled, samples)
+    counts = pd.crosstab(samples["block"], samples["outcome"]).reindex(sampled["block"], fill_value=0)
+    figures = sampled.assign(
+        ok=_count(counts, [Outcome.OK]),
+        refused=_count(counts, [Outcome.REFUSED]),
+        drops=_count(counts, [outcome for outcome in Outcome if outcome.is_drop]),
+    )
+    timed = _timed(samples)
+    done = timed[timed["outcome"] == Outcome.OK.value]
+    grouped = done.groupby("block", sort=True)
+    rates = _rates(timed).groupby("block", sort=True)
+    measured = pd.DataFrame(
+        {
+            "latency_s": grouped["latency_s"].median(),
+            "latency_p99_s": grouped["latency_s"].quantile(0.99),
+            "first_byte_s": grouped["first_byte_s"].median(),
+            "cycle_s": grouped["cycle_s"].median(),
+            "throughput_bytes_per_s": rates.sum(min_count=1),
+            "pair_bytes_per_s": rates.median(),
+        }
+    )
+    figures = figures.join(measured, on="block")
+    closed = figures["load"] == "closed"
+    return figures.assign(cycle_s=figures["cycle_s"].where(closed))
+
+
+def _check_accounts(blocks: pd.DataFrame, samples: pd.DataFrame) -> None:
+    numbers = blocks["block"]
+    if twice := sorted(set(numbers[numbers.duplicated()])):
+        raise Unaccounted(f"block {twice[0]} is finished twice; one of its rows in blocks.csv must go")
+    if strange := sorted(set(samples["block"]) - set(numbers)):
+        raise Unaccounted(
+            f"there are samples of block {strange[0]}, which isn't among the finished blocks with samples"
+        )
+    known = samples[samples["outcome"].isin([outcome.value for outcome in Outcome])]
+    counted = known.groupby("block").size().reindex(numbers, fill_value=0)
+    for block, offered, found in zip(numbers, blocks["offered"], counted, strict=True):
+        if offered != found:
+            raise Unaccounted(
+                f"block {block}: {offered} exchanges were offered, but the outcomes sum up to {found}; "
+                "run that block again, or take it out of blocks.csv and samples.csv"
+            )
+
+
+def _count(counts: pd.DataFrame, outcomes: list[Outcome]) -> Any:
+    return counts.reindex(columns=[outcome.value for outcome in outcomes], fill_value=0).sum(axis=1).to_numpy()
+
+
+def _timed(samples: pd.DataFrame) -> pd.DataFrame:
+    """Add the times of each exchange in seconds."""
+    ordered = samples.sort_values(["block", "pair", "direction", "planned_ns"], kind="stable", ignore_index=True)
+    following = ordered.groupby(["block", "pair", "direction"])["planned_ns"].shift(-1)
+    until = following.astype("Int64").fillna(ordered["end_ns"])
+    return ordered.assign(
+        latency_s=_seconds(ordered["end_ns"] - ordered["planned_ns"]),
+        first_byte_s=_seconds(ordered["first_byte_ns"] - ordered["planned_ns"]),
+        cycle_s=_seconds(until - ordered["planned_ns"]),
+    )
+
+
+def _seconds(nanoseconds: pd.Series[Any]) -> Any:
+    return nanoseconds.astype("Int64").to_numpy(dtype=np.float64, na_value=np.nan) / 1e9
+
+
+def _rates(timed: pd.DataFrame) -> pd.Series[float]:
+    """Work out the rate of each initiator: the bytes of what was ok, over the time for all it was asked for."""
+    both = timed["bytes"] + timed["reply_bytes"]
+    weighed = timed.assign(moved=both.where(timed["outcome"] == Outcome.OK.value, 0))
+    grouped = weighed.groupby(["block", "pair", "direction"], sort=True)
+    moved = grouped["moved"].sum()
+    span = pd.Series(_seconds(grouped["end_ns"].max() - grouped["planned_ns"].min()), index=moved.index)
+    rates: pd.Series[float] = (moved / span).where(span > 0)
+    return rates

@@ -1,0 +1,353 @@
+"""The raw data of a run: a folder of CSV files that R or a spreadsheet can read; docs/raw-data.rst has the schema.
+
+Nothing here needs the extra ``report``. A row is one line, always. A block is finished when its row stands in
+``blocks.csv``, which is written last, so whatever breaks off leaves finished blocks whole and the others unmarked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from p2p.errors import LocalFileError, Outcome
+
+__all__ = [
+    "BLOCKS",
+    "DAEMONS",
+    "FACTS",
+    "LINKS",
+    "LOOKUPS",
+    "PLAN",
+    "SAMPLES",
+    "BlockRow",
+    "Columns",
+    "DaemonRow",
+    "LinkRow",
+    "LookupRow",
+    "MissingBlock",
+    "Placement",
+    "Row",
+    "RunFacts",
+    "SampleRow",
+    "Table",
+    "read_text",
+]
+
+PLAN: Final = "plan.yaml"
+FACTS: Final = "run.json"
+
+INT64: Final = range(-(2**63), 2**63)
+
+Columns = dict[str, list[Any]]
+"""A table, column by column, all of the same length; None is what was left empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """One exchange of a block with sampling on; times are ns of the initiator's monotonic clock.
+
+    :ivar condition: the content type, or the control: ``zeros``, ``random``, or ``text-as-audio``, which is the bytes
+        of text under the label audio.
+    :ivar load: ``closed``, or ``open:20`` for 20 exchanges a second a pair.
+    :ivar planned_ns: when it was to begin; latency counts from here.
+    :raises ValueError: if a time makes no sense; every figure would be wrong without anybody noticing.
+    """
+
+    block: int
+    arm: str
+    condition: str
+    size: int
+    pairs: int
+    load: str
+    pair: int
+    direction: str
+    service: str
+    name: str
+    bytes: int
+    reply_bytes: int
+    planned_ns: int
+    first_byte_ns: int | None
+    end_ns: int
+    outcome: str
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        first = self.planned_ns if self.first_byte_ns is None else self.first_byte_ns
+        if not 0 < self.planned_ns <= first <= self.end_ns:
+            raise ValueError(f"no order of times: planned {self.planned_ns}, first byte {first}, end {self.end_ns}")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One direct link that was set up for a block; what the initiator saw, None where it can't be known.
+
+    :ivar rtt_us: the smoothed round trip of TCP_INFO when the block ended, in microseconds.
+    :ivar retransmits: the segments that the initiator's kernel sent again by then.
+    """
+
+    block: int
+    pair: int
+    initiator: str
+    setup_ns: int | None
+    table_lookup_ns: int | None
+    router_lookup_ns: int | None
+    listen_ns: int | None = None
+    instruct_ns: int | None = None
+    dial_ns: int | None = None
+    tls_ns: int | None = None
+    ticket_ns: int | None = None
+    rtt_us: int | None = None
+    retransmits: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """One finished block; times are ns of the coordinator's monotonic clock.
+
+    :ivar order: its place in the run, from 1.
+    :ivar warm_up: exchanges of each pair before it, which nothing counts.
+    :ivar offered: exchanges that were asked for after the warm-up.
+    :ivar sampling: ``on``, or ``off`` where it measures what sampling costs and has no rows elsewhere.
+    :ivar bytes: content both ways of the exchanges that were ``ok``.
+    """
+
+    block: int
+    order: int
+    arm: str
+    condition: str
+    size: int
+    pairs: int
+    load: str
+    repetition: int
+    warm_up: int
+    started_ns: int
+    ended_ns: int
+    offered: int
+    sampling: str = "on"
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookupRow:
+    """The mean time of one batch of look-ups in a routing table of so many entries."""
+
+    table_size: int
+    ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRow:
+    """What a daemon held at one moment of its machine's monotonic clock.
+
+    :ivar role: ``router`` or ``peer``.
+    :ivar cpu_s: processor time since it started.
+    """
+
+    t_ns: int
+    daemon: str
+    role: str
+    sockets: int
+    cpu_s: float
+    rss_bytes: int
+
+
+Row = SampleRow | LinkRow | BlockRow | LookupRow | DaemonRow
+
+
+def _integer(text: str) -> int:
+    value = int(text)
+    if value not in INT64:
+        raise ValueError(f"{text} doesn't fit into 64 bits")
+    return value
+
+
+def _integer_or_nothing(text: str) -> int | None:
+    return _integer(text) if text else None
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{text} is no measure")
+    return value
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text} is none of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+_PARSERS: Final[Mapping[Any, Callable[[str], Any]]] = {
+    int: _integer,
+    int | None: _integer_or_nothing,
+    float: _number,
+    str: str,
+}
+_VOCABULARY: Final[Mapping[str, Callable[[str], str]]] = {
+    "outcome": _one_of(*Outcome),
+    "sampling": _one_of("on", "off"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the CSV files: its name, and what a row of it is."""
+
+    file: str
+    row: type[Row]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in their order."""
+        return [field.name for field in fields(self.row)]
+
+    def empty(self) -> Columns:
+        """Make the table without rows."""
+        return {column: [] for column in self.columns}
+
+    def line(self, values: Iterable[Any]) -> str:
+        """Write one row as its line: no value breaks it, and no spreadsheet takes a reason for a formula."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow([_one_line(value) for value in values])
+        return text.getvalue()
+
+    def header(self) -> str:
+        """Write the first line."""
+        return self.line(self.columns)
+
+    def dump(self, columns: Columns) -> str:
+        """Write the whole file."""
+        rows = zip(*(columns[name] for name in self.columns), strict=True)
+        return self.header() + "".join(map(self.line, rows))
+
+    def load(self, path: Path) -> tuple[Columns, list[str]]:
+        """Read the file, with what had to be left out of it, in words.
+
+        :raises LocalFileError: if it can't be read, or has other columns.
+        """
+        text = read_text(path)
+        *lines, rest = text.replace("\r\n", "\n").split("\n")
+        notes = [f"{path.name}: line {len(lines) + 1} was cut off and is left out"] if rest else []
+        columns = self.empty()
+        if not lines:
+            return columns, notes or [f"{path.name}: it is empty"]
+        header = _split(lines[0]) or []
+        if absent := [name for name in self.columns if name not in header]:
+            raise LocalFileError(f"{path}: it has no column {absent[0]}, so it isn't the {path.name} of a run")
+        types = get_type_hints(self.row)
+        parsers = [_VOCABULARY.get(name, _PARSERS[types[name]]) for name in self.columns]
+        places = [header.index(name) for name in self.columns]
+        into = [columns[name] for name in self.columns]
+        damaged = []
+        for number, line in enumerate(lines[1:], 2):
+            values = _parse(_split(line), len(header), places, parsers)
+            if values is None:
+                damaged.append(number)
+            else:
+                for column, value in zip(into, values, strict=True):
+                    column.append(value)
+        if damaged:
+            first, more = damaged[0], len(damaged) - 1
+            also = f", and {more} after it are left out too" if more else ""
+            notes.insert(0, f"{path.name}: line {first} can't be read and is left out{also}")
+        return columns, notes
+
+
+SAMPLES: Final = Table("samples.csv", SampleRow)
+LINKS: Final = Table("links.csv", LinkRow)
+BLOCKS: Final = Table("blocks.csv", BlockRow)
+LOOKUPS: Final = Table("lookups.csv", LookupRow)
+DAEMONS: Final = Table("daemons.csv", DaemonRow)
+
+
+def _one_line(value: Any) -> Any:
+    if not isinstance(value, str):
+        return "" if value is None else value
+    line = "".join(letter if letter.isprintable() else " " for letter in value)
+    return f" {line}" if line[:1] in ("=", "+", "-", "@") else line
+
+
+def _split(line: str) -> list[str] | None:
+    """Split one line, which is one row; None if it can't be one."""
+    try:
+        return next(csv.reader([line]))
+    except (csv.Error, StopIteration):
+        return None
+
+
+def _parse(
+    cells: list[str] | None, width: int, places: Sequence[int], parsers: Sequence[Callable[[str], Any]]
+) -> list[Any] | None:
+    """Read the values of a row; None if it is damaged."""
+    if cells is None or len(cells) != width:
+        return None
+    try:
+        return [parse(cells[place]) for place, parse in zip(places, parsers, strict=True)]
+    except ValueError:
+        return None
+
+
+def read_text(path: Path) -> str:
+    """Read a file of the run; what isn't UTF-8 comes out as replacement characters.
+
+    :raises LocalFileError: if it can't be read.
+    """
+    try:
+        return path.read_text("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise LocalFileError(
+            f"{path}: {error.strerror}; is {path.parent} the folder of an experiment's run?"
+        ) from error
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Placement(_Facts):
+    """What ran where."""
+
+    what: str
+    where: str
+
+
+class MissingBlock(_Facts):
+    """A block that isn't there, and why."""
+
+    block: int
+    why: str
+
+
+class RunFacts(_Facts):
+    """What ``run.json`` says; times of day are ISO 8601 in UTC.
+
+    :ivar margin: the equivalence margin of the plan, as a share: 0.05 is ±5 %.
+    :ivar machine: of the coordinator: processor, cores, memory, kernel; whatever is known.
+    :ivar clock: its name, and its resolution in ns.
+    """
+
+    title: str = ""
+    seed: int = Field(default=0, ge=0)
+    margin: float = Field(default=0.05, gt=0, lt=1)
+    started: str = ""
+    finished: str = ""
+    machine: Mapping[str, str | int | float] = {}
+    versions: Mapping[str, str] = {}
+    clock: Mapping[str, str | int | float] = {}
+    placement: tuple[Placement, ...] = ()
+    missing: tuple[MissingBlock, ...] = ()
+
+    def to_json(self) -> str:
+        """Write the file's text."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,57 @@
+"""Holding a chat for a client of the console: from this side's first line until both sides have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from p2p.content.chat import CHAT
+from p2p.content.chat_room import Conversation
+from p2p.content.exchange import Request
+from p2p.control.console import Emit
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.peer.node import HostedPeer
+
+__all__ = ["hold_chat"]
+
+
+async def hold_chat(peer: HostedPeer, partner: str, emit: Emit, clock: Any, planned_ns: int) -> None:
+    """Chat with a partner; the events ``chat`` tell what it says.
+
+    :raises InvalidRequest: if there is a chat with this partner already.
+    :raises ExchangeFailed: with the outcome, if it can't be reached or doesn't answer.
+    """
+
+    def tell(state: str, line: str) -> Awaitable[None]:
+        return emit("chat", state=state, line=line)
+
+    conversation = peer.chats.join(partner, tell)
+    try:
+        request = Request(service=CHAT, type="text")
+        await peer.exchange(partner, request, conversation, conversation.replies, planned_ns=planned_ns)
+        await _until_left(conversation, peer, clock)
+    except ExchangeFailed:
+        if not conversation.left.called:
+            raise
+    finally:
+        peer.chats.leave(conversation)
+
+
+async def _until_left(conversation: Conversation, peer: HostedPeer, clock: Any) -> None:
+    """Wait for the partner's end.
+
+    The partner reads, so its own lines are on their way, unless its side broke before it began.
+    """
+    silence_s = peer.limits.exchange_silence_s
+
+    def look() -> None:
+        if not conversation.hears and not conversation.left.called:
+            reason = f"{conversation.partner} joined the chat, but nothing came from there for {silence_s:g} s"
+            conversation.left.errback(ExchangeFailed(Outcome.TIMEOUT, reason))
+
+    looking = clock.callLater(silence_s, look)
+    try:
+        await conversation.left
+    finally:
+        if looking.active():
+            looking.cancel()

@@ -1,0 +1,203 @@
+"""What a person can ask a peer daemon about transfers, offers and chats."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from p2p.control.console import Emit, Handler, checked, checked_with_file
+from p2p.control.transfer_operations import (
+    CancelArguments,
+    Cancelled,
+    ChatArguments,
+    ChatSayArguments,
+    DecideArguments,
+    GetArguments,
+    Listed,
+    ListedEntry,
+    LsArguments,
+    Moved,
+    Offers,
+    OffersArguments,
+    PendingOffer,
+    SendArguments,
+    TransferEvent,
+    TransfersArguments,
+    TransfersShown,
+)
+from p2p.errors import InvalidRequest
+from p2p.names import parse_peer
+from p2p.peer.acting import acting_peer
+from p2p.peer.chatting import hold_chat
+from p2p.peer.node import HostedPeer
+from p2p.peer.shared_list import list_shared
+
+__all__ = ["Consent", "ListShared", "Mover", "TransferConsole"]
+
+EARLY: Final = 1000
+"""Events that are held for one who follows all transfers and hasn't read the list of them yet."""
+
+Tell = Callable[[TransferEvent], object]
+"""Passes an event on; what it returns fires when there is room for the next."""
+
+ListShared = Callable[[HostedPeer, str, str, int], Awaitable[Sequence[ListedEntry]]]
+"""Asks for a hosted peer what another one shares at a path; the last argument is the time now, ns."""
+
+
+class Mover(Protocol):
+    """Moves things, and knows what it has moved; :class:`~p2p.peer.transfers.Transfers` does."""
+
+    async def send(self, peer: HostedPeer, arguments: SendArguments, tell: Tell, file: int | None) -> Moved:
+        """Send to one or several peers; the descriptor stays the caller's to close, at any time."""
+
+    async def get(self, peer: HostedPeer, arguments: GetArguments, tell: Tell, file: int | None) -> Moved:
+        """Get something from a peer; as :meth:`send`."""
+
+    async def shown(self, count: int) -> TransfersShown:
+        """So many transfers, those that changed last first."""
+
+    def follow(self, tell: Tell) -> Callable[[], None]:
+        """Tell of all transfers until the function that is returned is called."""
+
+    async def cancel(self, transfer: str) -> Cancelled:
+        """Give a transfer up.
+
+        :raises InvalidRequest: if there is none of that id, or it is over.
+        """
+
+
+class Consent(Protocol):
+    """Holds the offers about which a person decides."""
+
+    def offers(self) -> Sequence[PendingOffer]:
+        """Those that wait, the oldest first."""
+
+    def decide(self, offer: str, accept: bool) -> None:
+        """Take one of them, or not.
+
+        :raises InvalidRequest: if none of that id waits.
+        """
+
+
+class TransferConsole:
+    """The operations that move something, tell of it, or let people talk.
+
+    :param peers: the hosted peers by name.
+    :param now_ns: reads the daemon's monotonic clock.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        peers: Mapping[str, HostedPeer],
+        *,
+        transfers: Mover,
+        consent: Consent,
+        now_ns: Callable[[], int],
+        list_shared: ListShared = list_shared,
+    ) -> None:
+        self._clock = clock
+        self._peers = peers
+        self._transfers = transfers
+        self._consent = consent
+        self._list_shared = list_shared
+        self._now_ns = now_ns
+
+    def handlers(self) -> dict[str, Handler]:
+        """The operations by name."""
+        return {
+            "send": checked_with_file(SendArguments, self._send),
+            "get": checked_with_file(GetArguments, self._get),
+            "ls": checked(LsArguments, self._ls),
+            "transfers": checked(TransfersArguments, self._shown),
+            "cancel-transfer": checked(CancelArguments, self._cancel),
+            "offers": checked(OffersArguments, self._offers),
+            "decide": checked(DecideArguments, self._decide),
+            "chat": checked(ChatArguments, self._chat),
+            "chat-say": checked(ChatSayArguments, self._chat_say),
+        }
+
+    async def _send(self, arguments: SendArguments, emit: Emit, file: int | None) -> Moved:
+        _check_file(arguments.stream, file)
+        return await self._transfers.send(acting_peer(self._peers, arguments), arguments, _telling(emit), file)
+
+    async def _get(self, arguments: GetArguments, emit: Emit, file: int | None) -> Moved:
+        _check_file(arguments.stream, file)
+        parse_peer(arguments.peer)
+        return await self._transfers.get(acting_peer(self._peers, arguments), arguments, _telling(emit), file)
+
+    async def _ls(self, arguments: LsArguments, emit: Emit) -> Listed:
+        parse_peer(arguments.peer)
+        peer = acting_peer(self._peers, arguments)
+        entries = await self._list_shared(peer, arguments.peer, arguments.path, self._now_ns())
+        return Listed(peer=arguments.peer, path=arguments.path, entries=list(entries))
+
+    async def _shown(self, arguments: TransfersArguments, emit: Emit) -> TransfersShown:
+        if not arguments.follow:
+            return await self._transfers.shown(arguments.count)
+        # What happens while the list is read is told after it.
+        tell, early = _telling(emit), deque[TransferEvent](maxlen=EARLY)
+        following = False
+
+        def pass_on(event: TransferEvent) -> object:
+            if following:
+                return tell(event)
+            early.append(event)
+            return None
+
+        stop = self._transfers.follow(pass_on)
+        try:
+            known = await self._transfers.shown(arguments.count)
+            await emit("transfers", **known.model_dump(mode="json"))
+            while early:
+                await tell(early.popleft())
+            following = True
+            return await Deferred[TransfersShown]()  # until the client leaves
+        finally:
+            stop()
+
+    async def _cancel(self, arguments: CancelArguments, emit: Emit) -> Cancelled:
+        return await self._transfers.cancel(arguments.transfer)
+
+    async def _offers(self, arguments: OffersArguments, emit: Emit) -> Offers:
+        return Offers(offers=list(self._consent.offers()))
+
+    async def _decide(self, arguments: DecideArguments, emit: Emit) -> Mapping[str, Any]:
+        self._consent.decide(arguments.offer, arguments.accept)
+        return {"offer": arguments.offer, "accepted": arguments.accept}
+
+    async def _chat(self, arguments: ChatArguments, emit: Emit) -> Mapping[str, Any]:
+        parse_peer(arguments.peer)
+        peer = acting_peer(self._peers, arguments)
+        await hold_chat(peer, arguments.peer, emit, self._clock, self._now_ns())
+        return {"peer": arguments.peer}
+
+    async def _chat_say(self, arguments: ChatSayArguments, emit: Emit) -> Mapping[str, Any]:
+        conversation = acting_peer(self._peers, arguments).chats.conversation(arguments.peer)
+        if arguments.line is None:
+            conversation.end()
+        else:
+            await conversation.say(arguments.line)
+        return {"peer": arguments.peer}
+
+
+def _telling(emit: Emit) -> Callable[[TransferEvent], Awaitable[None]]:
+    """Pass events of transfers on to the client; whoever awaits that tells no faster than the client reads."""
+
+    def tell(event: TransferEvent) -> Awaitable[None]:
+        return emit("transfer", transfer=event.model_dump(mode="json"))
+
+    return tell
+
+
+def _check_file(stream: bool, file: int | None) -> None:
+    """See that there is a file descriptor where one is needed.
+
+    :raises InvalidRequest: if there isn't.
+    """
+    if stream and file is None:
+        raise InvalidRequest("no file descriptor came along; pass it with the bytes of the request (SCM_RIGHTS)")

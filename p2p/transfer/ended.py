@@ -1,0 +1,80 @@
+"""What a receiver remembers of transfers that are complete, in case that their senders haven't heard of it.
+
+A link may break, or a daemon may be killed, after the last file got its name and before the sender learns of it. The
+sender then asks again, and must not send all of it once more.
+All functions here block; they run in threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from p2p.transfer.walking import Totals
+
+__all__ = ["KEEP_S", "EndedTransfers", "local_id", "remove_old"]
+
+KEEP_S: Final = 7 * 86400.0
+"""Seconds for which a transfer is remembered; unfinished ones stay as long."""
+
+MAX_KEPT: Final = 10_000
+"""Transfers that are remembered; then the oldest are forgotten."""
+
+_TIDY: Final = "00"
+"""How the ids end at which old ones are removed: one in 256, because looking at all of them takes a while."""
+
+
+def local_id(sender: str, transfer_id: str) -> str:
+    """The id of another peer's transfer as it is used on this disk: nobody can go on with what somebody else began."""
+    return blake3(f"{sender} {transfer_id}".encode()).hexdigest(8)
+
+
+class EndedTransfers:
+    """A small file for each of them.
+
+    :param folder: where they are; it is made when it is needed.
+    :param now: reads the time, Unix seconds.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._now = now
+
+    def note(self, local: str, totals: Totals) -> None:
+        """Remember that a transfer is complete, whatever happens next."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = self._folder / f"{local}.new"
+        with fresh.open("w", encoding="ascii") as stream:
+            json.dump({"entries": totals.entries, "bytes": totals.bytes, "refused": totals.refused}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(self._folder / local)
+        if local.endswith(_TIDY):
+            remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
+
+    def find(self, local: str) -> Totals | None:
+        """How much a transfer was that was complete; None if it isn't known."""
+        path = self._folder / local
+        return Totals(**json.loads(path.read_text("ascii"))) if path.exists() else None
+
+
+def remove_old(folder: Path, before: float, keep: int) -> None:
+    """Remove what is in a folder and wasn't written since a time (Unix seconds), and the oldest of too many."""
+    if not folder.exists():
+        return
+    with os.scandir(folder) as entries:
+        found = sorted((entry.stat().st_mtime, entry.path, entry.is_dir()) for entry in entries)
+    for index, (at, path, is_folder) in enumerate(found):
+        if at >= before and index >= len(found) - keep:
+            continue
+        if is_folder:
+            shutil.rmtree(path, ignore_errors=True)  # another session may be removing it as well
+        else:
+            Path(path).unlink(missing_ok=True)

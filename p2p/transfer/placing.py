@@ -1,0 +1,283 @@
+"""How what has arrived gets its final name: steps that can be written down first and be done again after a crash.
+
+Whatever a transfer makes is made in its work folder, whole, and then moved to its place by a step that changes nothing
+if it has been done before. Places are reached from one open folder to the next, and no link is ever followed.
+All functions here block; they run in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from typing import Final, Literal
+
+from p2p.errors import Outcome
+from p2p.transfer.paths import numbered, shown
+from p2p.transfer.records import Kind
+
+__all__ = ["FOLDER_FLAGS", "Close", "Exists", "Folder", "Place", "Placer", "Receipt", "Step", "free_name", "is_there"]
+
+Exists = Literal["rename", "replace", "refuse"]
+"""What to do with an entry whose name is taken."""
+
+FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""How a file system says that it has no hard links."""
+
+_ONE_ENTRY: Final = frozenset(
+    {errno.EACCES, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+    | {errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM}
+)
+"""Errors that are about one name; all others end the transfer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an entry.
+
+    :ivar path: its path as the sender calls it.
+    :ivar name: its path below the receiver's folder; empty if it isn't there.
+    :ivar root: the root of its tree in hex; empty for what isn't a file.
+    :ivar outcome: ``ok``; ``refused``, if it wasn't taken or couldn't be sent; ``truncated``, if given up halfway.
+    :ivar reason: why it isn't ``ok``.
+    """
+
+    path: str
+    name: str
+    size: int = 0
+    root: str = ""
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Folder:
+    """A folder of the transfer that still gets entries.
+
+    :ivar up: the folder that it is in; None if it is at the top.
+    :ivar name: what the sender calls it.
+    :ivar final: what it is called here.
+    :ivar mode: what to set at its end, as with ``mtime``.
+    :ivar refused: why nothing can be put in it; empty if all is well.
+    :ivar file: its descriptor, -1 while it isn't open.
+    """
+
+    up: Folder | None
+    name: str
+    final: str
+    mode: int
+    mtime: int
+    refused: str = ""
+    file: int = -1
+
+    def path(self) -> str:
+        """Its path below the receiver's folder."""
+        return self.final if self.up is None else f"{self.up.path()}/{self.final}"
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """The step that gives an entry its name, or records why it gets none.
+
+    :ivar temp: its name in the work folder; empty if there is nothing.
+    :ivar made: the folder that this makes.
+    :ivar file: a descriptor of it that is to be synced first, -1 if there is none.
+    """
+
+    path: str
+    kind: Kind
+    temp: str
+    folder: Folder | None
+    final: str
+    size: int = 0
+    root: str = ""
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+    made: Folder | None = None
+    file: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Close:
+    """The step that ends a folder: its mode and its time are set."""
+
+    folder: Folder
+
+
+Step = Place | Close
+"""What a placer does."""
+
+
+def is_there(folder: int, name: str) -> os.stat_result | None:
+    """What has a name in a folder, a link as itself; None if nothing has."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def free_name(folder: int, name: str) -> str:
+    """The name, or the first with a number in it that nothing has in the folder."""
+    return next(each for each in (numbered(name, number) for number in count()) if is_there(folder, each) is None)
+
+
+class Placer:
+    """Does steps.
+
+    :param root: descriptor of the receiver's folder.
+    :param work: descriptor of the work folder.
+    :param changed: called when steps were changed, before what is on disk is: it writes them down again.
+    """
+
+    def __init__(self, root: int, work: int, exists: Exists, sync: bool, changed: Callable[[], None]) -> None:
+        self._root = root
+        self._work = work
+        self._exists = exists
+        self._sync = sync
+        self._changed = changed
+        self._touched: set[int] = set()
+
+    def descriptor(self, folder: Folder | None) -> int:
+        """A descriptor of a folder, which is opened if need be.
+
+        :raises OSError: if it isn't there, or is no folder any more.
+        """
+        if folder is None:
+            return self._root
+        if folder.file < 0:
+            folder.file = os.open(folder.final, FOLDER_FLAGS, dir_fd=self.descriptor(folder.up))
+        return folder.file
+
+    def run(self, steps: Iterable[Step]) -> list[Receipt]:
+        """Do steps, in their order, and sync the folders that they changed.
+
+        :raises OSError: if the disk is full or broken; the same steps can be done again later.
+        """
+        receipts: list[Receipt] = []
+        self._touched.clear()
+        for step in steps:
+            receipt = self._place(step) if isinstance(step, Place) else self._close(step.folder)
+            if receipt is not None:
+                receipts.append(receipt)
+        for folder in self._touched:
+            os.fsync(folder)
+        return receipts
+
+    def _place(self, step: Place) -> Receipt:
+        folder = step.folder
+        if not step.reason and folder is not None and folder.refused:
+            self._refuse(step, folder.refused)
+        elif not step.reason:
+            try:
+                where = self.descriptor(folder)
+                if step.kind is Kind.FOLDER:
+                    self._place_folder(step, where)
+                else:
+                    self._place_file(step, where)
+                if self._sync:
+                    self._touched.add(where)
+            except OSError as error:
+                if error.errno not in _ONE_ENTRY:
+                    raise
+                self._refuse(step, f"the receiver can't give it its name: {error.strerror}")
+        if step.reason:
+            self._discard(step)
+            return Receipt(step.path, "", step.size, step.root, step.outcome, step.reason)
+        name = step.final if folder is None else f"{folder.path()}/{step.final}"
+        return Receipt(step.path, name, step.size, step.root)
+
+    def _place_file(self, step: Place, where: int) -> None:
+        if self._exists == "replace":
+            try:
+                os.replace(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
+            except FileNotFoundError:
+                if is_there(self._work, step.temp) is not None:
+                    raise
+            return
+        while (temp := is_there(self._work, step.temp)) is not None:
+            if self._linked(step, where):
+                return
+            there = is_there(where, step.final)
+            if there is not None and os.path.samestat(there, temp):
+                os.unlink(step.temp, dir_fd=self._work)
+                return
+            if self._exists == "refuse":
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            step.final = free_name(where, _own_name(step))
+            self._changed()
+
+    def _linked(self, step: Place, where: int) -> bool:
+        """Move a file or a link to its place, unless something is there: a link, unlike a rename, replaces nothing."""
+        try:
+            os.link(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if is_there(where, step.final) is not None:
+                return False
+            os.rename(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
+            return True
+        os.unlink(step.temp, dir_fd=self._work)
+        return True
+
+    def _place_folder(self, step: Place, where: int) -> None:
+        assert step.made is not None
+        while is_there(self._work, step.temp) is not None:
+            there = is_there(where, step.final)
+            if there is None:
+                os.rename(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
+            elif self._exists == "replace" and stat.S_ISDIR(there.st_mode):
+                os.rmdir(step.temp, dir_fd=self._work)
+            elif self._exists == "rename":
+                step.final = step.made.final = free_name(where, _own_name(step))
+                self._changed()
+            else:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        self.descriptor(step.made)
+
+    def _refuse(self, step: Place, reason: str) -> None:
+        step.outcome, step.reason = Outcome.REFUSED, reason
+        if step.made is not None:
+            step.made.refused = f"its folder {shown(step.path)} wasn't taken"
+        self._changed()
+
+    def _discard(self, step: Place) -> None:
+        if not step.temp or is_there(self._work, step.temp) is None:
+            return
+        if step.kind is Kind.FOLDER:
+            os.rmdir(step.temp, dir_fd=self._work)
+        else:
+            os.unlink(step.temp, dir_fd=self._work)
+
+    def _close(self, folder: Folder) -> Receipt | None:
+        if folder.refused:
+            return None
+        try:
+            file = self.descriptor(folder)
+            os.utime(file, ns=(folder.mtime, folder.mtime))
+            os.fchmod(file, folder.mode)
+        except OSError as error:
+            if error.errno not in _ONE_ENTRY:
+                raise
+            reason = f"the mode and the time of the folder can't be set: {error.strerror}"
+            return Receipt(folder.path(), folder.path(), outcome=Outcome.REFUSED, reason=reason)
+        finally:
+            file, folder.file = folder.file, -1
+            self._touched.discard(file)
+            if file >= 0:
+                if self._sync:
+                    os.fsync(file)
+                os.close(file)
+        return None
+
+
+def _own_name(step: Place) -> str:
+    """What the sender calls the entry."""
+    return step.path.rpartition("/")[2]

@@ -1,0 +1,163 @@
+"""From an engine that gives out records to the stream that they go over, read ahead in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.content.threaded import Worker
+from p2p.content.writer import MessageWriter
+from p2p.transfer.pace import Pace
+from p2p.transfer.records import Buffer
+
+__all__ = ["Production"]
+
+BATCH: Final = 1024 * 1024
+"""Bytes that an engine is asked for at once."""
+
+AHEAD: Final = 2
+"""Batches that are read before the stream asks for them."""
+
+
+@implementer(IPullProducer)
+class Production:
+    """Writes what an engine gives out to a message, whenever its stream has room.
+
+    :param give: gives the next buffers, about so many bytes; empty when there is no more. It is called by the worker.
+    :param pace: keeps a limit, if there is one.
+    :param written: is called after each piece of work.
+    """
+
+    def __init__(
+        self,
+        give: Callable[[int], list[Buffer]],
+        worker: Worker,
+        clock: IReactorTime,
+        *,
+        pace: Pace | None = None,
+        written: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._give = give
+        self._worker = worker
+        self._clock = clock
+        self._pace = pace
+        self._written = written
+        self._ready: deque[list[Buffer]] = deque()
+        self._parts: deque[list[Buffer]] = deque()
+        self._reading = False
+        self._ended = False
+        self._asked = False
+        self._writing = False
+        self._over = False
+        self._timer: IDelayedCall | None = None
+        self._done: Deferred[None] = Deferred()
+
+    @property
+    def held(self) -> bool:
+        """Whether the pace holds it up now."""
+        return self._timer is not None
+
+    async def run(self, consumer: MessageWriter) -> None:
+        """Write everything; cancel it to stop.
+
+        :raises Exception: whatever the engine raises.
+        """
+        self._consumer = consumer
+        self._read()
+        consumer.registerProducer(self, False)
+        try:
+            await self._done
+        finally:
+            self._over = True
+            self._ready.clear()
+            self._parts.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            consumer.unregisterProducer()
+
+    def resumeProducing(self) -> None:
+        """The stream has room."""
+        self._asked = True
+        self._write()
+
+    def stopProducing(self) -> None:
+        """The stream is gone; whoever performs the exchange ends this."""
+
+    def _read(self) -> None:
+        if not (self._reading or self._ended or self._over) and len(self._ready) < AHEAD:
+            self._reading = True
+            self._worker(self._give, BATCH).addCallback(self._got).addErrback(self._failed)
+
+    def _got(self, buffers: list[Buffer]) -> None:
+        self._reading = False
+        if self._over:
+            return
+        if buffers:
+            self._ready.append(buffers)
+        else:
+            self._ended = True
+        self._read()
+        self._write()
+
+    def _failed(self, failure: Failure) -> None:
+        if not self._over and not self._done.called:
+            self._done.errback(failure)
+
+    def _write(self) -> None:
+        """Write one part each time that the stream asked; it may ask again within that."""
+        if self._writing or self._timer is not None:
+            return
+        self._writing = True
+        while self._asked and not self._over and (part := self._part()):
+            self._asked = False
+            seconds = self._pace.delay(sum(map(len, part)), self._clock.seconds()) if self._pace is not None else 0.0
+            if seconds > 0:
+                self._timer = self._clock.callLater(seconds, self._late, part)
+                break
+            self._consumer.write_pieces(part)
+            self._written()
+        self._writing = False
+        if self._over or self._done.called:
+            return
+        if self._ended and not self._ready and not self._parts and self._timer is None:
+            self._done.callback(None)
+
+    def _part(self) -> list[Buffer] | None:
+        """What to write next; with a pace, no more than flows evenly."""
+        if not self._parts and self._ready:
+            batch = self._ready.popleft()
+            self._parts.extend([batch] if self._pace is None else _cut(batch, self._pace.burst))
+            self._read()
+        return self._parts.popleft() if self._parts else None
+
+    def _late(self, part: list[Buffer]) -> None:
+        self._timer = None
+        self._writing = True
+        self._consumer.write_pieces(part)
+        self._writing = False
+        self._written()
+        self._write()
+
+
+def _cut(buffers: list[Buffer], size: int) -> list[list[Buffer]]:
+    """Buffers in parts of at most so many bytes."""
+    parts: list[list[Buffer]] = []
+    room = 0
+    for buffer in buffers:
+        rest = memoryview(buffer)
+        while rest:
+            if not room:
+                parts.append([])
+                room = size
+            piece = rest[:room]
+            parts[-1].append(piece)
+            room -= len(piece)
+            rest = rest[len(piece) :]
+    return parts

@@ -1,0 +1,195 @@
+"""What a sender keeps on disk of the large files that it sends, so that it goes on without hashing them again.
+
+For each of them there is one file: a line of JSON that says which file it was and what it was like, then its leaves,
+32 bytes each, appended as the chunks are read. All transfers of the same sources share a folder of such files, also at
+the same time: each writes files of its own, and any may read them all. Those of the last 64 files of a transfer are
+kept: a receiver may be behind by as much as a link holds, and a file that has leaves here is longer than 1 MiB.
+All functions here block; they run in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from p2p.errors import LocalFileError
+from p2p.transfer.partial import write_all
+from p2p.transfer.tree import CHUNK, LEAF, chunks_of, leaf_digest
+
+__all__ = ["SenderState", "sound_leaves"]
+
+_KEPT: Final = 64
+_KEPT_OF_ALL: Final = 4 * _KEPT  # of those that earlier transfers left behind
+_SYNC_EVERY: Final = 256  # leaves: as often as the receiver does it
+_READ: Final = 256 * 1024
+_NEW_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+_VANISHED: Final = (FileNotFoundError, NotADirectoryError)
+
+
+class SenderState:
+    """The state of one transfer, in a folder that is made when it is needed.
+
+    :param folder: where to keep it, ``<state>/out/<key of the sources>``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: int | None = None
+        self._written = 0
+        self._own: deque[int] = deque()
+
+    def begin(self, path: str, status: os.stat_result, leaves: bytes) -> None:
+        """Keep the leaves of a file from now on, beginning with those that it has already.
+
+        :raises LocalFileError: if the disk doesn't take it, as all that writes here.
+        """
+        with self._on_disk():
+            self.close()
+            number = self._create()
+            assert self._file is not None
+            if not self._own:
+                self._prune()
+            # It is locked while it grows: the others remove files that are old, but not this one.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            write_all(self._file, [_head(path, status), leaves])
+            self._written = 0
+            self._own.append(number)
+            if len(self._own) > _KEPT:
+                (self._folder / str(self._own.popleft())).unlink(missing_ok=True)
+
+    def add(self, leaf: bytes) -> None:
+        """Keep the leaf of the next chunk of the file that was begun."""
+        assert self._file is not None
+        with self._on_disk():
+            write_all(self._file, [leaf])
+            self._written += 1
+            if self._written % _SYNC_EVERY == 0:
+                os.fdatasync(self._file)
+                if self._written == _SYNC_EVERY:
+                    self._sync_names()
+
+    def leaves(self, path: str, status: os.stat_result) -> bytes | None:
+        """The leaves that were kept of a file, the most that there are; None if it isn't what it was, or new."""
+        head = _head(path, status)
+        best: bytes | None = None
+        with self._on_disk():
+            for number in self._numbers():
+                # One may vanish meanwhile: another transfer of the same sources has no more use for it.
+                with suppress(*_VANISHED), (self._folder / str(number)).open("rb") as file:
+                    if file.read(len(head)) != head:
+                        continue
+                    if best is None or os.fstat(file.fileno()).st_size - len(head) > len(best):
+                        best = _sound(file.read())
+        return best
+
+    def close(self) -> None:
+        """Let go of the file; what was kept stays."""
+        descriptor, self._file = self._file, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Forget all: no transfer of these sources is left; one that begins meanwhile loses no more than its leaves."""
+        self.close()
+        self._own.clear()
+        with self._on_disk():
+            for number in self._numbers():
+                with suppress(*_VANISHED):
+                    (self._folder / str(number)).unlink()
+            try:
+                self._folder.rmdir()
+            except OSError as error:
+                # Another transfer has just begun a file in it, or removed it.
+                if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.ENOTDIR):
+                    raise
+
+    def _create(self) -> int:
+        """Make a file with the next number, whoever else is doing the same."""
+        while True:
+            try:
+                self._folder.mkdir(mode=0o700, parents=True)
+            except FileExistsError:
+                with suppress(*_VANISHED):
+                    if not stat.S_ISDIR(self._folder.stat().st_mode):
+                        raise
+            number = max(self._numbers(), default=-1) + 1
+            with suppress(FileExistsError, *_VANISHED):  # others were faster, or have removed the folder
+                self._file = os.open(self._folder / str(number), _NEW_FLAGS, 0o600)
+                return number
+
+    def _prune(self) -> None:
+        for number in sorted(self._numbers())[:-_KEPT_OF_ALL]:
+            name = self._folder / str(number)
+            with suppress(BlockingIOError, *_VANISHED), name.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                name.unlink()
+
+    def _sync_names(self) -> None:
+        with suppress(*_VANISHED):
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _numbers(self) -> list[int]:
+        with suppress(*_VANISHED):
+            return [int(each.name) for each in self._folder.iterdir() if each.name.isdecimal()]
+        return []
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LocalFileError(
+                f"{self._folder}: what a transfer needs to go on after an interruption can't be kept "
+                f"({error.strerror or error}); see to its owner and the space on its disk"
+            ) from error
+
+
+def sound_leaves(file: int, size: int, leaves: bytes, offset: int) -> bytes:
+    """The leaves of a file up to the offset that a receiver is at, as far as those that were kept are good.
+
+    The last of them is compared with its chunk: if it is what it was, the others are taken to be so. What is missing
+    after it, which a power cut may have taken, is read and hashed once more.
+
+    :returns: leaves up to the offset; none, if the kept ones are wrong or the offset isn't possible.
+    :raises OSError: if the file can't be read.
+    """
+    wanted = chunks_of(offset)
+    count = min(wanted, len(leaves) // LEAF)
+    if count < 1 or offset > size or (offset % CHUNK and offset != size):
+        return b""
+    if _leaf_at(file, size, count - 1) != leaves[(count - 1) * LEAF : count * LEAF]:
+        return b""
+    kept = leaves[: count * LEAF]
+    return kept + b"".join(_leaf_at(file, size, index) for index in range(count, wanted))
+
+
+def _leaf_at(file: int, size: int, index: int) -> bytes:
+    start = index * CHUNK
+    end = min(start + CHUNK, size)
+    return leaf_digest(os.pread(file, min(_READ, end - at), at) for at in range(start, end, _READ))
+
+
+def _head(path: str, status: os.stat_result) -> bytes:
+    """The line that says which file it was, and by what it is known to be unchanged."""
+    return json.dumps([path, status.st_size, status.st_mtime_ns, status.st_ino]).encode("ascii") + b"\n"
+
+
+def _sound(leaves: bytes) -> bytes:
+    """The leaves up to the first that a file system lost in a power cut: such a place reads as zeros."""
+    whole = len(leaves) // LEAF * LEAF
+    for at in range(0, whole, LEAF):
+        if leaves[at : at + LEAF] == bytes(LEAF):
+            return leaves[:at]
+    return leaves[:whole]

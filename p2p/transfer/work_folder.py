@@ -1,0 +1,222 @@
+"""The folder in which a receiver keeps what a transfer has brought so far, and what it remembers from run to run.
+
+``.p2p-<id>`` in the folder that the transfer goes to, so that everything in it can be moved to its place without being
+copied. Its ``state.json`` is replaced whole. A lock on the folder keeps a second engine for the same transfer out.
+All functions here block; they run in threads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.transfer.paths import RESERVED
+from p2p.transfer.placing import FOLDER_FLAGS, Close, Folder, Place, Step
+from p2p.transfer.records import Kind
+
+__all__ = ["PartialEntry", "State", "WorkFolder", "boot_id"]
+
+_ID: Final = re.compile(r"[0-9a-f]{16}")
+_STATE: Final = "state.json"
+_NEW_STATE: Final = "state.new"
+_VERSION: Final = 1
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_STEP_FIELDS: Final = ("path", "temp", "final", "size", "root", "reason")
+
+
+@dataclass(slots=True)
+class PartialEntry:
+    """A file of which there is a part.
+
+    :ivar synced: chunks of it that are known to be on disk.
+    """
+
+    temp: str
+    path: str
+    mtime: int
+    size: int | None
+    synced: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """What a receiver remembers.
+
+    :ivar next: the number of the next temporary file.
+    :ivar stack: the folders that still get entries, outermost first.
+    :ivar steps: what was about to be done, and is to be done again.
+    :ivar boot: since which boot of the machine it has been written.
+    """
+
+    next: int = 0
+    entries: int = 0
+    bytes: int = 0
+    refused: int = 0
+    last: str | None = None
+    stack: list[Folder] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    partial: PartialEntry | None = None
+    ended: bool = False
+    boot: str = ""
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from others; empty if the system doesn't say."""
+    return _BOOT_ID.read_text("ascii").strip() if _BOOT_ID.exists() else ""
+
+
+class WorkFolder:
+    """The work folder of one transfer, made if it isn't there, and locked.
+
+    :param root: descriptor of the folder that the transfer goes to.
+    :ivar file: its descriptor.
+    :raises ExchangeFailed: with ``refused``, if another engine works on the same transfer, or what has its name is no
+        folder of ours.
+    """
+
+    def __init__(self, root: int, transfer_id: str, sync: bool) -> None:
+        if not _ID.fullmatch(transfer_id):
+            raise ExchangeFailed(Outcome.REFUSED, "the id of a transfer is 16 digits in hex")
+        self._root = root
+        self._name = RESERVED + transfer_id
+        self._sync = sync
+        with suppress(FileExistsError):  # it is from an earlier session
+            os.mkdir(self._name, 0o700, dir_fd=root)
+        self.file = os.open(self._name, FOLDER_FLAGS, dir_fd=root)
+        try:
+            if os.fstat(self.file).st_uid != os.geteuid():
+                raise ExchangeFailed(
+                    Outcome.REFUSED, f"the folder {self._name} of the receiver belongs to somebody else"
+                )
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self.file)
+            raise ExchangeFailed(Outcome.RESET, "an earlier session of this transfer hasn't ended yet") from error
+        except ExchangeFailed:
+            os.close(self.file)
+            raise
+
+    def load(self) -> State:
+        """What was remembered; a fresh state if nothing was."""
+        try:
+            file = os.open(_STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.file)
+        except FileNotFoundError:
+            return State()
+        with os.fdopen(file, encoding="utf-8") as stream:
+            return _decoded(json.load(stream))
+
+    def save(self, state: State) -> None:
+        """Remember a state, whatever happens next."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(_NEW_STATE, flags, 0o600, dir_fd=self.file)
+        try:
+            rest = memoryview(json.dumps(_encoded(state), separators=(",", ":")).encode("ascii"))
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            if self._sync:
+                os.fsync(file)
+        finally:
+            os.close(file)
+        os.rename(_NEW_STATE, _STATE, src_dir_fd=self.file, dst_dir_fd=self.file)
+
+    def sync(self) -> None:
+        """Bring the names in it to the disk."""
+        os.fsync(self.file)
+
+    def clear(self, keep: Iterable[str] = ()) -> None:
+        """Remove what an earlier session left behind, but for the state and some names."""
+        kept = {_STATE, *keep}
+        with os.scandir(self.file) as entries:
+            names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name not in kept]
+        for name, is_folder in names:
+            if is_folder:
+                os.rmdir(name, dir_fd=self.file)
+            else:
+                os.unlink(name, dir_fd=self.file)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        self.clear()
+        with suppress(FileNotFoundError):  # nothing had been remembered yet
+            os.unlink(_STATE, dir_fd=self.file)
+        os.rmdir(self._name, dir_fd=self._root)
+
+    def close(self) -> None:
+        """Let go of it, and of its lock."""
+        os.close(self.file)
+
+
+def _encoded(state: State) -> dict[str, Any]:
+    folders: list[dict[str, Any]] = []
+    numbers: dict[Folder, int] = {}
+
+    def number(folder: Folder | None) -> int:
+        if folder is None:
+            return -1
+        if folder not in numbers:
+            up = number(folder.up)
+            numbers[folder] = len(folders)
+            names = {"name": folder.name, "final": folder.final, "refused": folder.refused}
+            folders.append({"up": up, "mode": folder.mode, "mtime": folder.mtime, **names})
+        return numbers[folder]
+
+    return {
+        "version": _VERSION,
+        "next": state.next,
+        "entries": state.entries,
+        "bytes": state.bytes,
+        "refused": state.refused,
+        "last": state.last,
+        "stack": [number(folder) for folder in state.stack],
+        "steps": [
+            {"close": number(step.folder)}
+            if isinstance(step, Close)
+            else {
+                "kind": step.kind,
+                "outcome": step.outcome,
+                "folder": number(step.folder),
+                "made": number(step.made),
+                **{name: getattr(step, name) for name in _STEP_FIELDS},
+            }
+            for step in state.steps
+        ],
+        "partial": None if state.partial is None else asdict(state.partial),
+        "ended": state.ended,
+        "boot": state.boot,
+        "folders": folders,
+    }
+
+
+def _decoded(raw: dict[str, Any]) -> State:
+    if raw.pop("version") != _VERSION:
+        raise ExchangeFailed(Outcome.REFUSED, "another version of p2p began this transfer; begin it anew")
+    folders: list[Folder | None] = []
+    for each in raw.pop("folders"):
+        up = each.pop("up")
+        folders.append(Folder(None if up < 0 else folders[up], **each))
+    folders.append(None)  # so that -1 leads to it
+
+    def known(number: int) -> Folder:
+        folder = folders[number]
+        assert folder is not None
+        return folder
+
+    steps: list[Step] = []
+    for each in raw.pop("steps"):
+        if "close" in each:
+            steps.append(Close(known(each["close"])))
+            continue
+        own = {name: each[name] for name in _STEP_FIELDS}
+        places = {"folder": folders[each["folder"]], "made": folders[each["made"]]}
+        steps.append(Place(kind=Kind(each["kind"]), outcome=Outcome(each["outcome"]), **places, **own))
+    stack = [known(number) for number in raw.pop("stack")]
+    partial = raw.pop("partial")
+    return State(stack=stack, steps=steps, partial=None if partial is None else PartialEntry(**partial), **raw)

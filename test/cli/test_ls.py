@@ -1,0 +1,56 @@
+"""``p2p ls``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from p2p.control.transfer_operations import ListedEntry
+from p2p.errors import ExchangeFailed, Outcome
+from test.cli.commands import CommandCase
+from test.consoles import HOSTILE, failing, peer_operations
+from test.moves import ENTRIES, transfer_operations
+
+
+class LsTests(CommandCase):
+    """What a peer shares."""
+
+    def test_table(self) -> None:
+        """Folders end with a slash, links with their sign, and files have a size; all have their time."""
+        changed = datetime.fromtimestamp(1_700_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        self.assertEqual(
+            [
+                ["NAME", "SIZE", "CHANGED"],
+                ["films/", *changed.split()],
+                ["notes.txt", "1.5", "kB", *changed.split()],
+                ["newest@", *changed.split()],
+            ],
+            [line.split() for line in self.output("ls", "m4.m").splitlines()],
+        )
+
+    def test_json(self) -> None:
+        """JSON is one object."""
+        listed = self.json_output("ls", "m4.m", "films")
+        self.assertEqual(("m4.m", "films"), (listed["peer"], listed["path"]))
+        self.assertEqual(list(ENTRIES), [ListedEntry.model_validate(one) for one in listed["entries"]])
+
+    def test_nothing(self) -> None:
+        """Who shares nothing is told about, and it is no error."""
+        operations = peer_operations(**transfer_operations(entries=()))
+        for arguments, text in (
+            (["m4.m"], "m4.m shares nothing with you\n"),
+            (["m4.m", "a"], "m4.m shares nothing there\n"),
+        ):
+            result = self.run_command("ls", *arguments, operations=operations)
+            self.assertEqual((0, "", text), (result.exit_code, result.stdout, result.stderr))
+
+    def test_hostile(self) -> None:
+        """Names and times that make no sense do no harm."""
+        entries = (ListedEntry(name=HOSTILE, kind="file", size=1, mtime=1e30),)
+        shown = self.output("ls", "m4.m", operations=peer_operations(**transfer_operations(entries=entries)))
+        self.assertIn("evil\\x1b[2J\\u202egpj.exe", shown)
+        self.assertTrue(shown.rstrip().endswith("?"))
+
+    def test_refused(self) -> None:
+        """A path that isn't shared is refused."""
+        operations = peer_operations(ls=failing(ExchangeFailed(Outcome.REFUSED, "m4.m shares no 'x'")))
+        self.assertIn("m4.m shares no 'x'", self.failure(5, "ls", "m4.m", "x", operations=operations))

@@ -1,0 +1,85 @@
+"""Tests of p2p.measure.estimates."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.measure.estimates import Estimate, Share, estimate, share
+
+
+class EstimateTests(SynchronousTestCase):
+    """Medians and their intervals."""
+
+    def test_covers(self) -> None:
+        """Intervals of 95 % hold the true median nearly that often; small samples cost a little."""
+        rng = np.random.default_rng(1)
+        held = 0
+        for number in range(200):
+            got = estimate(rng.lognormal(0, 0.3, 20), 1, str(number), 400)
+            held += (got.low or 0) <= 1 <= (got.high or 0)
+        self.assertGreaterEqual(held, 176)
+
+    def test_too_few(self) -> None:
+        """No values have no median, and one or two have no interval."""
+        self.assertEqual(estimate([], 1, "x"), Estimate(0))
+        self.assertEqual(estimate([3.0], 1, "x"), Estimate(1, 3.0))
+        self.assertEqual(estimate([3.0, 5.0], 1, "x"), Estimate(2, 4.0))
+
+    def test_no_variance(self) -> None:
+        """Values that are all the same have no interval."""
+        self.assertEqual(estimate([3.0] * 9, 1, "x"), Estimate(9, 3.0))
+
+    def test_ties(self) -> None:
+        """Where ties leave BCa undefined, the percentiles are taken, and the result says so."""
+        got = estimate([1, 1, 1, 1, 5], 1, "x", 500)
+        self.assertEqual((got.median, got.low, got.method), (1.0, 1.0, "percentile"))
+
+    def test_seed(self) -> None:
+        """Seed and key alone decide the resampling."""
+        values = np.random.default_rng(1).lognormal(0, 0.3, 12)
+        self.assertEqual(estimate(values, 1, "x", 200), estimate(values.tolist(), 1, "x", 200))
+        self.assertNotEqual(estimate(values, 1, "x", 200), estimate(values, 2, "x", 200))
+        self.assertNotEqual(estimate(values, 1, "x", 200), estimate(values, 1, "y", 200))
+
+    @settings(deadline=None)
+    @given(st.lists(st.sampled_from([0.0, 1e-9, 1.0, 2.0, 1e18]) | st.floats(0, 1e18), max_size=12))
+    def test_anything(self, values: list[float]) -> None:
+        """Whatever the values are, there is neither an error nor a warning, and the interval is in order."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            got = estimate(values, 1, "x", 99)
+        if got.low is not None and got.high is not None:
+            self.assertLessEqual(min(values), got.low * (1 + 1e-12))
+            self.assertLessEqual(got.low, got.high)
+            self.assertLessEqual(got.high, max(values) * (1 + 1e-12))
+
+
+class ShareTests(SynchronousTestCase):
+    """Shares and their exact intervals."""
+
+    def test_none_of_many(self) -> None:
+        """0 of n tells that the share is at most 3/n, and nearly that."""
+        for n in (1, 10, 300, 30_000):
+            got = share(0, n)
+            self.assertEqual((got.share, got.low), (0.0, 0.0))
+            self.assertAlmostEqual(got.high or 0, 1 - 0.05 ** (1 / n))
+            self.assertLessEqual(got.high or 1, 3 / n)
+
+    def test_all(self) -> None:
+        """All of n is the mirror of none."""
+        self.assertAlmostEqual(share(300, 300).low or 0, 0.05 ** (1 / 300))
+        self.assertEqual(share(300, 300).high, 1.0)
+
+    def test_known(self) -> None:
+        """The interval is that of Clopper and Pearson; 10 of 100 is in every table of it."""
+        got = share(10, 100)
+        self.assertEqual((round(got.low or 0, 4), got.share, round(got.high or 0, 4)), (0.0490, 0.1, 0.1762))
+
+    def test_nothing_offered(self) -> None:
+        """Of nothing there is no share."""
+        self.assertEqual(share(0, 0), Share(0, 0))

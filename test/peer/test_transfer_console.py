@@ -1,0 +1,274 @@
+"""What the console of a peer daemon passes on about transfers, offers and chats, and how it tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.control.console import FileHandler
+from p2p.control.transfer_operations import (
+    Cancelled,
+    Listed,
+    ListedEntry,
+    Moved,
+    Offers,
+    TransfersShown,
+)
+from p2p.errors import InvalidName, InvalidRequest
+from p2p.peer import transfer_console
+from p2p.peer.transfer_console import EARLY, TransferConsole
+from test.moves import ENTRIES, ID, OFFER, done, moved, offered, shown, verified
+from test.peer.movers import Consent, Mover
+
+SECOND = 1_000_000_000
+
+
+class Conversation:
+    """Takes what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str | None] = []
+        self.room: Deferred[None] = succeed(None)
+
+    async def say(self, line: str) -> None:
+        self.said.append(line)
+        await self.room
+
+    def end(self) -> None:
+        self.said.append(None)
+
+
+class Peer:
+    """A hosted peer, as far as it matters here; its chats are with m4.m alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.with_m4 = Conversation()
+        self.chats = self
+
+    def conversation(self, partner: str) -> Conversation:
+        if partner != "m4.m":
+            raise InvalidRequest(f"no chat with {partner}")
+        return self.with_m4
+
+
+class ConsoleCase(SynchronousTestCase):
+    """The console of a daemon that hosts n1.n.
+
+    :ivar events: what was emitted.
+    :ivar room: fires when the client reads.
+    """
+
+    def setUp(self) -> None:
+        """Make it."""
+        self.mover = Mover()
+        self.consent = Consent()
+        self.peer: Any = Peer("n1.n")
+        self.listed: list[tuple[str, str, str]] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.room: Deferred[None] = succeed(None)
+        self.handlers = self.console(self.peer).handlers()
+
+    def console(self, *peers: Any) -> TransferConsole:
+        """A console for these peers."""
+
+        async def list_shared(peer: Any, target: str, path: str, now_ns: int) -> tuple[ListedEntry, ...]:
+            self.listed.append((peer.name, target, path))
+            self.assertEqual(5 * SECOND, now_ns)
+            return ENTRIES
+
+        return TransferConsole(
+            Clock(),
+            {peer.name: peer for peer in peers},
+            transfers=self.mover,
+            consent=self.consent,
+            list_shared=list_shared,
+            now_ns=lambda: 5 * SECOND,
+        )
+
+    def emit(self, event: str, /, **fields: Any) -> Deferred[None]:
+        """Write an event down."""
+        self.events.append((event, fields))
+        return self.room
+
+    def ask(self, op: str, file: int | None = None, **arguments: Any) -> Deferred[Mapping[str, Any]]:
+        """Ask for something."""
+
+        async def handle() -> Mapping[str, Any]:
+            handler = self.handlers[op]
+            if isinstance(handler, FileHandler):
+                return await handler.run(arguments, self.emit, file)
+            return await handler(arguments, self.emit)
+
+        return Deferred.fromCoroutine(handle())
+
+    def answer(self, op: str, file: int | None = None, **arguments: Any) -> Mapping[str, Any]:
+        """Ask, and return the answer."""
+        answer: Mapping[str, Any] = self.successResultOf(self.ask(op, file, **arguments))
+        return answer
+
+
+class MoveTests(ConsoleCase):
+    """``send`` and ``get``."""
+
+    def test_send(self) -> None:
+        """What is asked goes to the acting peer's transfers, each event to the client, and the end is the answer."""
+        self.mover.events = [offered(), verified(), done()]
+        answer = self.answer("send", peers=["*.m"], paths=["/srv/a"])
+        self.assertEqual(moved(), Moved.model_validate(answer))
+        ((acting, arguments, file),) = self.mover.asked
+        self.assertEqual(("n1.n", ["*.m"], ["/srv/a"], None), (acting, arguments.peers, arguments.paths, file))
+        self.assertEqual(
+            [("transfer", {"transfer": event.model_dump(mode="json")}) for event in self.mover.events], self.events
+        )
+
+    def test_pace(self) -> None:
+        """Whoever tells gets to know when the client has room for more."""
+        self.room = Deferred()
+        self.mover.events = [verified()]
+        self.answer("send", peers=["m4.m"], paths=["/srv/a"])
+        self.assertEqual([self.room], self.mover.waits)
+
+    def test_get(self) -> None:
+        """Getting is asked for in the same way."""
+        answer = self.answer("get", peer="m4.m", names=["a"], folder="/srv")
+        self.assertEqual(moved(), Moved.model_validate(answer))
+        ((acting, arguments, _),) = self.mover.asked
+        self.assertEqual(("n1.n", "m4.m", "/srv"), (acting, arguments.peer, arguments.folder))
+        self.failureResultOf(self.ask("get", peer="*.m", names=["a"], folder="/srv"), InvalidName)
+
+    def test_streams(self) -> None:
+        """A descriptor that came along is passed on; where one is needed and didn't come, that is told."""
+        requests: list[tuple[str, dict[str, Any]]] = [
+            ("send", {"peers": ["m4.m"], "stream": True, "name": "x"}),
+            ("get", {"peer": "m4.m", "stream": True, "names": ["x"]}),
+        ]
+        for op, arguments in requests:
+            self.answer(op, 7, **arguments)
+            self.assertEqual(7, self.mover.asked[-1][2])
+            error = self.failureResultOf(self.ask(op, **arguments), InvalidRequest)
+            self.assertIn("SCM_RIGHTS", str(error.value))
+
+    def test_arguments(self) -> None:
+        """Requests that contradict themselves are refused, and nothing is begun."""
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            ("send", {"peers": [], "paths": ["/a"]}),
+            ("send", {"peers": ["m4.m"]}),
+            ("send", {"peers": ["m4.m"], "paths": ["/a"], "stream": True, "name": "x"}),
+            ("send", {"peers": ["m4.m"], "stream": True}),
+            ("send", {"peers": ["m4.m"], "stream": True, "name": "x", "detach": True}),
+            ("send", {"peers": ["m4.m"], "paths": ["/a"], "limit": 10}),
+            ("get", {"peer": "m4.m", "names": ["a"]}),
+            ("get", {"peer": "m4.m", "names": ["a", "b"], "stream": True}),
+            ("get", {"peer": "m4.m", "names": ["a"], "folder": "/a", "exists": "shout"}),
+        ]
+        for op, arguments in wrong:
+            self.failureResultOf(self.ask(op, 7, **arguments), InvalidRequest)
+        self.assertEqual([], self.mover.asked)
+
+    def test_acting(self) -> None:
+        """Of several hosted peers, the one that acts must be named."""
+        self.handlers = self.console(self.peer, Peer("n2.n")).handlers()
+        error = self.failureResultOf(self.ask("send", peers=["m4.m"], paths=["/a"]), InvalidRequest)
+        self.assertIn("--as n1.n", str(error.value))
+        named: dict[str, Any] = {"as": "n2.n"}
+        self.answer("send", peers=["m4.m"], paths=["/a"], **named)
+        self.assertEqual("n2.n", self.mover.asked[0][0])
+        named["as"] = "n9.n"
+        self.failureResultOf(self.ask("ls", peer="m4.m", **named), InvalidRequest)
+
+
+class KnownTests(ConsoleCase):
+    """``transfers``, ``cancel-transfer`` and ``ls``."""
+
+    def test_list(self) -> None:
+        """The list is that of the journal."""
+        self.mover.list.callback(TransfersShown(transfers=[shown()]))
+        self.assertEqual([shown()], TransfersShown.model_validate(self.answer("transfers")).transfers)
+        self.assertEqual([], self.mover.told)
+
+    def test_follow(self) -> None:
+        """The list comes first, then what happened meanwhile, then what happens, until the client leaves."""
+        following = self.ask("transfers", follow=True)
+        (tell,) = self.mover.told
+        tell(offered())
+        self.assertEqual([], self.events)
+        self.mover.list.callback(TransfersShown(transfers=[shown()]))
+        tell(done())
+        self.assertEqual(["transfers", "transfer", "transfer"], [event for event, _ in self.events])
+        self.assertEqual(["offered", "done"], [fields["transfer"]["event"] for _, fields in self.events[1:]])
+        self.assertNoResult(following)
+        following.cancel()
+        self.failureResultOf(following, CancelledError)
+        self.assertEqual([], self.mover.told)
+
+    def test_follower_that_does_not_read(self) -> None:
+        """Events that wait for the list to be read are bounded; they come in their order."""
+        self.room = Deferred()
+        following = self.ask("transfers", follow=True)
+        self.mover.list.callback(TransfersShown(transfers=[]))
+        (tell,) = self.mover.told
+        for number in range(EARLY + 10):
+            tell(done(entries=number))
+        self.assertEqual(1, len(self.events))
+        room, self.room = self.room, succeed(None)
+        room.callback(None)
+        self.assertEqual(list(range(10, EARLY + 10)), [fields["transfer"]["entries"] for _, fields in self.events[1:]])
+        following.cancel()
+        self.failureResultOf(following, CancelledError)
+
+    def test_cancel(self) -> None:
+        """A transfer is given up by its id."""
+        answer = Cancelled.model_validate(self.answer("cancel-transfer", transfer=ID))
+        self.assertEqual([(ID, "cancelled")], [(one.transfer, one.state) for one in answer.transfers])
+
+    def test_ls(self) -> None:
+        """The peer is asked what it shares."""
+        listed = Listed.model_validate(self.answer("ls", peer="m4.m", path="films"))
+        self.assertEqual(("m4.m", "films", list(ENTRIES)), (listed.peer, listed.path, listed.entries))
+        self.assertEqual([("n1.n", "m4.m", "films")], self.listed)
+        self.failureResultOf(self.ask("ls", peer="M"), InvalidName)
+
+
+class OfferTests(ConsoleCase):
+    """``offers`` and ``decide``."""
+
+    def test_offers(self) -> None:
+        """What waits for consent is listed, and decided about."""
+        self.assertEqual([OFFER], Offers.model_validate(self.answer("offers")).offers)
+        self.assertEqual({"offer": ID, "accepted": True}, self.answer("decide", offer=ID, accept=True))
+        self.assertEqual([(ID, True)], self.consent.decided)
+        self.failureResultOf(self.ask("decide", offer="x", accept=True), InvalidRequest)
+
+
+class ChatTests(ConsoleCase):
+    """``chat`` and ``chat-say``."""
+
+    def test_hold(self) -> None:
+        """A chat is held by the acting peer, and what happens in it is emitted."""
+        held: list[tuple[Any, ...]] = []
+
+        async def hold_chat(peer: Any, partner: str, emit: Any, clock: Any, planned_ns: int) -> None:
+            held.append((peer.name, partner, planned_ns))
+            await emit("chat", state="line", line="hello")
+
+        self.patch(transfer_console, "hold_chat", hold_chat)
+        self.assertEqual({"peer": "m4.m"}, self.answer("chat", peer="m4.m"))
+        self.assertEqual([("n1.n", "m4.m", 5 * SECOND)], held)
+        self.assertEqual([("chat", {"state": "line", "line": "hello"})], self.events)
+        self.failureResultOf(self.ask("chat", peer="M"), InvalidName)
+
+    def test_say(self) -> None:
+        """A line is taken when there is room for it; without one, this side ends."""
+        self.peer.with_m4.room = Deferred()
+        saying = self.ask("chat-say", peer="m4.m", line="hello")
+        self.assertNoResult(saying)
+        self.peer.with_m4.room.callback(None)
+        self.assertEqual({"peer": "m4.m"}, self.successResultOf(saying))
+        self.answer("chat-say", peer="m4.m")
+        self.assertEqual(["hello", None], self.peer.with_m4.said)
+        self.failureResultOf(self.ask("chat-say", peer="m5.m", line="x"), InvalidRequest)

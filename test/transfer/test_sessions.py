@@ -1,0 +1,570 @@
+"""Whole sessions that send: what is here is there afterwards, and both sides know what became of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from p2p.content import threaded
+from p2p.content.consent import Offer
+from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.link import flow
+from p2p.link.boxes import encode_box
+from p2p.transfer import receiving_service
+from p2p.transfer.bodies import NotFresh, send_request
+from p2p.transfer.ended import local_id
+from p2p.transfer.pace import Pace
+from p2p.transfer.records import Buffer, Have, encode_end, encode_entry
+from p2p.transfer.reports import Began
+from p2p.transfer.tree import CHUNK
+from p2p.transfer.walking import Totals
+from test.transfer.sessions import ID, SessionCase, tree
+from test.transfer.sources import Link, Spec, make, pattern
+
+LOCAL = local_id("n1.n", ID)
+
+
+class Spoiled:
+    """An engine whose buffers a test changes on their way.
+
+    :ivar change: is shown each batch, and returns what goes instead.
+    """
+
+    def __init__(self, engine: Any, change: Any) -> None:
+        self._engine = engine
+        self._change = change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def next(self, max_bytes: int) -> list[Buffer]:
+        found: list[Buffer] = self._change(self._engine.next(max_bytes))
+        return found
+
+
+class SendTests(SessionCase):
+    """Everything goes well."""
+
+    def test_a_folder(self) -> None:
+        """A folder goes across with all that is in it; each entry gets its receipt, and both sides the totals."""
+        inside: Spec = {"link": Link("../a.txt"), "film": pattern(3 * CHUNK + 5)}
+        make(self.here, {"box": {"a.txt": b"hello", "empty": b"", "in": inside, "nothing": {}}})
+        os.utime(self.here / "box" / "a.txt", ns=(1, 10**18 + 7))
+        (self.here / "box" / "a.txt").chmod(0o640)
+        session = self.sending(self.engine("box"))
+        result = self.successResultOf(
+            self.run_session(session, send_request(ID, "box", type="video", entries=7, bytes=9))
+        )
+        self.assertEqual(tree(self.here), tree(self.there))
+        status = (self.there / "box" / "a.txt").stat()
+        self.assertEqual((10**18 + 7, 0o640), (status.st_mtime_ns, status.st_mode & 0o777))
+        size = 3 * CHUNK + 10
+        self.assertEqual(Totals(7, size), session.totals)
+        self.assertEqual(("7", str(size), "0"), tuple(result.tail[key] for key in ("entries", "bytes", "refused")))
+        self.assertEqual({*tree(self.here)}, {receipt.path for receipt in self.told.receipts})
+        self.assertEqual({"ok"}, set(self.told.outcomes().values()))
+        self.assertEqual(([Have()], (7, size)), (self.told.haves, self.told.progress[-1]))
+        self.assertEqual([Offer("n1.n", "transfer", "video", "box", 9, 7, ID)], self.host.offers)
+        (journal,) = self.host.sessions
+        self.assertEqual([(Outcome.OK, "", 7, size)], journal.ends)
+        self.assertEqual((7, size), journal.told[-1])
+        self.assert_clean()
+
+    def test_many_small_files(self) -> None:
+        """A thousand small files take no round trip each: their receipts come in a few pieces."""
+        make(self.here, {"box": {f"{number:04}": b"%d" % number for number in range(1000)}})
+        self.successResultOf(self.send("box"))
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assertEqual(1001, len(self.told.receipts))
+        self.assertLess(self.near_link.received_bytes, 200_000)
+
+    def test_stream(self) -> None:
+        """What comes from a pipe has no known size, and arrives while it comes."""
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        os.write(write, b"some text")
+        os.close(write)
+        from p2p.transfer.sending import SendingEngine, SourceRoot
+
+        session = self.sending(SendingEngine([SourceRoot(name="x.tar", stream=read)]))
+        self.successResultOf(self.run_session(session, send_request(ID, "x.tar")))
+        self.assertEqual({"x.tar": b"some text"}, tree(self.there))
+        self.assertIsNone(self.host.offers[0].bytes)
+
+    def test_given_up(self) -> None:
+        """What can't be sent is told with its reason, and all else arrives."""
+        make(self.here, {"box": {"a": b"a"}})
+        os.mkfifo(self.here / "box" / "pipe")
+        result = self.successResultOf(self.send("box"))
+        self.assertEqual({"box": None, "box/a": b"a"}, tree(self.there))
+        self.assertEqual("refused", self.told.outcomes()["box/pipe"])
+        self.assertEqual("1", result.tail["refused"])
+
+    def test_large_memory(self) -> None:
+        """However large it is, only a few batches are read ahead of what the stream takes."""
+        with (self.here / "sparse").open("wb") as file:
+            file.truncate(200 * CHUNK)
+        self.far_threads.held = True
+        self.assertNoResult(self.send("sparse"))
+        self.far_threads.work(2)  # the engine is made, and says what it has
+        self.network.settle()
+        self.assertLess(self.near_link.sent_bytes, 40 * CHUNK)
+        self.far_threads.release()
+
+    def test_progress_as_it_comes(self) -> None:
+        """The sender is told how much is verified, not how much left."""
+        (self.here / "film").write_bytes(pattern(5 * CHUNK))
+        engine = self.engine("film")
+        running = self.run_session(self.sending(engine, pace=Pace(CHUNK, 0.0)), send_request(ID, "film"))
+        for seconds in range(1, 5):
+            self.network.advance(1.0)
+            self.assertGreaterEqual(self.told.progress[-1][1], (seconds - 1) * CHUNK)
+            self.assertLessEqual(self.told.progress[-1][1], (seconds + 1) * CHUNK)
+        self.network.advance(2.0)
+        self.successResultOf(running)
+        self.assert_clean()
+
+    def test_names(self) -> None:
+        """Names that aren't UTF-8 go as they are; what is shown of them is text."""
+        name = b"caf\xe9".decode("utf-8", "surrogateescape")
+        (self.here / name).write_bytes(b"1")
+        self.successResultOf(self.send(name))
+        self.assertEqual({name: b"1"}, tree(self.there))
+        self.assertEqual(name, self.told.receipts[0].path)
+        self.assertTrue(self.host.offers[0].name.isprintable())
+
+
+class ConsentTests(SessionCase):
+    """Nothing is taken that isn't wanted."""
+
+    def setUp(self) -> None:
+        """Have something to send."""
+        super().setUp()
+        (self.here / "a").write_bytes(pattern(3 * CHUNK))
+
+    def test_refused(self) -> None:
+        """A receiver that doesn't want it says why, at once, whether the sender waits for it or not."""
+        self.host.refusal = ExchangeFailed(Outcome.REFUSED, "m4.m takes nothing from n1.n")
+        for resume in (False, True):
+            reason = self.failed(self.send("a", resume=resume), Outcome.REFUSED)
+            self.assertEqual("m4.m takes nothing from n1.n", reason)
+        self.assertEqual(({}, []), (tree(self.there), self.host.sessions))
+        self.assert_clean()
+
+    def test_pending(self) -> None:
+        """While a person is asked, the sender is told again and again, and what it has sent waits in the stream."""
+        self.host.consent = Deferred()
+        running = self.send("a")
+        self.assertEqual(["a person is asked"], self.told.pending)
+        self.assertLess(self.near_link.sent_bytes, CHUNK)
+        for _ in range(20):
+            self.network.advance(5.0)
+            self.host.pending("still")
+            self.network.settle()
+        self.assertEqual(21, len(self.told.pending))
+        self.assertEqual([], self.told.haves)
+        self.host.consent.callback(None)
+        self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assert_clean()
+
+    def test_refused_by_a_person(self) -> None:
+        """A person may say no."""
+        self.host.consent = Deferred()
+        running = self.send("a")
+        self.host.consent.errback(ExchangeFailed(Outcome.REFUSED, "not today"))
+        self.network.settle()
+        self.assertEqual("not today", self.failed(running, Outcome.REFUSED))
+        self.assert_clean()
+
+    def test_sender_leaves(self) -> None:
+        """Nobody is asked any longer when the sender has gone."""
+        asked: list[str] = []
+        self.host.consent = Deferred(lambda _: asked.append("cancelled"))
+        running = self.send("a")
+        running.cancel()
+        self.network.settle()
+        self.failureResultOf(running)
+        self.assertEqual(["cancelled"], asked)
+        self.assertEqual([], self.host.sessions)
+        self.assert_clean()
+
+    def test_silent_receiver(self) -> None:
+        """A receiver that says nothing for too long, not even that it asks, has gone."""
+        self.host.consent = Deferred()
+        running = self.send("a", resume=True)
+        self.network.advance(60.0)
+        self.failed(running, Outcome.TIMEOUT)
+        self.assert_clean()
+
+    def test_small_while_pending(self) -> None:
+        """A transfer that is here whole before it is allowed is taken when it is."""
+        (self.here / "b").write_bytes(b"small")
+        self.host.consent = Deferred()
+        running = self.send("b")
+        self.assertEqual({}, tree(self.there))
+        self.host.consent.callback(None)
+        self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual({"b": b"small"}, tree(self.there))
+
+    def test_given_up_here(self) -> None:
+        """The receiving side ends it: the sender learns why, and nothing of it stays."""
+        self.far_threads.held = True
+        running = self.send("a")
+        self.far_threads.work(3)
+        self.network.settle()
+        (journal,) = self.host.sessions
+        journal.stop("m4.m gave it up")
+        self.network.settle()
+        self.assertEqual("m4.m gave it up", self.failed(running, Outcome.REFUSED))
+        self.far_threads.release()
+        self.assertEqual([Outcome.REFUSED], [end[0] for end in journal.ends])
+        self.assertEqual([], list(self.there.iterdir()))
+        self.assert_clean()
+
+    def test_fault_of_the_host(self) -> None:
+        """A fault in whoever decides ends this exchange alone, and is logged."""
+        self.host.refusal = ValueError("a fault")
+        self.failed(self.send("a"), Outcome.RESET)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+        self.assert_clean()
+
+    def test_requests(self) -> None:
+        """An id that is none, and numbers that are none, are refused."""
+        for more in ({}, {"id": "../../etc/passwd0"}, {"id": ID, "bytes": "-5"}, {"id": ID, "entries": "x"}):
+            request = send_request(ID, "a")
+            session = self.sending(self.engine("a"))
+            object.__setattr__(request, "more", more)
+            self.failed(self.run_session(session, request), Outcome.REFUSED)
+        self.assert_clean()
+
+
+class ResumeTests(SessionCase):
+    """What was verified isn't sent again."""
+
+    def setUp(self) -> None:
+        """Have a folder to send."""
+        super().setUp()
+        make(self.here, {"box": {"a": b"small", "film": pattern(9 * CHUNK + 5), "z": b"last"}})
+
+    def broken(self) -> None:
+        """Begin to send the folder, and break the link within the film."""
+        running = self.run_session(self.sending(self.engine("box"), pace=Pace(CHUNK, 0.0)), send_request(ID, "box"))
+        self.network.advance(5.0)
+        self.near_link.abort("broken by the test")
+        self.network.settle()
+        self.failed(running, Outcome.RESET)
+        self.assert_let_go()
+        (journal,) = self.host.sessions
+        self.assertEqual([Outcome.RESET], [end[0] for end in journal.ends])
+        self.assertGreater(journal.ends[0][3], 3 * CHUNK)
+        self.assertEqual(["box"], [path for path in tree(self.there) if "box" in path and "film" in path] or ["box"])
+        self.connect()
+
+    def assert_let_go(self) -> None:
+        """Nothing is open, and no timer is left."""
+        from test.transfer.sessions import open_files
+
+        self.assertEqual([], open_files(self.folder))
+        self.assertEqual([], self.network.getDelayedCalls())
+
+    def test_broken_link(self) -> None:
+        """A session after a broken link begins with what was verified, and sends nothing of that again."""
+        self.broken()
+        session = self.sending(self.engine("box"), resume=True)
+        self.successResultOf(self.run_session(session, send_request(ID, "box", resume=True)))
+        have = self.told.haves[-1]
+        self.assertEqual("box/film", have.partial)
+        self.assertGreaterEqual(have.offset, 4 * CHUNK)
+        self.assertLess(self.near_link.sent_bytes, 10 * CHUNK - have.offset)
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assertEqual(Totals(4, 9 * CHUNK + 14), session.totals)
+        self.assert_clean()
+
+    def test_begun_at_once(self) -> None:
+        """A sender that doesn't know of an earlier session is told, and nothing is spoilt by what it has sent."""
+        self.broken()
+        failure = self.failureResultOf(self.send("box"), NotFresh).value
+        self.assertEqual("box/film", failure.have.partial)
+        self.network.settle()
+        self.assert_clean()
+        self.successResultOf(self.send("box", resume=True))
+        self.assertEqual(tree(self.here), tree(self.there))
+
+    def test_fresh(self) -> None:
+        """A sender that waits is told that there is nothing, and begins at the start."""
+        self.successResultOf(self.send("box", resume=True))
+        self.assertEqual([Have()], self.told.haves)
+        self.assertEqual(tree(self.here), tree(self.there))
+
+    def test_complete_but_unheard(self) -> None:
+        """A sender that never heard that all has arrived asks again, and nothing arrives twice."""
+        session = self.deaf(self.sending(self.engine("box")))
+        running = self.run_session(session, send_request(ID, "box"))
+        self.near_link.abort("broken by the test")
+        self.network.settle()
+        self.failed(running, Outcome.RESET)
+        self.assertEqual([Outcome.OK], [end[0] for end in self.host.sessions[0].ends])
+        self.connect()
+        self.told.receipts.clear()
+        session = self.sending(self.engine("box"), resume=True)
+        self.successResultOf(self.run_session(session, send_request(ID, "box", resume=True)))
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assertEqual((Totals(4, 9 * CHUNK + 14), []), (session.totals, self.told.receipts))
+        self.assertLess(self.near_link.sent_bytes, 1000)
+        self.failureResultOf(self.send("box"), NotFresh)
+        self.network.settle()
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assert_clean()
+
+    def test_same_id_of_somebody_else(self) -> None:
+        """Nobody goes on with what another peer has begun, or learns of it."""
+        self.broken()
+        self.patch(receiving_service, "local_id", lambda sender, transfer: local_id("n2.n", transfer))
+        self.successResultOf(self.send("box"))
+        self.assertEqual(Have(), self.told.haves[-1])
+
+    def test_opened_again(self) -> None:
+        """A session that has given out records isn't begun again on another stream."""
+        session = self.sending(self.engine("box"))
+        self.successResultOf(self.run_session(session, send_request(ID, "box")))
+        self.failed(Deferred.fromCoroutine(session.open()), Outcome.RESET)
+
+
+class BadSenderTests(SessionCase):
+    """A sender that lies, or sends rubbish, harms itself."""
+
+    def setUp(self) -> None:
+        """Have something to send."""
+        super().setUp()
+        make(self.here, {"box": {"a": b"small", "film": pattern(4 * CHUNK + 5)}})
+
+    def spoil(self, change: Any) -> Deferred[Any]:
+        """Send the folder with something changed on its way."""
+        engine = Spoiled(self.engine("box"), change)
+        return self.run_session(self.sending(engine), send_request(ID, "box"))
+
+    def test_corrupt_chunk(self) -> None:
+        """A chunk with a wrong byte is caught as it arrives: the file and the chunk are named, the rest stays out."""
+        count = 0
+
+        def change(buffers: Sequence[Buffer]) -> list[Buffer]:
+            nonlocal count
+            count += 1
+            if count != 4:
+                return list(buffers)
+            spoiled = bytearray(buffers[-1])
+            spoiled[-7] ^= 1
+            return [*buffers[:-1], bytes(spoiled)]
+
+        reason = self.failed(self.spoil(change), Outcome.CORRUPT)
+        self.assertIn("film", reason)
+        self.assertNotIn("box/film", tree(self.there))
+        self.assert_clean()
+
+    def test_rubbish(self) -> None:
+        """What are no records at all ends the exchange, as corrupt."""
+        self.failed(self.spoil(lambda buffers: [b"\xff" * len(b"".join(buffers))] if buffers else []), Outcome.CORRUPT)
+        self.assert_clean()
+
+    def test_end_missing(self) -> None:
+        """A body without its end is truncated, and isn't remembered as complete."""
+        self.failed(self.spoil(lambda buffers: []), Outcome.RESET)
+        engine = self.engine("box")
+        spoiled = Spoiled(engine, lambda buffers: [])
+        spoiled.ended = True  # type: ignore[attr-defined]  # it says that it has given out everything
+        self.failed(self.run_session(self.sending(spoiled), send_request(ID, "box")), Outcome.TRUNCATED)
+        self.assertFalse((self.folder / "there.state").exists())
+        self.assert_clean()
+
+    def test_lying_size(self) -> None:
+        """A file of another size than was said isn't taken."""
+
+        def change(buffers: Sequence[Buffer]) -> list[Buffer]:
+            return [bytes(buffer).replace(b"\0\x04size\0\x015", b"\0\x04size\0\x019") for buffer in buffers]
+
+        self.assertIn(
+            self.failureResultOf(self.spoil(change), ExchangeFailed).value.outcome, (Outcome.CORRUPT, Outcome.TRUNCATED)
+        )
+        self.assertNotIn("box/a", tree(self.there))
+        self.assert_clean()
+
+    def test_way_out(self) -> None:
+        """A path that leads out of the folder isn't taken, and nothing is outside."""
+        from p2p.transfer.records import Entry, Kind
+
+        evil = [*encode_entry(Entry("../evil", Kind.FOLDER, 0o755, 0)), *encode_end(1, 0)]
+        once = [evil]
+        engine = Spoiled(self.engine("box"), lambda buffers: once.pop() if once else [])
+        engine.ended = True  # type: ignore[attr-defined]  # it says that it has given out everything
+        self.run_session(self.sending(engine), send_request(ID, "box")).addErrback(lambda failure: None)
+        self.assertEqual(
+            {"here", "there", "out", "there.state"},
+            {path.name for path in self.folder.iterdir()} | {"out", "there.state"},
+        )
+
+    def test_after_the_end(self) -> None:
+        """Records for a transfer that is complete are refused."""
+        self.successResultOf(self.send("box"))
+        session = self.sending(self.engine("box"), resume=True)
+        told = session._began
+
+        def deceived(began: Began) -> None:
+            told(Began(Have(), done=False))
+
+        session._began = deceived  # type: ignore[method-assign]  # it sends all the same
+        self.failed(self.run_session(session, send_request(ID, "box", resume=True)), Outcome.CORRUPT)
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assert_clean()
+
+
+class BadReceiverTests(SessionCase):
+    """What goes wrong at the receiving side is told, and what goes wrong here ends it there."""
+
+    def setUp(self) -> None:
+        """Have something to send."""
+        super().setUp()
+        (self.here / "film").write_bytes(pattern(6 * CHUNK))
+
+    def test_no_room(self) -> None:
+        """A receiver without room for more says so at that chunk, and keeps what it has."""
+        left = [3 * CHUNK]
+
+        def room(size: int) -> None:
+            left[0] -= size
+            if left[0] < 0:
+                raise ExchangeFailed(Outcome.REFUSED, "the inbox of m4.m is full")
+
+        self.host.room = room
+        self.assertEqual("the inbox of m4.m is full", self.failed(self.send("film"), Outcome.REFUSED))
+        self.assert_clean()
+        self.host.room = lambda size: None
+        self.successResultOf(self.send("film", resume=True))
+        self.assertEqual(3 * CHUNK, self.told.haves[-1].offset)
+        self.assertEqual(tree(self.here), tree(self.there))
+
+    def test_own_disk(self) -> None:
+        """An engine that can't go on here resets the stream, and the receiver keeps what it has."""
+
+        def change(buffers: Sequence[Buffer]) -> list[Buffer]:
+            raise LocalFileError("the state can't be kept")
+
+        running = self.run_session(self.sending(Spoiled(self.engine("film"), change)), send_request(ID, "film"))
+        self.failureResultOf(running, LocalFileError)
+        self.network.settle()
+        self.assert_clean()
+
+    def test_paused(self) -> None:
+        """A receiver whose disk stands still pauses the stream; it goes on when the disk does."""
+        self.far_threads.held = True
+        running = self.send("film")
+        self.far_threads.work(3)
+        self.network.settle()
+        sent = self.near_link.sent_bytes
+        self.network.advance(20.0)
+        self.assertLess(self.near_link.sent_bytes, sent + 10000)
+        self.assertNoResult(running)
+        while not running.called:
+            self.far_threads.work(1)
+            self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual(tree(self.here), tree(self.there))
+
+    def test_slow_disk(self) -> None:
+        """A disk that takes a minute for something isn't taken for a link that is gone."""
+        self.far_threads.held = True
+        running = self.send("film")
+        self.far_threads.work(3)
+        self.network.advance(70.0)
+        self.assertNoResult(running)
+        self.far_threads.release()
+        self.network.settle()
+        self.successResultOf(running)
+        self.assert_clean()
+
+    def test_slow_reader(self) -> None:
+        """Who is told of entries may be slow: then no more are taken, and none is lost."""
+        make(self.here, {"box": {f"{number:04}": b"" for number in range(3000)}})
+        self.told.room = Deferred()
+        running = self.send("box")
+        self.assertNoResult(running)
+        self.assertLess(len(self.told.receipts), 3001)
+        room, self.told.room = self.told.room, None
+        room.callback(None)
+        self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual(3001, len(self.told.receipts))
+        self.assert_clean()
+
+    def test_unread_reports(self) -> None:
+        """A sender that reads no reports is paused, so that they don't gather in the receiver's memory."""
+        make(self.here, {"box": {f"{number:0200}": b"" for number in range(3000)}})
+        self.patch(flow, "HIGH_WATER", 65536)
+        self.patch(threaded, "BATCH", 32768)
+        self.patch(threaded, "HIGH_WATER", 32768)
+        session = self.deaf(self.sending(self.engine("box")))
+        running = self.run_session(session, send_request(ID, "box"))
+        self.assertNoResult(running)
+        self.assertLess(len(list((self.there / "box").iterdir())), 3000)
+        self.stream.resumeProducing()
+        self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual(3001, len(self.told.receipts))
+        self.assert_clean()
+
+    def test_nonsense(self) -> None:
+        """A reply that makes no sense is corrupt."""
+        for write, tail in (
+            (b"rubbish" * 9999, {}),
+            (b"", {"entries": "1", "bytes": "1"}),
+            (encode_box({"have": "1"}), {"entries": "1"}),
+            (encode_box({"have": "1"}), {"entries": "x", "bytes": "1"}),
+        ):
+            session = self.sending(self.engine("film"))
+            sink = session.sink()
+
+            async def reply(write: bytes = write, tail: Any = tail, sink: Any = sink) -> None:
+                sink.registerProducer(None, True)
+                sink.write(write)
+                sink.unregisterProducer()
+                await sink.complete({key: value.encode() for key, value in tail.items()})
+
+            self.failed(Deferred.fromCoroutine(reply()), Outcome.CORRUPT)
+            self.successResultOf(Deferred.fromCoroutine(session.release()))
+
+    def test_cancelled(self) -> None:
+        """A session that is cancelled lets its thread end before it lets go of the engine."""
+        self.near_threads.held = True
+        running = self.send("film")
+        self.near_threads.work(2)
+        self.network.settle()
+        self.assertEqual(1, len(self.near_threads.waiting))
+        running.cancel()
+        self.network.settle()
+        self.assertNoResult(running)
+        self.near_threads.release()
+        self.network.settle()
+        self.failureResultOf(running)
+        self.assert_clean()
+
+    def test_pace(self) -> None:
+        """With a limit, no second brings more than it allows; meanwhile the session is excused."""
+        engine = self.engine("film")
+        session = self.sending(engine, pace=Pace(CHUNK, self.network.seconds()))
+        running = self.run_session(session, send_request(ID, "film"))
+        self.assertTrue(session.excused)
+        sent = []
+        while not running.called:
+            before = self.near_link.sent_bytes
+            self.network.advance(1.0)
+            sent.append(self.near_link.sent_bytes - before)
+        self.assertLessEqual(max(sent), 1.3 * CHUNK)
+        self.assertIn(len(sent), (6, 7))
+        self.assertFalse(session.excused)
+        self.successResultOf(running)
+        self.assert_clean()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -16,8 +17,10 @@ from twisted.protocols.amp import Command, CommandLocator
 from twisted.python.failure import Failure
 
 from p2p.config import PeerLimits
+from p2p.content.chat import CHAT, chat
+from p2p.content.chat_room import Conversation
 from p2p.content.echo import echo
-from p2p.content.exchange import Request, Serving, perform
+from p2p.content.exchange import Request, Serving, Sink, Source, perform
 from p2p.content.files import BytesSource, store
 from p2p.content.services import Context, Services
 from p2p.content.text import uppercase
@@ -37,13 +40,25 @@ from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.link.ticket import Ticket
-from test.content.doubles import make_context
+from p2p.transfer.bodies import GetSession, SendSession, fetch_request, send_request
+from p2p.transfer.ended import local_id
+from p2p.transfer.listing import ListSession, listing
+from p2p.transfer.receiving import ReceivingEngine
+from p2p.transfer.receiving_service import transfer
+from p2p.transfer.sender_state import SenderState
+from p2p.transfer.sending import SendingEngine, SourceRoot
+from p2p.transfer.sharing_service import fetch
+from p2p.transfer.tree import CHUNK, Tree, leaf_digest
+from test.content.doubles import OpenHost, make_context
 from test.control.conversation import a_channel
+from test.transfer.sessions import Told
 
 __all__ = ["NONCE", "vectors"]
 
 NONCE = bytes(range(32))
 INITIATOR, TARGET = "n1.n", "m4.m"
+TRANSFER, RESUMED, FETCHED = "5f0e9c3a17b2d846", "77b01f6c2e9d4a35", "0c61d3f28a97b54e"
+MTIME = 1_700_000_000_000_000_000
 
 QUESTIONS: dict[str, tuple[type[Command], dict[str, Any], Mapping[str, Any] | Exception]] = {
     "register": (
@@ -87,7 +102,7 @@ QUESTIONS: dict[str, tuple[type[Command], dict[str, Any], Mapping[str, Any] | Ex
 
 def vectors() -> dict[str, bytes]:
     """Every example of the document by its name."""
-    found = {"ticket-nonce": NONCE, **_control(), **_link()}
+    found = {"ticket-nonce": NONCE, **_control(), **_link(), **_tree()}
     ticket = Ticket(NONCE, INITIATOR, TARGET, 30.0)
     return {**found, "dialler-proof": ticket.dialler_proof(), "listener-proof": ticket.listener_proof()}
 
@@ -193,14 +208,20 @@ class _Sink:
 class _Recording:
     """A link of two peers, plain so that its bytes can be seen; the target has dialled the initiator."""
 
-    def __init__(self, inbox: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.here, self.inbox, self.shared = folder / "here", folder / "inbox", folder / "shared"
+        for each in (self.here, self.inbox, self.shared):
+            each.mkdir()
         self.clock = Clock()
-        services = Services([echo, store, uppercase])
-        context = make_context(inbox, peer=TARGET, now=self.clock.seconds, clock=self.clock)
+        services = Services([chat, echo, fetch, listing, store, transfer, uppercase])
+        self.host = OpenHost(self.inbox)
+        self.context = make_context(
+            self.inbox, peer=TARGET, now=self.clock.seconds, clock=self.clock, host=self.host, threads=maybeDeferred
+        )
         ticket = Ticket(NONCE, INITIATOR, TARGET, 30.0)
-        self.dialler = _Peer(self.clock, LinkTerms(ticket, dialler=True, plain=True), services, context)
+        self.dialler = _Peer(self.clock, LinkTerms(ticket, dialler=True, plain=True), services, self.context)
         terms = LinkTerms(ticket, dialler=False, plain=True, redeem=lambda dialler, proof: None)
-        self.listener = _Peer(self.clock, terms, services, context)
+        self.listener = _Peer(self.clock, terms, services, self.context)
 
     def carry(self, sender: _Peer, receiver: _Peer) -> bytes:
         """Deliver what one has written, and return it."""
@@ -211,12 +232,21 @@ class _Recording:
 
     def ask(self, request: Request, content: bytes) -> tuple[bytes, bytes]:
         """Have the initiator send a request; return what goes either way for it."""
-        source = BytesSource(content)
+        return self.exchange(request, BytesSource(content), _Sink())
+
+    def exchange(
+        self, request: Request, source: Source, sink: Sink, meanwhile: Callable[[], object] = lambda: None
+    ) -> tuple[bytes, bytes]:
+        """Have the initiator exchange something; return what goes either way for it.
+
+        :param meanwhile: is called when nothing moves any more.
+        """
+        Deferred.fromCoroutine(source.open())
         running = perform(
             self.listener.link.open_stream(),
             request,
             source,
-            _Sink(),
+            sink,
             clock=self.clock,
             now_ns=lambda: 0,
             planned_ns=0,
@@ -225,19 +255,101 @@ class _Recording:
         )
         # A refusal is the point of one of the examples.
         Deferred.fromCoroutine(running).addErrback(lambda failure: failure.trap(ExchangeFailed))
-        there = self.carry(self.listener, self.dialler)
-        return there, self.carry(self.dialler, self.listener)
+        there, back = self._settle()
+        meanwhile()
+        more_there, more_back = self._settle()
+        return there + more_there, back + more_back
+
+    def _settle(self) -> tuple[bytes, bytes]:
+        """Deliver until there is nothing more to deliver."""
+        there, back = bytearray(), bytearray()
+        while True:
+            sent = self.carry(self.listener, self.dialler), self.carry(self.dialler, self.listener)
+            if not any(sent):
+                return bytes(there), bytes(back)
+            there += sent[0]
+            back += sent[1]
 
     def end(self) -> None:
         """End the connection and every timer with it."""
         for peer in (self.dialler, self.listener):
             peer.link.connectionLost(Failure(ConnectionDone()))
 
+    # -- transfers --------------------------------------------------------------------------------------------
+
+    def transfer(self) -> tuple[bytes, bytes]:
+        """Send a folder with a file in it."""
+        _made(self.here / "d" / "a.txt", b"abc")
+        (self.here / "d").chmod(0o755)
+        os.utime(self.here / "d", ns=(MTIME, MTIME))
+        session = SendSession(SendingEngine([SourceRoot(self.here / "d")]), maybeDeferred, self.clock, Told())
+        return self.exchange(send_request(TRANSFER, "d", entries=2, bytes=3), session, session.sink())
+
+    def resumed(self) -> tuple[bytes, bytes]:
+        """Go on with a file of which one chunk has arrived in an earlier session."""
+        _made(self.here / "b.bin", bytes(CHUNK) + b"abc")
+        state = SenderState(self.here / "state")
+        sources = [SourceRoot(self.here / "b.bin")]
+        earlier = SendingEngine(sources, state=state)
+        receiver = ReceivingEngine(self.inbox, local_id(INITIATOR, RESUMED))
+        receiver.have()
+        while receiver.done_bytes < CHUNK:
+            receiver.feed(earlier.next(1))
+        receiver.suspend()
+        earlier.close()
+        engine = SendingEngine(sources, state=SenderState(self.here / "state"))
+        session = SendSession(engine, maybeDeferred, self.clock, Told(), resume=True)
+        request = send_request(RESUMED, "b.bin", entries=1, bytes=CHUNK + 3, resume=True)
+        sent = self.exchange(request, session, session.sink())
+        engine.close()
+        return sent
+
+    def fetched(self) -> tuple[bytes, bytes]:
+        """Get a file that is shared."""
+        _made(self.shared / "a.txt", b"abc")
+        self.host.shares["docs"] = self.shared
+        session = GetSession(ReceivingEngine(self.here, FETCHED), ["docs/a.txt"], maybeDeferred, self.clock, Told())
+        request = fetch_request(FETCHED, limit=10_000_000)
+        return self.exchange(request, session, session.sink())
+
+    def listed(self) -> tuple[bytes, bytes]:
+        """See what is in a shared folder."""
+        session = ListSession("docs")
+        return self.exchange(session.request, session, session.sink())
+
+    def chat(self) -> tuple[bytes, bytes]:
+        """Say a line to somebody who comes a moment later, and end this side."""
+        conversation = Conversation(self.clock, TARGET, lambda state, line: None)
+        Deferred.fromCoroutine(conversation.say("hello"))
+
+        def come() -> None:
+            self.context.chats.join(INITIATOR, lambda state, line: None)
+            conversation.end()
+
+        return self.exchange(Request(CHAT, "text"), conversation, conversation.replies(), come)
+
+
+def _made(path: Path, content: bytes) -> None:
+    """Make a file that is the same whoever makes it, and whenever."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o644)
+    os.utime(path, ns=(MTIME, MTIME))
+
+
+def _tree() -> dict[str, bytes]:
+    """The leaf and the root of a file of one chunk, and the root of an empty one."""
+    tree = Tree()
+    leaf = leaf_digest([b"abc"])
+    empty = tree.root()
+    tree.add(leaf, 3)
+    return {"tree-leaf": leaf, "tree-root": tree.root(), "tree-empty": empty}
+
 
 def _link() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory() as inbox:
-        recording = _Recording(Path(inbox))
+    with tempfile.TemporaryDirectory() as folder:
+        recording = _Recording(Path(folder))
         dialler, listener = recording.dialler, recording.listener
         found["hello-dialler"] = recording.carry(dialler, listener)
         found["hello-listener"] = recording.carry(listener, dialler)
@@ -245,7 +357,11 @@ def _link() -> dict[str, bytes]:
         found["exchange-request"], found["exchange-reply"] = recording.ask(text, "größ".encode())
         found["store-request"], found["store-reply"] = recording.ask(Request("store", "data", "a.bin", 3), b"abc")
         found["refused-request"], found["refused-reply"] = recording.ask(Request("print", "data", "", 3), b"abc")
-        recording.carry(listener, dialler)
+        found["transfer-request"], found["transfer-reply"] = recording.transfer()
+        found["resumed-request"], found["resumed-reply"] = recording.resumed()
+        found["fetch-request"], found["fetch-reply"] = recording.fetched()
+        found["list-request"], found["list-reply"] = recording.listed()
+        found["chat-request"], found["chat-reply"] = recording.chat()
         listener.link.ping(lambda seconds: None)
         found["ping-frame"] = recording.carry(listener, dialler)
         found["pong-frame"] = recording.carry(dialler, listener)

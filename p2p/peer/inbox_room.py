@@ -5,6 +5,7 @@ Functions here block; they run in threads, several at a time.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Final
 
 from rich.filesize import decimal
 
+from p2p.content.inbox import refusal
 from p2p.errors import ExchangeFailed, Outcome
 
 __all__ = ["InboxRoom"]
@@ -42,24 +44,43 @@ class InboxRoom:
         self._used = 0
         self._measured: float | None = None
 
+    def check(self, size: int) -> None:
+        """See that there is room for something, before anything of it is written.
+
+        :raises ExchangeFailed: with ``refused`` and the reason, if there isn't.
+        """
+        self._check_disk(size)
+        if self._quota is not None:
+            with self._lock:
+                self._check_quota(size)
+
     def take(self, size: int) -> None:
         """Account for so many more bytes.
 
         :raises ExchangeFailed: with ``refused`` and the reason, if there is no room for them.
         """
         if self._keep_free:
-            disk = os.statvfs(self._folder)
-            if disk.f_bavail * disk.f_frsize - size < self._keep_free:
-                raise self._refusal(f"keeps {decimal(self._keep_free)} of its disk free")
-        if self._quota is None:
-            return
-        with self._lock:
-            if self._is_older(MEASURE_S) or (self._used + size > self._quota and self._is_older(FULL_MEASURE_S)):
-                self._used = _bytes_in(self._folder)
-                self._measured = self._now()
-            if self._used + size > self._quota:
-                raise self._refusal(f"has a quota of {decimal(self._quota)} for its inbox")
-            self._used += size
+            self._check_disk(size)
+        if self._quota is not None:
+            with self._lock:
+                self._check_quota(size)
+                self._used += size
+
+    def _check_disk(self, size: int) -> None:
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize
+        if size > free:
+            raise refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        if size > free - self._keep_free:
+            raise self._refusal(f"keeps {decimal(self._keep_free)} of its disk free")
+
+    def _check_quota(self, size: int) -> None:
+        assert self._quota is not None
+        if self._is_older(MEASURE_S) or (self._used + size > self._quota and self._is_older(FULL_MEASURE_S)):
+            self._used = _bytes_in(self._folder)
+            self._measured = self._now()
+        if self._used + size > self._quota:
+            raise self._refusal(f"has a quota of {decimal(self._quota)} for its inbox")
 
     def _is_older(self, seconds: float) -> bool:
         return self._measured is None or self._now() - self._measured >= seconds

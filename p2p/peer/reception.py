@@ -81,9 +81,12 @@ class Reception:
 
     def _terms(self, offer: Offer, most: int | None) -> Terms:
         taken = 0
+        announced = None if self._has_begun(offer) else offer.bytes
 
         def room(size: int) -> None:
             nonlocal taken
+            if not taken and announced is not None:
+                self._room.check(announced)
             taken += size
             if most is not None and taken > most:
                 reason = f"a rule of {self._peer} takes at most {most} bytes at a time from {offer.sender}"

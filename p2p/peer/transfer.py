@@ -237,10 +237,11 @@ class Transfer:
         elif ending is Ending.PAUSED:
             row.state = State.PAUSED
         else:
-            row.state = State.WAITING  # it is taken up at the next start
+            row.state, row.outcome = State.WAITING, Outcome.RESET.value  # it is taken up at the next start
+        kind = "outcome" if row.outcome else "cancelled"
         await self._account.enter()
-        self._tell_failed("cancelled", resumable=row.state is not State.CANCELLED)
-        return self._moved(None, error="cancelled")
+        self._tell_failed(kind, resumable=row.state is not State.CANCELLED)
+        return self._moved(row.outcome or None, error=kind)
 
     async def _remove_parts(self) -> None:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -49,7 +49,7 @@ from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from p2p.transfer.sharing_service import fetch
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
-from test.content.doubles import OpenHost, make_context
+from test.content.doubles import HeldThreads, OpenHost, make_context
 from test.control.conversation import a_channel
 from test.transfer.sessions import Told
 
@@ -213,10 +213,11 @@ class _Recording:
         for each in (self.here, self.inbox, self.shared):
             each.mkdir()
         self.clock = Clock()
+        self.threads = HeldThreads(held=False)
         services = Services([chat, echo, fetch, listing, store, transfer, uppercase])
         self.host = OpenHost(self.inbox)
         self.context = make_context(
-            self.inbox, peer=TARGET, now=self.clock.seconds, clock=self.clock, host=self.host, threads=maybeDeferred
+            self.inbox, peer=TARGET, now=self.clock.seconds, clock=self.clock, host=self.host, threads=self.threads
         )
         ticket = Ticket(NONCE, INITIATOR, TARGET, 30.0)
         self.dialler = _Peer(self.clock, LinkTerms(ticket, dialler=True, plain=True), services, self.context)
@@ -282,7 +283,7 @@ class _Recording:
         _made(self.here / "d" / "a.txt", b"abc")
         (self.here / "d").chmod(0o755)
         os.utime(self.here / "d", ns=(MTIME, MTIME))
-        session = SendSession(SendingEngine([SourceRoot(self.here / "d")]), maybeDeferred, self.clock, Told())
+        session = SendSession(SendingEngine([SourceRoot(self.here / "d")]), self.threads, self.clock, Told())
         return self.exchange(send_request(TRANSFER, "d", entries=2, bytes=3), session, session.sink())
 
     def resumed(self) -> tuple[bytes, bytes]:
@@ -298,7 +299,7 @@ class _Recording:
         receiver.suspend()
         earlier.close()
         engine = SendingEngine(sources, state=SenderState(self.here / "state"))
-        session = SendSession(engine, maybeDeferred, self.clock, Told(), resume=True)
+        session = SendSession(engine, self.threads, self.clock, Told(), resume=True)
         request = send_request(RESUMED, "b.bin", entries=1, bytes=CHUNK + 3, resume=True)
         sent = self.exchange(request, session, session.sink())
         engine.close()
@@ -308,7 +309,7 @@ class _Recording:
         """Get a file that is shared."""
         _made(self.shared / "a.txt", b"abc")
         self.host.shares["docs"] = self.shared
-        session = GetSession(ReceivingEngine(self.here, FETCHED), ["docs/a.txt"], maybeDeferred, self.clock, Told())
+        session = GetSession(ReceivingEngine(self.here, FETCHED), ["docs/a.txt"], self.threads, self.clock, Told())
         request = fetch_request(FETCHED, limit=10_000_000)
         return self.exchange(request, session, session.sink())
 

@@ -51,8 +51,8 @@ from p2p.link.protocol import DirectLink
 from p2p.names import parse_cluster
 from p2p.peer.acting import acting_peer
 from p2p.peer.node import HostedPeer
-from p2p.peer.targets import list_peers
 from p2p.peer.transfer_console import Consent, Mover, TransferConsole
+from p2p.peer.transfers.targets import list_peers
 from p2p.peer.why import why
 
 __all__ = ["PeerConsole"]

@@ -24,13 +24,13 @@ from p2p.errors import ConfigError, IdentityError, P2PError
 from p2p.identity.tls import Credentials
 from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
-from p2p.peer.incoming import IncomingTransfer
 from p2p.peer.jobs import Jobs
-from p2p.peer.journal import Journal
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.transfers import Transfers
+from p2p.peer.transfers.incoming import IncomingTransfer
+from p2p.peer.transfers.journal import Journal
+from p2p.peer.transfers.manager import Transfers
 
 __all__ = ["PeerService", "load_credentials"]
 

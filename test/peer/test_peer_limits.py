@@ -22,7 +22,7 @@ from p2p.link.flow import NotTaken
 from p2p.peer.dialling import MAX_CALLERS
 from p2p.peer.node import MAX_CANDIDATES, TRIES
 from p2p.peer.registration import Registration
-from p2p.peer.targets import MAX_NAMES, list_peers
+from p2p.peer.transfers.targets import MAX_NAMES, list_peers
 from test.identities import credentials
 from test.peer.pair import Pair
 

@@ -21,9 +21,9 @@ from p2p.peer import service as module
 from p2p.peer.service import PeerService, load_credentials
 from test.identities import tls_files
 from test.network import Machine, Network
-from test.peer.journals import make_journal
 from test.peer.pair import N1
 from test.peer.routers import ROUTER, Router
+from test.peer.transfers.journals import make_journal
 
 
 class Pool:

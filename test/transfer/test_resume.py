@@ -110,7 +110,7 @@ class ResumeTests(SynchronousTestCase):
 
             return call
 
-        names = ("write", "writev", "link", "open", "replace", "ftruncate", "unlink", "rename", "mkdir", "rmdir")
+        names: tuple[str, ...] = ("write", "writev", "link", "open", "replace", "ftruncate", "unlink", "rename", "mkdir", "rmdir")
         names += ("symlink", "utime", "fchmod")
         sender = SendingEngine([SourceRoot(source / "x")], state=SenderState(top / "out"))
         receiver = ReceivingEngine(inbox, ID, sync=False)

@@ -1,0 +1,175 @@
+"""What is got from a peer, session after session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from twisted.internet.interfaces import IReactorTime
+
+from p2p.content.services import Threads
+from p2p.errors import ExchangeFailed, LocalFileError
+from p2p.link.protocol import DirectLink
+from p2p.peer.transfers.carrying import Engaged, Pipe, Way
+from p2p.peer.transfers.journal import TransferRow
+from p2p.peer.transfers.moving import Told
+from p2p.peer.transfers.stalls import TELL_S, Own
+from p2p.transfer.bodies import GetSession, fetch_request
+from p2p.transfer.interfaces import Receiver
+from p2p.transfer.placing import Exists
+from p2p.transfer.receiving import ReceivingEngine
+from p2p.transfer.streaming import StreamReceiver
+from p2p.transfer.tree import CHUNK
+from p2p.transfer.walking import Totals
+
+__all__ = ["Getting", "remove_parts"]
+
+
+class Getting:
+    """The getting of what a peer shares, into a folder or a pipe.
+
+    :param folder: where it goes; None if it goes to the pipe.
+    :param limit: bytes a second; None for no limit.
+    :param seal: enters in the journal, from a thread, that everything is in its place.
+    """
+
+    def __init__(
+        self,
+        way: Way,
+        row: TransferRow,
+        folder: Path | None,
+        *,
+        exists: Exists,
+        links: Literal["keep", "refuse"],
+        limit: int | None,
+        pipe: Pipe | None,
+        seal: Callable[[TransferRow], object],
+        threads: Threads,
+        clock: IReactorTime,
+    ) -> None:
+        self.names: Sequence[str] = row.what["names"]
+        self.stream = pipe is not None
+        self._way = way
+        self._row = row
+        self._folder = folder
+        self._exists = exists
+        self._links = links
+        self._limit = limit
+        self._pipe = pipe
+        self._seal = seal
+        self._clock = clock
+        self._threads = threads
+        self._engaged = Engaged(threads, clock)
+        self._receiver: Receiver | None = None
+        self._spent = False
+        if pipe is not None:
+            pipe.hold()
+
+    @property
+    def own(self) -> Own:
+        """What is to blame if this machine holds the session up."""
+        return Own.OUTPUT if self.stream else Own.WRITE
+
+    @property
+    def totals(self) -> Totals | None:
+        """Nobody says beforehand how much it is."""
+        return None
+
+    @property
+    def current(self) -> str | None:
+        """The path of the entry under way."""
+        return None if self._receiver is None else self._receiver.current
+
+    @property
+    def restarted(self) -> Sequence[str]:
+        """The other side doesn't say that it begins a file anew; there is less of it here then."""
+        return ()
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes that were verified, those of earlier sessions among them."""
+        return 0 if self._receiver is None else self._receiver.done_bytes
+
+    @property
+    def moved(self) -> int:
+        """Bytes that came over the link."""
+        return self._way.received
+
+    @property
+    def excused(self) -> bool:
+        """Whether the other side keeps a limit that lets less than a chunk through while a standstill is looked for."""
+        return self._limit is not None and self._limit * TELL_S < CHUNK
+
+    @property
+    def own_since(self) -> float | None:
+        """Since when something has been written here."""
+        return self._engaged.since
+
+    @property
+    def link(self) -> DirectLink | None:
+        """The link to the peer, if one stands."""
+        return self._way.link
+
+    @property
+    def spent(self) -> bool:
+        """Whether something went into a pipe, from where it can't be taken back."""
+        return self._spent
+
+    async def session(self, told: Told, *, known: bool) -> Totals:
+        """Get what isn't here yet."""
+        if self._row.sealed:  # the daemon was killed at the very end
+            await self.remove_parts()
+            return Totals(self._row.entries, self._row.bytes)
+        receiver: Receiver = await self._engaged(self._make)
+        self._receiver = receiver
+        session = GetSession(receiver, self.names, self._engaged, self._clock, told, sealed=self._sealed)
+        told.on_begun()
+        try:
+            request = fetch_request(self._row.id, limit=self._limit, links=self._links)
+            await self._way.exchange(request, session, session.sink)
+        finally:
+            self._spent = self.stream and (self._spent or receiver.done_bytes > 0)
+            await session.release()
+        assert session.totals is not None  # it ended well
+        return session.totals
+
+    async def close(self) -> None:
+        """Let go of the pipe."""
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.release()
+
+    async def remove_parts(self) -> None:
+        """Remove the file that was under way."""
+        if self._folder is not None:
+            await self._engaged(remove_parts, self._folder, self._row.id)
+
+    def _sealed(self) -> None:
+        """Everything is in its place, and the receiver is about to forget it; in a thread."""
+        assert self._receiver is not None
+        self._row.entries, self._row.bytes = self._receiver.done_entries, self._receiver.done_bytes
+        if not self.stream:
+            self._seal(self._row)
+
+    def _make(self) -> Receiver:
+        if self._pipe is not None:
+            return StreamReceiver(self._pipe.file)
+        assert self._folder is not None
+        return _here(self._folder, self._row.id, exists=self._exists, links=self._links)
+
+
+def remove_parts(folder: Path, transfer_id: str) -> None:
+    """Remove what isn't finished of a transfer to a folder; blocks.
+
+    :raises LocalFileError: if it is under way, or the disk doesn't let it.
+    """
+    _here(folder, transfer_id).abandon()
+
+
+def _here(folder: Path, transfer_id: str, **how: Any) -> ReceivingEngine:
+    """Make an engine; what it refuses, this machine refuses and not the other one."""
+    try:
+        return ReceivingEngine(folder, transfer_id, **how)
+    except ExchangeFailed as failure:
+        raise LocalFileError(str(failure)) from failure

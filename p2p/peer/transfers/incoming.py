@@ -1,0 +1,121 @@
+"""Transfers that other peers began here: what they send, and what they get of what is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from p2p.control.transfer_operations import Done, Failed, Offered, Progress, TransferEvent
+from p2p.errors import Outcome
+from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, Shared
+from p2p.peer.transfers.journal import State, TransferRow
+from p2p.peer.transfers.rates import Rate
+
+__all__ = ["IncomingTransfer"]
+
+_COMES_BACK = frozenset({Outcome.RESET, Outcome.TRUNCATED, Outcome.TIMEOUT})
+"""How a session ends after which the other side may begin another."""
+
+
+class IncomingTransfer:
+    """One session of such a transfer; whoever runs it tells how far it is, and how it ended.
+
+    :param stop: ends the session, with a reason.
+    :param over: is called at the end.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        row: TransferRow,
+        entries: int | None,
+        shared: Shared,
+        stop: Callable[[str], None],
+        over: Callable[[IncomingTransfer], object],
+    ) -> None:
+        now = shared.clock.seconds()
+        self.row = row
+        self._entries = entries
+        self._shared = shared
+        self._clock: IReactorTime = shared.clock
+        self._stop = stop
+        self._over = over
+        self._cancelled = False
+        self._began = self._told_at = self._saved_at = now
+        self._rate: Rate | None = None
+        self._untold = self._unsaved = False
+        names = [str(name) for name in row.what["names"]]
+        self._tell(Offered(**self._head, names=names, entries=entries, bytes=row.bytes_total))
+
+    def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the Protocol has it
+        """So many entries and bytes are verified here, or sent from here, in all sessions."""
+        now = self._clock.seconds()
+        if self._rate is None:
+            self._rate = Rate(now, bytes)
+        self.row.entries, self.row.bytes = entries, bytes
+        self._rate.add(now, bytes)
+        self._untold = self._unsaved = True
+        self.look()
+
+    def ended(self, outcome: Outcome, reason: str, entries: int, bytes: int) -> None:  # noqa: A002 - as above
+        """The session is over; after a broken link the other side may begin another."""
+        row = self.row
+        row.entries, row.bytes = entries, bytes
+        row.outcome, row.reason = outcome.value, reason
+        if outcome is Outcome.OK:
+            row.state = State.DONE
+        elif self._cancelled:
+            row.state, row.outcome = State.CANCELLED, ""
+        else:
+            row.state = State.WAITING if outcome in _COMES_BACK else State.FAILED
+        self._save()
+        if row.state is State.DONE:
+            seconds = self._clock.seconds() - self._began
+            self._tell(Done(**self._head, entries=entries, bytes=bytes, seconds=seconds))
+        else:
+            error = "cancelled" if self._cancelled else "outcome"
+            resumable = row.state is State.WAITING
+            told: dict[str, Any] = {"outcome": row.outcome or None, "error": error, "reason": reason}
+            self._tell(Failed(**self._head, **told, resumable=resumable))
+        self._over(self)
+
+    def cancel(self, reason: str) -> None:
+        """End it from here."""
+        self._cancelled = True
+        self._stop(reason)
+
+    def look(self) -> None:
+        """Tell of progress and keep the journal up to date; to be called twice a second."""
+        now = self._clock.seconds()
+        if self._untold and now - self._told_at >= TELL_EVERY_S:
+            self._untold = False
+            self._told_at = now
+            self._tell(
+                Progress(
+                    **self._head,
+                    entries=self.row.entries,
+                    entries_total=self._entries,
+                    bytes=self.row.bytes,
+                    bytes_total=self.row.bytes_total,
+                    rate=self._rate.a_second(now) if self._rate is not None else 0.0,
+                )
+            )
+        if self._unsaved and now - self._saved_at >= SAVE_EVERY_S:
+            self._save()
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        return {"transfer": self.row.id, "peer": self.row.peer, "direction": self.row.direction}
+
+    def _tell(self, event: TransferEvent) -> None:
+        self._shared.tell(event)
+
+    def _save(self) -> None:
+        self._unsaved = False
+        self._saved_at = self._clock.seconds()
+        self.row.updated = self._shared.wall()
+        self._shared.save(self.row).addErrback(lambda failure: self._log.warn("{reason}", reason=str(failure.value)))

@@ -1,0 +1,269 @@
+"""One transfer with one peer: sessions, one after another, until it is complete or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.control.transfer_operations import Done, Failed, MovedOne, Waiting
+from p2p.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.peer.transfers.account import Account, Shared
+from p2p.peer.transfers.audience import Tell
+from p2p.peer.transfers.journal import State, TransferRow
+from p2p.peer.transfers.moving import BeginAnew, Moving
+from p2p.peer.transfers.retry import Retries
+from p2p.transfer.walking import Totals
+
+__all__ = ["Ending", "Transfer"]
+
+
+class Ending(Enum):
+    """Why a transfer is ended from here, as the journal says it."""
+
+    PAUSED = "its client left"
+    CANCELLED = "it was cancelled here"
+    STOPPING = "the daemon was stopped"
+
+
+class Transfer:
+    """A transfer that this daemon is to bring to its end.
+
+    :param patience_s: seconds for which it is tried again after content has last moved.
+    :param known: whether the other side may know it already.
+    :ivar row: what the journal knows of it.
+    :ivar detached: whether it goes on when no client waits for it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, row: TransferRow, moving: Moving, shared: Shared, *, patience_s: float, known: bool) -> None:
+        now = shared.clock.seconds()
+        self.row = row
+        self.detached = False
+        self._moving = moving
+        self._shared = shared
+        self._clock = shared.clock
+        self._known = known
+        self._retries = Retries(now + row.deadline - shared.wall(), patience_s, stood=row.sessions > 0)
+        self._account = Account(row, moving, shared, self._retries)
+        self._began = now
+        self._ending: Ending | None = None
+        self._running: Deferred[None] | None = None
+        self._waiting: Deferred[None] | None = None
+        self._waiters: list[Deferred[MovedOne]] = []
+        self._result: MovedOne | None = None
+        self._concluding = False
+
+    @property
+    def clients(self) -> int:
+        """How many clients wait for its end."""
+        return len(self._account.audience)
+
+    def start(self, over: Callable[[Transfer], object]) -> None:
+        """Begin; ``over`` is called at the end."""
+        self._running = Deferred.fromCoroutine(self._run(over))
+        self._running.addErrback(
+            lambda failure: self._log.failure("transfer {id} can't be ended", failure, id=self.row.id)
+        )
+
+    def attach(self, tell: Tell, deadline: float) -> Callable[[], None]:
+        """A client asked for this very transfer: tell it, and try at least until its deadline (Unix seconds).
+
+        :returns: a function that ends the telling.
+        """
+        self.row.deadline = max(self.row.deadline, deadline)
+        left_s = deadline - self._shared.wall()
+        self._retries.deadline = max(self._retries.deadline, self._clock.seconds() + left_s)
+        self.wake()
+        return self._account.audience.add(tell, patient=True)
+
+    def when_over(self) -> Deferred[MovedOne]:
+        """Fires with how it ended; cancelling that leaves the transfer alone."""
+        waiter: Deferred[MovedOne] = Deferred(self._waiters.remove)
+        if self._result is not None:
+            waiter.callback(self._result)
+        else:
+            self._waiters.append(waiter)
+        return waiter
+
+    def end(self, ending: Ending) -> None:
+        """End it from here, unless it is at its end already."""
+        if self._ending is None and not self._concluding:
+            self._ending = ending
+            if self._running is not None:
+                self._running.cancel()
+
+    def wake(self) -> None:
+        """The peer is there: don't wait any longer."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    def look(self) -> None:
+        """See how it is getting on; to be called twice a second."""
+        self._account.look()
+
+    async def _run(self, over: Callable[[Transfer], object]) -> None:
+        ended: Totals | Exception
+        try:
+            ended = await self._sessions()
+        except Exception as error:  # noqa: BLE001 - whatever it was: its client and the journal learn of it
+            ended = error
+        self._concluding = True
+        try:
+            result = await self._conclude(ended)
+        except Exception:  # noqa: BLE001 - a fault of ours; whoever waits must not wait for ever
+            self._log.failure("transfer {id} can't be ended as it should", id=self.row.id)
+            result = self._moved(None, error="internal")
+        self._result = result
+        over(self)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(result)
+
+    async def _conclude(self, ended: Totals | Exception) -> MovedOne:
+        await self._moving.close()
+        if isinstance(ended, Totals):
+            return await self._done(ended)
+        if self._ending is not None:
+            return await self._ended_from_here(self._ending)
+        return await self._failed(ended)
+
+    async def _sessions(self) -> Totals:
+        while True:
+            if self._is_ending:
+                raise CancelledError
+            try:
+                return await self._session()
+            except BeginAnew:
+                self._known = True
+            except ExchangeFailed as failure:
+                wait = self._retries.failed(failure.outcome, self._clock.seconds(), self._shared.chance())
+                if wait is None or self._moving.spent or self._is_ending:
+                    raise
+                self._known = True  # maybe: the other side may have begun before it could say so
+                await self._wait(failure, wait)
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._ending is not None
+
+    async def _session(self) -> Totals:
+        async with self._shared.slots:
+            self.row.state = State.RUNNING
+            self.row.reason = ""
+            self._account.save()
+            self._account.session_begins()
+            try:
+                return await self._moving.session(self._account, known=self._known)
+            finally:
+                self._account.session_ended()
+
+    async def _wait(self, failure: ExchangeFailed, seconds: float) -> None:
+        row = self.row
+        left_s = self._retries.deadline - self._clock.seconds()
+        row.state = State.WAITING
+        row.outcome, row.reason = failure.outcome.value, str(failure)
+        row.deadline = self._shared.wall() + left_s
+        self._account.save()
+        self._account.tell(
+            Waiting(**self._account.head, outcome=row.outcome, reason=row.reason, retry_s=seconds, left_s=left_s)
+        )
+        self._log.info(
+            "{acting}: transfer {id} with {peer} goes on in {seconds:.1f} s: {reason}",
+            acting=row.acting,
+            id=row.id,
+            peer=row.peer,
+            seconds=seconds,
+            reason=row.reason,
+        )
+        waiting: Deferred[None] = Deferred()
+        self._waiting = waiting
+        timer = self._clock.callLater(seconds, self.wake)
+        try:
+            await waiting
+        finally:
+            self._waiting = None
+            if timer.active():
+                timer.cancel()
+
+    async def _done(self, totals: Totals) -> MovedOne:
+        row = self.row
+        row.entries, row.bytes = totals.entries, totals.bytes or 0
+        row.state, row.outcome, row.reason = State.DONE, Outcome.OK.value, ""
+        await self._account.enter()  # before anybody hears of it: what is done isn't done again
+        self._account.tell(
+            Done(
+                **self._account.head,
+                entries=row.entries,
+                bytes=row.bytes,
+                refused=totals.refused,
+                sent_bytes=row.sent_bytes,
+                sessions=row.sessions,
+                seconds=self._clock.seconds() - self._began,
+            )
+        )
+        return self._moved(Outcome.OK.value, refused=totals.refused)
+
+    async def _failed(self, error: Exception) -> MovedOne:
+        row = self.row
+        outcome = error.outcome.value if isinstance(error, ExchangeFailed) else ""
+        reason = str(error)
+        if outcome:
+            kind = "outcome"
+        elif isinstance(error, LocalFileError):
+            kind = "file"
+        elif isinstance(error, P2PError):
+            kind = "usage"
+        else:
+            self._log.failure("transfer {id} failed", Failure(error), id=row.id)
+            kind, reason = "internal", f"{type(error).__name__} in a transfer; the log of the daemon has the details"
+        row.state, row.outcome, row.reason = State.FAILED, outcome, reason
+        await self._account.enter()
+        self._tell_failed(kind, resumable=row.sessions > 0 and not self._moving.stream)
+        return self._moved(outcome or None, error=kind)
+
+    async def _ended_from_here(self, ending: Ending) -> MovedOne:
+        row = self.row
+        row.outcome, row.reason = "", ending.value
+        if ending is Ending.CANCELLED or self._moving.stream:
+            row.state = State.CANCELLED
+            await self._remove_parts()
+        elif ending is Ending.PAUSED:
+            row.state = State.PAUSED
+        else:
+            row.state, row.outcome = State.WAITING, Outcome.RESET.value  # it is taken up at the next start
+        kind = "outcome" if row.outcome else "cancelled"
+        await self._account.enter()
+        self._tell_failed(kind, resumable=row.state is not State.CANCELLED)
+        return self._moved(row.outcome or None, error=kind)
+
+    async def _remove_parts(self) -> None:
+        try:
+            await self._moving.remove_parts()
+        except P2PError as error:
+            self._log.warn("transfer {id}: its parts stay: {reason}", id=self.row.id, reason=str(error))
+
+    def _tell_failed(self, kind: str, *, resumable: bool) -> None:
+        row = self.row
+        told: dict[str, Any] = {"outcome": row.outcome or None, "error": kind, "reason": row.reason}
+        self._account.tell(Failed(**self._account.head, **told, resumable=resumable))
+
+    def _moved(self, outcome: str | None, *, error: str = "", refused: int = 0) -> MovedOne:
+        row = self.row
+        return MovedOne(
+            transfer=row.id,
+            peer=row.peer,
+            outcome=outcome,
+            reason=row.reason,
+            error=error,
+            entries=row.entries,
+            bytes=row.bytes,
+            refused=refused,
+            seconds=self._clock.seconds() - self._began,
+        )

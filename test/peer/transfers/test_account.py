@@ -1,0 +1,253 @@
+"""What a transfer tells of itself while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.control.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, Verified
+from p2p.errors import LocalFileError, Outcome
+from p2p.peer.transfers.account import Account
+from p2p.peer.transfers.journal import TransferRow
+from p2p.peer.transfers.retry import Retries
+from p2p.transfer.placing import Receipt
+from p2p.transfer.records import Have
+from p2p.transfer.walking import Totals
+from test.peer.transfers.journals import row
+from test.peer.transfers.moving_doubles import Events, Link, ScriptedMoving, look_after, shared
+
+
+class AccountCase(SynchronousTestCase):
+    """A transfer of a film in its first session."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.saved: list[dict[str, Any]] = []
+        self.followed = Events()
+        self.moving = ScriptedMoving()
+        self.row: TransferRow = row()
+        self.retries = Retries(10.0, 3600.0, stood=False)
+        self.make()
+
+    def make(self) -> None:
+        self.account = Account(self.row, self.moving, shared(self.clock, self.saved, self.followed), self.retries)
+        self.events = Events()
+        self.account.audience.add(self.events.append, patient=True)
+        self.account.session_begins()
+
+    def pass_time(self, seconds: float) -> None:
+        look_after(self.clock, self.account.look, seconds)
+
+
+class TellingTests(AccountCase):
+    """Events."""
+
+    def test_offered(self) -> None:
+        """The beginning says what it is and how much, if that is known."""
+        self.account.on_begun()
+        self.moving.totals = Totals(3, 500)
+        self.account.on_begun()
+        first, second = self.events.of(Offered)
+        self.assertEqual((["film.mp4"], None, None), (first.names, first.entries, first.bytes))
+        self.assertEqual((3, 500, 500), (second.entries, second.bytes, self.row.bytes_total))
+        self.assertEqual((self.row.id, "m4.m", "send"), (first.transfer, first.peer, first.direction))
+
+    def test_pending(self) -> None:
+        """That a person is asked is told once, however often it comes."""
+        for reason in ("n1.n asks", "n1.n asks", "still"):
+            self.account.on_pending(reason)
+        self.assertEqual(["n1.n asks", "still"], [event.reason for event in self.events.of(Pending)])
+
+    def test_progress(self) -> None:
+        """How far it is is told a few times a second, with rate and totals; the last word isn't held back for long."""
+        self.account.on_have(Have())
+        self.moving.totals = Totals(3, 5000)
+        for step in range(1, 19):
+            self.clock.advance(1 / 16)
+            self.account.on_progress(0, step * 100)
+        self.assertEqual(4, len(self.events))
+        self.account.look()
+        self.pass_time(0.5)
+        told = self.events.last(Progress)
+        self.assertEqual((0, 3, 1800, 5000), (told.entries, told.entries_total, told.bytes, told.bytes_total))
+        self.assertEqual("film.mp4", told.path)
+        self.assertAlmostEqual(1800 / 1.625, told.rate)
+        self.assertEqual(5, len(self.events))
+
+    def test_the_same_again(self) -> None:
+        """What doesn't change isn't told again."""
+        self.account.on_have(Have())
+        self.clock.advance(1)
+        self.account.on_progress(0, 0)
+        self.pass_time(1.0)
+        self.assertEqual([], self.events)
+
+    def test_progress_is_life(self) -> None:
+        """What moves has the peer wait as long as at first when the link breaks later."""
+        self.account.on_have(Have())
+        self.assertTrue(self.retries.stood)
+        self.clock.advance(9)
+        self.account.on_progress(0, 1)
+        self.assertEqual(3609.0, self.retries.deadline)
+
+    def test_verified(self) -> None:
+        """Each finished entry is told, whether it got through or not."""
+        receipts = [
+            Receipt("film.mp4", "film (1).mp4", 5, "ab"),
+            Receipt("x", "", outcome=Outcome.REFUSED, reason="no room"),
+        ]
+        self.assertIsNone(self.account.on_receipts(receipts))
+        good, bad = self.events.of(Verified)
+        self.assertEqual(("film.mp4", "film (1).mp4", 5, "ab", "ok"), (*self.names(good), good.size, good.root, "ok"))
+        self.assertEqual(("refused", "no room"), (bad.outcome, bad.reason))
+
+    def names(self, event: Verified) -> tuple[str, str]:
+        return event.path, event.name
+
+    def test_slow_reader(self) -> None:
+        """The transfer waits for a client that hasn't read what became of its entries."""
+        room: Deferred[None] = Deferred()
+        self.account.audience.add(lambda event: room, patient=True)
+        waiting = self.account.on_receipts([Receipt("a", "a"), Receipt("b", "b")])
+        assert waiting is not None
+        self.assertNoResult(waiting)
+        room.callback(None)
+        self.successResultOf(waiting)
+
+    def test_session_without_progress(self) -> None:
+        """Outside a session nothing is looked for."""
+        self.account.session_ended()
+        self.pass_time(60)
+        self.assertEqual([], self.events)
+
+
+class ResumingTests(AccountCase):
+    """What is said of what was there before."""
+
+    HAVE = Have(last="a", partial="film.mp4", offset=2048, entries=2, bytes=1000)
+
+    def resumed(self) -> tuple[int, int, str | None, int, list[str]]:
+        (event,) = self.events.of(Resumed)
+        return event.entries, event.bytes, event.path, event.offset, event.restarted
+
+    def test_goes_on(self) -> None:
+        """It is told once, when the first byte shows that the part is of use."""
+        self.account.on_have(self.HAVE)
+        self.assertEqual(([], 3048), (self.events, self.row.bytes))
+        self.account.on_progress(2, 4096)
+        self.account.on_progress(2, 5096)
+        self.assertEqual((2, 3048, "film.mp4", 2048, []), self.resumed())
+
+    def test_source_changed(self) -> None:
+        """If the source changed meanwhile, that is said, and its part doesn't count."""
+        self.account.on_have(self.HAVE)
+        self.moving.restarted = ["film.mp4"]
+        self.account.on_receipts([])
+        self.assertEqual((2, 1000, "film.mp4", 0, ["film.mp4"]), self.resumed())
+
+    def test_other_side_began_anew(self) -> None:
+        """If there is less than before, the other side has begun the file anew."""
+        self.account.on_have(self.HAVE)
+        self.account.on_progress(2, 1024)
+        self.assertEqual(["film.mp4"], self.resumed()[-1])
+
+    def test_nothing_moved(self) -> None:
+        """If the session ends before anything moved, it is told at its end."""
+        self.account.on_have(self.HAVE)
+        self.account.session_ended()
+        self.assertEqual(2048, self.resumed()[3])
+
+    def test_fresh(self) -> None:
+        """A transfer that begins isn't resumed."""
+        self.account.on_have(Have())
+        self.account.on_progress(0, 1)
+        self.assertEqual([], self.events.of(Resumed))
+
+
+class StallTests(AccountCase):
+    """A session that stands still."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.link = Link()
+        self.moving.link = self.link
+
+    def stalls(self) -> list[str]:
+        return [event.text for event in self.events.of(Stalled)]
+
+    def test_their_disk(self) -> None:
+        """The link is pinged, and what it says is told within five seconds."""
+        self.pass_time(2.0)
+        self.link.pings[0](0.002)
+        self.pass_time(3.0)
+        self.assertEqual(
+            ["m4.m has taken nothing for 5 s; the link answers pings in 2 ms: its disk is slow"], self.stalls()
+        )
+        self.assertEqual(2_000_000, self.events.last(Stalled).rtt_ns)
+
+    def test_no_answer(self) -> None:
+        """A link that ends, or doesn't answer, answers nothing."""
+        self.pass_time(2.0)
+        self.link.pings[0](None)
+        self.pass_time(3.0)
+        self.assertEqual(["m4.m has taken nothing for 5 s; no ping answered: waiting for m4.m"], self.stalls())
+        self.assertIsNone(self.events.last(Stalled).rtt_ns)
+
+    def test_no_link(self) -> None:
+        """Without a link there is nothing to ping."""
+        self.moving.link = None
+        self.pass_time(5.0)
+        self.assertIn("no link to m4.m", self.stalls()[0])
+
+    def test_getting(self) -> None:
+        """Of what is got, it is told who sends nothing."""
+        self.row = row(direction="get")
+        self.make()
+        self.pass_time(5.0)
+        self.assertIn("m4.m has sent nothing", self.stalls()[0])
+
+    def test_excused(self) -> None:
+        """While a person is asked, or a limit holds it up, nothing is said."""
+        self.account.on_pending("n1.n asks")
+        self.pass_time(60)
+        self.account.on_have(Have())
+        self.moving.excused = True
+        self.pass_time(60)
+        self.assertEqual([], self.stalls())
+
+    def test_moving(self) -> None:
+        """Bytes on the link, verified bytes and entries are all movement."""
+        self.account.on_have(Have())
+        for step in range(20):
+            self.pass_time(2.0)
+            self.moving.moved += step % 3 == 0
+            self.account.on_progress(step // 3, step)
+        self.assertEqual([], self.stalls())
+
+
+class SavingTests(AccountCase):
+    """The journal."""
+
+    def test_once_a_second(self) -> None:
+        """How far it is is written once a second at most, and not if nothing has changed."""
+        self.account.on_have(Have())
+        del self.saved[:]
+        for step in range(1, 41):
+            self.account.on_progress(0, step)
+            self.pass_time(0.5)
+        self.assertTrue(19 <= len(self.saved) <= 21, len(self.saved))
+        self.pass_time(60)
+        self.assertLessEqual(len(self.saved), 21)
+        self.assertEqual(40, self.saved[-1]["bytes"])
+
+    def test_disk_full(self) -> None:
+        """A journal that can't be written is told in the log, and the transfer goes on."""
+        broken: Any = lambda one: fail(LocalFileError("disk full"))  # noqa: E731 - it stands in for a method
+        self.account._shared = shared(self.clock, [], self.followed)
+        object.__setattr__(self.account._shared, "save", broken)
+        self.account.save()
+        entering = Deferred.fromCoroutine(self.account.enter())
+        self.successResultOf(entering)

@@ -1,0 +1,236 @@
+"""Transfers whose clients leave, whose daemons end, and that are asked for again or given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+
+from p2p.control.transfer_operations import Failed
+from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.transfer.paths import RESERVED
+from p2p.transfer.records import Entry, Have, Kind, encode_entry
+from p2p.transfer.tree import CHUNK
+from test.peer.transfers.movings import TransfersCase
+
+
+class GoingOnTests(TransfersCase):
+    """Transfers whose clients leave, whose daemons end, and that are asked for again."""
+
+    def test_client_leaves(self) -> None:
+        """A transfer whose client leaves is paused; asking for the same goes on with it."""
+        sending = self.send()
+        self.sessions[0].told.on_have(Have())
+        self.leave(sending)
+        self.assertEqual(({"m4.m": "paused"}, True), (self.rows(), self.sessions[0].released))
+        again = self.send(limit=9999)
+        first, second = self.sessions
+        assert first.request is not None
+        assert second.request is not None
+        self.assertEqual((first.request.more["id"], "1"), (second.request.more["id"], second.request.more["resume"]))
+        self.assertIn("pace", second.how)
+        second.done()
+        self.assertEqual("ok", self.successResultOf(again).transfers[0].outcome)
+
+    def test_something_else(self) -> None:
+        """What differs in anything but its limits is another transfer, and what was done begins anew."""
+        self.leave(self.send())
+        self.send(links="refuse")
+        self.send("m5.m")
+        self.sessions[-1].done()
+        self.send("m5.m")
+        self.assertEqual(4, len({session.transfer for session in self.sessions}))
+
+    def test_join(self) -> None:
+        """Who asks for what is under way joins in; the transfer goes on as long as one of them stays."""
+        first, second = self.send(), self.send()
+        self.assertEqual(1, len(self.sessions))
+        self.leave(first)
+        self.sessions[0].done()
+        self.assertEqual("ok", self.successResultOf(second).transfers[0].outcome)
+        self.assertEqual({"m4.m": "done"}, self.rows())
+
+    def test_detached(self) -> None:
+        """A detached transfer goes on without anybody; the client has its id at once, when it is safe on disk."""
+        (moved,) = self.successResultOf(self.send(detach=True)).transfers
+        self.assertEqual((True, None, f"{1:016x}"), (moved.detached, moved.outcome, moved.transfer))
+        joined = self.send()
+        self.leave(joined)
+        self.assertEqual({"m4.m": "running"}, self.rows())
+        self.sessions[0].done()
+        self.assertEqual({"m4.m": "done"}, self.rows())
+
+    def test_killed(self) -> None:
+        """After kill -9 the next daemon goes on with what ran or waited, without anybody asking."""
+        self.send("m1.m", "m2.m")
+        self.get()
+        self.leave(self.send("m3.m"))
+        self.sessions[1].fail()
+        ids = {session.target: session.transfer for session in self.sessions}
+        self.kill_daemon()
+        del self.sessions[:]
+        self.begin_daemon()
+        again = {session.target: session.transfer for session in self.sessions}
+        self.assertEqual({target: ids[target] for target in ("m1.m", "m2.m", "m4.m")}, again)
+        self.assertTrue(self.sessions[0].how["resume"])
+        self.sessions[0].done()
+        self.assertEqual("done", self.rows()["m1.m"])
+
+    def test_stopped(self) -> None:
+        """A daemon that is stopped breaks off, keeps no client waiting, and goes on at its next start."""
+        sending = self.send()
+        self.did(self.transfers.stop())
+        self.assertEqual("reset", self.successResultOf(sending).transfers[0].outcome)
+        self.assertEqual({"m4.m": "waiting"}, self.rows())
+        self.failureResultOf(self.send("m5.m"), ExchangeFailed)
+        self.did(self.transfers.close())
+        self.assertEqual((True, []), (self.pool.closed, self.clock.getDelayedCalls()))
+        self.begin_daemon()
+        self.assertEqual(2, len(self.sessions))
+
+    def test_stopped_with_clients(self) -> None:
+        """The console cancels its clients while the daemon stops; that doesn't pause their transfers."""
+        sending = self.send()
+        stopping = Deferred.fromCoroutine(self.transfers.stop())
+        sending.cancel()
+        self.successResultOf(stopping)
+        self.assertEqual({"m4.m": "waiting"}, self.rows())
+
+    def test_stopped_at_its_start(self) -> None:
+        """A daemon that is stopped before it has taken everything up leaves that to the next one."""
+        self.send()
+        self.kill_daemon()
+        self.begin_daemon(start=False)
+        self.did(self.transfers.stop())
+        self.did(self.transfers.start())
+        self.assertEqual(1, len(self.sessions))
+
+    def test_asked_during_the_start(self) -> None:
+        """What a client asks for again while the daemon takes it up is one transfer."""
+        self.send()
+        self.kill_daemon()
+        self.begin_daemon(start=False)
+        self.pool.held = []
+        starting = Deferred.fromCoroutine(self.transfers.start())
+        sending = self.send()
+        while self.pool.held:
+            self.pool.held.pop(0)()
+        self.successResultOf(starting)
+        self.assertEqual(2, len(self.sessions))
+        self.sessions[1].done()
+        while self.pool.held:
+            self.pool.held.pop(0)()
+        self.assertEqual("ok", self.successResultOf(sending).transfers[0].outcome)
+
+    def test_not_hosted(self) -> None:
+        """What a peer began that isn't hosted any more can't go on."""
+        self.send()
+        self.kill_daemon()
+        self.hosted = ("n2.n",)
+        self.begin_daemon()
+        self.assertEqual({"m4.m": "failed"}, self.rows())
+
+    def test_journal_full(self) -> None:
+        """If it can't be written down, it doesn't begin: the daemon couldn't keep its promise."""
+
+        self.journal.enter = lambda row: fail(LocalFileError("full"))  # type: ignore[method-assign]  # the disk is
+        self.failureResultOf(self.send(), LocalFileError)
+        self.assertEqual(([], {}), (self.sessions, self.transfers._live))
+
+    def test_journal_full_for_one(self) -> None:
+        """What goes on already isn't disturbed when a transfer beside it can't begin."""
+        self.successResultOf(self.send("m1.m", detach=True))
+        enter = self.journal.enter
+
+        def full(row: Any) -> Deferred[None]:
+            return fail(LocalFileError("disk full")) if row.peer == "m2.m" else enter(row)
+
+        self.journal.enter = full  # type: ignore[method-assign]  # the disk is full
+        self.failureResultOf(self.send("m1.m", "m2.m"), LocalFileError)
+        self.assertEqual(["m1.m"], [transfer.row.peer for transfer in self.transfers._live.values()])
+
+    def test_closed_after_tidying(self) -> None:
+        """A daemon that ends waits for what is still to be removed, and for the journal."""
+        self.send()
+        self.pool.held = []
+        self.sessions[0].done()
+        ending = Deferred.fromCoroutine(self.transfers.stop())
+        ending.addCallback(lambda _: Deferred.fromCoroutine(self.transfers.close()))
+        self.assertNoResult(ending)
+        while self.pool.held:
+            self.pool.held.pop(0)()
+        self.successResultOf(ending)
+        self.assertTrue(self.pool.closed)
+
+    def test_client_leaves_early(self) -> None:
+        """A client that leaves before its transfer is on disk leaves a paused one, which asked nobody."""
+        self.pool.held = []
+        sending = self.send()
+        while len(self.pool.held) and not self.transfers._live:
+            self.pool.held.pop(0)()
+        self.leave(sending)
+        while self.pool.held:
+            self.pool.held.pop(0)()
+        self.pool.held = None
+        self.assertEqual(([], {"m4.m": "paused"}), (self.sessions, self.rows()))
+
+    def test_state_is_shared_and_removed(self) -> None:
+        """What the sending side keeps goes with the last transfer of that content."""
+        self.send("m1.m")
+        self.send("m2.m")
+        folder = self.transfers._kept.folder("n1.n", self.did(self.journal.latest(1))[0].what)
+        folder.mkdir(parents=True)
+        self.sessions[0].done()
+        self.assertTrue(folder.exists())
+        self.sessions[1].done()
+        self.assertFalse(folder.exists())
+
+
+class CancelTests(TransfersCase):
+    """Transfers that are given up."""
+
+    def cancel(self, transfer: str = f"{1:016x}") -> list[tuple[str, str]]:
+        return [(one.peer, one.state) for one in self.did(self.transfers.cancel(transfer)).transfers]
+
+    def test_running(self) -> None:
+        """One that runs ends, its client is told, and nothing goes on with it."""
+        sending = self.send()
+        self.assertEqual([("m4.m", "cancelled")], self.cancel())
+        self.assertEqual("cancelled", self.successResultOf(sending).transfers[0].error)
+        self.assertFalse(self.events.last(Failed).resumable)
+        self.assertTrue(self.sessions[0].released)
+
+    def test_got(self) -> None:
+        """What has arrived of a file that is got is removed, whether it runs or not."""
+        for ended in (False, True):
+            with self.subTest(ended=ended):
+                getting = self.get()
+                session = self.sessions[-1]
+                session.told.on_have(session.engine.have())
+                session.engine.feed(encode_entry(Entry("film.mp4", Kind.FILE, 0o644, 0, 2 * CHUNK)))
+                if ended:
+                    session.fail(Outcome.REFUSED, "no")
+                part = self.base / f"{RESERVED}{session.transfer}"
+                self.assertTrue(part.exists())
+                self.assertEqual([("m4.m", "cancelled")], self.cancel(session.transfer))
+                self.assertFalse(part.exists())
+                self.successResultOf(getting)
+
+    def test_paused(self) -> None:
+        """One that is paused is given up: the same command begins anew."""
+        self.leave(self.send())
+        self.assertEqual([("m4.m", "cancelled")], self.cancel())
+        self.send()
+        self.assertFalse(self.sessions[-1].how["resume"])
+
+    def test_none(self) -> None:
+        """One that isn't known or is over can't be cancelled."""
+        self.assertIn("isn't known", str(self.failure("00" * 8)))
+        self.send()
+        self.sessions[0].done()
+        self.assertIn("is over: done", str(self.failure(f"{1:016x}")))
+
+    def failure(self, transfer: str) -> Exception:
+        cancelling = Deferred.fromCoroutine(self.transfers.cancel(transfer))
+        error: Exception = self.failureResultOf(cancelling, InvalidRequest).value
+        return error

@@ -1,0 +1,121 @@
+"""Transfers that other peers begin at a daemon, and how all of them are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import fail
+
+from p2p.content.consent import Offer
+from p2p.control.transfer_operations import Done
+from p2p.errors import LocalFileError, Outcome
+from p2p.transfer.ended import local_id
+from p2p.transfer.receiving import ReceivingEngine
+from test.peer.transfers.moving_doubles import WALL, Events
+from test.peer.transfers.movings import TransfersCase
+
+
+class IncomingTests(TransfersCase):
+    """What other peers begin here."""
+
+    OFFER = Offer("m4.m", "transfer", name="x.mp4", bytes=500, entries=2, id="ab" * 8)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stopped: list[str] = []
+        self.followed = Events()
+        self.unfollow = self.transfers.follow(self.followed.append)
+
+    def begin(self, offer: Offer = OFFER, folder: Path | None = None) -> Any:
+        return self.transfers.incoming("n1.n", offer, self.stopped.append, folder)
+
+    def test_received(self) -> None:
+        """It is in the journal, those who follow are told, and nothing is left of it."""
+        incoming = self.begin()
+        (shown,) = self.did(self.transfers.shown(9)).transfers
+        self.assertEqual(("receive", "m4.m", ["x.mp4"], "running"), self.fields(shown))
+        incoming.progress(1, 250)
+        (shown,) = self.did(self.transfers.shown(9)).transfers
+        self.assertEqual((1, 250, 500), (shown.entries, shown.bytes, shown.bytes_total))
+        incoming.ended(Outcome.OK, "", 2, 500)
+        self.assertEqual(["offered", "done"], self.followed.kinds())
+        self.assertEqual({"m4.m": "done"}, self.rows())
+        self.clock.advance(1)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def fields(self, shown: Any) -> tuple[str, str, list[str], str]:
+        return shown.direction, shown.peer, shown.names, shown.state
+
+    def test_served(self) -> None:
+        """What others get from here is told apart from what they send."""
+        self.begin(Offer("m4.m", "fetch", id="ab" * 8))
+        self.assertEqual("serve", self.did(self.transfers.shown(9)).transfers[0].direction)
+
+    def test_second_session(self) -> None:
+        """A session that begins while the end of the one before isn't known yet isn't forgotten with it."""
+        first, second = self.begin(), self.begin()
+        first.ended(Outcome.RESET, "gone", 0, 0)
+        self.assertEqual([second], list(self.transfers._incoming.values()))
+
+    def test_cancelled(self) -> None:
+        """It can be cancelled here: the session is stopped, and its sender is told by whom."""
+        incoming = self.begin()
+        self.did(self.transfers.cancel("ab" * 8))
+        self.assertEqual(["it was cancelled at n1.n"], self.stopped)
+        incoming.ended(Outcome.REFUSED, "it was cancelled at n1.n", 0, 0)
+        self.assertEqual({"m4.m": "cancelled"}, self.rows())
+
+    def test_cancelled_later(self) -> None:
+        """What its sender hasn't gone on with can be cancelled, and its parts are removed."""
+        inbox = self.base / "inbox"
+        inbox.mkdir()
+        engine = ReceivingEngine(inbox, local_id("m4.m", "ab" * 8))
+        engine.have()
+        engine.suspend()
+        self.begin(folder=inbox).ended(Outcome.RESET, "gone", 0, 0)
+        self.did(self.transfers.cancel("ab" * 8))
+        self.assertEqual([], list(inbox.iterdir()))
+
+    def test_cancelled_serving(self) -> None:
+        """What others didn't go on getting from here has no parts here."""
+        self.begin(Offer("m4.m", "fetch", id="ab" * 8)).ended(Outcome.RESET, "gone", 0, 0)
+        self.did(self.transfers.cancel("ab" * 8))
+        self.assertEqual({"m4.m": "cancelled"}, self.rows())
+
+    def test_daemon_ends(self) -> None:
+        """When the daemon ends, nobody looks after what others had begun any more."""
+        incoming = self.begin()
+        self.did(self.transfers.stop())
+        incoming.ended(Outcome.RESET, "n1.n is stopping", 0, 0)
+        self.begin()
+        self.did(self.transfers.close())
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_killed(self) -> None:
+        """What others had begun waits for them after a restart; this daemon can't go on with it."""
+        self.begin()
+        self.kill_daemon()
+        self.begin_daemon()
+        self.assertEqual(({"m4.m": "waiting"}, []), (self.rows(), self.sessions))
+
+    def test_journal_full(self) -> None:
+        """A journal that can't be written doesn't keep anything from coming."""
+
+        self.journal.enter = lambda row: fail(LocalFileError("full"))  # type: ignore[method-assign]  # the disk is
+        self.begin()
+
+    def test_follow(self) -> None:
+        """Who follows is told of all transfers until they leave."""
+        self.send()
+        self.unfollow()
+        self.sessions[0].done()
+        self.assertEqual(["offered"], self.followed.kinds())
+        self.assertEqual(1, len(self.events.of(Done)))
+
+    def test_shown(self) -> None:
+        """The list says of each what it is and how it is."""
+        self.send(paths=[str(self.film), str(self.base)])
+        (shown,) = self.did(self.transfers.shown(9)).transfers
+        self.assertEqual(("send", "m4.m", ["film.mp4", self.base.name], "running"), self.fields(shown))
+        self.assertEqual((WALL, WALL + 3600, "n1.n"), (shown.created, shown.deadline, shown.acting))

@@ -1,0 +1,63 @@
+"""When a transfer whose session ended badly is begun again."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.errors import Outcome
+from p2p.peer.transfers.retry import LONGEST_S, Retries
+
+PASSES = [Outcome.RESET, Outcome.TRUNCATED, Outcome.TIMEOUT, Outcome.CONNECT_FAILED, Outcome.CLUSTER_UNREACHABLE]
+
+
+class RetriesTests(SynchronousTestCase):
+    """A transfer with an hour to go."""
+
+    def setUp(self) -> None:
+        self.retries = Retries(3600.0, 3600.0, stood=False)
+
+    def failed(self, outcome: Outcome = Outcome.RESET, now: float = 0.0, chance: float = 0.5) -> float | None:
+        return self.retries.failed(outcome, now, chance)
+
+    def test_which(self) -> None:
+        """What may be gone in a moment is tried again; what somebody decided or what doesn't exist isn't."""
+        for outcome in Outcome:
+            with self.subTest(outcome):
+                self.assertEqual(outcome in PASSES, self.failed(outcome) is not None)
+
+    def test_unknown_peer_that_was_there(self) -> None:
+        """A peer that took part once and isn't registered now will be back; a name nobody ever had is a mistake."""
+        self.assertIsNone(self.failed(Outcome.UNKNOWN_PEER))
+        self.retries.moved(0.0)
+        self.assertIsNotNone(self.failed(Outcome.UNKNOWN_PEER))
+        self.assertIsNotNone(Retries(10.0, 1.0, stood=True).failed(Outcome.UNKNOWN_PEER, 0.0, 0.5))
+
+    def test_backoff(self) -> None:
+        """The waits double from half a second to half a minute."""
+        self.assertEqual([0.5, 1, 2, 4, 8, 16, 30, 30, 30], [self.failed() for _ in range(9)])
+
+    def test_chance(self) -> None:
+        """Those who broke off together come back up to a quarter earlier or later."""
+        waits = [Retries(100.0, 1.0, stood=False).failed(Outcome.RESET, 0.0, chance) for chance in (0.0, 1.0)]
+        self.assertEqual([0.375, 0.625], waits)
+
+    def test_moved(self) -> None:
+        """Once content has moved, the next wait is short again, and the peer has as long as at first to come back."""
+        for _ in range(6):
+            self.failed()
+        self.retries.moved(5000.0)
+        self.assertEqual(0.5, self.failed(now=5000.0))
+        self.assertEqual(8600.0, self.retries.deadline)
+
+    def test_deadline(self) -> None:
+        """The last try is at the deadline, and none after it."""
+        for _ in range(9):
+            self.failed()
+        self.assertEqual(2.0, self.failed(now=3598.0))
+        self.assertIsNone(self.failed(now=3600.0))
+
+    def test_longest(self) -> None:
+        """However often it fails, the wait stays what it is."""
+        for _ in range(2000):
+            wait = self.failed(chance=1.0)
+        self.assertEqual(LONGEST_S * 1.25, wait)

@@ -184,6 +184,29 @@ class Rsync(Rival):
         return Transfer(seconds, cpu, _family_cpu_s(self._daemon.pid) - before)
 
 
+class RsyncOverSSH(Scp):
+    """``rsync -a`` of a folder over ssh, with the sshd and the cipher of :class:`Scp`."""
+
+    def start(self) -> None:
+        super().start()
+        self._rsync = _program("rsync", "apt-get install rsync")
+        self._ssh = _program("ssh", "apt-get install openssh-client")
+
+    def transfer(self, source: Path) -> Transfer:
+        target = self.folder / source.name
+        before = _family_cpu_s(self._sshd.pid)
+        options = " ".join(f"-o{option}" for option in _SSH_OPTIONS)
+        shell = f"{self._ssh} -F none -p {self._port} -i {self.folder / 'user'} {options}"
+        seconds, cpu = _timed([self._rsync, "-a", "-e", shell, str(source), f"{HOST}:{self.folder}/"])
+        until = time.monotonic() + START_S
+        while psutil.Process(self._sshd.pid).children() and time.monotonic() < until:
+            time.sleep(0.01)  # the time of a session counts once it has ended
+        if sum(1 for _ in target.iterdir()) != sum(1 for _ in source.iterdir()):
+            raise Unavailable("rsync didn't bring all files over")
+        shutil.rmtree(target)
+        return Transfer(seconds, cpu, _family_cpu_s(self._sshd.pid) - before)
+
+
 class BareTLS(Rival):
     """A loop over OpenSSL on blocking sockets with the links' suite; no disk, no digest.
 

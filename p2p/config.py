@@ -21,6 +21,7 @@ from p2p.config_fields import (
     ContentTypes,
     Count,
     FreshListener,
+    Grants,
     HostedName,
     Hosting,
     Inbox,
@@ -102,6 +103,9 @@ class PeerLimits(StrictModel):
     attempts_in_flight: Count = Field(default=64, description="connection attempts of one peer under way at once")
     connecting: Count = Field(default=8, description="registrations under way at once")
     console_connections: Count = Field(default=64, description="connections to the console at once")
+    transfers: Count = Field(default=64, description="transfers that were asked for here and take place at once")
+    transfers_unfinished: Count = Field(default=10_000, description="transfers that are under way or wait")
+    unfinished_days: Count = Field(default=7, description="days for which a part stays that doesn't grow")
 
     @model_validator(mode="after")
     def _in_proportion(self) -> Self:
@@ -194,6 +198,7 @@ class PeerConfig(StrictModel):
     state: StateFolder | None = Field(default=None, description="a folder for the journal of transfers")
     links: Literal["tls", "plain"] = Field(default="tls", description="'tls' or 'plain'")
     listen: FreshListener = Field(default="tcp:0", description="the endpoint of fresh sockets, like tcp:0")
+    experiment: Grants = Field(default=[], description="a list of peers that may have these run experiments")
     limits: PeerLimits = Field(default_factory=PeerLimits, description="a mapping of limits")
 
     @property

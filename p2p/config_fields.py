@@ -29,6 +29,7 @@ __all__ = [
     "ContentTypes",
     "Count",
     "FreshListener",
+    "Grants",
     "HostedName",
     "Hosting",
     "Inbox",
@@ -56,6 +57,7 @@ INITIAL_WINDOW = 262_144
 
 
 _PATTERN = re.compile(r"\*|(?=.*\.)[a-z0-9*.-]{3,127}")
+_SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 class Hosting:
@@ -202,6 +204,18 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _service(text: str) -> str:
+    """Check the name of a content service; which ones a peer has isn't known here."""
+    if not _SERVICE.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} isn't the name of a service, expected one like transfer, in lower case")
+    return text
+
+
+def _peer(text: str) -> str:
+    """Check the name of any peer."""
+    return str(parse_peer(text))
+
+
 def _named_paths(value: Any) -> Any:
     """Turn a list of paths into a mapping from their last parts to them."""
     if not isinstance(value, list):
@@ -244,8 +258,10 @@ Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=1 << 60)]
 """Bytes, as a number or like ``10GB``."""
 Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_several), Field(min_length=1)]
-ServiceNames = Annotated[list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]], BeforeValidator(_several)]
+ServiceNames = Annotated[list[Annotated[str, AfterValidator(_service)]], BeforeValidator(_several)]
 ContentTypes = Annotated[list[Literal["text", "audio", "video", "data"]], BeforeValidator(_several)]
+Grants = Annotated[list[Annotated[str, AfterValidator(_peer)]], BeforeValidator(_several)]
+"""Names of peers, any number of them or a single one; no patterns, so that nobody is granted by accident."""
 Shared = Annotated[
     dict[
         Annotated[str, AfterValidator(_share_name)],

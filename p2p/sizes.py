@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["parse_size"]
 
-_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)")
+_SIZE: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
 
 _UNITS: Final = {"": 1, "b": 1} | {
     unit.format(letter): base ** (power + 1)

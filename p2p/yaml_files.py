@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from yaml.reader import Reader
 
@@ -65,9 +66,9 @@ def load(path: Path, model: type[M], context: object = None) -> M:
     except Unreadable as error:
         raise ConfigError(f"{path}:{error.line}: {error}") from error
     if root.value is None:
-        raise ConfigError(f"{path}:1: the file is empty, expected keys: {', '.join(model.model_fields)}")
+        raise ConfigError(f"{path}:1: the file is empty, expected keys: {', '.join(_keys(model))}")
     if not isinstance(root.value, dict):
-        raise ConfigError(f"{path}:1: the file is {root}, expected keys: {', '.join(model.model_fields)}")
+        raise ConfigError(f"{path}:1: the file is {root}, expected keys: {', '.join(_keys(model))}")
     try:
         result = model.model_validate(root.value, context=context)
     except ValidationError as error:
@@ -122,9 +123,9 @@ def _text(details: ErrorDetails, location: Location, root: Node, model: type[Bas
     if kind == "value_error":
         return str(context["error"])
     if kind == "extra_forbidden":
-        return f"unknown key, {nearest(str(location[-1]), list(_model_at(model, location[:-1]).model_fields))}"
+        return f"unknown key, {nearest(str(location[-1]), list(_keys(_model_at(model, location[:-1]))))}"
     if kind == "missing":
-        field = _model_at(model, location[:-1]).model_fields[str(location[-1])]
+        field = _keys(_model_at(model, location[:-1]))[str(location[-1])]
         return f"is missing, expected {field.description}"
     node = _find(root, location)[1]
     bounds = {name: int(bound) if isinstance(bound, float) else bound for name, bound in context.items()}
@@ -144,13 +145,20 @@ def _find(root: Node, location: Location) -> tuple[int, Node]:
     return line, node
 
 
+def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a model by the keys that a file has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
     """Return the model that describes the mapping at a location."""
     parts = iter(location)
     for part in parts:
-        annotation = model.model_fields[str(part)].annotation
-        if get_origin(annotation) in (list, dict):
+        annotation = _keys(model)[str(part)].annotation
+        container = next((one for one in (annotation, *get_args(annotation)) if get_origin(one) in (list, dict)), None)
+        if container is not None:
             next(parts)
+            annotation = container
         model = _inner_model(annotation)
     return model
 

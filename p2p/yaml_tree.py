@@ -102,10 +102,14 @@ def build(text: str) -> tuple[Node, list[Problem]]:
 
 
 def key_of(location: Location) -> str:
-    """Write a location the way a person does: ``peers[3].name``."""
+    """Write a location the way a person does: ``peers[3].name``, on one line whatever the keys are."""
     written = ""
     for part in location:
-        written += f"[{part}]" if isinstance(part, int) else f".{part}" if written else part
+        if isinstance(part, int):
+            written += f"[{part}]"
+        else:
+            key = part if part.isprintable() else repr(part)
+            written += f".{key}" if written else key
     return written
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.config import (
+    AcceptRule,
     Neighbour,
     PeerConfig,
     PeerEntry,
@@ -38,7 +39,8 @@ class ExampleTests(SynchronousTestCase):
         """Every key of the models stands in the file."""
         found = self.keys(yaml.safe_load((ROOT / "etc" / name).read_text()))
         for model in models:
-            self.assertEqual(set(model.model_fields) - found, set(), name)
+            keys = {field.alias or key for key, field in model.model_fields.items()}
+            self.assertEqual(keys - found, set(), name)
 
     def test_routers(self) -> None:
         """S1 is the router of cluster n on port 5555, S2 that of m on 5556, and each is the other's neighbour."""
@@ -57,6 +59,21 @@ class ExampleTests(SynchronousTestCase):
             self.assertEqual((config.cluster, len(config.peers), config.links), ("n", count, "tls"))
             self.assertEqual(config.limits, PeerLimits())
             self.complete(name, [PeerConfig, PeerLimits, PeerEntry])
+        self.complete("peer-n1.n.yaml", [AcceptRule])
+
+    def test_consent(self) -> None:
+        """The examples show every action of a rule, and both ways to share."""
+        peers = [
+            entry
+            for name in ("peer-n1.n.yaml", "peers-n.yaml")
+            for entry in load_peers(ROOT / "etc" / name, files=False).peers
+        ]
+        actions = {rule.then for entry in peers for rule in entry.accept or ()}
+        self.assertEqual(actions, {"accept", "ask", "refuse"})
+        self.assertIn(None, [entry.accept for entry in peers])
+        self.assertEqual(
+            [set(entry.share) for entry in peers if entry.share], [{"films", "readme.txt"}, {"films", "music"}]
+        )
 
     def test_only_files_are_missing(self) -> None:
         """Nothing is wrong with an example except that its files aren't on this machine."""
@@ -110,7 +127,7 @@ class UnitTests(SynchronousTestCase):
             self.assertNotIn("MemoryDenyWriteExecute", self.unit(kind))
 
     def test_folders_of_the_examples(self) -> None:
-        """The examples put their consoles and inboxes where the units let them."""
+        """The examples put their consoles, inboxes and states where the units let them, and systemd keeps them."""
         router = load_router(ROOT / "etc" / "router-n.yaml", files=False)
         peer = load_peers(ROOT / "etc" / "peer-n1.n.yaml", files=False)
         several = load_peers(ROOT / "etc" / "peers-n.yaml", files=False)
@@ -118,5 +135,6 @@ class UnitTests(SynchronousTestCase):
         self.assertEqual(peer.console, Path("/run/p2p/peer-n1.n/console.sock"))
         self.assertEqual(several.console, Path("/run/p2p/peer-all/console.sock"))
         for config, instance in ((peer, "n1.n"), (several, "all")):
+            self.assertEqual(config.state, Path(f"/var/lib/p2p/peer-{instance}/state"))
             for entry in config.peers:
                 self.assertTrue(entry.inbox.is_relative_to(f"/var/lib/p2p/peer-{instance}"))

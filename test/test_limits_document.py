@@ -71,12 +71,20 @@ class LimitsDocumentTests(SynchronousTestCase):
 
     def test_constants(self) -> None:
         """Every other limit is a constant of the code with that value."""
-        fixed = [row for title in ("Control channel", "Direct link", "Content", "Console") for row in rows(title)]
-        fixed += rows("Files and daemons")
+        titles = re.findall(r"^(.+)\n={3,}\n", TEXT, re.MULTILINE)
+        fixed = [row for title in titles[1:] if title not in ("Router", "Peer daemon") for row in rows(title)]
         self.assertGreater(len(fixed), 20)
         for row in fixed:
             module, _, name = row.name.rpartition(".")
             self.assertEqual(getattr(import_module(module), name), row.default, row.name)
+
+    def test_once(self) -> None:
+        """No limit of a daemon or of the code stands in the document twice."""
+        titles = re.findall(r"^(.+)\n={3,}\n", TEXT, re.MULTILINE)[1:]
+        for title in titles:
+            self.assertEqual(1, titles.count(title), title)
+        names = [row.name for title in titles[2:] for row in rows(title)]
+        self.assertEqual([], sorted({name for name in names if names.count(name) > 1}))
 
     def test_tests(self) -> None:
         """Every test that the document names exists, and every row names one."""

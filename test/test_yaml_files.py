@@ -26,6 +26,7 @@ class Engine(Strict):
 
 class Wheel(Strict):
     name: str = Field(description="the name of the wheel")
+    maker: str = Field(default="", alias="by", description="who made it")
     spokes: Annotated[int, Field(multiple_of=2)] = 32
 
 
@@ -34,6 +35,7 @@ class Vehicle(Strict):
     engine: Engine | None = None
     wheels: list[Wheel] = Field(default=[], min_length=1)
     parts: dict[str, Engine] = {}
+    spares: list[Wheel] | None = None
     colours: list[str] = []
     garage: Path = Path("garage")
 
@@ -130,6 +132,27 @@ class LoadTests(SynchronousTestCase):
             ],
         )
 
+    def test_below_an_optional_list(self) -> None:
+        """Keys are found below a list that may be left out as well."""
+        self.assertEqual(
+            self.refused("kind: bicycle\nspares:\n- name: front\n- spoke: 5\n- 5\n"),
+            [
+                "4: spares[1].name: is missing, expected the name of the wheel",
+                "4: spares[1].spoke: unknown key, did you mean spokes?",
+                "5: spares[2]: is 5, expected a mapping",
+            ],
+        )
+
+    def test_key_with_another_name(self) -> None:
+        """A key whose name can't be one in Python is told of as it stands in the file."""
+        self.assertEqual(
+            self.refused("kind: bicycle\nwheels:\n- {name: front, maker: x}\n- {name: rear, by: 5}\n"),
+            [
+                "3: wheels[0].maker: unknown key, expected one of: name, by, spokes",
+                "4: wheels[1].by: is 5, which YAML doesn't read as text; put it in quotes: '5'",
+            ],
+        )
+
     def test_located_by_a_validator(self) -> None:
         """A validator can say itself which keys below its value are wrong."""
         self.assertEqual(
@@ -152,7 +175,7 @@ class LoadTests(SynchronousTestCase):
         """An empty file is told with the keys that it could hold."""
         self.assertEqual(
             self.refused("# nothing yet\n"),
-            ["1: the file is empty, expected keys: kind, engine, wheels, parts, colours, garage"],
+            ["1: the file is empty, expected keys: kind, engine, wheels, parts, spares, colours, garage"],
         )
 
     def test_not_a_mapping(self) -> None:
@@ -160,7 +183,7 @@ class LoadTests(SynchronousTestCase):
         for content, kind in {"- a\n": "a list", "hello\n": "'hello'", "5\n": "5"}.items():
             self.assertEqual(
                 self.refused(content),
-                [f"1: the file is {kind}, expected keys: kind, engine, wheels, parts, colours, garage"],
+                [f"1: the file is {kind}, expected keys: kind, engine, wheels, parts, spares, colours, garage"],
             )
 
     def test_syntax(self) -> None:

@@ -185,6 +185,10 @@ class KeyTests(SynchronousTestCase):
         self.assertEqual(key_of((0, "a")), "[0].a")
         self.assertEqual(key_of(()), "")
 
+    def test_one_line(self) -> None:
+        """A key that isn't printable is quoted: a message stays on its line."""
+        self.assertEqual(key_of(("share", "a\nb", 1)), "share.'a\\nb'[1]")
+
 
 class QuoteTests(SynchronousTestCase):
     """Texts as scalars."""

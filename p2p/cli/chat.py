@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 from threading import Thread
 from typing import Any, Final
@@ -15,12 +16,13 @@ from p2p.cli.names import peer_argument
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import Session
 from p2p.client import Client
+from p2p.control.operations import PeerStatus
 from p2p.control.transfer_operations import ChatLine
 
 __all__ = ["chat"]
 
-_LINE_BYTES: Final = 30_000
-"""Bytes that are sent as one line; a longer one goes as several."""
+_LINE_BYTES: Final = 10_000
+"""Bytes that are sent as one line; a longer one goes as several. What isn't UTF-8 may take three times as many."""
 
 _STATES: Final = {
     "waiting": "waiting for {peer}; there, somebody has to say: p2p chat {own}",
@@ -46,7 +48,7 @@ def chat(session: Session, peer: str, as_json: bool) -> None:
 
     With --json, each line and what else happens is an object on its own line.
     """
-    own = session.acting or "THIS-PEER"
+    own = [session.acting or ""]
 
     def on_chat(event: ChatLine) -> None:
         if as_json:
@@ -54,9 +56,11 @@ def chat(session: Session, peer: str, as_json: bool) -> None:
         elif event.state == "line":
             click.echo(printable(f"{peer}: {event.line}"))
         else:
-            click.echo(_STATES[event.state].format(peer=peer, own=own), err=True)
+            click.echo(_STATES[event.state].format(peer=peer, own=own[0]), err=True)
 
     async def converse(client: Client, reactor: Any) -> None:
+        if not session.acting and isinstance(status := await client.status(), PeerStatus):
+            own[0] = status.peers[0].name
         speaking = Deferred.fromCoroutine(_speak(client, peer, session.acting, reactor))
         listening = Deferred.fromCoroutine(client.chat(peer, on_chat, acting=session.acting))
         told: list[Failure] = []
@@ -81,8 +85,11 @@ def chat(session: Session, peer: str, as_json: bool) -> None:
 
 async def _speak(client: Client, peer: str, acting: str | None, reactor: Any) -> None:
     """Say each line of standard input, and then that it has ended."""
+    decoder = getincrementaldecoder("utf-8")("replace")  # a long line may be cut within a character
     while (raw := await in_thread(reactor, _next_line)) is not None:
-        await client.chat_say(peer, raw.rstrip(b"\r\n").decode("utf-8", "replace"), acting=acting)
+        await client.chat_say(peer, decoder.decode(raw).rstrip("\r\n"), acting=acting)
+    if rest := decoder.decode(b"", final=True):
+        await client.chat_say(peer, rest, acting=acting)
     await client.chat_say(peer, None, acting=acting)
 
 

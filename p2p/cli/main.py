@@ -35,6 +35,7 @@ COMMANDS = {
     "status": "p2p.cli.status",
     "lab": "p2p.cli.lab",
     "demo": "p2p.cli.demo",
+    "experiment": "p2p.cli.experiment",
     "completion": "p2p.cli.completion",
 }
 """Each command and the module that defines it under the command's name; it is imported when it is needed."""

@@ -16,23 +16,23 @@ __all__ = ["message"]
 
 @click.command()
 @peer_argument
-@click.argument("text")
+@click.argument("words", metavar="TEXT...", nargs=-1, required=True)
 @json_option
 @click.pass_obj
-def message(session: Session, peer: str, text: str, as_json: bool) -> None:
-    """Send TEXT to PEER and print its reply.
+def message(session: Session, peer: str, words: tuple[str, ...], as_json: bool) -> None:
+    """Send TEXT, one word or several, to PEER and print its reply.
 
-    The reply is the same text in capital letters, which shows that both ways work. With "-" as TEXT it is read from
+    The reply is the same text in capital letters, which shows that both ways work. With "-" as the TEXT it is read from
     standard input. It can have nearly 1 MiB; send more as a file.
 
     \b
-      p2p message m4.m "good morning"
+      p2p message m4.m good morning
       fortune | p2p message m4.m -
       p2p message m4.m --json hello
 
     Control characters in the reply are shown escaped; --json gives it exactly.
     """
-    text = _from_standard_input() if text == "-" else text
+    text = _from_standard_input() if words == ("-",) else " ".join(words)
     if not _is_text(text):
         raise click.UsageError("the text isn't UTF-8; send other content as a file: p2p send PEER FILE")
     answer = session.run(lambda client, reactor: client.message(peer, text, acting=session.acting))

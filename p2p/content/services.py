@@ -141,6 +141,13 @@ class Services:
         """Find the plugins that are installed."""
         return cls(getPlugins(IContentService))
 
+    def joined_by(self, service: IContentService) -> Services:
+        """The same, and a service that isn't a plugin because it belongs to one daemon.
+
+        :raises ConfigError: if one of them has its name.
+        """
+        return Services([*self._by_name.values(), service])
+
     @property
     def names(self) -> list[str]:
         """What is offered, sorted."""

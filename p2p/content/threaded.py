@@ -26,6 +26,12 @@ writing a quarter of them."""
 HIGH_WATER: Final = 2 * 1024 * 1024
 """Bytes that wait for a thread, or that it has in hand, at which the stream is paused."""
 
+TRICKLE_S: Final = 10.0
+"""Seconds between two pieces that are let in while the queue is full: well below the silence that ends an exchange."""
+
+TRICKLE_BYTES: Final = 16 * 1024 * 1024
+"""Bytes in the queue at which nothing more is let in: then the reader has stood still for an hour or so."""
+
 GATHER_S: Final = 0.05
 """Seconds for which fewer bytes than a batch wait for others, where somebody wants to see that they move."""
 
@@ -73,12 +79,16 @@ class ThreadedSink(ABC):
 
     :param worker: calls :meth:`take`.
     :param clock: with it, bytes that are fewer than a batch are taken soon; without it, when more have come, or all.
+    :param trickle: let a few bytes come now and then while the queue is full, so that the other side doesn't take a
+        slow reader for a link that is gone.
     :ivar failure: why no more is taken.
     :ivar touched: whether a thread was asked to take anything.
     """
 
-    def __init__(self, worker: Worker, clock: IReactorTime | None = None) -> None:
+    def __init__(self, worker: Worker, clock: IReactorTime | None = None, *, trickle: bool = False) -> None:
         self.worker = worker
+        self._trickles = trickle
+        self._trickle: IDelayedCall | None = None
         self.failure: BaseException | None = None
         self.touched = False
         self._clock = clock
@@ -88,7 +98,6 @@ class ThreadedSink(ABC):
         self._in_hand = 0  # bytes that a thread is taking
         self._blocks: set[str] = set()
         self._working = False
-        self._in_hand = 0
         self._hurry = False
         self._timer: IDelayedCall | None = None
         self._flushing: Deferred[None] | None = None
@@ -113,6 +122,7 @@ class ThreadedSink(ABC):
     def unregisterProducer(self) -> None:
         """The body has ended."""
         self._producer = None
+        self._end_trickle()
 
     def write(self, data: bytes | memoryview) -> None:
         """Queue bytes.
@@ -153,6 +163,7 @@ class ThreadedSink(ABC):
         """Take no more, and forget what waits."""
         self._dropped = True
         self._queue.clear()
+        self._end_trickle()
         self._stop_timer()
         flushing, self._flushing = self._flushing, None
         if flushing is not None:
@@ -162,10 +173,28 @@ class ThreadedSink(ABC):
         full = self.failure is None and (bool(self._blocks) or self._queue.size + self._in_hand >= HIGH_WATER)
         if full != self._paused and self._producer is not None:
             self._paused = full
+            self._end_trickle()
             if full:
+                self._begin_trickle()
                 self._producer.pauseProducing()
             else:
                 self._producer.resumeProducing()
+
+    def _begin_trickle(self) -> None:
+        if self._trickles and self._clock is not None and self._queue.size < TRICKLE_BYTES:
+            self._trickle = self._clock.callLater(TRICKLE_S, self._let_in)
+
+    def _let_in(self) -> None:
+        """Let the stream give its next piece, after which it is paused again."""
+        self._trickle = None
+        if self._producer is not None and self._paused:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def _end_trickle(self) -> None:
+        trickle, self._trickle = self._trickle, None
+        if trickle is not None:
+            trickle.cancel()
 
     def _go_on(self) -> None:
         if self._working or self._blocks or self._dropped or self.failure is not None:

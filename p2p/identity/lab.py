@@ -8,6 +8,7 @@
     router-n.yaml       for `twistd p2p-router`
     peer-n1.n.yaml      for `twistd p2p-peer`
     inbox/n1.n/         what the peer n1.n receives
+    state/peer-n1.n/    what its daemon keeps through restarts; made by it
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ __all__ = ["CERTIFICATES", "INBOX", "console_of", "lab_yaml", "peer_file", "peer
 
 CERTIFICATES = "certificates"
 INBOX = "inbox"
+STATE = "state"
 
 
 def router_file(cluster: str) -> str:
@@ -35,6 +36,12 @@ def console_of(plan: LabPlan, file_name: str) -> str:
 def inbox_of(plan: LabPlan, file_name: str, name: str) -> str:
     """Return the path of the inbox of a peer in the daemon that a YAML file is for."""
     return f"/var/lib/p2p/{PurePath(file_name).stem}/{INBOX}/{name}" if plan.systemd else f"{INBOX}/{name}"
+
+
+def state_of(plan: LabPlan, file_name: str) -> str:
+    """Return the path of the folder for what must outlive the daemon that a YAML file is for, restarts included."""
+    stem = PurePath(file_name).stem
+    return f"/var/lib/p2p/{stem}/{STATE}" if plan.systemd else f"{STATE}/{stem}"
 
 
 def lab_yaml(plan: LabPlan) -> str:
@@ -98,6 +105,8 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
         f"authority: {AUTHORITY_CERTIFICATE}",
         "# The UNIX socket through which the p2p command talks to this daemon.",
         f"console: {quote(console_of(plan, file_name))}",
+        "# The folder for the journal of transfers; the daemon makes it.",
+        f"state: {quote(state_of(plan, file_name))}",
         "# tls, or plain: direct links without encryption where both peers say so, for measurements in a closed lab.",
         f"links: {plan.links}",
         "# Where fresh sockets for direct links are bound; the system chooses each port.",
@@ -108,7 +117,13 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
     for name in names:
         inbox = quote(inbox_of(plan, file_name, name))
         lines += [f"  - name: {quote(name)}", *_identity(name, "    "), f"    inbox: {inbox}"]
-    lines += ["# Limits stand at their defaults; docs/limits.rst lists them.", "# limits:", "#   idle_s: 300"]
+    lines += [
+        "# Each peer may say what it takes (accept, quota, keep_free, exists, symlinks) and what others may get (share);",
+        "# without it everything is accepted and nothing is shared. etc/peer-n1.n.yaml explains these keys.",
+        "# Limits stand at their defaults; docs/limits.rst lists them.",
+        "# limits:",
+        "#   idle_s: 300",
+    ]
     return _text(lines)
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet import main
 from twisted.internet.abstract import FileDescriptor
@@ -20,10 +19,10 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IReactorFDSet
 from twisted.python.failure import Failure
 
-__all__ = ["GULP", "WideSocket", "widened"]
+__all__ = ["GULP", "Plain", "WideSocket", "Wire", "widened"]
 
 GULP: Final = 256 * 1024
-"""Bytes that are read at once: with what is decrypted from them they stay in the processor's cache."""
+"""Bytes that are read at once: they stay in the processor's cache."""
 
 PIECES: Final = 64
 """Pieces that the system gets in one call; it takes 1024 at most (IOV_MAX)."""
@@ -35,86 +34,42 @@ _NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linu
 _gulp = memoryview(bytearray(GULP))  # one for all sockets: what is read is used up before the next one reads
 
 
-def widened(transport: Any, deliver: Callable[[memoryview], object]) -> Any:
-    """Put a :class:`WideSocket` in the place of a TCP transport, where there is a socket that can be used so.
+class Wire(Protocol):
+    """What reads and writes a socket that never blocks."""
 
-    :returns: the transport itself if there is none: in memory, with a reactor that has no descriptors, on Windows.
-    """
-    handle = transport.getHandle()
-    if not isinstance(handle, socket.socket):
-        return transport
-    if _NOT_SENT_LOWAT is not None:
-        handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, NOT_SENT)
-    if not hasattr(handle, "sendmsg") or not IReactorFDSet.providedBy(getattr(transport, "reactor", None)):
-        return transport
-    return WideSocket(transport, deliver)
+    def read(self) -> Exception | None:
+        """Read what is there, and deliver it; returns why the connection ended, if it did."""
+
+    def send(self, unsent: deque[memoryview]) -> Exception | None:
+        """Send, and take out from the left, what there is room for; returns why the connection ended, if it did."""
 
 
-class WideSocket(FileDescriptor):
-    """Reads and writes in the place of a connected TCP transport, which closes the socket in the end.
+class Plain:
+    """Bytes as they are.
 
-    It belongs below a protocol whose producer, if it has one, pushes.
-
-    :param below: the transport.
     :param deliver: gets what arrives, as views that are good for the call alone: whoever keeps it copies it, and so
         keeps no more memory than it takes.
     """
 
-    reactor: Any  # Twisted types it as one without time
-    producer: Any  # a push producer; Twisted types it as any
-
-    def __init__(self, below: Any, deliver: Callable[[memoryview], object]) -> None:
-        super().__init__(below.reactor)
-        self._below = below
-        self._socket: socket.socket = below.getHandle()
+    def __init__(self, handle: socket.socket, deliver: Callable[[memoryview], object]) -> None:
+        self._socket = handle
         self._deliver = deliver
-        self._unsent: deque[memoryview] = deque()
-        self.connected = 1
-        below.stopReading()
-        self.startReading()  # type: ignore[no-untyped-call]  # Twisted's, untyped
 
-    # -- sending ----------------------------------------------------------------------------------------------
+    def read(self) -> Exception | None:
+        """Read up to a gulp."""
+        try:
+            count = self._socket.recv_into(_gulp)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        if not count:
+            return main.CONNECTION_DONE
+        self._deliver(_gulp[:count])
+        return None
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Send bytes now, as far as the system takes them; they may change afterwards."""
-        if not self.connected:
-            return
-        if self._unsent:
-            self._keep([bytes(data)])
-            return
-        view = memoryview(data)
-        with suppress(OSError):  # there is no room; or doWrite meets the error too, and tells the reactor
-            view = view[self._socket.send(view) :]
-        if view:
-            self._keep([bytes(view)])
-
-    def writeSequence(self, iovec: Iterable[bytes | memoryview]) -> None:
-        """Send pieces in their order, as far as the system takes them; they must not change afterwards."""
-        if not self.connected:
-            return
-        waiting = bool(self._unsent)
-        self._unsent.extend(map(memoryview, iovec))
-        if not waiting:
-            self._send()
-        self._keep(())
-
-    def doWrite(self) -> Exception | None:
-        """Called by the reactor when the system has room again."""
-        lost = self._send()
-        if lost is None and not self._unsent and self.producerPaused:
-            self.producerPaused = False
-            if self.producer is not None:
-                self.producer.resumeProducing()  # writes at once, most often
-        if lost is not None or self._unsent:
-            return lost
-        return super().doWrite()  # type: ignore[no-any-return, no-untyped-call]  # Twisted's, untyped
-
-    def writeSomeData(self, data: bytes) -> int:
-        """Twisted's own buffer is empty here."""
-        return 0
-
-    def _send(self) -> Exception | None:
-        unsent = self._unsent
+    def send(self, unsent: deque[memoryview]) -> Exception | None:
+        """Send many pieces a call."""
         while unsent:
             try:
                 sent = self._socket.sendmsg(list(islice(unsent, PIECES)))
@@ -128,30 +83,87 @@ class WideSocket(FileDescriptor):
                 unsent[0] = unsent[0][sent:]
         return None
 
-    def _keep(self, pieces: Iterable[bytes]) -> None:
-        """Wait for room, and have the producer wait."""
-        self._unsent.extend(map(memoryview, pieces))
-        if not self._unsent:
-            return
-        self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's, untyped
-        if self.producer is not None and not self.producerPaused:
-            self.producerPaused = True
-            self.producer.pauseProducing()
 
-    # -- receiving --------------------------------------------------------------------------------------------
+def widened(transport: Any, deliver: Callable[[memoryview], object]) -> Any:
+    """Put a :class:`WideSocket` in the place of a TCP transport, where there is a socket that can be used so.
+
+    :param deliver: as :class:`Plain` takes it.
+    :returns: the transport itself if there is none: in memory, with a reactor that has no descriptors, on Windows.
+    """
+    handle = transport.getHandle()
+    if not isinstance(handle, socket.socket):
+        return transport
+    if _NOT_SENT_LOWAT is not None:
+        handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, NOT_SENT)
+    if not hasattr(handle, "sendmsg") or not IReactorFDSet.providedBy(getattr(transport, "reactor", None)):
+        return transport
+    return WideSocket(transport, Plain(handle, deliver))
+
+
+class WideSocket(FileDescriptor):
+    """Stands in the place of a connected TCP transport, which closes the socket in the end.
+
+    It belongs below a protocol whose producer, if it has one, pushes.
+
+    :param below: the transport.
+    :ivar wire: what reads and writes; whoever puts another here makes sure that nothing is unsent.
+    """
+
+    reactor: Any  # Twisted types it as one without time
+    producer: Any  # a push producer; Twisted types it as any
+
+    def __init__(self, below: Any, wire: Wire) -> None:
+        super().__init__(below.reactor)
+        self.wire = wire
+        self._below = below
+        self._unsent: deque[memoryview] = deque()
+        self.connected = 1
+        below.stopReading()
+        self.startReading()  # type: ignore[no-untyped-call]  # Twisted's, untyped
+
+    @property
+    def unsent(self) -> bool:
+        """Whether anything waits for room."""
+        return bool(self._unsent)
+
+    # -- sending ----------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Send bytes, as :meth:`writeSequence` does."""
+        self.writeSequence([data])
+
+    def writeSequence(self, iovec: Iterable[bytes | memoryview]) -> None:
+        """Send pieces in their order, as far as there is room now; they must not change afterwards."""
+        if not self.connected:
+            return
+        waiting = self.unsent
+        self._unsent.extend(map(memoryview, iovec))
+        if not waiting:
+            self.wire.send(self._unsent)  # if the connection is broken, doWrite meets that too, and tells the reactor
+        if self._unsent:
+            self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's, untyped
+            if self.producer is not None and not self.producerPaused:
+                self.producerPaused = True
+                self.producer.pauseProducing()
+
+    def doWrite(self) -> Exception | None:
+        """Called by the reactor when there is room again."""
+        why = self.wire.send(self._unsent)
+        if why is None and not self._unsent and self.producerPaused:
+            self.producerPaused = False
+            if self.producer is not None:
+                self.producer.resumeProducing()  # writes at once, most often
+        if why is not None or self._unsent:
+            return why
+        return super().doWrite()  # type: ignore[no-any-return, no-untyped-call]  # Twisted's, untyped
+
+    def writeSomeData(self, data: bytes) -> int:
+        """Twisted's own buffer is empty here."""
+        return 0
 
     def doRead(self) -> Exception | None:
         """Called by the reactor when something has come."""
-        try:
-            count = self._socket.recv_into(_gulp)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return main.CONNECTION_LOST
-        if not count:
-            return main.CONNECTION_DONE
-        self._deliver(_gulp[:count])
-        return None
+        return self.wire.read()
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -173,13 +185,14 @@ class WideSocket(FileDescriptor):
     # -- what the transport knows -----------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return int(self._below.fileno())
 
     def logPrefix(self) -> str:
         return str(self._below.logPrefix())
 
     def getHandle(self) -> socket.socket:
-        return self._socket
+        handle: socket.socket = self._below.getHandle()
+        return handle
 
     def getHost(self) -> IAddress:
         address: IAddress = self._below.getHost()

@@ -10,14 +10,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.content.consent import Offer
+from p2p.content.rules import Offer
 from p2p.control.transfer_operations import PendingOffer
 from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
 
-__all__ = ["OFFERS", "WAIT_S", "PendingOffers"]
+__all__ = ["OFFERS", "OFFERS_EACH", "WAIT_S", "PendingOffers"]
 
 OFFERS: Final = 64
 """Offers that wait at once; each holds a stream with its first window."""
+
+OFFERS_EACH: Final = 16
+"""Of them, those of one sender, so that it can't keep others from asking."""
 
 WAIT_S: Final = 600.0
 """Seconds for which an offer waits; then it is refused, and can be made again."""
@@ -69,6 +72,9 @@ class PendingOffers:
         """
         if len(self._waiting) >= OFFERS:
             raise ExchangeFailed(Outcome.REFUSED, f"{OFFERS} offers wait at {peer} already; try again later")
+        if sum(one.shown.peer == offer.sender for one in self._waiting.values()) >= OFFERS_EACH:
+            reason = f"{OFFERS_EACH} offers of {offer.sender} wait at {peer} already; send more of it in one go"
+            raise ExchangeFailed(Outcome.REFUSED, reason)
         token = self._token()
         shown = PendingOffer(
             offer=token,

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from twisted.logger import Logger
+
 from p2p.config import AcceptRule, PeerEntry
-from p2p.content.consent import Offer, Rule, Terms, decide
-from p2p.content.services import TRANSFER, Incoming
+from p2p.content.consent import Terms
+from p2p.content.rules import Agreement, Offer, Rule, decide
+from p2p.content.services import TRANSFER, Incoming, Threads
 from p2p.errors import ExchangeFailed, Outcome
+from p2p.peer.agreed import Agreed
 from p2p.peer.inbox_room import InboxRoom
 from p2p.peer.offers import PendingOffers
-from p2p.transfer.ended import local_id
+from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.paths import RESERVED
 
 __all__ = ["Reception"]
@@ -25,17 +29,29 @@ class Reception:
     """See :class:`p2p.content.services.Host`.
 
     :param state: the folder for what must outlive the daemon.
+    :param threads: runs what blocks.
     :param now: reads a clock, seconds.
     """
 
+    _log = Logger()
+
     def __init__(
-        self, entry: PeerEntry, offers: PendingOffers, register: Register, state: Path, now: Callable[[], float]
+        self,
+        entry: PeerEntry,
+        offers: PendingOffers,
+        register: Register,
+        state: Path,
+        threads: Threads,
+        now: Callable[[], float],
     ) -> None:
         self._peer = entry.name
         self._entry = entry
         self._offers = offers
         self._register = register
         self._rules = None if entry.accept is None else [_rule(one) for one in entry.accept]
+        self._threads = threads
+        self._agreed = Agreed(state / "agreed")
+        self._ended = EndedTransfers(state / "ended")
         self._room = InboxRoom(entry.name, entry.inbox, entry.quota, entry.keep_free, now)
         self.state = state
 
@@ -53,9 +69,8 @@ class Reception:
         verdict = decide(self._rules, offer, self._peer)
         if verdict.action == "refuse":
             raise ExchangeFailed(Outcome.REFUSED, verdict.reason)
-        if verdict.action == "ask" and not self._has_begun(offer):
-            await self._offers.ask(self._peer, offer, pending)
-        return self._terms(offer, verdict.size)
+        agreement = await self._agreement(offer, pending) if verdict.action == "ask" else None
+        return self._terms(offer, verdict.size, agreement)
 
     def store_terms(self, offer: Offer) -> Terms:
         """Allow a file of the service ``store`` now."""
@@ -70,18 +85,42 @@ class Reception:
         """The bytes that an offer may have, None for any."""
         verdict = decide(self._rules, offer, self._peer)
         if verdict.action == "ask":
-            reason = f"{self._peer} asks its user first, and only a transfer can wait for that: p2p send"
+            reason = f"{self._peer} asks its user first, and {offer.service} can't wait for that; p2p send can"
             raise ExchangeFailed(Outcome.REFUSED, reason)
         if verdict.action == "refuse":
             raise ExchangeFailed(Outcome.REFUSED, verdict.reason)
         return verdict.size
 
-    def _has_begun(self, offer: Offer) -> bool:
-        return (self._entry.inbox / f"{RESERVED}{local_id(offer.sender, offer.id)}").exists()
+    async def _agreement(self, offer: Offer, pending: Callable[[str], None]) -> Agreement:
+        """What the user agrees to now, or agreed to when it was begun."""
+        local = local_id(offer.sender, offer.id)
+        known: Agreement | None = await self._threads(self._known_agreement, local)
+        if known is not None and known.covers(offer):
+            return known
+        await self._offers.ask(self._peer, offer, pending)
+        agreement = Agreement(offer.bytes)
+        try:
+            await self._threads(self._agreed.note, local, agreement)
+        except OSError as error:
+            # It comes all the same; only after a broken link the user is asked once more.
+            reason = error.strerror
+            self._log.warn("{peer}: can't note down what its user agreed to: {reason}", peer=self._peer, reason=reason)
+        return agreement
 
-    def _terms(self, offer: Offer, most: int | None) -> Terms:
+    def _known_agreement(self, local: str) -> Agreement | None:
+        """What was agreed to of a transfer that has begun here and wasn't given up, or has come to its end."""
+        if self._ended.find(local) is None and not self._work_folder(local).exists():
+            return None
+        return self._agreed.find(local)
+
+    def _work_folder(self, local: str) -> Path:
+        return self._entry.inbox / f"{RESERVED}{local}"
+
+    def _terms(self, offer: Offer, most: int | None, agreement: Agreement | None = None) -> Terms:
         taken = 0
-        announced = None if self._has_begun(offer) else offer.bytes
+        has_begun = self._work_folder(local_id(offer.sender, offer.id)).exists()
+        announced = None if has_begun else offer.bytes
+        agreed = None if agreement is None else agreement.most
 
         def room(size: int) -> None:
             nonlocal taken
@@ -90,6 +129,9 @@ class Reception:
             taken += size
             if most is not None and taken > most:
                 reason = f"a rule of {self._peer} takes at most {most} bytes at a time from {offer.sender}"
+                raise ExchangeFailed(Outcome.REFUSED, reason)
+            if agreed is not None and taken > agreed:
+                reason = f"more comes than the user of {self._peer} agreed to; offer it again as it is now"
                 raise ExchangeFailed(Outcome.REFUSED, reason)
             self._room.take(size)
 

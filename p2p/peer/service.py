@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, succeed
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -24,7 +24,9 @@ from p2p.errors import ConfigError, IdentityError, P2PError
 from p2p.identity.tls import Credentials
 from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
+from p2p.peer.experiment import Contents, ExperimentService
 from p2p.peer.jobs import Jobs
+from p2p.peer.leftovers import Leftovers
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
@@ -34,9 +36,9 @@ from p2p.peer.transfers.manager import Transfers
 
 __all__ = ["PeerService", "load_credentials"]
 
-THREADS: Final = 128
-"""Threads at most: a transfer that waits for the other end of a pipe, or for the slowest of several receivers, holds
-one meanwhile, and 64 transfers take place at a time."""
+THREADS: Final = 64
+"""Threads at most, besides one for each transfer that may take place: it holds one while it waits for the other end of
+a pipe, or for the slowest of several receivers."""
 
 
 def load_credentials(config: PeerConfig) -> list[Credentials]:
@@ -89,11 +91,14 @@ class PeerService(MultiService):
             return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
 
         self._jobs = Jobs(reactor, threads)
+        self.peers: dict[str, HostedPeer] = {}
+        contents = Contents(config.state_folder / "experiment", self._jobs)
+        experiment = ExperimentService(self.peers, config.experiment, contents, reactor, now_ns)
         surroundings = Surroundings(
             reactor=reactor,
             router=clientFromString(reactor, config.router),
             limits=config.limits,
-            services=services,
+            services=services.joined_by(experiment),
             threads=self._jobs,
             random=random,
             now_ns=now_ns,
@@ -105,10 +110,11 @@ class PeerService(MultiService):
         self._now_ns = now_ns
         self._offers = PendingOffers(reactor, lambda: random(4).hex())
         self._transfers: Transfers | None = None
-        self.peers = {
-            entry.name: HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
-            for entry, own in zip(config.peers, credentials, strict=True)
-        }
+        self._starting: Deferred[None] = succeed(None)
+        for entry, own in zip(config.peers, credentials, strict=True):
+            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
+        inboxes = {entry.name: entry.inbox for entry in config.peers}
+        self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
             reactor, config.console, self._operations, connections=config.limits.console_connections
@@ -119,7 +125,7 @@ class PeerService(MultiService):
         """Make the inboxes, open the console, and let every peer register."""
         raise_open_files()
         keep_memory()
-        self._reactor.getThreadPool().adjustPoolsize(maxthreads=THREADS)
+        self._reactor.getThreadPool().adjustPoolsize(maxthreads=THREADS + self._config.limits.transfers)
         if self._config.links == "plain":
             self._log.warn(
                 "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "
@@ -143,8 +149,9 @@ class PeerService(MultiService):
             raise CannotStart(f"p2p-peer: {error}") from error
         for peer in self.peers.values():
             peer.start()
-        starting = Deferred.fromCoroutine(transfers.start())
-        starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
+        self._starting = Deferred.fromCoroutine(transfers.start())
+        self._starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
+        self._leftovers.start()
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
         notify(READY)
 
@@ -154,9 +161,11 @@ class PeerService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._leftovers.stop()
         transfers = self._transfers
         if transfers is not None:
             await transfers.stop()
+            await self._starting
         leaving = [Deferred.fromCoroutine(peer.stop()) for peer in self.peers.values()]
         stopping = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         await gatherResults([*leaving, stopping], consumeErrors=True)
@@ -167,7 +176,12 @@ class PeerService(MultiService):
 
     def _reception(self, entry: PeerEntry) -> Reception:
         return Reception(
-            entry, self._offers, self._incoming, self._config.state_folder / entry.name, self._reactor.seconds
+            entry,
+            self._offers,
+            self._incoming,
+            self._config.state_folder / entry.name,
+            self._jobs,
+            self._reactor.seconds,
         )
 
     def _incoming(
@@ -188,6 +202,8 @@ class PeerService(MultiService):
             self._jobs,
             self._wall,
             self._random,
+            sessions=self._config.limits.transfers,
+            unfinished=self._config.limits.transfers_unfinished,
         )
         operations = PeerConsole(
             self._reactor,

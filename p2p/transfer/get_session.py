@@ -99,7 +99,7 @@ class _Records(ThreadedSink):
     """Takes the reply to a session that gets."""
 
     def __init__(self, session: GetSession) -> None:
-        super().__init__(session.worker, session.clock)
+        super().__init__(session.worker, session.clock, trickle=True)
         self._session = session
         self._told_at = session.clock.seconds()
 

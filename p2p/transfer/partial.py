@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from p2p.transfer.tree import CHUNK, LEAF, Tree, leaf_digest
+from p2p.transfer.tree import CHUNK, LEAF, Tree, chunks_of, leaf_digest
 
-__all__ = ["SYNC_EVERY", "PartialFile", "write_all"]
+__all__ = ["SYNC_EVERY", "PartialFile", "leaves_of", "write_all"]
 
 SYNC_EVERY: Final = 256
 """Chunks after which a part is synced; so many are hashed again after a power cut at most."""
@@ -32,80 +32,100 @@ def write_all(file: int, pieces: Sequence[memoryview | bytes]) -> None:
         rest = rest[os.write(file, rest) :]
 
 
+def leaves_of(temp: str) -> str:
+    """The name of the leaves that belong to a part."""
+    return f"{temp}.leaves"
+
+
 class PartialFile:
     """The part of a file that has arrived.
 
     :param work: descriptor of the folder that it is in.
     :param temp: its name there; that of its leaves is the same with ``.leaves`` after it.
     :param size: bytes of the whole file, None if nobody knows.
+    :param synced: chunks of it that are known to be on disk.
     :ivar tree: the tree over what is there.
     """
 
-    def __init__(self, work: int, temp: str, size: int | None) -> None:
-        self._work = work
-        self._temp = temp
+    def __init__(self, work: int, temp: str, size: int | None, synced: int = 0) -> None:
         self._size = size
+        self._synced = synced
         self.tree = Tree()
         self.file = os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
         try:
-            self._leaves = os.open(f"{temp}.leaves", _PART_FLAGS, 0o600, dir_fd=work)
-        except OSError:
+            self._leaves = os.open(leaves_of(temp), _PART_FLAGS, 0o600, dir_fd=work)
+        except BaseException:
             os.close(self.file)
             raise
 
-    def recover(self, trusted: int | None) -> None:
+    def recover(self, ran_on: bool) -> None:
         """Find out how many of the chunks that are there are good, and cut off the rest.
 
-        :param trusted: chunks that are known to be on disk; None if all are, because the machine ran on: then only the
-            last one is hashed again, and those before it while it isn't good.
+        :param ran_on: whether the machine has run on since they were written: then all are on disk, and only the last
+            one is hashed again, and those before it while it isn't good. Else all that weren't synced are.
         """
-        count = os.fstat(self._leaves).st_size // LEAF
+        length = os.fstat(self.file).st_size
+        count = min(os.fstat(self._leaves).st_size // LEAF, chunks_of(length))
         leaves = os.pread(self._leaves, count * LEAF, 0)
-        if trusted is None:
+        if ran_on:
             while count and not self._is_good(count - 1, leaves):
                 count -= 1
         else:
-            good = min(trusted, count)
+            good = min(self._synced, count, length // CHUNK)
             while good < count and self._is_good(good, leaves):
                 good += 1
             count = good
-        size = min(count * CHUNK, os.fstat(self.file).st_size)
-        leaves = leaves[: -(-size // CHUNK) * LEAF]
-        self.tree = Tree.from_leaves(leaves, size)
-        self._cut(size, len(leaves))
+        size = min(count * CHUNK, length)
+        if self._size is not None:
+            size = min(size, self._size)
+        self._cut(Tree.from_leaves(leaves[: count * LEAF], size))
 
     def cut(self, offset: int) -> None:
         """Forget what comes after an offset, which is a multiple of 1 MiB."""
-        leaves = os.pread(self._leaves, offset // CHUNK * LEAF, 0)
-        self.tree = Tree.from_leaves(leaves, offset)
-        self._cut(offset, len(leaves))
+        self._cut(Tree.from_leaves(os.pread(self._leaves, offset // CHUNK * LEAF, 0), offset))
 
     def append(self, leaf: bytes, pieces: Sequence[memoryview], size: int) -> bool:
-        """Write a chunk that was verified.
+        """Write a chunk that was verified; the one before it must have been whole.
 
         :returns: whether this is the place for a sync.
-        :raises ValueError: if the chunk before it was the last.
         """
-        before = self.tree.size
-        self.tree.add(leaf, size)
         try:
             write_all(self.file, pieces)
-            os.write(self._leaves, leaf)
+            write_all(self._leaves, [leaf])
         except OSError:
-            self._cut(before, -(-before // CHUNK) * LEAF)
+            self._cut(self.tree)
             raise
+        self.tree.add(leaf, size)
         return self.tree.size // CHUNK % SYNC_EVERY == 0
 
     def sync(self) -> int:
         """Bring all to the disk, and return how many chunks that is."""
-        os.fdatasync(self.file)
-        os.fdatasync(self._leaves)
-        return self.tree.size // CHUNK
+        try:
+            os.fdatasync(self.file)
+            os.fdatasync(self._leaves)
+        except OSError:
+            # The system forgets what it couldn't write, and says the next time that all is well.
+            self.cut(self._synced * CHUNK)
+            raise
+        self._synced = self.tree.size // CHUNK
+        return self._synced
+
+    def detach(self) -> int:
+        """Let go of it but for its descriptor, which is the caller's from now on."""
+        file, self.file = self.file, -1
+        self.close()
+        return file
 
     def close(self) -> None:
         """Let go of it; it stays where it is."""
-        os.close(self.file)
-        os.close(self._leaves)
+        file, self.file = self.file, -1
+        leaves, self._leaves = self._leaves, -1
+        try:
+            if file >= 0:
+                os.close(file)
+        finally:
+            if leaves >= 0:
+                os.close(leaves)
 
     def _is_good(self, index: int, leaves: bytes) -> bool:
         start = index * CHUNK
@@ -113,8 +133,11 @@ class PartialFile:
         data = os.pread(self.file, length, start) if length > 0 else b""
         return bool(data) and leaf_digest([data]) == leaves[index * LEAF : (index + 1) * LEAF]
 
-    def _cut(self, size: int, leaves: int) -> None:
-        os.ftruncate(self.file, size)
-        os.ftruncate(self._leaves, leaves)
-        os.lseek(self.file, size, os.SEEK_SET)
-        os.lseek(self._leaves, leaves, os.SEEK_SET)
+    def _cut(self, tree: Tree) -> None:
+        """Keep what belongs to a tree."""
+        count = chunks_of(tree.size)
+        self.tree = tree
+        self._synced = min(self._synced, count)
+        for file, end in ((self.file, tree.size), (self._leaves, count * LEAF)):
+            os.ftruncate(file, end)
+            os.lseek(file, end, os.SEEK_SET)

@@ -12,14 +12,14 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
 from typing import Final, Literal
 
 from p2p.errors import Outcome
 from p2p.transfer.paths import numbered, shown
 from p2p.transfer.records import Kind
 
-__all__ = ["FOLDER_FLAGS", "Close", "Exists", "Folder", "Place", "Placer", "Receipt", "Step", "free_name", "is_there"]
+__all__ = ["FOLDER_FLAGS", "ONE_ENTRY", "Close", "Exists", "Folder", "Place", "Placer", "Receipt", "Step"]
+__all__ += ["free_name", "is_there"]
 
 Exists = Literal["rename", "replace", "refuse"]
 """What to do with an entry whose name is taken."""
@@ -29,7 +29,7 @@ FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXE
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """How a file system says that it has no hard links."""
 
-_ONE_ENTRY: Final = frozenset(
+ONE_ENTRY: Final = frozenset(
     {errno.EACCES, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
     | {errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM}
 )
@@ -79,6 +79,10 @@ class Folder:
         """Its path below the receiver's folder."""
         return self.final if self.up is None else f"{self.up.path()}/{self.final}"
 
+    def sent(self) -> str:
+        """Its path as the sender calls it."""
+        return self.name if self.up is None else f"{self.up.sent()}/{self.name}"
+
 
 @dataclass(slots=True, eq=False)
 class Place:
@@ -122,8 +126,23 @@ def is_there(folder: int, name: str) -> os.stat_result | None:
 
 
 def free_name(folder: int, name: str) -> str:
-    """The name, or the first with a number in it that nothing has in the folder."""
-    return next(each for each in (numbered(name, number) for number in count()) if is_there(folder, each) is None)
+    """The name, or the same with a number in it that nothing has in the folder.
+
+    It is found in a few steps, which double and then halve, however many are taken.
+    """
+
+    def is_taken(number: int) -> bool:
+        return is_there(folder, numbered(name, number)) is not None
+
+    if not is_taken(0):
+        return name
+    taken, free = 0, 1
+    while is_taken(free):
+        taken, free = free, 2 * free
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if is_taken(middle) else (taken, middle)
+    return numbered(name, free)
 
 
 class Placer:
@@ -153,26 +172,28 @@ class Placer:
             folder.file = os.open(folder.final, FOLDER_FLAGS, dir_fd=self.descriptor(folder.up))
         return folder.file
 
-    def run(self, steps: Iterable[Step]) -> list[Receipt]:
+    def run(self, steps: Iterable[Step], *, again: bool = False) -> list[Receipt]:
         """Do steps, in their order, and sync the folders that they changed.
 
+        :param again: whether it may be that they were done before, in part or all: what isn't in the work folder any
+            more has its place then. At the first time it would be lost.
         :raises OSError: if the disk is full or broken; the same steps can be done again later.
         """
         receipts: list[Receipt] = []
         self._touched.clear()
         for step in steps:
-            receipt = self._place(step) if isinstance(step, Place) else self._close(step.folder)
+            receipt = self._place(step, again) if isinstance(step, Place) else self._close(step.folder, again)
             if receipt is not None:
                 receipts.append(receipt)
         for folder in self._touched:
             os.fsync(folder)
         return receipts
 
-    def _place(self, step: Place) -> Receipt:
+    def _place(self, step: Place, again: bool) -> Receipt:
         folder = step.folder
         if not step.reason and folder is not None and folder.refused:
             self._refuse(step, folder.refused)
-        elif not step.reason:
+        elif not step.reason and not (again and is_there(self._work, step.temp) is None):
             try:
                 where = self.descriptor(folder)
                 if step.kind is Kind.FOLDER:
@@ -182,7 +203,7 @@ class Placer:
                 if self._sync:
                     self._touched.add(where)
             except OSError as error:
-                if error.errno not in _ONE_ENTRY:
+                if error.errno not in ONE_ENTRY:
                     raise
                 self._refuse(step, f"the receiver can't give it its name: {error.strerror}")
         if step.reason:
@@ -193,23 +214,24 @@ class Placer:
 
     def _place_file(self, step: Place, where: int) -> None:
         if self._exists == "replace":
-            try:
-                os.replace(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
-            except FileNotFoundError:
-                if is_there(self._work, step.temp) is not None:
-                    raise
+            os.replace(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
             return
-        while (temp := is_there(self._work, step.temp)) is not None:
-            if self._linked(step, where):
-                return
+        temp = os.stat(step.temp, dir_fd=self._work, follow_symlinks=False)
+        while not self._linked(step, where):
             there = is_there(where, step.final)
             if there is not None and os.path.samestat(there, temp):
-                os.unlink(step.temp, dir_fd=self._work)
+                os.unlink(step.temp, dir_fd=self._work)  # a crash came between the link and this
                 return
-            if self._exists == "refuse":
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            step.final = free_name(where, _own_name(step))
-            self._changed()
+            self._rename(step, where)
+
+    def _rename(self, step: Place, where: int) -> None:
+        """Choose another name, if that is wanted."""
+        if self._exists != "rename":
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        step.final = free_name(where, _own_name(step))
+        if step.made is not None:
+            step.made.final = step.final
+        self._changed()
 
     def _linked(self, step: Place, where: int) -> bool:
         """Move a file or a link to its place, unless something is there: a link, unlike a rename, replaces nothing."""
@@ -229,17 +251,13 @@ class Placer:
 
     def _place_folder(self, step: Place, where: int) -> None:
         assert step.made is not None
-        while is_there(self._work, step.temp) is not None:
-            there = is_there(where, step.final)
-            if there is None:
-                os.rename(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
-            elif self._exists == "replace" and stat.S_ISDIR(there.st_mode):
+        while (there := is_there(where, step.final)) is not None:
+            if self._exists == "replace" and stat.S_ISDIR(there.st_mode):
                 os.rmdir(step.temp, dir_fd=self._work)
-            elif self._exists == "rename":
-                step.final = step.made.final = free_name(where, _own_name(step))
-                self._changed()
-            else:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+                break
+            self._rename(step, where)
+        else:
+            os.rename(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
         self.descriptor(step.made)
 
     def _refuse(self, step: Place, reason: str) -> None:
@@ -256,24 +274,26 @@ class Placer:
         else:
             os.unlink(step.temp, dir_fd=self._work)
 
-    def _close(self, folder: Folder) -> Receipt | None:
+    def _close(self, folder: Folder, again: bool) -> Receipt | None:
         if folder.refused:
             return None
         try:
             file = self.descriptor(folder)
             os.utime(file, ns=(folder.mtime, folder.mtime))
             os.fchmod(file, folder.mode)
+            if self._sync:
+                os.fsync(file)
         except OSError as error:
-            if error.errno not in _ONE_ENTRY:
+            if error.errno not in ONE_ENTRY:
                 raise
+            if again and isinstance(error, PermissionError):
+                return None  # it has the mode that was to be set: one that keeps its owner out
             reason = f"the mode and the time of the folder can't be set: {error.strerror}"
-            return Receipt(folder.path(), folder.path(), outcome=Outcome.REFUSED, reason=reason)
+            return Receipt(folder.sent(), folder.path(), outcome=Outcome.REFUSED, reason=reason)
         finally:
             file, folder.file = folder.file, -1
             self._touched.discard(file)
             if file >= 0:
-                if self._sync:
-                    os.fsync(file)
                 os.close(file)
         return None
 

@@ -1,23 +1,23 @@
 """The receiving side of a transfer: from records to files, folders and links in a folder of this machine.
 
-Each chunk is verified before it is written. What is complete is moved to its place in groups: the files of a group are
-synced, what is about to be done is written down, and then it is done, so that it can be done again after a crash at any
-moment. All functions here block; they run in threads, one at a time.
+Each chunk is verified before it is written, and nothing has its final name before it is whole. What the other side says
+is never taken on trust: neither paths nor sizes nor the order of records.
+All functions here block; they run in threads, one at a time.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from p2p.content.inbox import refusal
 from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
-from p2p.transfer.partial import PartialFile, write_all
+from p2p.transfer.arriving import Arriving, is_small
 from p2p.transfer.paths import InvalidPath, checked_path, shown, stays_inside
-from p2p.transfer.placing import FOLDER_FLAGS, Close, Exists, Folder, Place, Placer, Receipt
+from p2p.transfer.placing import ONE_ENTRY, Exists, Folder, Place, Receipt
 from p2p.transfer.records import (
     Buffer,
     Chunk,
@@ -30,52 +30,10 @@ from p2p.transfer.records import (
     Record,
     RecordDecoder,
 )
-from p2p.transfer.tree import CHUNK, Tree, leaf_digest
+from p2p.transfer.settling import Settling
 from p2p.transfer.walking import Totals
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder, boot_id
 
 __all__ = ["ReceivingEngine"]
-
-GROUP_BYTES: Final = CHUNK
-"""Bytes of small files that are moved to their places together: with them no more than one chunk goes again after a
-crash."""
-
-GROUP_ENTRIES: Final = 256
-"""Entries that are moved to their places together."""
-
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class _Arriving:
-    """A file whose chunks come now.
-
-    :ivar temp: its name in the work folder; empty if it isn't taken, which ``reason`` says then.
-    :ivar file: its descriptor, -1 if there is none or ``part`` has it.
-    :ivar part: of a large file, what goes on after a crash.
-    """
-
-    def __init__(self, entry: Entry, folder: Folder | None) -> None:
-        self.entry = entry
-        self.folder = folder
-        self.temp = ""
-        self.reason = ""
-        self.file = -1
-        self.part: PartialFile | None = None
-        self.small = Tree()
-
-    @property
-    def tree(self) -> Tree:
-        """The tree over what has come."""
-        return self.small if self.part is None else self.part.tree
-
-    def let_go(self) -> None:
-        """Close what is open; it stays on disk."""
-        if self.part is not None:
-            self.part.close()
-            self.part = None
-        if self.file >= 0:
-            os.close(self.file)
-            self.file = -1
 
 
 class ReceivingEngine:
@@ -86,7 +44,8 @@ class ReceivingEngine:
     :param links: whether links are made or left out.
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
-    :raises ExchangeFailed: with ``refused``, if another engine works on the same transfer, or the disk doesn't take it.
+    :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
+        doesn't take it.
     """
 
     def __init__(
@@ -103,147 +62,109 @@ class ReceivingEngine:
         self._room = room
         self._sync = sync
         self._decoder = RecordDecoder()
-        self._state = State()
-        self._steps: list[Place | Close] = []
-        self._group_bytes = 0
-        self._arriving: _Arriving | None = None
+        self._arriving: Arriving | None = None
         self._ended = False
+        self._broken = False
         self._closed = False
         self.current: str | None = None
-        try:
-            self._root = os.open(folder, FOLDER_FLAGS & ~os.O_NOFOLLOW)
-        except OSError as error:
-            raise refusal(error) from error
-        try:
-            self._work = WorkFolder(self._root, transfer_id, sync)
-        except OSError as error:
-            os.close(self._root)
-            raise refusal(error) from error
-        except ExchangeFailed:
-            os.close(self._root)
-            raise
-        self._placer = Placer(self._root, self._work.file, exists, sync, self._save)
+        self._settling = Settling(folder, transfer_id, exists, sync)
 
     @property
     def done_entries(self) -> int:
         """Entries dealt with, those of earlier sessions among them."""
-        return self._state.entries + sum(isinstance(step, Place) for step in self._steps)
+        return self._settling.counts[0]
 
     @property
     def done_bytes(self) -> int:
         """Verified bytes, those of earlier sessions and of the file under way among them."""
         arriving = self._arriving
-        return self._state.bytes + self._group_bytes + (0 if arriving is None else arriving.tree.size)
+        return self._settling.counts[1] + (0 if arriving is None else arriving.tree.size)
 
     # -- its life ---------------------------------------------------------------------------------------------
 
     def have(self) -> Have:
-        """Bring to its end what a crash has interrupted, and tell how far the transfer has come."""
+        """Bring to its end what a crash has interrupted, and tell how far the transfer has come.
+
+        :raises ExchangeFailed: with ``refused``, if the disk doesn't take it, or what it says makes no sense.
+        """
         try:
-            self._state = state = self._work.load()
-            if state.steps:
-                self._settle(self._placer.run(state.steps))
-            partial = state.partial
-            self._work.clear(() if partial is None else (partial.temp, f"{partial.temp}.leaves"))
-            offset = 0
-            if partial is not None:
-                part = PartialFile(self._work.file, partial.temp, partial.size)
-                try:
-                    part.recover(None if state.boot == boot_id() else partial.synced)
-                    offset = part.tree.size
-                finally:
-                    part.close()
-            state.boot = boot_id()
+            return self._settling.load()
         except OSError as error:
-            raise refusal(error) from error
-        known = None if partial is None else partial.path
-        return Have(state.last, known if offset else None, offset, state.entries, state.bytes)
+            raise self._failed(error) from error
+        except ExchangeFailed:
+            self._broken = True  # what can't be read isn't written over
+            raise
 
     def feed(self, pieces: Sequence[Buffer]) -> list[Receipt]:
         """Take bytes of the body; returns what became of the entries that were finished by this."""
-        receipts: list[Receipt] = []
         try:
             for piece in pieces:
                 for record in self._decoder.feed(piece):
-                    size = record.size if isinstance(record, Chunk) else 0
-                    if (size and self._group_bytes + size > GROUP_BYTES) or len(self._steps) >= GROUP_ENTRIES:
-                        receipts += self._flush()
-                    self._take(record, receipts)
+                    self._settling.make_room(record.size if isinstance(record, Chunk) else 0)
+                    self._take(record)
         except ProtocolViolation as error:
             raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
         except OSError as error:
-            raise refusal(error) from error
-        return receipts
+            raise self._failed(error) from error
+        return self._settling.receipts()
 
     def finish(self, note: Callable[[Totals], None] = lambda totals: None) -> tuple[list[Receipt], Totals]:
         """Everything came: the last receipts, and how much it was."""
         if not self._ended or not self._decoder.between:
             raise ExchangeFailed(Outcome.TRUNCATED, "the transfer ended before its end was sent")
         try:
-            receipts = self._flush()
-            state = self._state
-            totals = Totals(state.entries, state.bytes, state.refused)
+            self._settling.flush()
+            totals = self._settling.totals()
             note(totals)  # everything is in its place; what remembers the transfer here goes only then
-            self._work.remove()
+            self._settling.remove()
             self._close()
         except OSError as error:
-            raise refusal(error) from error
-        return receipts, totals
+            raise self._failed(error) from error
+        return self._settling.receipts(), totals
 
     def stop(self) -> None:
         """Nothing here waits for anybody."""
 
     def suspend(self) -> None:
         """Let go of everything; what was verified stays for the next session."""
-        with suppress(OSError):  # a full or broken disk has been told of already; what has no name yet goes again
-            self._flush()
-            arriving = self._arriving
-            if arriving is not None and arriving.part is not None and self._state.partial is not None:
-                self._state.partial.synced = arriving.part.sync()
-                self._save()
-            elif not (self._state.entries or self._state.partial or self._state.steps):
-                self._work.remove()  # nothing came: nothing is left
-        self._close()
+        if self._closed:
+            return
+        try:
+            if not self._broken:
+                with suppress(OSError):  # a full or broken disk: what has no name yet goes again
+                    self._settling.keep(None if self._arriving is None else self._arriving.part)
+        finally:
+            self._close()
 
     def abandon(self) -> None:
         """Let go of everything and remove what isn't finished."""
+        if self._closed:
+            return
         try:
-            if self._arriving is not None:
-                self._arriving.let_go()
-            self._work.remove()
+            self._settling.remove()
         except OSError as error:
             raise refusal(error) from error
         finally:
             self._close()
 
+    def _failed(self, error: OSError) -> ExchangeFailed:
+        """The disk doesn't take it. Nothing more is written: when a disk has lost something, it says so only once."""
+        self._broken = True
+        return refusal(error)
+
     def _close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        if self._arriving is not None:
-            self._arriving.let_go()
-            self._arriving = None
-        steps = [*self._state.steps, *self._steps]
-        folders = [*self._state.stack]
-        for step in steps:
-            if isinstance(step, Close):
-                folders.append(step.folder)
-            else:
-                folders += [] if step.made is None else [step.made]
-                if step.file >= 0:
-                    os.close(step.file)
-                    step.file = -1
-        for folder in folders:
-            if folder.file >= 0:
-                os.close(folder.file)
-                folder.file = -1
-        self._steps = []
-        self._work.close()
-        os.close(self._root)
+        arriving, self._arriving = self._arriving, None
+        with ExitStack() as closing:
+            closing.callback(self._settling.close)
+            if arriving is not None:
+                closing.callback(arriving.let_go)
 
     # -- records ----------------------------------------------------------------------------------------------
 
-    def _take(self, record: Record, receipts: list[Receipt]) -> None:
+    def _take(self, record: Record) -> None:
         if self._ended:
             raise ProtocolViolation("a record after the end of the transfer")
         if isinstance(record, Chunk):
@@ -255,201 +176,151 @@ class ReceivingEngine:
         elif self._arriving is not None:
             raise ProtocolViolation(f"the file {shown(self._arriving.entry.path)} has no end")
         elif isinstance(record, Entry):
-            self._entry(record, receipts)
+            self._entry(record)
         else:
             self._end(record)
 
-    def _entry(self, entry: Entry, receipts: list[Receipt]) -> None:
+    def _entry(self, entry: Entry) -> None:
         self.current = entry.path
         reason = ""
         folder: Folder | None = None
+        parts: Sequence[str] = ()
         try:
             parts = checked_path(entry.path)
-            folder = self._folder_of(entry.path, parts[:-1])
         except InvalidPath as error:
-            parts, reason = (), str(error)
+            reason = str(error)
+        else:
+            folder = self._folder_of(entry.path, parts[:-1])
         if entry.kind is Kind.FILE:
-            if self._steps and not (entry.size is not None and entry.size <= CHUNK):
-                receipts += self._flush()  # what is remembered of a large file comes after all that came before it
             self._begin_file(entry, folder, reason)
             return
+        if entry.kind is Kind.LINK:
+            reason = reason or self._why_no_link(parts, entry.target or "")
+        place = _place(entry, folder, reason)
         if entry.kind is Kind.LINK and not reason:
-            if self._links == "refuse":
-                reason = "it is a link, and links aren't taken here"
-            elif not stays_inside(parts, entry.target or ""):
-                reason = f"it is a link to {shown(entry.target or '')}, which is outside of what is sent"
-        place = self._place(entry, folder, reason)
-        if entry.kind is Kind.FOLDER:
-            if parts:
-                place.made = Folder(folder, parts[-1], parts[-1], entry.mode & 0o777, entry.mtime, reason)
-                self._state.stack.append(place.made)
-            if not reason:
-                place.temp = self._next_temp()
-                os.mkdir(place.temp, 0o700, dir_fd=self._work.file)
+            self._make_link(place, entry)
         elif not reason:
-            place.temp = self._next_temp()
-            os.symlink(entry.target or "", place.temp, dir_fd=self._work.file)
-            os.utime(place.temp, ns=(entry.mtime, entry.mtime), dir_fd=self._work.file, follow_symlinks=False)
-        self._steps.append(place)
+            place.made = Folder(folder, parts[-1], parts[-1], entry.mode & 0o777, entry.mtime)
+            place.temp = self._settling.next_temp()
+            os.mkdir(place.temp, 0o700, dir_fd=self._settling.work)
+            self._settling.state.stack.append(place.made)
+        self._settling.add(place)
 
-    def _place(self, entry: Entry, folder: Folder | None, reason: str) -> Place:
-        own = entry.path.rpartition("/")[2]
-        outcome = Outcome.REFUSED if reason else Outcome.OK
-        return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason)
+    def _why_no_link(self, parts: Sequence[str], target: str) -> str:
+        """Why a link isn't taken; empty if it is."""
+        if self._links == "refuse":
+            return "it is a link, and links aren't taken here"
+        if not stays_inside(parts, target):
+            return f"it is a link to {shown(target)}, which is outside of what is sent"
+        return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
+
+    def _make_link(self, place: Place, entry: Entry) -> None:
+        temp, work = self._settling.next_temp(), self._settling.work
+        try:
+            os.symlink(entry.target or "", temp, dir_fd=work)
+            place.temp = temp
+            os.utime(temp, ns=(entry.mtime, entry.mtime), dir_fd=work, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in ONE_ENTRY:
+                raise
+            place.outcome, place.reason = Outcome.REFUSED, f"the receiver can't make the link: {error.strerror}"
 
     def _folder_of(self, path: str, parents: Sequence[str]) -> Folder | None:
         """The folder that an entry goes to; those that it isn't in have ended."""
-        stack = self._state.stack
+        stack = self._settling.state.stack
         common = 0
         while common < min(len(stack), len(parents)) and stack[common].name == parents[common]:
             common += 1
         if common < len(parents):
             raise ProtocolViolation(f"{shown(path)} comes without its folder")
-        self._leave(common)
+        self._settling.leave(common)
         return stack[-1] if stack else None
 
-    def _leave(self, depth: int) -> None:
-        stack = self._state.stack
-        while len(stack) > depth:
-            self._steps.append(Close(stack.pop()))
-
     def _begin_file(self, entry: Entry, folder: Folder | None, reason: str) -> None:
-        arriving = self._arriving = _Arriving(entry, folder)
-        arriving.reason = reason or (folder.refused if folder is not None else "")
-        partial = self._state.partial
-        known = partial is not None and partial.path == entry.path
-        if entry.offset and not known:
+        settling, small = self._settling, is_small(entry)
+        if not small:
+            settling.flush()  # what is remembered of a large file comes after all that came before it
+        reason = reason or (folder.refused if folder is not None else "")
+        partial = settling.state.partial
+        if not entry.offset:
+            settling.forget_part()  # it begins anew, or the sender has passed it over
+        elif partial is None or partial.path != entry.path or reason:
             raise ProtocolViolation(f"{shown(entry.path)} begins in the middle, but nothing of it is here")
-        if partial is not None and not (known and entry.offset):
-            self._state.partial = None  # it begins anew, or the sender has passed it over
-            for name in (partial.temp, f"{partial.temp}.leaves"):
-                os.unlink(name, dir_fd=self._work.file)
-        if arriving.reason:
-            return
-        if entry.size is not None and entry.size <= CHUNK and not entry.offset:
-            arriving.temp = self._next_temp()
-            arriving.file = os.open(arriving.temp, _NEW_FILE, 0o600, dir_fd=self._work.file)
-            return
-        if self._state.partial is None:
-            self._state.partial = PartialEntry(self._next_temp(), entry.path, entry.mtime, entry.size)
-            self._save()
-        arriving.temp = self._state.partial.temp
-        arriving.part = PartialFile(self._work.file, arriving.temp, entry.size)
-        arriving.part.recover(None)
-        if entry.offset > arriving.part.tree.size or (entry.offset % CHUNK and entry.offset != entry.size):
-            raise ProtocolViolation(f"{shown(entry.path)} goes on at {entry.offset}, where it can't")
-        if entry.offset < arriving.part.tree.size:
-            arriving.part.cut(entry.offset)
+        elif (partial.size, partial.mtime) != (entry.size, entry.mtime):
+            settling.forget_part()
+            why = f"{shown(entry.path)} has changed since a part of it came; it begins anew"
+            raise ExchangeFailed(Outcome.RESET, why)
+        arriving = self._arriving = Arriving(entry, folder, reason)
+        if small and not reason:
+            arriving.begin_small(settling.work, settling.next_temp())
+        elif not reason:
+            arriving.begin_large(settling.work, settling.begin_part(entry))
 
     def _chunk(self, chunk: Chunk) -> None:
         arriving = self._arriving
         if arriving is None:
             raise ProtocolViolation("a chunk that belongs to no file")
-        entry, tree = arriving.entry, arriving.tree
-        number = tree.size // CHUNK
-        if leaf_digest(chunk.pieces) != chunk.leaf:
-            raise ExchangeFailed(Outcome.CORRUPT, f"chunk {number} of {shown(entry.path)} isn't what was sent")
-        if entry.size is not None and tree.size + chunk.size > entry.size:
-            raise ExchangeFailed(
-                Outcome.CORRUPT, f"{shown(entry.path)} is longer than the {entry.size} bytes announced"
-            )
-        if tree.size % CHUNK:
-            raise ProtocolViolation(f"a chunk of {shown(entry.path)} after its last one")
-        if arriving.reason:
-            tree.add(chunk.leaf, chunk.size)  # it isn't kept, but it has to make sense
-            return
-        self._room(chunk.size)
-        if arriving.part is not None:
-            if arriving.part.append(chunk.leaf, chunk.pieces, chunk.size) and self._sync:
-                assert self._state.partial is not None
-                self._state.partial.synced = arriving.part.sync()
-                self._save()
-            return
-        tree.add(chunk.leaf, chunk.size)
-        write_all(arriving.file, chunk.pieces)
+        arriving.check(chunk)
+        if not arriving.reason:
+            self._room(chunk.size)
+        if arriving.take(chunk) and arriving.part is not None and self._sync:
+            self._settling.sync_part(arriving.part)
+            self._settling.save()
 
     def _end_of_file(self, end: EndOfFile) -> None:
-        arriving, self._arriving = self._arriving, None
+        arriving = self._arriving
         if arriving is None:
             raise ProtocolViolation("the end of a file that hasn't begun")
-        entry, tree = arriving.entry, arriving.tree
-        root, size = tree.root(), tree.size
-        whole = entry.size is None or size == entry.size
-        if root != end.root or size != end.size or not whole:
-            arriving.let_go()
-            raise ExchangeFailed(Outcome.CORRUPT, f"{shown(entry.path)} as a whole isn't what was sent")
-        place = self._place(entry, arriving.folder, arriving.reason)
-        place.size, place.root = size, root.hex()
+        if not arriving.is_whole(end):
+            raise self._not_whole(arriving)
+        place = _place(arriving.entry, arriving.folder, arriving.reason)
+        place.size, place.root = end.size, end.root.hex()
         if not arriving.reason:
             place.temp = arriving.temp
-            file = arriving.file if arriving.part is None else os.dup(arriving.part.file)
-            arriving.file = -1
-            if arriving.part is not None:
-                self._state.partial = None  # what is on disk still says so, until the steps are written down
-            os.utime(file, ns=(entry.mtime, entry.mtime))
-            os.fchmod(file, entry.mode & 0o777)
-            place.file = file
-            self._group_bytes += size
+            place.file = arriving.detach()
+        self._end_arriving(arriving, place)
+
+    def _not_whole(self, arriving: Arriving) -> ExchangeFailed:
+        """What is here of a file leads to no good end: it begins anew, at once if part of it is of another session."""
+        self._arriving = None
         arriving.let_go()
-        self._steps.append(place)
+        self._settling.forget_part()
+        reason = f"{shown(arriving.entry.path)} as a whole isn't what was sent"
+        if arriving.entry.offset:
+            return ExchangeFailed(Outcome.RESET, f"{reason}, since a part of it came earlier; it begins anew")
+        return ExchangeFailed(Outcome.CORRUPT, reason)
 
     def _gave_up(self, record: GaveUp) -> None:
-        arriving, self._arriving = self._arriving, None
+        arriving = self._arriving
         self.current = record.path
         reason = record.reason or "the sender gave it up"
         if arriving is None:
             place = Place(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
+            self._settling.add(place)
+        elif arriving.entry.path != record.path:
+            raise ProtocolViolation(f"the file {shown(arriving.entry.path)} has no end")
         else:
-            place = self._place(arriving.entry, arriving.folder, reason)
+            place = _place(arriving.entry, arriving.folder, reason)
             place.outcome, place.size = Outcome.TRUNCATED, arriving.tree.size
             place.temp = arriving.temp
-            if arriving.part is not None:
-                self._state.partial = None
-            arriving.let_go()
-        self._steps.append(place)
+            self._end_arriving(arriving, place)
+
+    def _end_arriving(self, arriving: Arriving, place: Place) -> None:
+        """The file under way has come to an end; it waits for its place, or for being removed."""
+        if arriving.part is not None:
+            self._settling.end_part()
+        self._arriving = None
+        self._settling.add(place)
+        arriving.let_go()
 
     def _end(self, end: EndOfTransfer) -> None:
-        self._leave(0)
+        self._settling.leave(0)
         if end.entries != self.done_entries:
             raise ExchangeFailed(Outcome.CORRUPT, f"{self.done_entries} entries came, {end.entries} were announced")
         self._ended = True
 
-    # -- groups -----------------------------------------------------------------------------------------------
 
-    def _flush(self) -> list[Receipt]:
-        """Give all that is complete its place."""
-        if not self._steps:
-            return []
-        places = [step for step in self._steps if isinstance(step, Place)]
-        for place in places:
-            if place.file >= 0:
-                if self._sync:
-                    os.fsync(place.file)
-                os.close(place.file)
-                place.file = -1
-        state = self._state
-        state.steps, self._steps, self._group_bytes = self._steps, [], 0
-        if self._sync:
-            self._work.sync()
-        self._save()
-        return self._settle(self._placer.run(state.steps))
-
-    def _settle(self, receipts: list[Receipt]) -> list[Receipt]:
-        """The steps that were written down are done: count what became of them."""
-        state = self._state
-        for place in state.steps:
-            if isinstance(place, Place):
-                state.last = place.path
-                state.entries += 1
-                state.refused += bool(place.reason)
-                state.bytes += 0 if place.reason else place.size
-        state.steps = []
-        self._save()
-        return receipts
-
-    def _save(self) -> None:
-        self._work.save(self._state)
-
-    def _next_temp(self) -> str:
-        self._state.next += 1
-        return f"{self._state.next}"
+def _place(entry: Entry, folder: Folder | None, reason: str) -> Place:
+    own = entry.path.rpartition("/")[2]
+    outcome = Outcome.REFUSED if reason else Outcome.OK
+    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason)

@@ -42,6 +42,7 @@ class StreamReceiver:
     """Takes the records of a transfer of one file; see :class:`p2p.transfer.interfaces.Receiver`.
 
     :param file: the descriptor of a pipe or a file, which stays the caller's to close.
+    :ivar written: bytes that went there, from where they can't be taken back.
     """
 
     def __init__(self, file: int) -> None:
@@ -52,6 +53,7 @@ class StreamReceiver:
         self._receipt: Receipt | None = None
         self._ended = False
         self._stopped = False
+        self.written = 0
         self.current: str | None = None
 
     @property
@@ -155,7 +157,9 @@ class StreamReceiver:
             try:
                 # Where the descriptor isn't a pipe (a file, a terminal), a short write is no loss either.
                 if poll.poll(LOOK_MS):
-                    piece = piece[os.write(self._file, piece[:_FITS]) :]
+                    count = os.write(self._file, piece[:_FITS])
+                    self.written += count
+                    piece = piece[count:]
             except BlockingIOError:
                 continue  # somebody else writes into the same pipe
             except OSError as error:

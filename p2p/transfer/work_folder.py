@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -18,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2p.errors import ExchangeFailed, Outcome
+from p2p.transfer.partial import leaves_of, write_all
 from p2p.transfer.paths import RESERVED
-from p2p.transfer.placing import FOLDER_FLAGS, Close, Folder, Place, Step
+from p2p.transfer.placing import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step, is_there
 from p2p.transfer.records import Kind
 
 __all__ = ["PartialEntry", "State", "WorkFolder", "boot_id"]
@@ -27,7 +29,7 @@ __all__ = ["PartialEntry", "State", "WorkFolder", "boot_id"]
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _STATE: Final = "state.json"
 _NEW_STATE: Final = "state.new"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _STEP_FIELDS: Final = ("path", "temp", "final", "size", "root", "reason")
 
@@ -45,6 +47,11 @@ class PartialEntry:
     size: int | None
     synced: int = 0
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What there is of it in the work folder."""
+        return self.temp, leaves_of(self.temp)
+
 
 @dataclass(slots=True)
 class State:
@@ -53,6 +60,7 @@ class State:
     :ivar next: the number of the next temporary file.
     :ivar stack: the folders that still get entries, outermost first.
     :ivar steps: what was about to be done, and is to be done again.
+    :ivar owed: receipts that nobody has been given yet.
     :ivar boot: since which boot of the machine it has been written.
     """
 
@@ -64,7 +72,7 @@ class State:
     stack: list[Folder] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     partial: PartialEntry | None = None
-    ended: bool = False
+    owed: list[Receipt] = field(default_factory=list)
     boot: str = ""
 
 
@@ -88,39 +96,56 @@ class WorkFolder:
         self._root = root
         self._name = RESERVED + transfer_id
         self._sync = sync
-        with suppress(FileExistsError):  # it is from an earlier session
-            os.mkdir(self._name, 0o700, dir_fd=root)
-        self.file = os.open(self._name, FOLDER_FLAGS, dir_fd=root)
-        try:
-            if os.fstat(self.file).st_uid != os.geteuid():
-                raise ExchangeFailed(
-                    Outcome.REFUSED, f"the folder {self._name} of the receiver belongs to somebody else"
-                )
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self.file)
-            raise ExchangeFailed(Outcome.RESET, "an earlier session of this transfer hasn't ended yet") from error
-        except ExchangeFailed:
-            os.close(self.file)
-            raise
+        self.file = self._locked()
+
+    def _locked(self) -> int:
+        while True:
+            with suppress(FileExistsError):  # it is from an earlier session
+                os.mkdir(self._name, 0o700, dir_fd=self._root)
+            try:
+                file = os.open(self._name, FOLDER_FLAGS, dir_fd=self._root)
+            except FileNotFoundError:
+                continue  # an engine that came to its end has just removed it
+            try:
+                status = os.fstat(file)
+                if status.st_uid != os.geteuid():
+                    raise ExchangeFailed(
+                        Outcome.REFUSED, f"the folder {self._name} of the receiver belongs to somebody else"
+                    )
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                there = is_there(self._root, self._name)
+                if there is not None and os.path.samestat(there, status):
+                    return file
+            except BlockingIOError as error:
+                os.close(file)
+                raise ExchangeFailed(Outcome.RESET, "an earlier session of this transfer hasn't ended yet") from error
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)  # it was removed before it was locked: nothing in it would last
 
     def load(self) -> State:
-        """What was remembered; a fresh state if nothing was."""
+        """What was remembered; a fresh state if nothing was.
+
+        :raises ExchangeFailed: with ``refused``, if it makes no sense.
+        """
         try:
             file = os.open(_STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.file)
         except FileNotFoundError:
             return State()
-        with os.fdopen(file, encoding="utf-8") as stream:
-            return _decoded(json.load(stream))
+        try:
+            with os.fdopen(file, "rb") as stream:
+                return _decoded(json.load(stream))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = f"what the receiver remembers of this transfer is damaged; remove its folder {self._name}"
+            raise ExchangeFailed(Outcome.REFUSED, f"{reason} and send again") from error
 
     def save(self, state: State) -> None:
         """Remember a state, whatever happens next."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(_NEW_STATE, flags, 0o600, dir_fd=self.file)
         try:
-            rest = memoryview(json.dumps(_encoded(state), separators=(",", ":")).encode("ascii"))
-            while rest:
-                rest = rest[os.write(file, rest) :]
+            write_all(file, [json.dumps(_encoded(state), separators=(",", ":")).encode("ascii")])
             if self._sync:
                 os.fsync(file)
         finally:
@@ -138,7 +163,7 @@ class WorkFolder:
             names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name not in kept]
         for name, is_folder in names:
             if is_folder:
-                os.rmdir(name, dir_fd=self.file)
+                shutil.rmtree(name, dir_fd=self.file)  # it is empty, unless somebody else put something there
             else:
                 os.unlink(name, dir_fd=self.file)
 
@@ -189,7 +214,7 @@ def _encoded(state: State) -> dict[str, Any]:
             for step in state.steps
         ],
         "partial": None if state.partial is None else asdict(state.partial),
-        "ended": state.ended,
+        "owed": [asdict(receipt) for receipt in state.owed],
         "boot": state.boot,
         "folders": folders,
     }
@@ -198,25 +223,25 @@ def _encoded(state: State) -> dict[str, Any]:
 def _decoded(raw: dict[str, Any]) -> State:
     if raw.pop("version") != _VERSION:
         raise ExchangeFailed(Outcome.REFUSED, "another version of p2p began this transfer; begin it anew")
-    folders: list[Folder | None] = []
+    folders: list[Folder] = []
     for each in raw.pop("folders"):
         up = each.pop("up")
         folders.append(Folder(None if up < 0 else folders[up], **each))
-    folders.append(None)  # so that -1 leads to it
 
-    def known(number: int) -> Folder:
-        folder = folders[number]
-        assert folder is not None
-        return folder
+    def maybe(number: int) -> Folder | None:
+        return None if number < 0 else folders[number]
 
     steps: list[Step] = []
     for each in raw.pop("steps"):
         if "close" in each:
-            steps.append(Close(known(each["close"])))
+            steps.append(Close(folders[each["close"]]))
             continue
         own = {name: each[name] for name in _STEP_FIELDS}
-        places = {"folder": folders[each["folder"]], "made": folders[each["made"]]}
-        steps.append(Place(kind=Kind(each["kind"]), outcome=Outcome(each["outcome"]), **places, **own))
-    stack = [known(number) for number in raw.pop("stack")]
+        step = Place(kind=Kind(each["kind"]), folder=maybe(each["folder"]), **own)
+        step.made, step.outcome = maybe(each["made"]), Outcome(each["outcome"])
+        steps.append(step)
+    stack = [folders[number] for number in raw.pop("stack")]
+    owed = [Receipt(**{**each, "outcome": Outcome(each["outcome"])}) for each in raw.pop("owed")]
     partial = raw.pop("partial")
-    return State(stack=stack, steps=steps, partial=None if partial is None else PartialEntry(**partial), **raw)
+    known = None if partial is None else PartialEntry(**partial)
+    return State(stack=stack, steps=steps, owed=owed, partial=known, **raw)

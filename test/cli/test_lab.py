@@ -62,7 +62,7 @@ class InitTests(LabCommandTestCase):
         self.assertIn(f"--config '{self.lab.parent}/my lab/router-n.yaml'", text)
 
     def test_systemd(self) -> None:
-        """For systemd's units, consoles and inboxes lie in the folders that these give their daemons."""
+        """For systemd's units, consoles, inboxes and state lie in the folders that these give their daemons."""
         text = self.done("init", str(self.lab), "--peers", "1", "--systemd")
         self.assertIn("its files in certificates/, all in /etc/p2p.", text)
         self.assertIn("  systemctl enable --now p2p-router@n\n", text)
@@ -75,6 +75,7 @@ class InitTests(LabCommandTestCase):
             peers = load_peers(self.lab / f"peer-{name}.yaml", files=False)
             self.assertEqual(f"/run/p2p/peer-{name}/console.sock", str(peers.console))
             self.assertEqual(f"/var/lib/p2p/peer-{name}/inbox/{name}", str(peers.peers[0].inbox))
+            self.assertEqual(f"/var/lib/p2p/peer-{name}/state", str(peers.state))
         self.assertFalse((self.lab / "inbox").exists())
 
     def test_json(self) -> None:

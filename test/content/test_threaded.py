@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from p2p.content.threaded import BATCH, GATHER_S, HIGH_WATER, ThreadedSink, Worker
+from p2p.content.threaded import BATCH, GATHER_S, HIGH_WATER, TRICKLE_BYTES, TRICKLE_S, ThreadedSink, Worker
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from test.content.doubles import HeldThreads
 
@@ -88,8 +88,8 @@ class Sink(ThreadedSink):
     :ivar batches: the bytes of each call.
     """
 
-    def __init__(self, worker: Worker, clock: Clock | None = None) -> None:
-        super().__init__(worker, clock)
+    def __init__(self, worker: Worker, clock: Clock | None = None, *, trickle: bool = False) -> None:
+        super().__init__(worker, clock, trickle=trickle)
         self.batches: list[bytes] = []
         self.results: list[int] = []
         self.failures: list[BaseException] = []
@@ -121,10 +121,10 @@ class ThreadedSinkTests(SynchronousTestCase):
         self.clock = Clock()
         self.make()
 
-    def make(self, clock: Clock | None = None) -> None:
+    def make(self, clock: Clock | None = None, *, trickle: bool = False) -> None:
         """Make a sink."""
         self.said: list[str] = []
-        self.sink = Sink(Worker(self.threads), clock)
+        self.sink = Sink(Worker(self.threads), clock, trickle=trickle)
         self.sink.registerProducer(self, True)
 
     def pauseProducing(self) -> None:
@@ -270,3 +270,31 @@ class ThreadedSinkTests(SynchronousTestCase):
         self.sink.write(b"a")
         self.sink.drop()
         self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_trickle(self) -> None:
+        """While the queue is full, a piece is let in now and then, but only so much in all; without that there is no
+        timer."""
+        self.make(self.clock)
+        self.sink.write(b"a" * HIGH_WATER)
+        self.assertEqual([], self.clock.getDelayedCalls())
+        self.make(self.clock, trickle=True)
+        self.sink.write(b"a" * HIGH_WATER)
+        self.threads.waiting.clear()  # the thread is at it for ever
+        piece = b"b" * (TRICKLE_BYTES // 4)
+        for _ in range(4):
+            self.assertEqual("pause", self.said[-1])
+            self.clock.advance(TRICKLE_S)
+            self.assertEqual("resume", self.said[-1])
+            self.sink.write(piece)
+        self.clock.advance(2 * TRICKLE_S)
+        self.assertEqual(("pause", []), (self.said[-1], self.clock.getDelayedCalls()))
+
+    def test_trickle_ends(self) -> None:
+        """Nothing is let in any more when the body has ended, or the sink was dropped."""
+        for end in ("unregisterProducer", "drop"):
+            sink = Sink(Worker(self.threads), self.clock, trickle=True)
+            sink.registerProducer(self, True)
+            sink.write(b"a" * HIGH_WATER)
+            self.assertEqual(1, len(self.clock.getDelayedCalls()))
+            getattr(sink, end)()
+            self.assertEqual([], self.clock.getDelayedCalls())

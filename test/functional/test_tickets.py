@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredQueue, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredList, DeferredQueue, DeferredSemaphore, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, clientFromString, connectProtocol
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Protocol, connectionDone
@@ -165,7 +165,7 @@ class TicketTests(SharedLabCase):
     async def test_replayed(self) -> None:
         """A ticket opens one link: not a second at the same listener, which is gone, nor one at the next."""
         answer, ticket, port = await self.asked()
-        two = [await self.dial(ticket, port) for _ in range(2)]
+        two = await gatherResults([Deferred.fromCoroutine(self.dial(ticket, port)) for _ in range(2)])
         await answer
         await DeferredList([one.ended for one in two], fireOnOneCallback=True)
         self.assertEqual([one.opened.called for one in two].count(True), 1)

@@ -101,6 +101,7 @@ class CreateTests(LabTestCase):
             self.assertEqual(peers.router, f"tcp:127.0.0.1:{5555 if peers.cluster == 'n' else 5556}")
             self.assertEqual((peers.links, peers.listen), ("tls", "tcp:0:interface=127.0.0.1"))
             self.assertEqual(peers.console, self.lab / f"peer-{name}.sock")
+            self.assertEqual(peers.state, self.lab / "state" / f"peer-{name}")
             self.assertEqual(Credentials(entry.certificate, entry.key, peers.authority).name, name)
 
     def test_modes(self) -> None:
@@ -391,6 +392,7 @@ class PeerDaemonTests(LabTestCase):
         config = load_peers(path)
         self.assertEqual([entry.name for entry in config.peers], ["n1.n", "x1.n", "x2.n"])
         self.assertEqual(config.console, self.lab / "peers-n.sock")
+        self.assertEqual(config.state, self.lab / "state" / "peers-n")
         self.assertEqual((self.lab / "certificates" / "n1.n.key").read_bytes(), key)
         for entry in config.peers:
             self.assertEqual(Credentials(entry.certificate, entry.key, config.authority).name, entry.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,6 +33,26 @@ class LinkTests(NodeCase):
         self.assertIs(setup, pair.n1.setup_of(link))
         self.assertEqual(["n1.n"], list(pair.m4.links))
         self.assert_nothing_left(pair)
+
+    def test_watched(self) -> None:
+        """Whoever watches for links at either end is told of each that comes to stand, when it can be used already."""
+        pair = self.make_pair()
+        told: list[tuple[str, str, bool]] = []
+
+        def stands(peer: HostedPeer, other: str) -> None:
+            told.append((peer.name, other, other in peer.links))
+
+        for peer in (pair.n1, pair.m4):
+            peer.link_watchers.append(partial(stands, peer))
+        link = pair.link()
+        both = [("m4.m", "n1.n", True), ("n1.n", "m4.m", True)]
+        self.assertEqual(both, sorted(told))
+        pair.link()
+        self.assertEqual(2, len(told), "a link that is used again isn't news")
+        link.abort("enough")
+        pair.network.settle()
+        pair.link()
+        self.assertEqual(both, sorted(told[2:]))
 
     def test_both_ways(self) -> None:
         """It makes no difference who asks: either peer reaches the other, over a link of its own asking."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Callable
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerConfig, PeerEntry, PeerLimits
+from p2p.config import AcceptRule, PeerConfig, PeerEntry, PeerLimits
+from p2p.content.rules import Offer
 from p2p.content.services import Services
 from p2p.control import console
 from p2p.daemon import CannotStart
 from p2p.errors import ConfigError, LocalFileError
 from p2p.notify import READY, STOPPING
 from p2p.peer import service as module
-from p2p.peer.service import PeerService, load_credentials
+from p2p.peer.service import THREADS, PeerService, load_credentials
+from p2p.peer.transfers.journal import Journal
 from test.identities import tls_files
 from test.network import Machine, Network
 from test.peer.pair import N1
@@ -27,16 +32,27 @@ from test.peer.transfers.journals import make_journal
 
 
 class Pool:
-    """Threads whose work the test does when it wants."""
+    """Threads that do their work at once, or when the test lets them.
+
+    :ivar held: the work that waits, once the test has made it a list.
+    """
 
     def __init__(self) -> None:
-        self.waiting: list[Callable[[], None]] = []
+        self.size = 0
+        self.held: list[Callable[[], None]] | None = None
 
     def adjustPoolsize(self, maxthreads: int) -> None:
-        """As many as are wanted."""
+        self.size = maxthreads
 
     def callInThreadWithCallback(self, told: Callable[[bool, Any], None], function: Any, *arguments: Any) -> None:
-        self.waiting.append(lambda: told(True, function(*arguments)))
+        def work() -> None:
+            doing = maybeDeferred(function, *arguments)
+            doing.addCallbacks(lambda result: told(True, result), lambda failure: told(False, failure))
+
+        if self.held is None:
+            work()
+        else:
+            self.held.append(work)
 
 
 class Reactor(Machine):
@@ -95,7 +111,7 @@ class ServiceCase(SynchronousTestCase):
             **more,
         )
 
-    def make(self, **more: Any) -> PeerService:
+    def make(self, *, wall: Callable[[], float] = time.time, **more: Any) -> PeerService:
         """Make a daemon."""
         config = self.config(**more)
         return PeerService(
@@ -103,6 +119,7 @@ class ServiceCase(SynchronousTestCase):
             config,
             load_credentials(config),
             Services([]),
+            wall=wall,
             open_journal=lambda path, reactor: make_journal(path)[0],
         )
 
@@ -179,11 +196,71 @@ class StartTests(ServiceCase):
         self.assertIn("can't read the certificate", str(self.assertRaises(CannotStart, service.startService)))
 
     def test_limits(self) -> None:
-        """The limits of the console, and of registrations at once, are those of the configuration."""
-        service = self.make(limits=PeerLimits(console_connections=7, connecting=3))
+        """The limits of the console, of registrations and of transfers at once are those of the configuration."""
+        service = self.make(limits=PeerLimits(console_connections=7, connecting=3, transfers=5, transfers_unfinished=9))
         self.assertEqual(7, service._console.factory.max_connections)
         turns = {peer.registration._turn for peer in service.peers.values()}
         self.assertEqual([3], [turn.limit for turn in turns])
+        service.startService()
+        transfers = service._transfers
+        assert transfers is not None
+        self.assertEqual((5, 9), (transfers._shared.slots.limit, transfers._unfinished))
+        self.assertEqual(THREADS + 5, self.reactor.pool.size)
+
+    def test_expired_parts(self) -> None:
+        """What nobody has gone on with for so many days is removed at the start, in a thread; the rest stays."""
+        inbox = self.folder / "inbox" / "n2.n"
+        part = inbox / f".p2p-{'0a' * 8}"
+        part.mkdir(parents=True)
+        changed = part.stat().st_ctime
+        for later_s, left in ((2 * 86_400 - 10, [part]), (2 * 86_400 + 10, [])):
+            self.reactor.pool.held = []
+            service = self.make(limits=PeerLimits(unfinished_days=2), wall=partial(add, changed, later_s))
+            service.startService()
+            self.assertTrue(part.exists())
+            for work in self.reactor.pool.held:
+                work()
+            self.reactor.pool.held = None
+            self.assertEqual(left, list(inbox.iterdir()))
+            stopping = service.stopService()
+            self.network.advance(0.1)
+            self.successResultOf(stopping)
+
+    def test_state(self) -> None:
+        """What must outlive the daemon is in one folder that nobody else can read, by peer where it is a peer's."""
+        service = self.make(state=self.folder / "var" / "state")
+        service.startService()
+        state = self.folder / "var" / "state"
+        self.assertEqual(0o700, stat.S_IMODE(state.stat().st_mode))
+        self.assertTrue((state / "journal.sqlite").exists())
+        hosts = {name: peer._context.host for name, peer in service.peers.items()}
+        self.assertEqual({name: state / name for name in hosts}, {name: host.state for name, host in hosts.items()})
+
+    def test_bad_state(self) -> None:
+        """A state that can't be kept ends the start, with its path."""
+        (self.folder / "state").touch()
+        refusal = str(self.assertRaises(CannotStart, self.make(state=self.folder / "state").startService))
+        self.assertIn(str(self.folder / "state"), refusal)
+
+    def test_consent(self) -> None:
+        """All peers of a daemon ask the same person, and each by its own rules."""
+        config = self.config()
+        ask = AcceptRule.model_validate({"from": "*.m", "then": "ask"})
+        n1, n2 = config.peers
+        config = config.model_copy(update={"peers": [n1.model_copy(update={"accept": [ask]}), n2]})
+        service = PeerService(self.reactor, config, load_credentials(config), Services([]))
+        told: list[str] = []
+        offer = Offer("m1.m", "transfer", id="0123456789abcdef")
+        asking, accepted = (
+            Deferred.fromCoroutine(service.peers[name]._context.host.admit(offer, told.append))
+            for name in ("n1.n", "n2.n")
+        )
+        self.assertEqual(n2.inbox, self.successResultOf(accepted).folder)
+        self.assertNoResult(asking)
+        (shown,) = service._offers.offers()
+        self.assertEqual(("n1.n", "m1.m", 1), (shown.acting, shown.peer, len(told)))
+        service._offers.decide(shown.offer, True)
+        self.assertEqual(n1.inbox, self.successResultOf(asking).folder)
 
 
 class CredentialsTests(ServiceCase):
@@ -235,14 +312,40 @@ class StopTests(ServiceCase):
         service = self.make()
         service.startService()
         self.network.settle()
+        self.reactor.pool.held = []
         work: Deferred[int] = service._jobs(len, "four")
         stopping = service.stopService()
         self.network.advance(1)
         self.assertNoResult(stopping)
-        self.reactor.pool.waiting.pop()()
+        self.reactor.pool.held.pop()()
         self.network.advance(0.1)
         self.assertEqual(4, self.successResultOf(work))
         self.successResultOf(stopping)
+
+    def test_waits_for_the_start(self) -> None:
+        """It closes the journal when nobody reads in it any more, even if it is stopped at once."""
+        pools = []
+
+        def open_journal(path: Path, reactor: Any) -> Journal:
+            journal, pool = make_journal(path)
+            pool.held = []
+            pools.append(pool)
+            return journal
+
+        config = self.config()
+        credentials = load_credentials(config)
+        service = PeerService(self.reactor, config, credentials, Services([]), open_journal=open_journal)
+        service.startService()
+        (pool,) = pools
+        stopping = service.stopService()
+        self.network.advance(1)
+        self.assertNoResult(stopping)
+        self.assertFalse(pool.closed)
+        while pool.held:
+            pool.held.pop(0)()
+            self.network.advance(0.1)
+        self.successResultOf(stopping)
+        self.assertTrue(pool.closed)
 
 
 def _vanished(entry: PeerEntry) -> PeerEntry:

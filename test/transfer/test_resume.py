@@ -13,13 +13,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.transfer import partial, receiving, records, sender_state, sending, tree
+from p2p.transfer import arriving, partial, records, sender_state, sending, settling, tree
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from p2p.transfer.sending import SenderState, SendingEngine, SourceRoot
 
 ID = "0123456789abcdef"
 CHUNK = 6
+
+CALLS: tuple[str, ...] = (
+    "write",
+    "writev",
+    "link",
+    "open",
+    "replace",
+    "ftruncate",
+    "unlink",
+    "rename",
+    "mkdir",
+    "rmdir",
+    "symlink",
+)
+CALLS += ("utime", "fchmod")
+"""What changes a disk: each may be where the machine goes off."""
 
 NAMES = st.text(st.sampled_from("ab-. (1)é\udcff"), min_size=1, max_size=4).filter(
     lambda name: name not in (".", "..") and name.strip()
@@ -65,12 +81,12 @@ class Crash(Exception):
 class ResumeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make chunks small."""
-        modules = (partial, receiving, records, sender_state, sending, tree)
+        modules = (arriving, partial, records, sender_state, sending, settling, tree)
         for module in modules:
             if hasattr(module, "CHUNK"):
                 self.patch(module, "CHUNK", CHUNK)
-        self.patch(receiving, "GROUP_BYTES", CHUNK)
-        self.patch(receiving, "GROUP_ENTRIES", 3)
+        self.patch(settling, "GROUP_BYTES", CHUNK)
+        self.patch(settling, "GROUP_ENTRIES", 3)
 
     @given(TREES, st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 400)), max_size=5), st.integers(1, 200))
     def test_crashes(self, what: Any, crashes: list[tuple[int, int]], cut: int) -> None:
@@ -110,12 +126,10 @@ class ResumeTests(SynchronousTestCase):
 
             return call
 
-        names: tuple[str, ...] = ("write", "writev", "link", "open", "replace", "ftruncate", "unlink", "rename", "mkdir", "rmdir")
-        names += ("symlink", "utime", "fchmod")
         sender = SendingEngine([SourceRoot(source / "x")], state=SenderState(top / "out"))
         receiver = ReceivingEngine(inbox, ID, sync=False)
         try:
-            with mock.patch.multiple(os, **{name: counted(getattr(os, name)) for name in names}):
+            with mock.patch.multiple(os, **{name: counted(getattr(os, name)) for name in CALLS}):
                 have = receiver.have()
                 if have == Have() and self.noted:
                     receiver.abandon()

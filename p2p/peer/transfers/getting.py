@@ -129,7 +129,7 @@ class Getting:
             request = fetch_request(self._row.id, limit=self._limit, links=self._links)
             await self._way.exchange(request, session, session.sink)
         finally:
-            self._spent = self.stream and (self._spent or receiver.done_bytes > 0)
+            self._spent = self._spent or (isinstance(receiver, StreamReceiver) and receiver.written > 0)
             await session.release()
         assert session.totals is not None  # it ended well
         return session.totals

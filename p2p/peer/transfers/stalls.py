@@ -120,7 +120,9 @@ class StallWatch:
     def _verdict(self, sight: Sight, now: float) -> Stall:
         seconds = now - self._since
         shown = ceil(seconds)
-        if sight.own_since is not None and sight.own_since <= self._since:
+        # It began to block here when it stood still, or nothing has come through at all yet.
+        allowed = LOOK_S if sight.moved else TELL_S / 2
+        if sight.own_since is not None and sight.own_since <= self._since + allowed:
             text = self._own.value.format(shown)
         elif not sight.linked:
             text = f"no link to {self._peer} stands yet after {shown} s; to see which leg fails: p2p why {self._peer}"

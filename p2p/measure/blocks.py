@@ -1,0 +1,313 @@
+"""What a plan comes to: conditions, loads, and the blocks in their order. Pure: the same seed gives the same order."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from p2p.content.making import SMALLEST, Content
+
+__all__ = [
+    "CONDITIONS",
+    "MAX_BYTES_PER_S",
+    "MAX_EXCHANGES",
+    "MAX_EXCHANGES_PER_S",
+    "MAX_INSPECTED_PER_S",
+    "Block",
+    "Condition",
+    "Factors",
+    "Label",
+    "Load",
+    "drawn",
+    "impossible",
+    "parse_condition",
+    "parse_load",
+    "seconds_of",
+]
+
+MAX_EXCHANGES: Final = 10_000_000
+"""Exchanges of a plan, warm-up included; each leaves a row of about 200 bytes."""
+
+MAX_EXCHANGES_PER_S: Final = 10_000
+"""Exchanges a second of all pairs that an open load may ask for: what fast machines reach with empty messages."""
+
+MAX_BYTES_PER_S: Final = 1_250_000_000
+"""Bytes a second both ways that an open load may ask for: 10 Gbit/s."""
+
+MAX_INSPECTED_PER_S: Final = 1000
+"""Files a second that an open load may have decoded."""
+
+Label = Literal["text", "audio", "video", "data"]
+
+_LABELS: Final[dict[str, Label]] = {"text": "text", "audio": "audio", "video": "video", "data": "data"}
+_CONTENTS: Final[dict[str, Content]] = {
+    "text": "text",
+    "audio": "audio",
+    "video": "video",
+    "zeros": "zeros",
+    "random": "random",
+}
+_SERVICES: Final = {"text": "uppercase", "audio": "inspect", "video": "inspect"}
+_READABLE: Final = {"uppercase": ("text", "zeros"), "inspect": ("audio", "video")}
+"""What services take that look into the content; the others take any bytes."""
+
+_NO_SINGLE_CONTENT: Final = frozenset({"chat", "fetch", "list", "transfer"})
+_LOAD: Final = re.compile(r"open:([0-9]+(?:\.[0-9]+)?)")
+
+# Of one exchange on two processors that both ends share; for the progress bar alone, until real blocks tell better.
+_BLOCK_S: Final = 0.25
+_EXCHANGE_S: Final = 0.001
+_BYTES_PER_S: Final = 200e6
+_INSPECT_S: Final = 0.015
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is sent, and what its head calls it.
+
+    :ivar name: as the plan has it: ``text``, ``random``, ``text-as-video``.
+    :ivar content: what the bytes are.
+    :ivar label: the content type in the head.
+    """
+
+    name: str
+    content: Content
+    label: Label
+
+    @property
+    def is_relabelled(self) -> bool:
+        """Whether it is the control "same bytes, other label"."""
+        return self.name != self.content
+
+    @property
+    def own_service(self) -> str | None:
+        """The service that content of this kind is for, whatever its label; None if there is none."""
+        return _SERVICES.get(self.content)
+
+
+CONDITIONS: Final = "text, audio, video, zeros, random, or the bytes of one under the label of another: text-as-video"
+
+
+def parse_condition(name: str) -> Condition:
+    """Read the name of a condition.
+
+    :raises ValueError: if it is none.
+    """
+    first, as_, label = name.partition("-as-")
+    content = _CONTENTS.get(first)
+    if content is None or (as_ and label not in _LABELS):
+        raise ValueError(f"{name[:60]!r} is no content type, expected {CONDITIONS}")
+    own = _LABELS.get(first, "data")
+    if as_ and label == own:
+        raise ValueError(f"{name!r} has its own label, which is no control; write {first}, or take another label")
+    return Condition(name, content, _LABELS[label] if as_ else own)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """When the exchanges of a pair begin.
+
+    :ivar rate: exchanges a second of each pair, at planned times; None for the closed loop, where the next begins when
+        the last has ended.
+    """
+
+    rate: float | None = None
+
+    def __str__(self) -> str:
+        """As raw data has it: ``closed``, ``open:20``."""
+        return "closed" if self.rate is None else f"open:{self.rate:.10g}"
+
+
+def parse_load(text: str) -> Load:
+    """Read what ``str`` makes of a load.
+
+    :raises ValueError: if it is none.
+    """
+    found = _LOAD.fullmatch(text)
+    if text != "closed" and found is None:
+        raise ValueError(f"{text[:60]!r} is no load, expected closed, or open:20 for 20 exchanges a second of a pair")
+    return Load(None if found is None else float(found[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is measured at once: the unit of the analysis. The names are those of docs/raw-data.rst.
+
+    :ivar number: the block's own, from 1; it doesn't depend on the seed.
+    :ivar order: its place in the run, from 1.
+    :ivar condition: its name, ``text-as-video``.
+    :ivar content: what the bytes are.
+    :ivar label: the content type in the head of each request.
+    :ivar size: bytes of the content, exactly.
+    :ivar exchanges: of each pair, after the warm-up.
+    :ivar warm_up: of each pair, before it; they are discarded.
+    :ivar sampling: whether samples are taken; without, the block tells what taking them costs.
+    """
+
+    number: int
+    order: int
+    arm: str
+    condition: str
+    service: str
+    content: Content
+    label: Label
+    size: int
+    pairs: int
+    load: Load
+    repetition: int
+    exchanges: int
+    warm_up: int
+    sampling: bool = True
+
+    @property
+    def offered(self) -> int:
+        """Exchanges of all pairs after the warm-up."""
+        return self.exchanges * self.pairs
+
+    @property
+    def file_name(self) -> str:
+        """What the content is called in the head."""
+        return f"{self.condition}-{self.size}"
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes, for a progress bar."""
+        return seconds_of(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """One arm of a plan.
+
+    :ivar service: of all its conditions; None for the one that each is for.
+    :ivar unsampled: whether each block is there once more without sampling.
+    """
+
+    arm: str
+    service: str | None
+    conditions: Sequence[Condition]
+    sizes: Sequence[int]
+    pairs: Sequence[int]
+    load: Load
+    exchanges: int
+    warm_up: int
+    unsampled: bool = False
+
+    def service_of(self, condition: Condition) -> str | None:
+        """The service that takes a condition; None if it has none of its own and the arm names none."""
+        return self.service or condition.own_service
+
+    def blocks(self, repetition: int) -> Iterator[Block]:
+        """The blocks of one repetition, numbered and ordered from 0; :func:`drawn` gives them their places."""
+        for condition in self.conditions:
+            for size in self.sizes:
+                for pairs in self.pairs:
+                    for sampling in (True, False)[: 1 + self.unsampled]:
+                        yield Block(
+                            number=0,
+                            order=0,
+                            arm=self.arm,
+                            condition=condition.name,
+                            service=self.service_of(condition) or "",
+                            content=condition.content,
+                            label=condition.label,
+                            size=size,
+                            pairs=pairs,
+                            load=self.load,
+                            repetition=repetition,
+                            exchanges=self.exchanges,
+                            warm_up=self.warm_up,
+                            sampling=sampling,
+                        )
+
+
+def drawn(arms: Sequence[Factors], repetitions: int, seed: int) -> list[Block]:
+    """Make the blocks of all arms, repetition by repetition, each in an order drawn with the seed.
+
+    The order is that of digests of the seed and the block's number, so it is the same with every version of Python.
+    """
+
+    def lot(block: Block) -> bytes:
+        return hashlib.sha256(f"{seed} {block.number}".encode()).digest()
+
+    placed: list[Block] = []
+    for repetition in range(1, repetitions + 1):
+        planned = (block for arm in arms for block in arm.blocks(repetition))
+        numbered = [replace(block, number=number) for number, block in enumerate(planned, len(placed) + 1)]
+        placed += [replace(one, order=order) for order, one in enumerate(sorted(numbered, key=lot), len(placed) + 1)]
+    return placed
+
+
+def seconds_of(block: Block) -> float:
+    """Estimate how long a block takes, in seconds: for a progress bar, before there is anything to go by."""
+    rounds = block.exchanges + block.warm_up
+    exchanges = rounds * block.pairs
+    each = _EXCHANGE_S + 2 * block.size / _BYTES_PER_S + (_INSPECT_S if block.service == "inspect" else 0.0)
+    spread = 0.0 if block.load.rate is None else rounds / block.load.rate
+    return _BLOCK_S + max(exchanges * each, spread)
+
+
+Problems = list[tuple[tuple[int | str, ...], str]]
+"""Where, below the arm, and what is wrong there."""
+
+
+def impossible(arm: Factors) -> Problems:
+    """Tell which factors of an arm can't be had, or can't be had together."""
+    problems: Problems = []
+    names: list[str | int] = [one.name for one in arm.conditions]
+    repeatable: dict[str, Sequence[str | int]] = {"types": names, "sizes": arm.sizes, "pairs": arm.pairs}
+    for key, values in repeatable.items():
+        problems += [((key, at), f"{value} stands twice, keep one") for at, value in _repeated(values)]
+    if arm.service in _NO_SINGLE_CONTENT:
+        problems.append((("service",), f"{arm.service} takes no single content, expected one like echo or store"))
+    for at, condition in enumerate(arm.conditions):
+        problems += [(("types", at), text) for text in _unfit(arm, condition, names)]
+    return problems + _overload(arm)
+
+
+def _repeated(values: Iterable[str | int]) -> Iterator[tuple[int, str | int]]:
+    seen: set[str | int] = set()
+    for at, value in enumerate(values):
+        if value in seen:
+            yield at, value
+        seen.add(value)
+
+
+def _unfit(arm: Factors, condition: Condition, names: Sequence[str | int]) -> Iterator[str]:
+    service = arm.service_of(condition)
+    if service is None:
+        yield f"{condition.name} has no service of its own, give the arm one for all, like service: echo"
+        return
+    readable = _READABLE.get(service)
+    if readable is not None and condition.content not in readable:
+        yield f"{service} can't take {condition.content}, only {' and '.join(readable)}; take another, like echo"
+    elif service == "inspect" and min(arm.sizes) < SMALLEST[condition.content]:
+        yield (
+            f"{min(arm.sizes)} bytes hold no {condition.content} that can be played, at least "
+            f"{SMALLEST[condition.content]} do; take larger sizes, or a service that doesn't look inside, like echo"
+        )
+    if condition.is_relabelled and condition.content not in names:
+        yield f"{condition.name} is judged against {condition.content}, which this arm lacks; add it to the types"
+
+
+def _overload(arm: Factors) -> Problems:
+    """Tell of an open load that nobody can keep up with."""
+    if arm.load.rate is None:
+        return []
+    rate, size = arm.load.rate * max(arm.pairs), max(arm.sizes)
+    inspected = any(arm.service_of(condition) == "inspect" for condition in arm.conditions)
+    asked = f"{arm.load.rate:g} exchanges a second of {max(arm.pairs)} pairs"
+    problems: Problems = []
+    most = MAX_INSPECTED_PER_S if inspected else MAX_EXCHANGES_PER_S
+    if rate > most:
+        what = "files to decode" if inspected else "exchanges"
+        problems.append((("load",), f"{asked} are {rate:.6g} {what} a second, at most {most} can be had; lower it"))
+    if 2 * size * rate > MAX_BYTES_PER_S:
+        total = f"{2 * size * rate:.3g} bytes a second both ways"
+        problems.append(
+            (("load",), f"{asked} with {size} bytes are {total}, at most {MAX_BYTES_PER_S:.3g} can be had; lower it")
+        )
+    return problems

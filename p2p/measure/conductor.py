@@ -1,0 +1,263 @@
+"""One block of an experiment, as its coordinator has it run: orders go out to the pairs, samples come home.
+
+The coordinator is a peer with a daemon like any other. What it says to the others are exchanges with the service
+``experiment`` over its direct links; no time that is measured comes from it, but the span of a block.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+
+from p2p.client import Client
+from p2p.content.experiment_words import (
+    SERVICE,
+    BlockOrder,
+    Ended,
+    Exchanged,
+    GaugeOrder,
+    GaugeTold,
+    LinkTold,
+    Order,
+    PrepareOrder,
+    RunOrder,
+    Told,
+    parse_lines,
+)
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.measure.blocks import Block
+from p2p.measure.raw_data import BlockRow, LinkRow, SampleRow
+
+__all__ = ["BlockDone", "Conductor", "Pair"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two peers; the first one asks, and measures."""
+
+    number: int
+    initiator: str
+    receiver: str
+
+    @property
+    def direction(self) -> str:
+        """As raw data has it."""
+        return f"{self.initiator}>{self.receiver}"
+
+
+@dataclass
+class BlockDone:
+    """What came of a block.
+
+    :ivar row: None if no pair could take part.
+    :ivar missing: what isn't there and why, a sentence for each pair.
+    :ivar outcomes: how many exchanges ended so.
+    """
+
+    row: BlockRow | None = None
+    samples: list[SampleRow] = field(default_factory=list)
+    links: list[LinkRow] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+
+class Conductor:
+    """Gives orders to the peers of a lab.
+
+    :param client: of the coordinator's daemon.
+    :param name: of the coordinator, where its daemon hosts others too.
+    :param seed: of the plan, for the content.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        pairs: Sequence[Pair],
+        seed: int,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._pairs = pairs
+        self._seed = seed
+        self._now_ns = now_ns
+
+    async def block(self, block: Block) -> BlockDone:
+        """Have one block run; pairs that can't take part or die are left out and told.
+
+        :raises P2PError: if the coordinator's own daemon fails.
+        """
+        done = BlockDone()
+        pairs = self._pairs[: block.pairs]
+        ready = [pair for pair in await _all(self._prepare(block, pair, done) for pair in pairs) if pair is not None]
+        if not ready:
+            return done
+        started_ns = self._now_ns()
+        ended = await _all(self._run(block, pair, done) for pair in ready)
+        ended_ns = self._now_ns()
+        if not any(offered for offered, _ in ended):
+            return done
+        done.row = BlockRow(
+            block=block.number,
+            order=block.order,
+            arm=block.arm,
+            condition=block.condition,
+            size=block.size,
+            pairs=block.pairs,
+            load=str(block.load),
+            repetition=block.repetition,
+            warm_up=block.warm_up,
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            offered=sum(offered for offered, _ in ended),
+            sampling="on" if block.sampling else "off",
+            bytes=sum(size for _, size in ended),
+        )
+        return done
+
+    async def gauge(self, peer: str) -> GaugeTold:
+        """What the daemon of a peer holds now.
+
+        :raises ExchangeFailed: if it doesn't tell.
+        """
+        told, failure = await self._order(peer, GaugeOrder())
+        for one in told:
+            if isinstance(one, GaugeTold):
+                return one
+        raise failure or _senseless(peer)
+
+    async def _prepare(self, block: Block, pair: Pair, done: BlockDone) -> Pair | None:
+        told, failure = await self._order(pair.initiator, PrepareOrder(block=self._block_order(block, pair)))
+        for one in told:
+            if isinstance(one, LinkTold) and failure is None:
+                if block.sampling:
+                    done.links.append(LinkRow(block.number, pair.number, pair.initiator, **one.model_dump()))
+                return pair
+        done.missing.append(_missing(pair, failure or _senseless(pair.initiator), "has no exchanges"))
+        return None
+
+    async def _run(self, block: Block, pair: Pair, done: BlockDone) -> tuple[int, int]:
+        """Run one pair's exchanges; returns how many are known, and the bytes of those that were ok."""
+        told, failure = await self._order(pair.initiator, RunOrder(block=self._block_order(block, pair)))
+        samples = [one for one in told if isinstance(one, Exchanged)]
+        try:
+            rows = [_row(block, pair, sample) for sample in samples]
+        except ValueError:
+            rows, failure = [], _senseless(pair.initiator)
+        end = next((one for one in told if isinstance(one, Ended)), None)
+        offered = len(rows) if block.sampling or end is None else end.offered
+        if failure is not None or end is None or offered != block.exchanges:
+            what = f"has {offered} of {block.exchanges} exchanges"
+            done.missing.append(_missing(pair, failure or _senseless(pair.initiator), what))
+        done.samples += rows
+        for row in rows:
+            done.outcomes[row.outcome] = done.outcomes.get(row.outcome, 0) + 1
+        if end is not None:
+            self._measured(done, pair, end)
+        if not block.sampling:
+            return offered, end.bytes if end is not None else 0
+        return offered, sum(row.bytes + row.reply_bytes for row in rows if row.outcome == Outcome.OK)
+
+    def _measured(self, done: BlockDone, pair: Pair, end: Ended) -> None:
+        """Add what the kernel said at the end to the row of the link."""
+        for place, link in enumerate(done.links):
+            if link.pair == pair.number:
+                known = {name: getattr(link, name) for name in LinkRow.__slots__}
+                done.links[place] = LinkRow(**{**known, "rtt_us": end.rtt_us, "retransmits": end.retransmits})
+
+    def _block_order(self, block: Block, pair: Pair) -> BlockOrder:
+        rate = block.load.rate
+        return BlockOrder(
+            partner=pair.receiver,
+            service=block.service,
+            content=block.content,
+            label=block.label,
+            name=block.file_name,
+            size=block.size,
+            seed=self._seed,
+            exchanges=block.exchanges,
+            warm_up=block.warm_up,
+            rate=rate,
+            # The pairs take turns, so that an even load is even between them too.
+            offset_s=0.0 if rate is None else (pair.number - 1) / block.pairs / rate,
+            sampling=block.sampling,
+            deadline_s=30 + 20 * block.seconds,
+        )
+
+    async def _order(self, peer: str, order: Order) -> tuple[list[Told], ExchangeFailed | None]:
+        """Give an order; return what was told, and why no more came."""
+        pieces: list[str] = []
+
+        def on_event(event: Any) -> None:
+            if event["event"] == "text":
+                pieces.append(str(event.get("text", "")))
+
+        failure: ExchangeFailed | None = None
+        try:
+            await self._client.request(
+                "exchange",
+                on_event=on_event,
+                peer=peer,
+                service=SERVICE,
+                type="data",
+                name="",
+                text=order.model_dump_json(),
+                show="text",
+                **{"as": self._name},
+            )
+        except ExchangeFailed as failed:
+            failure = failed
+        told: list[Told] = []
+        try:
+            for one in parse_lines("".join(pieces)):
+                told.append(one)  # noqa: PERF402 - what came before a bad line is kept
+        except ExchangeFailed as failed:
+            failure = failure or failed
+        return told, failure
+
+
+async def _all(steps: Iterable[Any]) -> list[Any]:
+    """Do something with all pairs at once; what fails unexpectedly ends the others."""
+    running = [Deferred.fromCoroutine(step) for step in steps]
+    try:
+        return list(await gatherResults(running, consumeErrors=True))
+    except FirstError as first:
+        for one in running:
+            one.cancel()
+        first.subFailure.raiseException()
+        raise
+
+
+def _row(block: Block, pair: Pair, one: Exchanged) -> SampleRow:
+    return SampleRow(
+        block=block.number,
+        arm=block.arm,
+        condition=block.condition,
+        size=block.size,
+        pairs=block.pairs,
+        load=str(block.load),
+        pair=pair.number,
+        direction=pair.direction,
+        service=block.service,
+        name=block.file_name,
+        bytes=one.bytes,
+        reply_bytes=one.reply_bytes,
+        planned_ns=one.planned_ns,
+        first_byte_ns=one.first_byte_ns,
+        end_ns=one.end_ns,
+        outcome=Outcome(one.outcome).value,
+        reason=one.reason,
+    )
+
+
+def _missing(pair: Pair, failure: ExchangeFailed, what: str) -> str:
+    return f"pair {pair.number} ({pair.initiator} to {pair.receiver}) {what}: {failure.outcome}: {failure}"
+
+
+def _senseless(peer: str) -> ExchangeFailed:
+    return ExchangeFailed(Outcome.CORRUPT, f"{peer} answered an order with something else; is its p2p of this version?")

@@ -1,0 +1,161 @@
+"""The plan of an experiment: what its YAML file may say, and loading it.
+
+Every problem is told as ``file:line: key: what is wrong, what was expected``, as for every other configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+
+from p2p.config import StrictModel
+from p2p.config_fields import Size
+from p2p.measure.blocks import CONDITIONS, MAX_EXCHANGES, Block, Condition, Factors, Load, drawn, impossible
+from p2p.measure.blocks import parse_condition as _parse_condition
+from p2p.yaml_files import LocatedErrors, load
+
+__all__ = ["MAX_BLOCKS", "MAX_CONTENT", "MIN_CONTENT", "Arm", "Plan", "load_plan"]
+
+MIN_CONTENT: Final = 1024
+MAX_CONTENT: Final = 67_108_864
+"""Bytes of one content."""
+
+MAX_BLOCKS: Final = 100_000
+"""Blocks of a plan."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%")
+_OPEN: Final = "expected closed, or {open: 20} for 20 exchanges a second of each pair"
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} can't be a name here, expected lower case letters, digits and hyphens")
+    return text
+
+
+def _margin(value: Any) -> float:
+    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    share = float(found[1]) / 100 if found else value
+    if not isinstance(share, float) or not 0.001 <= share <= 0.5:
+        raise ValueError(f"{str(value)[:60]!r} is no margin, expected one from 0.1% to 50%, like 5%")
+    return share
+
+
+def _load(value: Any) -> Load:
+    if value == "closed":
+        return Load()
+    rate = value.get("open") if isinstance(value, dict) and len(value) == 1 else None
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise ValueError(f"isn't a load, {_OPEN}")
+    if not 0.001 <= rate <= 1_000_000:
+        raise LocatedErrors([(("open",), f"is {rate:g}, expected from 0.001 to 1000000 exchanges a second of a pair")])
+    return Load(float(rate))
+
+
+def _condition(value: Any) -> Condition:
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:60]!r} is no content type, expected {CONDITIONS}")
+    return _parse_condition(value)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+ContentSize = Annotated[Size, Field(ge=MIN_CONTENT, le=MAX_CONTENT)]
+Pairs = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Arm(StrictModel):
+    """Factors that are combined each with each, with a verdict of their own."""
+
+    service: Name | None = Field(default=None, description="a content service; without one, what each type is for")
+    types: list[Annotated[Condition, PlainValidator(_condition)]] = Field(
+        min_length=1, description=f"a list of content types: {CONDITIONS}"
+    )
+    sizes: list[ContentSize] = Field(min_length=1, description="a list of sizes from 1KiB to 64MiB")
+    pairs: list[Pairs] = Field(min_length=1, description="a list of numbers: how many pairs talk at once")
+    load: Annotated[Load, PlainValidator(_load)] | None = Field(default=None, description=f"a load, {_OPEN}")
+    sampling_cost: bool = Field(default=False, description="true, to run each block once more without sampling")
+
+
+class Plan(StrictModel):
+    """What an experiment does."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="what the experiment is about")
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = Field(description="a whole number; it draws order and content")
+    margin: Annotated[float, BeforeValidator(_margin)] = Field(
+        default=0.05, description="how large a difference still counts as none, like 5%"
+    )
+    arms: dict[Name, Arm] = Field(min_length=1, description="a mapping from names to types, sizes and pairs")
+    load: Annotated[Load, PlainValidator(_load)] = Field(default=Load(), description=f"a load, {_OPEN}")
+    exchanges: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=10, description="exchanges of a pair in a block"
+    )
+    warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=2, description="exchanges of a pair before it")
+    repetitions: Annotated[int, Field(ge=1, le=1000)] = Field(default=6, description="how often each block is run")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        problems = [
+            (("arms", arm.arm, *where) if where != ("load",) or self.arms[arm.arm].load else where, text)
+            for arm in self._factors
+            for where, text in impossible(arm)
+        ]
+        if problems:
+            raise LocatedErrors(problems)
+        self._small_enough()
+        return self
+
+    @cached_property
+    def _factors(self) -> list[Factors]:
+        return [
+            Factors(
+                arm=name,
+                service=arm.service,
+                conditions=arm.types,
+                sizes=arm.sizes,
+                pairs=arm.pairs,
+                load=arm.load or self.load,
+                exchanges=self.exchanges,
+                warm_up=self.warm_up,
+                unsampled=arm.sampling_cost,
+            )
+            for name, arm in self.arms.items()
+        ]
+
+    def _small_enough(self) -> None:
+        once = [(len(arm.types) * len(arm.sizes) * (1 + arm.sampling_cost), arm.pairs) for arm in self.arms.values()]
+        blocks = self.repetitions * sum(times * len(pairs) for times, pairs in once)
+        exchanges = (
+            self.repetitions * (self.exchanges + self.warm_up) * sum(times * sum(pairs) for times, pairs in once)
+        )
+        for key, number, most in (("blocks", blocks, MAX_BLOCKS), ("exchanges", exchanges, MAX_EXCHANGES)):
+            if number > most:
+                where = "repetitions" if key == "blocks" else "exchanges"
+                text = f"the arms come to {number} {key}, at most {most} are run; take fewer repetitions or factors"
+                raise LocatedErrors([((where,), text)])
+
+    def blocks(self) -> list[Block]:
+        """Make all blocks, in the order in which they are run."""
+        return drawn(self._factors, self.repetitions, self.seed)
+
+    @property
+    def pairs(self) -> int:
+        """The most pairs that a block needs at once."""
+        return max(max(arm.pairs) for arm in self.arms.values())
+
+    @property
+    def seconds(self) -> float:
+        """About how long all blocks take."""
+        return sum(block.seconds for block in self.blocks())
+
+
+def load_plan(path: Path) -> Plan:
+    """Load the YAML file of a plan.
+
+    :raises ConfigError: with everything that is wrong, a line each.
+    """
+    return load(path, Plan)

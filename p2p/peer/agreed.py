@@ -1,0 +1,52 @@
+"""What the user of a peer has agreed to take, for as long as its senders may go on with it.
+
+All functions here block; they run in threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from p2p.content.rules import Agreement
+from p2p.transfer.ended import KEEP_S, MAX_KEPT, remove_old
+
+__all__ = ["Agreed"]
+
+
+class Agreed:
+    """A small file for each transfer, so that nobody is asked twice because a link broke or a daemon was killed.
+
+    :param folder: where they are; it is made when it is needed.
+    :param now: reads the time, Unix seconds.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._now = now
+
+    def note(self, local: str, agreement: Agreement) -> None:
+        """Remember what was agreed to, whatever happens next.
+
+        :param local: the id of the transfer on this disk; see :func:`p2p.transfer.ended.local_id`.
+        :raises OSError: if the disk doesn't take it.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
+        fresh = self._folder / f"{local}.new"
+        with fresh.open("w", encoding="ascii") as stream:
+            json.dump({"bytes": agreement.bytes}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(self._folder / local)
+
+    def find(self, local: str) -> Agreement | None:
+        """What was agreed to; None if nothing was.
+
+        :raises OSError: if the disk can't be read.
+        """
+        path = self._folder / local
+        return Agreement(**json.loads(path.read_text("ascii"))) if path.exists() else None

@@ -1,0 +1,152 @@
+"""The plan of an experiment, as people write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.errors import ConfigError
+from p2p.measure.blocks import Load
+from p2p.measure.plan import MAX_BLOCKS, MAX_CONTENT, MIN_CONTENT, Arm, Plan, load_plan
+
+EXAMPLE: Final = Path(__file__).parents[2] / "etc" / "experiment.yaml"
+
+PLAN: Final = """\
+title: A test
+seed: 7
+arms:
+  first:
+    service: echo
+    types: [text, audio]
+    sizes: [1KiB, 64KiB]
+    pairs: [1, 2]
+"""
+
+
+class PlanCase(SynchronousTestCase):
+    """Loads plans from a file."""
+
+    def load(self, text: str) -> Plan:
+        path = Path(self.mktemp())
+        path.write_text(text, encoding="utf-8")
+        return load_plan(path)
+
+    def told(self, text: str) -> list[str]:
+        """The problems of a plan, without the path."""
+        error = self.assertRaises(ConfigError, self.load, text)
+        return [line.split(":", 1)[1] for line in str(error).splitlines()]
+
+
+class GoodPlanTests(PlanCase):
+    """What can be run."""
+
+    def test_defaults(self) -> None:
+        """A plan needs a title, a seed and an arm; the rest has values that serve."""
+        plan = self.load(PLAN)
+        self.assertEqual(
+            (0.05, Load(), 10, 2, 6), (plan.margin, plan.load, plan.exchanges, plan.warm_up, plan.repetitions)
+        )
+        blocks = plan.blocks()
+        self.assertEqual(2 * 2 * 2 * 6, len(blocks))
+        self.assertEqual(blocks, self.load(PLAN).blocks())
+        self.assertEqual((2, {1024, 65536}), (plan.pairs, {block.size for block in blocks}))
+        self.assertAlmostEqual(sum(block.seconds for block in blocks), plan.seconds)
+
+    def test_loads(self) -> None:
+        """An arm has the load of the plan, unless it has one of its own."""
+        plan = self.load(
+            PLAN + "  second:\n    types: [text]\n    sizes: [4096]\n    pairs: [1]\n    load: closed\n"
+            "load: {open: 0.5}\nmargin: 0.1\n"
+        )
+        self.assertEqual({("first", "open:0.5"), ("second", "closed")}, {(b.arm, str(b.load)) for b in plan.blocks()})
+        self.assertEqual(0.1, plan.margin)
+
+    def test_example(self) -> None:
+        """The example has every key, each condition of the course, and about four minutes of blocks."""
+        plan = load_plan(EXAMPLE)
+        text = EXAMPLE.read_text("utf-8")
+        for key in {*Plan.model_fields, *Arm.model_fields}:
+            self.assertIn(f"{key}:", text)
+        self.assertEqual({"transport", "service", "scaling"}, set(plan.arms))
+        self.assertEqual((192, 100), (len(plan.blocks()), plan.pairs))
+        self.assertLess(plan.seconds, 240)
+        self.assertEqual(24, sum(not block.sampling for block in plan.blocks()))
+
+
+class BadPlanTests(PlanCase):
+    """What can't be run is told with its line, and what was expected."""
+
+    def test_sizes(self) -> None:
+        """Contents have from 1 KiB to 64 MiB."""
+        self.assertEqual(
+            2, len(self.load(PLAN.replace("1KiB, 64KiB", f"{MIN_CONTENT}, {MAX_CONTENT}")).arms["first"].sizes)
+        )
+        self.assertEqual(
+            [
+                "7: arms.first.sizes[0]: is 1023, expected at least 1024",
+                f"7: arms.first.sizes[1]: is '65MiB', expected at most {MAX_CONTENT}",
+            ],
+            self.told(PLAN.replace("1KiB, 64KiB", "1023, 65MiB")),
+        )
+        self.assertIn("no size", self.told(PLAN.replace("1KiB", "much"))[0])
+
+    def test_factors(self) -> None:
+        """Impossible factors are told where they stand, all of them."""
+        found = self.told(PLAN.replace("service: echo", "service: inspect").replace("1, 2", "1, 1"))
+        self.assertEqual(
+            [
+                "6: arms.first.types[0]: inspect can't take text, only audio and video; take another, like echo",
+                "8: arms.first.pairs[1]: 1 stands twice, keep one",
+            ],
+            found,
+        )
+        self.assertIn("'film' is no content type", self.told(PLAN.replace("text", "film"))[0])
+        self.assertIn("'3' is no content type", self.told(PLAN.replace("text", "3"))[0])
+
+    def test_load(self) -> None:
+        """A load is closed, or open at a rate that can be had; it is told where it stands."""
+        for load in ("open", "{open: fast}", "{open: true}", "{open: 1, closed: 2}", "5"):
+            self.assertEqual(
+                ["9: load: isn't a load, expected closed, or {open: 20} for 20 exchanges a second of each pair"],
+                self.told(PLAN + f"load: {load}\n"),
+            )
+        self.assertIn("9: load.open: is 0, expected from 0.001", self.told(PLAN + "load: {open: 0}\n")[0])
+        self.assertIn(
+            "9: load: 9000 exchanges a second of 2 pairs are 18000", self.told(PLAN + "load: {open: 9000}\n")[0]
+        )
+        own = self.told(PLAN + "    load: {open: 9000}\n")
+        self.assertIn("9: arms.first.load: 9000 exchanges", own[0])
+
+    def test_margin(self) -> None:
+        """A margin is a percentage or a share."""
+        for margin in ("5", "60%", "0.6", "5 percent", "0%", "[5%]", "-5%"):
+            self.assertIn("is no margin, expected one from 0.1% to 50%", self.told(PLAN + f"margin: {margin}\n")[0])
+
+    def test_names(self) -> None:
+        """Names of arms and services are lower case: they stand in tables and in files."""
+        self.assertIn("'First' can't be a name here", self.told(PLAN.replace("first", "First"))[0])
+        self.assertIn("5: arms.first.service: 'a b' can't", self.told(PLAN.replace("echo", "a b"))[0])
+
+    def test_keys(self) -> None:
+        """Unknown and missing keys are told."""
+        found = self.told(PLAN.replace("pairs", "pair").replace("seed: 7\n", ""))
+        self.assertEqual(
+            [
+                "1: seed: is missing, expected a whole number; it draws order and content",
+                "3: arms.first.pairs: is missing, expected a list of numbers: how many pairs talk at once",
+                "7: arms.first.pair: unknown key, did you mean pairs?",
+            ],
+            found,
+        )
+
+    def test_too_much(self) -> None:
+        """More blocks or exchanges than anybody can run and look at are an error."""
+        many = PLAN.replace("1, 2", ", ".join(map(str, range(1, 151)))) + "repetitions: 200\nexchanges: 1\nwarm_up: 0\n"
+        (found,) = self.told(many)
+        self.assertIn(f"9: repetitions: the arms come to 120000 blocks, at most {MAX_BLOCKS} are run; take", found)
+        self.assertIn(
+            "9: exchanges: the arms come to 72000144 exchanges, at most 10000000",
+            self.told(PLAN + "exchanges: 1000000\n")[0],
+        )

@@ -1,0 +1,54 @@
+"""Tests for :mod:`p2p.peer.agreed`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.content.rules import Agreement
+from p2p.peer.agreed import Agreed
+from p2p.transfer.ended import KEEP_S
+
+FIRST, SECOND = "0" * 16, "1" * 16
+
+
+class AgreedTests(SynchronousTestCase):
+    """A folder that isn't there at first."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()) / "n1.n" / "agreed"
+        self.agreed = Agreed(self.folder)
+
+    def test_nothing(self) -> None:
+        """Where nothing was agreed to, nothing is known."""
+        self.assertIsNone(self.agreed.find(FIRST))
+
+    def test_remembered(self) -> None:
+        """What was agreed to is known to the next daemon as well, each transfer by its id."""
+        self.agreed.note(FIRST, Agreement(5))
+        self.agreed.note(SECOND, Agreement(None))
+        after = Agreed(self.folder)
+        self.assertEqual((Agreement(5), Agreement(None)), (after.find(FIRST), after.find(SECOND)))
+        self.assertEqual([FIRST, SECOND], sorted(path.name for path in self.folder.iterdir()))
+
+    def test_asked_again(self) -> None:
+        """The last agreement counts."""
+        self.agreed.note(FIRST, Agreement(5))
+        self.agreed.note(FIRST, Agreement(7))
+        self.assertEqual(Agreement(7), self.agreed.find(FIRST))
+
+    def test_old(self) -> None:
+        """What is older than a week is forgotten when something is added."""
+        self.agreed.note(FIRST, Agreement(5))
+        os.utime(self.folder / FIRST, (1000, 1000))
+        Agreed(self.folder, lambda: 1000 + KEEP_S).note(SECOND, Agreement(5))
+        self.assertIsNotNone(self.agreed.find(FIRST))
+        Agreed(self.folder, lambda: 1001 + KEEP_S).note(SECOND, Agreement(5))
+        self.assertIsNone(self.agreed.find(FIRST))
+
+    def test_private(self) -> None:
+        """Nobody else reads what was agreed to."""
+        self.agreed.note(FIRST, Agreement(5))
+        self.assertEqual(0o700, self.folder.stat().st_mode & 0o777)

@@ -86,18 +86,18 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
       p2p experiment compare wired wireless
     """
     try:
-        from p2p.measure import analysis, block_figures, results
+        from p2p.measure.analysis import compare as compare_runs
+        from p2p.measure.block_figures import frames
+        from p2p.measure.results import to_json
     except ImportError as error:
         raise P2PError(
             f"comparing runs needs {error.name}, which isn't installed; install it with: pip install 'p2p[report]'"
         ) from error
     runs = [read_run(folder) for folder in (a, b)]
     facts: RunFacts = runs[0].facts
-    found = analysis.compare(
-        block_figures.frames(runs[0]), block_figures.frames(runs[1]), margin=facts.margin, seed=facts.seed
-    )
+    found = compare_runs(frames(runs[0]), frames(runs[1]), margin=facts.margin, seed=facts.seed)
     if as_json:
-        click.echo(results.to_json(found), nl=False)
+        click.echo(to_json(found), nl=False)
         return
     for verdict in found.verdicts:
         click.echo(verdict.sentence)

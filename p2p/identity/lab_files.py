@@ -118,7 +118,7 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
         inbox = quote(inbox_of(plan, file_name, name))
         lines += [f"  - name: {quote(name)}", *_identity(name, "    "), f"    inbox: {inbox}"]
     lines += [
-        "# Each peer may say what it takes (accept, quota, keep_free, exists, symlinks) and what others may get (share);",
+        "# A peer may say what it takes (accept, quota, keep_free, exists, symlinks) and what others may get (share);",
         "# without it everything is accepted and nothing is shared. etc/peer-n1.n.yaml explains these keys.",
         "# Limits stand at their defaults; docs/limits.rst lists them.",
         "# limits:",

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from p2p.client import Client
+from p2p.client.console import acting_as
 from p2p.content.experiment_words import (
     SERVICE,
     BlockOrder,
@@ -208,7 +209,7 @@ class Conductor:
                 name="",
                 text=order.model_dump_json(),
                 show="text",
-                **{"as": self._name},
+                **acting_as(self._name),
             )
         except ExchangeFailed as failed:
             failure = failed

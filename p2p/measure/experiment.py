@@ -116,7 +116,9 @@ class _Run:
         self._pace = 1.0  # how much longer blocks take than was estimated
 
     async def run(self, lab: OpenLab) -> RunResult:
-        if self._left:
+        if not self._left and not self._facts.finished:  # it was broken off behind its last block
+            self._tell_facts(finished=True)
+        elif self._left:
             pairs = max(block.pairs for block in self._left)
             try:
                 if not self._has_lookups:

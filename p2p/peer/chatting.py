@@ -19,7 +19,7 @@ async def hold_chat(peer: HostedPeer, partner: str, emit: Emit, clock: Any, plan
     """Chat with a partner; the events ``chat`` tell what it says.
 
     :raises InvalidRequest: if there is a chat with this partner already.
-    :raises ExchangeFailed: with the outcome, if it can't be reached or doesn't answer.
+    :raises ExchangeFailed: with the outcome, if it can't be reached, doesn't answer, or the link breaks.
     """
 
     def tell(state: str, line: str) -> Awaitable[None]:
@@ -30,8 +30,9 @@ async def hold_chat(peer: HostedPeer, partner: str, emit: Emit, clock: Any, plan
         request = Request(service=CHAT, type="text")
         await peer.exchange(partner, request, conversation, conversation.replies, planned_ns=planned_ns)
         await _until_left(conversation, peer, clock)
-    except ExchangeFailed:
-        if not conversation.left.called:
+    except ExchangeFailed as error:
+        # Who leaves first takes no more lines; that is how a chat may end. A broken link isn't.
+        if error.outcome is not Outcome.REFUSED or not conversation.left.called:
             raise
     finally:
         peer.chats.leave(conversation)

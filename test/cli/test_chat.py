@@ -104,7 +104,7 @@ class ChatTests(ChatCase):
             self.assertGreater(len(self.said), 3)
 
     def test_not_text(self) -> None:
-        """What isn't UTF-8 goes with marks in its place, and is never too long for that; nor is a cut one at the end."""
+        """What isn't UTF-8 goes with marks in its place, and is never too long for that, to the very last byte."""
         self.run_command(
             "chat", "m4.m", stdin=b"caf\xe9\r\n" + b"\xff" * 12_000 + b"\n\xc3", operations=self.operations()
         )
@@ -149,7 +149,7 @@ class Calls:
     """A reactor that is called from threads, and does what they want when the test asks for it."""
 
     def __init__(self) -> None:
-        self._calls: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._calls: queue.Queue[Callable[[], object]] = queue.Queue()
 
     def callFromThread(self, function: Callable[..., object], *arguments: object) -> None:
         self._calls.put(lambda: function(*arguments))

@@ -63,7 +63,7 @@ class OrderTests(SynchronousTestCase):
 class LineTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         """Everything that is told is read as it was told, and empty lines say nothing."""
-        told = [
+        told: list[LinkTold | Ended | GaugeTold] = [
             LinkTold(setup_ns=5),
             Ended(offered=2, bytes=11, rtt_us=20),
             GaugeTold(daemon="d", machine="m", t_ns=1, sockets=2, cpu_s=0.5, rss_bytes=3),

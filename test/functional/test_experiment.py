@@ -91,7 +91,7 @@ class AloneTests(ExperimentCase):
         self.assertIn("another plan", await self.ended(self.experiment(TINY.replace("seed: 7", "seed: 8")), 2))
 
     async def test_interrupted(self) -> None:
-        """Ctrl-C ends everything and keeps the finished blocks; the same command does the others, and no block twice."""
+        """Ctrl-C ends everything and keeps the finished blocks; the same command does the others, and none twice."""
         plan = STEADY % (20, 6)
         running = self.experiment(plan)
 
@@ -153,7 +153,7 @@ class LabTests(ExperimentCase):
         self.assertEqual(len(run.facts.placement), 5)
 
     async def test_initiator_dies(self) -> None:
-        """The block in which a peer dies goes on with the other pair, keeps what the dead one had told, and is marked."""
+        """The block in which a peer dies goes on with the others, keeps what the dead one had told, and is marked."""
         running = self.lab_run(STEADY % (80, 2))
         await until(lambda: self.talks(), "the first block to run", 60)
         await self.pause(1.5)

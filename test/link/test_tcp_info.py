@@ -28,11 +28,14 @@ class TcpInfoTests(SynchronousTestCase):
     @skipUnless(hasattr(socket, "TCP_INFO"), "this system has no TCP_INFO")
     def test_real(self) -> None:
         """The kernel of this machine tells a round trip of a connection that carried something."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            with socket.create_connection(server.getsockname()) as near, server.accept()[0] as far:
-                near.sendall(b"x")
-                far.recv(1)
-                info = parse_tcp_info(near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname()) as near,
+            server.accept()[0] as far,
+        ):
+            near.sendall(b"x")
+            far.recv(1)
+            info = parse_tcp_info(near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
         assert info is not None
         self.assertTrue(0 < info.rtt_us < 10_000_000)
         self.assertEqual(info.retransmits, 0)

@@ -97,9 +97,9 @@ class ConductorTests(SynchronousTestCase):
     def block(self, **changed: Any) -> BlockDone:
         """Run a block."""
         fields = {name: getattr(BLOCK, name) for name in Block.__slots__}
-        return self.successResultOf(
-            Deferred.fromCoroutine(self.conductor.block(Block(**{**fields, **changed})))  # type: ignore[no-any-return]  # trial's
-        )
+        running = Deferred.fromCoroutine(self.conductor.block(Block(**{**fields, **changed})))
+        done: BlockDone = self.successResultOf(running)
+        return done
 
     def test_whole(self) -> None:
         """All links stand before any exchange begins; samples, links and the block have what raw data asks for."""

@@ -54,7 +54,7 @@ class Partner:
         self.most = max(self.most, self.under_way)
         try:
             waiting: Deferred[None] = Deferred()
-            self._clock.callLater(self.seconds, lambda: waiting.called or waiting.callback(None))
+            self._clock.callLater(self.seconds, lambda: None if waiting.called else waiting.callback(None))
             await waiting
         finally:
             self.under_way -= 1

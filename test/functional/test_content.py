@@ -52,6 +52,15 @@ class ContentTests(SharedLabCase):
 
         await until(hold, f"the inbox to hold {names} instead of {self.lab.inbox('m1.m')}")
 
+    async def opened(self, path: Path) -> None:
+        """The daemon of n1.n soon reads this file."""
+        sender = psutil.Process(self.lab.daemons["peers-n"].pid)
+
+        async def reads() -> bool:
+            return str(path) in (file.path for file in sender.open_files())
+
+        await until(reads, f"{path} to be open")
+
     async def still_reached(self) -> None:
         """The two go on talking."""
         self.assertEqual((await self.client_n.message("m1.m", "hello", acting="n1.n")).text, "HELLO")
@@ -108,7 +117,7 @@ class ContentTests(SharedLabCase):
         await self.still_reached()
         with self.lab.suspended("peers-m"):
             run = self.send("--json", path)
-            await run.printing
+            await self.opened(path)
             path.unlink()
         await self.ended(run, 0)
         await self.inbox_holds("film")
@@ -120,7 +129,7 @@ class ContentTests(SharedLabCase):
         await self.still_reached()
         with self.lab.suspended("peers-m"):
             run = self.send("--json", path)
-            await run.printing
+            await self.opened(path)
             os.truncate(path, 0)
         await self.ended(run, 8)
         self.assertIn(b"became shorter while it was sent", run.printed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -88,8 +89,9 @@ class ServiceCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make it; it isn't started."""
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir()
+        folder = tempfile.TemporaryDirectory(prefix="p2p-")  # short, for the path of the console
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
         self.network = Network()
         self.reactor = Reactor(self.network)
         self.told: list[str] = []

@@ -118,11 +118,13 @@ class Conversation:
     It is the source of an exchange; :meth:`replies` makes the sink of its reply.
 
     :ivar left: fires when the partner has ended its side.
+    :ivar broken_off: whether its lines ended without saying that they do.
     """
 
     def __init__(self, clock: IReactorTime, partner: str, tell: Tell) -> None:
         self.partner = partner
         self.left: Deferred[None] = Deferred()
+        self.broken_off = False
         self._clock = clock
         self._tell = tell
         self._state = ""
@@ -233,6 +235,8 @@ class Conversation:
         visitor.join(lambda line: self._tell("line", line), self._partner_left)
 
     def _partner_left(self) -> None:
+        if self._visitor is not None:
+            self.broken_off = self._visitor.broken_off
         self._visitor = None
         self._tell("left", "")
         if not self.left.called:
@@ -290,10 +294,12 @@ class Visitor:
     """The partner's lines: held until somebody reads them, then passed on at the pace of the reader.
 
     :ivar sender: the partner.
+    :ivar broken_off: whether they ended in the middle.
     """
 
     def __init__(self, clock: IReactorTime, sender: str, reply: MessageWriter, peer: str) -> None:
         self.sender = sender
+        self.broken_off = False
         self._clock = clock
         self._reply = reply
         self._peer = peer
@@ -360,6 +366,7 @@ class Visitor:
 
     def abandon(self) -> None:
         """The partner is gone in the middle."""
+        self.broken_off = True
         self._lines.clear()
         self._has_left()
 

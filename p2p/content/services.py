@@ -83,6 +83,12 @@ class Host(Protocol):
         :param stop: ends the session for good; its argument is the reason that the other side is told.
         """
 
+    async def given_up(self, offer: Offer) -> None:
+        """The initiator of a transfer won't go on with it: remove the parts that are here.
+
+        :raises ExchangeFailed: with ``refused`` and the reason, if they can't be removed.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -30,6 +30,10 @@ async def hold_chat(peer: HostedPeer, partner: str, emit: Emit, clock: Any, plan
         request = Request(service=CHAT, type="text")
         await peer.exchange(partner, request, conversation, conversation.replies, planned_ns=planned_ns)
         await _until_left(conversation, peer, clock)
+        link = peer.links.get(partner)
+        if conversation.broken_off and (link is None or not link.reusable):  # else somebody there pressed Ctrl-C
+            reason = f"the link to {partner} broke before the other side of the chat had ended"
+            raise ExchangeFailed(Outcome.RESET, reason)
     except ExchangeFailed as error:
         # Who leaves first takes no more lines; that is how a chat may end. A broken link isn't.
         if error.outcome is not Outcome.REFUSED or not conversation.left.called:

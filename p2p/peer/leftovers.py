@@ -22,11 +22,12 @@ DAY_S: Final = 86_400.0
 
 
 class Leftovers:
-    """Looks after the inboxes of a daemon.
+    """Looks after the inboxes of a daemon, and the folders that its users get things into.
 
     :param inboxes: by the names of their peers.
     :param wall: reads the Unix time, seconds.
     :param days: for which a part stays that doesn't grow.
+    :param forget: gives up what was got from others in part, and nobody went on with since a time (Unix seconds).
     """
 
     _log = Logger()
@@ -38,11 +39,13 @@ class Leftovers:
         threads: Threads,
         wall: Callable[[], float],
         days: int,
+        forget: Callable[[float], object],
     ) -> None:
         self._inboxes = inboxes
         self._threads = threads
         self._wall = wall
         self._days = days
+        self._forget = forget
         self._daily = LoopingCall(self._look)
         self._daily.clock = clock
 
@@ -56,7 +59,9 @@ class Leftovers:
             self._daily.stop()
 
     def _look(self) -> Deferred[None]:
-        looking = self._threads(_remove, self._inboxes, self._wall() - self._days * DAY_S)
+        before = self._wall() - self._days * DAY_S
+        self._forget(before)
+        looking = self._threads(_remove, self._inboxes, before)
         return looking.addCallback(self._tell)
 
     def _tell(self, found: list[tuple[str, int | OSError]]) -> None:

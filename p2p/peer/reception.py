@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -11,7 +11,7 @@ from p2p.config import AcceptRule, PeerEntry
 from p2p.content.consent import Terms
 from p2p.content.rules import Agreement, Offer, Rule, decide
 from p2p.content.services import TRANSFER, Incoming, Threads
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.peer.agreed import Agreed
 from p2p.peer.inbox_room import InboxRoom
 from p2p.peer.offers import PendingOffers
@@ -23,6 +23,9 @@ __all__ = ["Reception"]
 
 Register = Callable[[str, Offer, Callable[[str], None], Path | None], Incoming]
 """Writes down that others move something to or from a hosted peer, as ``Transfers.incoming`` does."""
+
+GiveUp = Callable[[str, Offer, Path], Awaitable[None]]
+"""Removes what came of a transfer to a hosted peer, as ``Transfers.given_up`` does."""
 
 
 class Reception:
@@ -40,6 +43,7 @@ class Reception:
         entry: PeerEntry,
         offers: PendingOffers,
         register: Register,
+        give_up: GiveUp,
         state: Path,
         threads: Threads,
         now: Callable[[], float],
@@ -48,6 +52,7 @@ class Reception:
         self._entry = entry
         self._offers = offers
         self._register = register
+        self._give_up = give_up
         self._rules = None if entry.accept is None else [_rule(one) for one in entry.accept]
         self._threads = threads
         self._agreed = Agreed(state / "agreed")
@@ -80,6 +85,13 @@ class Reception:
         """Write down that a session begins."""
         folder = self._entry.inbox if offer.service == TRANSFER else None
         return self._register(self._peer, offer, stop, folder)
+
+    async def given_up(self, offer: Offer) -> None:
+        """Remove the parts of a transfer that its sender won't go on with."""
+        try:
+            await self._give_up(self._peer, offer, self._entry.inbox)
+        except LocalFileError as error:
+            raise ExchangeFailed(Outcome.REFUSED, str(error)) from error
 
     def _allowed(self, offer: Offer) -> int | None:
         """The bytes that an offer may have, None for any."""
@@ -122,15 +134,16 @@ class Reception:
         announced = None if has_begun else offer.bytes
         agreed = None if agreement is None else agreement.most
 
-        def room(size: int) -> None:
+        def room(size: int, here: int | None = None) -> None:
             nonlocal taken
             if not taken and announced is not None:
                 self._room.check(announced)
             taken += size
-            if most is not None and taken > most:
+            come = taken if here is None else here + size
+            if most is not None and come > most:
                 reason = f"a rule of {self._peer} takes at most {most} bytes at a time from {offer.sender}"
                 raise ExchangeFailed(Outcome.REFUSED, reason)
-            if agreed is not None and taken > agreed:
+            if agreed is not None and come > agreed:
                 reason = f"more comes than the user of {self._peer} agreed to; offer it again as it is now"
                 raise ExchangeFailed(Outcome.REFUSED, reason)
             self._room.take(size)

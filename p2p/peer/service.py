@@ -30,6 +30,7 @@ from p2p.peer.leftovers import Leftovers
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
+from p2p.peer.state_folder import JOURNAL, find_state
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
@@ -92,7 +93,8 @@ class PeerService(MultiService):
 
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
-        contents = Contents(config.state_folder / "experiment", self._jobs)
+        self._state = find_state(config)
+        contents = Contents(self._state / "experiment", self._jobs)
         experiment = ExperimentService(self.peers, config.experiment, contents, reactor, now_ns)
         surroundings = Surroundings(
             reactor=reactor,
@@ -114,7 +116,7 @@ class PeerService(MultiService):
         for entry, own in zip(config.peers, credentials, strict=True):
             self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
         inboxes = {entry.name: entry.inbox for entry in config.peers}
-        self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days)
+        self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
             reactor, config.console, self._operations, connections=config.limits.console_connections
@@ -179,7 +181,8 @@ class PeerService(MultiService):
             entry,
             self._offers,
             self._incoming,
-            self._config.state_folder / entry.name,
+            self._given_up,
+            self._state / entry.name,
             self._jobs,
             self._reactor.seconds,
         )
@@ -190,14 +193,24 @@ class PeerService(MultiService):
         assert self._transfers is not None, "peers are registered only while the daemon runs"
         return self._transfers.incoming(acting, offer, stop, folder)
 
+    def _forget(self, before: float) -> None:
+        if self._transfers is not None:
+            self._transfers.forget(before)
+
+    async def _given_up(self, acting: str, offer: Offer, folder: Path) -> None:
+        assert self._transfers is not None, "peers are registered only while the daemon runs"
+        await self._transfers.given_up(acting, offer, folder)
+
     def _open_transfers(self) -> Transfers:
         """Open the journal, and offer the operations of the console, all of which are answered from here on."""
-        state = self._config.state_folder
+        state, journal = self._state, self._state / JOURNAL
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not journal.exists():
+            self._log.info("{path}: a new journal of transfers; nothing is known of earlier ones", path=str(journal))
         self._transfers = Transfers(
             self._reactor,
             self.peers,
-            self._open_journal(state / "journal.sqlite", self._reactor),
+            self._open_journal(journal, self._reactor),
             state,
             self._jobs,
             self._wall,

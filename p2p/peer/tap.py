@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from twisted.application.service import IService
@@ -45,4 +46,6 @@ def makeService(options: Options) -> IService:
     """Make the service of the peers; nothing is started."""
     from twisted.internet import reactor
 
-    return PeerService(reactor, options.config, options.credentials, Services.installed())
+    service = PeerService(reactor, options.config, options.credentials, Services.installed())
+    gc.freeze()  # what is there now stays: looking through it for garbage would hold everybody up for 30 ms each time
+    return service

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,47 +11,30 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.content.consent import Offer, Terms
+from p2p.content.consent import Terms
 from p2p.content.request import Request
 from p2p.content.services import TRANSFER, Context, IContentService, Incoming
 from p2p.content.threaded import ThreadedSink, Worker
 from p2p.content.writer import ReplyWriter
-from p2p.control.texts import printable
-from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.boxes import Box
 from p2p.transfer.ended import EndedTransfers, local_id
+from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
+from p2p.transfer.offering import offer_of
 from p2p.transfer.placing import Receipt
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
-from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts, number_of
+from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
 from p2p.transfer.session import PROGRESS_S
 from p2p.transfer.walking import Totals
 
-__all__ = ["TransferSink", "offer_of", "transfer"]
+__all__ = ["TransferSink", "transfer"]
 
 ALIVE_S: Final = 10.0
 """Seconds after which it is reported anew, so that a slow disk isn't taken for a link that is gone."""
 
-_ID: Final = re.compile(r"[0-9a-f]{16}")
 _log = Logger()
-
-
-def offer_of(request: Request) -> Offer:
-    """What a request for a transfer offers.
-
-    :raises ExchangeFailed: with ``refused``, if it has no proper id, or what should be numbers isn't.
-    """
-    more = {key: value for key, value in request.more.items() if isinstance(value, bytes)}
-    transfer_id = printable(more.get("id", b""))
-    if not _ID.fullmatch(transfer_id):
-        raise ExchangeFailed(Outcome.REFUSED, "the id of a transfer is 16 digits in hex")
-    try:
-        entries, size = number_of(more, "entries"), number_of(more, "bytes")
-    except ProtocolViolation as error:
-        raise ExchangeFailed(Outcome.REFUSED, str(error)) from error
-    name = printable(request.name)
-    return Offer(request.sender, request.service, printable(request.type), name, size, entries, transfer_id)
 
 
 class TransferSink(ThreadedSink):
@@ -106,12 +88,16 @@ class TransferSink(ThreadedSink):
 
     def _open(self, terms: Terms) -> Have:
         """Find out what is here; in a thread."""
-        self._engine = ReceivingEngine(
-            terms.folder, self._local, exists=terms.exists, links=terms.links, room=terms.room
+        engine = self._engine = ReceivingEngine(
+            terms.folder,
+            self._local,
+            exists=terms.exists,
+            links=terms.links,
+            room=lambda size: terms.room(size, engine.done_bytes),
         )
-        have = self._engine.have()
+        have = engine.have()
         if have == Have() and (done := self._ended.find(self._local)) is not None:
-            self._engine.abandon()
+            engine.abandon()
             self._engine = None
             self._done = done
             self._counts = (done.entries, done.bytes or 0)
@@ -239,7 +225,9 @@ class TransferSink(ThreadedSink):
 class _Transfer:
     name = TRANSFER
 
-    def receive(self, request: Request, reply: ReplyWriter, context: Context) -> TransferSink:
+    def receive(self, request: Request, reply: ReplyWriter, context: Context) -> TransferSink | GiveUpSink:
+        if CANCEL in request.more:
+            return GiveUpSink(request, reply, context)
         return TransferSink(request, reply, context)
 
 

@@ -15,10 +15,10 @@ from p2p.content.writer import ReplyWriter
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.ended import KEEP_S, local_id, remove_old
+from p2p.transfer.offering import offer_of
 from p2p.transfer.pace import Pace
 from p2p.transfer.paths import from_bytes
 from p2p.transfer.production import Production
-from p2p.transfer.receiving_service import offer_of
 from p2p.transfer.records import Have
 from p2p.transfer.reports import number_of
 from p2p.transfer.sender_state import SenderState

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from p2p.content.chat_room import ChatRoom
-from p2p.content.consent import Offer, Terms
+from p2p.content.consent import Offer, Room, Terms
 from p2p.content.exchange import MessageWriter, ReplyWriter
 from p2p.content.services import Context
 from p2p.errors import Outcome
@@ -47,6 +47,7 @@ class OpenHost:
 
     :ivar offers: what it was asked for.
     :ivar sessions: those that began.
+    :ivar cancelled: those that were given up for good.
     :ivar refusal: what it raises at everything, if anything.
     :ivar consent: what ``admit`` waits for; it is ``pending`` first.
     :ivar room: is called before bytes are written.
@@ -57,10 +58,11 @@ class OpenHost:
         self.terms = terms
         self.offers: list[Offer] = []
         self.sessions: list[Session] = []
+        self.cancelled: list[Offer] = []
         self.refusal: Exception | None = None
         self.consent: Deferred[None] | None = None
         self.pending: Callable[[str], None] = lambda reason: None
-        self.room: Callable[[int], None] = lambda size: None
+        self.room: Room = lambda size, here=None: None
         self._shares: dict[str, Path] = {}
 
     @property
@@ -90,6 +92,11 @@ class OpenHost:
     def incoming(self, offer: Offer, stop: Callable[[str], None]) -> Session:
         self.sessions.append(Session(offer, stop))
         return self.sessions[-1]
+
+    async def given_up(self, offer: Offer) -> None:
+        self.cancelled.append(offer)
+        if self.refusal is not None:
+            raise self.refusal
 
 
 @implementer(IConsumer)

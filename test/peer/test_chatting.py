@@ -123,6 +123,24 @@ class HoldChatTests(NodeCase):
             self.assertIn("broke", self.failed(client.holding, Outcome.RESET))
         self.over()
 
+    def test_broken_after_ours(self) -> None:
+        """It is told as well when this side had said all it wanted."""
+        ours, theirs = self.hold(), self.hold(there=True)
+        ours.end()
+        self.pair.n1.links["m4.m"].abort("cable pulled")
+        self.pair.network.settle()
+        for client in (ours, theirs):
+            self.assertIn("broke", self.failed(client.holding, Outcome.RESET))
+        self.over()
+
+    def test_left_after_ours(self) -> None:
+        """Somebody who leaves in a hurry has left; the link stands."""
+        ours, theirs = self.hold(), self.hold(there=True)
+        ours.end()
+        self.leave(theirs)
+        self.successResultOf(ours.holding)
+        self.over()
+
     def test_silent_partner(self) -> None:
         """A partner that reads and never says anything, not even that it is there, is given up after a while."""
         ours = self.hold()

@@ -27,7 +27,15 @@ class LeftoversTests(SynchronousTestCase):
         for inbox in self.inboxes.values():
             (inbox / ".p2p-0123456789abcdef").mkdir(parents=True)
         now = time.time()  # the times of files are those of the system
-        self.leftovers = Leftovers(self.clock, self.inboxes, self.threads, lambda: now + self.clock.seconds(), 7)
+        self.forgotten: list[float] = []
+        self.leftovers = Leftovers(
+            self.clock,
+            self.inboxes,
+            self.threads,
+            lambda: now + self.clock.seconds(),
+            7,
+            lambda before: self.forgotten.append(round(before - now)),
+        )
         self.addCleanup(self.leftovers.stop)
 
     def left(self) -> list[str]:
@@ -51,6 +59,12 @@ class LeftoversTests(SynchronousTestCase):
         self.clock.advance(8 * DAY_S)
         self.leftovers.start()
         self.assertEqual([], self.left())
+
+    def test_got(self) -> None:
+        """What was got into other folders is given up after as many days."""
+        self.leftovers.start()
+        self.clock.advance(EVERY_S)
+        self.assertEqual([-7 * DAY_S, -6 * DAY_S], self.forgotten)
 
     def test_broken_inbox(self) -> None:
         """An inbox that can't be read is told, and the others are tidied all the same."""
@@ -83,6 +97,6 @@ class LeftoversTests(SynchronousTestCase):
         def broken(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
             raise RuntimeError("no thread")
 
-        leftovers = Leftovers(self.clock, self.inboxes, broken, lambda: 0.0, 7)
+        leftovers = Leftovers(self.clock, self.inboxes, broken, lambda: 0.0, 7, self.forgotten.append)
         leftovers.start()
         self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))

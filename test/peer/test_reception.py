@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.config import AcceptRule, PeerEntry
 from p2p.content.consent import Terms
 from p2p.content.rules import GROWTH, Offer
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.peer import agreed
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
@@ -44,6 +44,8 @@ class ReceptionCase(SynchronousTestCase):
         self.inbox = self.base / "inbox"
         self.inbox.mkdir(parents=True)
         self.told: list[str] = []
+        self.given_up: list[tuple[str, Offer, Path]] = []
+        self.cannot_remove: LocalFileError | None = None
         self.registered: list[tuple[str, Offer, Path | None]] = []
         self.begin_daemon()
 
@@ -61,11 +63,18 @@ class ReceptionCase(SynchronousTestCase):
         rules_if_any = {"accept": list(rules)} if rules else {}
         files = {"certificate": Path("m4.m.pem"), "key": Path("m4.m.key"), "inbox": self.inbox}
         entry = PeerEntry.model_validate({"name": "m4.m", **files, **rules_if_any, **more})
-        return Reception(entry, self.offers, self.register, self.base / "state", at_once, self.clock.seconds)
+        return Reception(
+            entry, self.offers, self.register, self.give_up, self.base / "state", at_once, self.clock.seconds
+        )
 
     def register(self, acting: str, offer: Offer, stop: Callable[[str], None], folder: Path | None) -> Session:
         self.registered.append((acting, offer, folder))
         return Session(offer, stop)
+
+    async def give_up(self, acting: str, offer: Offer, folder: Path) -> None:
+        self.given_up.append((acting, offer, folder))
+        if self.cannot_remove is not None:
+            raise self.cannot_remove
 
     def admit(self, host: Reception, offer: Offer | None = None) -> Deferred[Terms]:
         return Deferred.fromCoroutine(host.admit(offer or transfer(), self.told.append))
@@ -255,6 +264,15 @@ class TermsTests(ReceptionCase):
         self.assertEqual(reason, self.refused(self.admitted(host, transfer(5)).room, 101))
         self.assertEqual(reason, self.refused(host.store_terms(Offer("n1.n", "store")).room, 101))
 
+    def test_size_in_sessions(self) -> None:
+        """What a transfer brought in earlier sessions counts too, for rules and for what the user has agreed to."""
+        terms = self.admitted(self.host(rule(size=100)), transfer(None))
+        terms.room(40, 60)
+        self.assertIn("at most 100 bytes", self.refused(terms.room, 1, 100))
+        terms.room(100, 0)  # a file that has changed begins anew: what there was of it is gone
+        terms = self.agreed_to(self.host(rule("ask")))
+        self.assertIn("agreed to", self.refused(terms.room, 1, 10 + GROWTH))
+
     def test_quota(self) -> None:
         """All that comes shares the room of the inbox."""
         host = self.host(quota=100)
@@ -301,3 +319,18 @@ class RestTests(ReceptionCase):
         assert isinstance(session, Session)
         session.stop("cancelled")
         self.assertEqual(["cancelled"], stopped)
+
+
+class GivenUpTests(ReceptionCase):
+    """Transfers that their senders won't go on with."""
+
+    def test_given_up(self) -> None:
+        """Whatever the rules say, what came of it into the inbox is removed."""
+        self.successResultOf(Deferred.fromCoroutine(self.host(rule("refuse")).given_up(transfer())))
+        self.assertEqual([("m4.m", transfer(), self.inbox)], self.given_up)
+
+    def test_cannot_be_removed(self) -> None:
+        """If the disk doesn't let it, the sender is told."""
+        self.cannot_remove = LocalFileError("the inbox is read-only")
+        failure = self.failureResultOf(Deferred.fromCoroutine(self.host().given_up(transfer())), ExchangeFailed).value
+        self.assertEqual((Outcome.REFUSED, "the inbox is read-only"), (failure.outcome, str(failure)))

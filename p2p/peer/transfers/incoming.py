@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -44,10 +45,11 @@ class IncomingTransfer:
         self._clock: IReactorTime = shared.clock
         self._stop = stop
         self._over = over
-        self._cancelled = False
+        self._cancelled = ""
         self._began = self._told_at = self._saved_at = now
         self._rate: Rate | None = None
         self._untold = self._unsaved = False
+        self._waiters: list[Deferred[None]] = []
         names = [str(name) for name in row.what["names"]]
         self._tell(Offered(**self._head, names=names, entries=entries, bytes=row.bytes_total))
 
@@ -65,7 +67,7 @@ class IncomingTransfer:
         """The session is over; after a broken link the other side may begin another."""
         row = self.row
         row.entries, row.bytes = entries, bytes
-        row.outcome, row.reason = outcome.value, reason
+        row.outcome, row.reason = outcome.value, self._cancelled or reason
         if outcome is Outcome.OK:
             row.state = State.DONE
         elif self._cancelled:
@@ -79,13 +81,22 @@ class IncomingTransfer:
         else:
             error = "cancelled" if self._cancelled else "outcome"
             resumable = row.state is State.WAITING
-            told: dict[str, Any] = {"outcome": row.outcome or None, "error": error, "reason": reason}
+            told: dict[str, Any] = {"outcome": row.outcome or None, "error": error, "reason": row.reason}
             self._tell(Failed(**self._head, **told, resumable=resumable))
         self._over(self)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
+
+    def when_over(self) -> Deferred[None]:
+        """Fires when the session is over, and nobody here writes any more; cancelling that leaves it alone."""
+        waiter: Deferred[None] = Deferred(self._waiters.remove)
+        self._waiters.append(waiter)
+        return waiter
 
     def cancel(self, reason: str) -> None:
         """End it from here."""
-        self._cancelled = True
+        self._cancelled = reason
         self._stop(reason)
 
     def look(self) -> None:

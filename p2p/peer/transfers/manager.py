@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, DeferredSemaphore
 from twisted.internet.task import LoopingCall
@@ -21,17 +21,18 @@ from p2p.control.transfer_operations import (
     SendArguments,
     TransfersShown,
 )
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
 from p2p.names import parse_peer
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.account import Shared
 from p2p.peer.transfers.audience import Audience, Tell
-from p2p.peer.transfers.carrying import Pipe
+from p2p.peer.transfers.carrying import Pipe, Way
 from p2p.peer.transfers.getting import remove_parts
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow
 from p2p.peer.transfers.kept import KeptState
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
+from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.shown import shown_transfer
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
@@ -44,6 +45,8 @@ __all__ = ["Transfers"]
 _T = TypeVar("_T")
 
 Key = tuple[str, str, str, str]
+
+_PARTS_STAY: Final = "transfer {id}: not all of it could be removed: {reason}"
 
 
 class Transfers:
@@ -296,6 +299,10 @@ class Transfers:
         tidying.addErrback(lambda failure: self._log.failure("can't tidy up after a transfer", failure))
         tidying.addCallback(lambda _: self._tidying.discard(tidying))
 
+    def forget(self, before: float) -> None:
+        """Give up what was got in part, and nobody went on with since a time (Unix seconds)."""
+        self._tidy(self._forget(before))
+
     # -- what others began ------------------------------------------------------------------------------------
 
     def incoming(
@@ -330,6 +337,24 @@ class Transfers:
     def _incoming_over(self, incoming: IncomingTransfer) -> None:
         if self._incoming.get(incoming.row.key) is incoming:  # else another session of it has begun meanwhile
             del self._incoming[incoming.row.key]
+
+    async def given_up(self, acting: str, offer: Offer, folder: Path) -> None:
+        """The sender of a transfer to a hosted peer won't go on with it: remove its parts.
+
+        :param folder: where what is received goes.
+        :raises LocalFileError: if they can't be removed.
+        """
+        key = offer.id, acting, "receive", offer.sender
+        reason = f"{offer.sender} gave it up"
+        live = self._incoming.get(key)
+        if live is not None:
+            over = live.when_over()
+            live.cancel(reason)
+            await over
+        for row in await self._journal.find(offer.id):
+            if row.key == key and row.state not in (State.DONE, State.CANCELLED):
+                await self._enter_cancelled(row, reason)
+        await self._threads(remove_parts, folder, local_id(offer.sender, offer.id))
 
     # -- what is shown and decided ----------------------------------------------------------------------------
 
@@ -367,15 +392,40 @@ class Transfers:
             state = f"is over: {found[0].state}" if found else "isn't known here"
             raise InvalidRequest(f"the transfer {transfer[:40]!r} {state}; to see them: p2p transfers")
         for row in rows:
-            row.state, row.outcome, row.reason = State.CANCELLED, "", Ending.CANCELLED.value
-            row.updated = self._wall()
-            await self._journal.update(row)
+            await self._enter_cancelled(row, Ending.CANCELLED.value)
             if row.direction == "send":
                 await self._kept.tidy(row)
+                await self._tell_cancelled(row)
             elif row.what.get("folder"):
                 here = row.id if row.direction == "get" else local_id(row.peer, row.id)
                 await self._threads(remove_parts, Path(row.what["folder"]), here)
         return rows
+
+    async def _forget(self, before: float) -> None:
+        for row in await self._journal.resumable():
+            folder = row.what.get("folder")
+            if row.direction != "get" or row.state.is_open or row.updated >= before or folder is None:
+                continue
+            await self._enter_cancelled(row, "nobody went on with it for days")
+            try:
+                await self._threads(remove_parts, Path(folder), row.id)
+            except LocalFileError as error:
+                self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
+
+    async def _enter_cancelled(self, row: TransferRow, reason: str) -> None:
+        row.state, row.outcome, row.reason = State.CANCELLED, "", reason
+        row.updated = self._wall()
+        await self._journal.update(row)
+
+    async def _tell_cancelled(self, row: TransferRow) -> None:
+        """Have the receiver of what was sent remove its parts, if it can be reached."""
+        peer = self._peers.get(row.acting)
+        if peer is None or not row.sessions:
+            return
+        try:
+            await give_up(Way(peer, row.peer, self._clock), row.id, self._clock)
+        except P2PError as error:
+            self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
 
     # -- within -----------------------------------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ class SendPlan(Plan):
         """Make what sends for one of the transfers."""
         return Sending(
             Way(peer, row.peer, self._clock),
-            row.id,
+            row,
             self._content,
             names=names_of(row),
             content_type=self.what["type"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,10 +16,12 @@ from p2p.content.services import Threads
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.carrying import Engaged, Pipe, Way
+from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.moving import BeginAnew, Told
 from p2p.peer.transfers.sources import sources_of
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.bodies import NotFresh, SendSession, send_request
+from p2p.transfer.giving_up import GiveUpSession
 from p2p.transfer.interfaces import Sender
 from p2p.transfer.pace import Pace
 from p2p.transfer.sender_state import SenderState
@@ -27,10 +29,13 @@ from p2p.transfer.sending import SendingEngine
 from p2p.transfer.sharing import LeftBehind
 from p2p.transfer.walking import SourceRoot, Totals, measure
 
-__all__ = ["Content", "Sending"]
+__all__ = ["Content", "Sending", "give_up"]
 
 MEASURE_S: Final = 0.1
 """Seconds that a session waits to know how much it is to send; the receiver would like to know."""
+
+GIVE_UP_S: Final = 5.0
+"""Seconds within which a receiver is told that a transfer was cancelled; who cancels it waits for that."""
 
 
 class Content:
@@ -109,7 +114,7 @@ class Sending:
     def __init__(
         self,
         way: Way,
-        transfer_id: str,
+        row: TransferRow,
         content: Content,
         *,
         names: Sequence[str],
@@ -122,7 +127,7 @@ class Sending:
         self.names = names
         self.stream = content.pipe is not None
         self._way = way
-        self._id = transfer_id
+        self._row = row
         self._content = content
         self._type = content_type
         self._limit = limit
@@ -220,7 +225,9 @@ class Sending:
             self._content.pipe.release()
 
     async def remove_parts(self) -> None:
-        """What the receiver has of it is removed there, when nobody has taken it up for some days."""
+        """Have the receiver remove what it has of it; it does so by itself when nobody goes on for some days."""
+        if self._row.sessions:  # else it hasn't agreed to anything
+            await give_up(self._way, self._row.id, self._clock)
 
     async def _next_engine(self, known: bool) -> Sender:
         first, self._first = self._first, None
@@ -235,10 +242,29 @@ class Sending:
     def _request(self, known: bool) -> Request:
         totals = self._content.totals
         return send_request(
-            self._id,
+            self._row.id,
             self.names[0],
             type=self._type,
             entries=None if totals is None else totals.entries,
             bytes=None if totals is None else totals.bytes,
             resume=known,
         )
+
+
+async def give_up(way: Way, transfer_id: str, clock: IReactorTime) -> None:
+    """Tell the receiver of a transfer that it was cancelled, so that it removes its parts.
+
+    :raises ExchangeFailed: with the outcome, if it can't be told.
+    """
+    session = GiveUpSession(transfer_id)
+    telling = Deferred.fromCoroutine(way.exchange(session.request, session, session.sink))
+
+    def too_late(result: object, seconds: float) -> NoReturn:
+        raise ExchangeFailed(Outcome.TIMEOUT, f"no answer within {seconds:g} s")
+
+    telling.addTimeout(GIVE_UP_S, clock, onTimeoutCancel=too_late)
+    try:
+        await telling
+    except ExchangeFailed as failure:
+        reason = f"its receiver can't be told that it was cancelled, and keeps its part for some days: {failure}"
+        raise ExchangeFailed(failure.outcome, reason) from failure

@@ -224,6 +224,8 @@ class Transfer:
             self._log.failure("transfer {id} failed", Failure(error), id=row.id)
             kind, reason = "internal", f"{type(error).__name__} in a transfer; the log of the daemon has the details"
         row.state, row.outcome, row.reason = State.FAILED, outcome, reason
+        if self._moving.stream and self._moving.link is not None:  # nobody can go on with it
+            await self._remove_parts()
         await self._account.enter()
         self._tell_failed(kind, resumable=row.sessions > 0 and not self._moving.stream)
         return self._moved(outcome or None, error=kind)
@@ -247,7 +249,7 @@ class Transfer:
         try:
             await self._moving.remove_parts()
         except P2PError as error:
-            self._log.warn("transfer {id}: its parts stay: {reason}", id=self.row.id, reason=str(error))
+            self._log.warn("transfer {id}: not all of it could be removed: {reason}", id=self.row.id, reason=str(error))
 
     def _tell_failed(self, kind: str, *, resumable: bool) -> None:
         row = self.row

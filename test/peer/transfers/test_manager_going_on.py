@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import capturedLogs
 
 from p2p.control.transfer_operations import Failed
 from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
 from p2p.transfer.paths import RESERVED
 from p2p.transfer.records import Entry, Have, Kind, encode_entry
 from p2p.transfer.tree import CHUNK
-from test.peer.transfers.movings import TransfersCase
+from test.peer.transfers.moving_doubles import WALL
+from test.peer.transfers.movings import Session, TransfersCase
 
 
 class GoingOnTests(TransfersCase):
@@ -189,6 +192,44 @@ class GoingOnTests(TransfersCase):
 class CancelTests(TransfersCase):
     """Transfers that are given up."""
 
+    def begin_film(self) -> Session:
+        """Something comes in the session that began last."""
+        session = self.sessions[-1]
+        session.told.on_have(session.engine.have())
+        session.engine.feed(encode_entry(Entry("film.mp4", Kind.FILE, 0o644, 0, 2 * CHUNK)))
+        return session
+
+    def test_forgotten(self) -> None:
+        """What was got in part and nobody went on with for days is given up; what is under way or newer isn't."""
+        for name in ("old", "new", "open"):
+            (self.base / name).mkdir()
+            getting = self.get(folder=str(self.base / name))
+            self.begin_film()
+            if name != "open":
+                self.leave(getting)
+            self.clock.advance(1)
+        parts = {name: list((self.base / name).iterdir()) for name in ("old", "new", "open")}
+        self.assertEqual([1, 1, 1], [len(each) for each in parts.values()])
+        self.transfers.forget(WALL + 0.5)
+        self.assertEqual([False, True, True], [any((self.base / name).iterdir()) for name in parts])
+        rows = [(row.state.value, row.reason) for row in self.did(self.journal.latest(9))]
+        self.assertIn(("cancelled", "nobody went on with it for days"), rows)
+        self.transfers.forget(WALL + 100)
+        self.assertEqual([False, False, True], [any((self.base / name).iterdir()) for name in parts])
+
+    def test_forgotten_folder(self) -> None:
+        """If the folder that it went to is gone, it is given up all the same, and that is logged."""
+        folder = self.base / "gone"
+        folder.mkdir()
+        getting = self.get(folder=str(folder))
+        self.begin_film()
+        self.leave(getting)
+        shutil.rmtree(folder)
+        with capturedLogs() as logs:
+            self.transfers.forget(WALL + 100)
+        self.assertEqual({"m4.m": "cancelled"}, self.rows())
+        self.assertIn("not all of it could be removed", logs[0]["log_format"])
+
     def cancel(self, transfer: str = f"{1:016x}") -> list[tuple[str, str]]:
         return [(one.peer, one.state) for one in self.did(self.transfers.cancel(transfer)).transfers]
 
@@ -205,9 +246,7 @@ class CancelTests(TransfersCase):
         for ended in (False, True):
             with self.subTest(ended=ended):
                 getting = self.get()
-                session = self.sessions[-1]
-                session.told.on_have(session.engine.have())
-                session.engine.feed(encode_entry(Entry("film.mp4", Kind.FILE, 0o644, 0, 2 * CHUNK)))
+                session = self.begin_film()
                 if ended:
                     session.fail(Outcome.REFUSED, "no")
                 part = self.base / f"{RESERVED}{session.transfer}"

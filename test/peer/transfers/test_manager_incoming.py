@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 
 from p2p.content.consent import Offer
 from p2p.control.transfer_operations import Done
@@ -76,6 +76,35 @@ class IncomingTests(TransfersCase):
         self.begin(folder=inbox).ended(Outcome.RESET, "gone", 0, 0)
         self.did(self.transfers.cancel("ab" * 8))
         self.assertEqual([], list(inbox.iterdir()))
+
+    def test_given_up(self) -> None:
+        """What its sender gives up, whether a session is under way or none, is removed and isn't gone on with."""
+        inbox = self.base / "inbox"
+        inbox.mkdir()
+        for live in (True, False):
+            engine = ReceivingEngine(inbox, local_id("m4.m", "ab" * 8))
+            engine.have()
+            incoming = self.begin(folder=inbox)
+            if not live:
+                engine.suspend()
+                incoming.ended(Outcome.RESET, "gone", 0, 0)
+            giving_up = Deferred.fromCoroutine(self.transfers.given_up("n1.n", self.OFFER, inbox))
+            if live:
+                self.assertNoResult(giving_up)
+                engine.suspend()
+                incoming.ended(Outcome.RESET, "gone", 0, 0)
+            self.successResultOf(giving_up)
+            self.assertEqual(({"m4.m": "cancelled"}, []), (self.rows(), list(inbox.iterdir())))
+            self.assertEqual(["m4.m gave it up"], self.stopped)
+
+    def test_given_up_when_done(self) -> None:
+        """What has come whole stays; what isn't known doesn't matter."""
+        inbox = self.base / "inbox"
+        inbox.mkdir()
+        self.did(self.transfers.given_up("n1.n", self.OFFER, inbox))
+        self.begin(folder=inbox).ended(Outcome.OK, "", 2, 500)
+        self.did(self.transfers.given_up("n1.n", self.OFFER, inbox))
+        self.assertEqual({"m4.m": "done"}, self.rows())
 
     def test_cancelled_serving(self) -> None:
         """What others didn't go on getting from here has no parts here."""

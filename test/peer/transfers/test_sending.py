@@ -11,9 +11,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, LocalFileError
+from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.peer.transfers import sending
 from p2p.peer.transfers.carrying import Pipe, Way
+from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.moving import BeginAnew
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.stalls import Own
@@ -37,6 +38,8 @@ class _Peer:
 
     async def exchange(self, target: str, request: Any, source: Any, sink: Any, *, planned_ns: int, watch: Any) -> Any:
         source.request = request
+        if not hasattr(source, "end"):
+            source.end = Deferred()
         if self.stream is not None:
             watch(self.stream)
         self.sessions.append(source)
@@ -72,6 +75,7 @@ class SendingTests(SynchronousTestCase):
         }
         self.held: list[tuple[Any, tuple[Any, ...], Deferred[Any]]] | None = None
         self.peer = _Peer()
+        self.sessions = 0
 
     def threads(self, function: Any, *arguments: Any) -> Deferred[Any]:
         done: Deferred[Any] = Deferred()
@@ -97,7 +101,8 @@ class SendingTests(SynchronousTestCase):
         peer: Any = self.peer
         given: dict[str, Any] = {"names": ["film.mp4"], "content_type": "data", "limit": None, "first": None, **how}
         way = Way(peer, "m4.m", self.clock)
-        return Sending(way, "ab" * 8, content or self.content(), **given, threads=self.threads, clock=self.clock)
+        row = TransferRow("ab" * 8, "n1.n", "send", "m4.m", self.what, 0.0, 0.0, sessions=self.sessions)
+        return Sending(way, row, content or self.content(), **given, threads=self.threads, clock=self.clock)
 
     def begin(self, made: Sending, *, known: bool = False) -> Deferred[Totals]:
         told: Any = _Told()
@@ -214,6 +219,25 @@ class SendingTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(made.close()))
         self.successResultOf(Deferred.fromCoroutine(made.remove_parts()))
         self.assertTrue(member.closed)
+
+    def test_given_up(self) -> None:
+        """A receiver that had agreed is told to remove its parts; one that is silent isn't waited for long."""
+        self.sessions = 1
+        for answer in ("done", "refused", ""):
+            removing = Deferred.fromCoroutine(self.make().remove_parts())
+            session = self.peer.sessions.pop()
+            assert session.request is not None
+            self.assertEqual({"id": "ab" * 8, "cancel": "1"}, session.request.more)
+            if answer == "done":
+                session.end.callback(None)
+                self.successResultOf(removing)
+                continue
+            if answer:
+                session.end.errback(Failure(ExchangeFailed(Outcome.REFUSED, answer)))
+            self.clock.advance(sending.GIVE_UP_S)
+            reason = str(self.failureResultOf(removing, ExchangeFailed).value)
+            self.assertIn("keeps its part for some days: " + (answer or "no answer within 5 s"), reason)
+        self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_pipe(self) -> None:
         """A pipe is spent as soon as something was read from it, and closed in the end."""

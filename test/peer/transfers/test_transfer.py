@@ -289,6 +289,14 @@ class FromHereTests(TransferCase):
                 self.end(ending)
                 self.assertEqual(State.CANCELLED, self.saved[-1]["state"])
 
+    def test_failed_pipe(self) -> None:
+        """Nobody can go on with a pipe that failed: the other side, if it is there, needn't keep its part."""
+        for link, removed in ((None, 0), (object(), 1)):
+            self.begin(stream=True)
+            self.moving.link = link
+            self.moving.end.errback(ExchangeFailed(Outcome.REFUSED, "the disk is full"))
+            self.assertEqual((State.FAILED, removed), (self.saved[-1]["state"], self.moving.removed))
+
     def test_while_waiting(self) -> None:
         """It can be ended while it waits for its next session, and no timer stays."""
         self.begin()

@@ -55,9 +55,10 @@ class Arriving:
         self._file = os.open(temp, _NEW_FILE, 0o600, dir_fd=work)
         self.temp = temp
 
-    def begin_large(self, work: int, known: PartialEntry) -> None:
+    def begin_large(self, work: int, known: PartialEntry) -> PartialFile:
         """Begin a large file in the work folder, or go on with it at the offset of its entry.
 
+        :returns: the part of it, which is :attr:`part` from now on.
         :raises ProtocolViolation: if there is less of it, or no chunk ends there.
         """
         offset = self.entry.offset
@@ -69,6 +70,7 @@ class Arriving:
             raise ProtocolViolation(f"{shown(self.entry.path)} goes on at {offset}, where it can't")
         if offset < there:
             self.part.cut(offset)
+        return self.part
 
     def check(self, chunk: Chunk) -> None:
         """Verify the next chunk.

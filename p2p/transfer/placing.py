@@ -11,27 +11,25 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from p2p.errors import Outcome
-from p2p.transfer.paths import numbered, shown
+from p2p.transfer.naming import free_name, is_there, move_new, sync_names
+from p2p.transfer.paths import shown
 from p2p.transfer.records import Kind
 
 __all__ = ["FOLDER_FLAGS", "ONE_ENTRY", "Close", "Exists", "Folder", "Place", "Placer", "Receipt", "Step"]
-__all__ += ["free_name", "is_there"]
 
 Exists = Literal["rename", "replace", "refuse"]
 """What to do with an entry whose name is taken."""
 
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""How a file system says that it has no hard links."""
-
 ONE_ENTRY: Final = frozenset(
-    {errno.EACCES, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
-    | {errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM}
+    {errno.EACCES, errno.EBUSY, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOENT}
+    | {errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM, errno.EXDEV}
 )
 """Errors that are about one name; all others end the transfer."""
 
@@ -91,6 +89,7 @@ class Place:
     :ivar temp: its name in the work folder; empty if there is nothing.
     :ivar made: the folder that this makes.
     :ivar file: a descriptor of it that is to be synced first, -1 if there is none.
+    :ivar safe: bytes of it that are on disk even if that fails.
     """
 
     path: str
@@ -104,6 +103,7 @@ class Place:
     reason: str = ""
     made: Folder | None = None
     file: int = -1
+    safe: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -115,34 +115,6 @@ class Close:
 
 Step = Place | Close
 """What a placer does."""
-
-
-def is_there(folder: int, name: str) -> os.stat_result | None:
-    """What has a name in a folder, a link as itself; None if nothing has."""
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def free_name(folder: int, name: str) -> str:
-    """The name, or the same with a number in it that nothing has in the folder.
-
-    It is found in a few steps, which double and then halve, however many are taken.
-    """
-
-    def is_taken(number: int) -> bool:
-        return is_there(folder, numbered(name, number)) is not None
-
-    if not is_taken(0):
-        return name
-    taken, free = 0, 1
-    while is_taken(free):
-        taken, free = free, 2 * free
-    while free - taken > 1:
-        middle = (taken + free) // 2
-        taken, free = (middle, free) if is_taken(middle) else (taken, middle)
-    return numbered(name, free)
 
 
 class Placer:
@@ -186,14 +158,16 @@ class Placer:
             if receipt is not None:
                 receipts.append(receipt)
         for folder in self._touched:
-            os.fsync(folder)
+            sync_names(folder)
         return receipts
 
     def _place(self, step: Place, again: bool) -> Receipt:
         folder = step.folder
         if not step.reason and folder is not None and folder.refused:
             self._refuse(step, folder.refused)
-        elif not step.reason and not (again and is_there(self._work, step.temp) is None):
+        elif not step.reason and again and is_there(self._work, step.temp) is None:
+            self._touch_again(folder)
+        elif not step.reason:
             try:
                 where = self.descriptor(folder)
                 if step.kind is Kind.FOLDER:
@@ -212,17 +186,31 @@ class Placer:
         name = step.final if folder is None else f"{folder.path()}/{step.final}"
         return Receipt(step.path, name, step.size, step.root)
 
+    def _touch_again(self, folder: Folder | None) -> None:
+        """What is in a folder has its place, but the crash may have come before the folder was synced."""
+        if self._sync:
+            with suppress(OSError):  # one that can't be opened any more was synced when it got its mode
+                self._touched.add(self.descriptor(folder))
+
     def _place_file(self, step: Place, where: int) -> None:
         if self._exists == "replace":
             os.replace(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
             return
-        temp = os.stat(step.temp, dir_fd=self._work, follow_symlinks=False)
-        while not self._linked(step, where):
+        while not self._moved(step, where):
             there = is_there(where, step.final)
+            temp = os.stat(step.temp, dir_fd=self._work, follow_symlinks=False)
             if there is not None and os.path.samestat(there, temp):
-                os.unlink(step.temp, dir_fd=self._work)  # a crash came between the link and this
+                os.unlink(step.temp, dir_fd=self._work)  # a crash came between a link and this
                 return
             self._rename(step, where)
+
+    def _moved(self, step: Place, where: int) -> bool:
+        """Move it to its place, unless something is there."""
+        try:
+            move_new(step.temp, self._work, step.final, where, is_folder=step.kind is Kind.FOLDER)
+        except FileExistsError:
+            return False
+        return True
 
     def _rename(self, step: Place, where: int) -> None:
         """Choose another name, if that is wanted."""
@@ -233,31 +221,14 @@ class Placer:
             step.made.final = step.final
         self._changed()
 
-    def _linked(self, step: Place, where: int) -> bool:
-        """Move a file or a link to its place, unless something is there: a link, unlike a rename, replaces nothing."""
-        try:
-            os.link(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            if is_there(where, step.final) is not None:
-                return False
-            os.rename(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
-            return True
-        os.unlink(step.temp, dir_fd=self._work)
-        return True
-
     def _place_folder(self, step: Place, where: int) -> None:
         assert step.made is not None
-        while (there := is_there(where, step.final)) is not None:
-            if self._exists == "replace" and stat.S_ISDIR(there.st_mode):
+        while not self._moved(step, where):
+            there = is_there(where, step.final)
+            if self._exists == "replace" and there is not None and stat.S_ISDIR(there.st_mode):
                 os.rmdir(step.temp, dir_fd=self._work)
                 break
             self._rename(step, where)
-        else:
-            os.rename(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
         self.descriptor(step.made)
 
     def _refuse(self, step: Place, reason: str) -> None:
@@ -282,7 +253,7 @@ class Placer:
             os.utime(file, ns=(folder.mtime, folder.mtime))
             os.fchmod(file, folder.mode)
             if self._sync:
-                os.fsync(file)
+                sync_names(file)
         except OSError as error:
             if error.errno not in ONE_ENTRY:
                 raise

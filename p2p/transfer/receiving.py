@@ -254,7 +254,7 @@ class ReceivingEngine:
         if small and not reason:
             arriving.begin_small(settling.work, settling.next_temp())
         elif not reason:
-            arriving.begin_large(settling.work, settling.begin_part(entry))
+            settling.go_on(arriving.begin_large(settling.work, settling.begin_part(entry)))
 
     def _chunk(self, chunk: Chunk) -> None:
         arriving = self._arriving
@@ -278,6 +278,7 @@ class ReceivingEngine:
         if not arriving.reason:
             place.temp = arriving.temp
             place.file = arriving.detach()
+            place.safe = 0 if arriving.part is None else arriving.part.safe
         self._end_arriving(arriving, place)
 
     def _not_whole(self, arriving: Arriving) -> ExchangeFailed:

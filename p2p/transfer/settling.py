@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from p2p.content.inbox import refusal
-from p2p.transfer.partial import PartialFile
+from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.placing import FOLDER_FLAGS, Close, Exists, Place, Placer, Receipt, Step
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK
@@ -81,8 +81,9 @@ class Settling:
         if partial is not None:
             part = PartialFile(self.work, partial.temp, partial.size, partial.synced)
             try:
-                part.recover(ran_on=state.boot == boot)
+                part.recover(ran_on=bool(boot) and state.boot == boot)
                 offset = part.tree.size
+                self.go_on(part)
             finally:
                 part.close()
         state.boot = boot
@@ -146,6 +147,16 @@ class Settling:
             self.save()
         return self.state.partial
 
+    def go_on(self, part: PartialFile) -> None:
+        """The part of a file goes on from where it ends now: if less of it is on disk than was remembered, that is
+        written down first, or else what comes in its place would be trusted after a power cut."""
+        partial = self.state.partial
+        assert partial is not None
+        if part.synced < partial.synced:
+            partial.synced = part.synced
+            self.save()
+            self._sync_names()
+
     def sync_part(self, part: PartialFile) -> None:
         """Bring the part of a file to the disk, and remember that."""
         assert self.state.partial is not None
@@ -188,9 +199,12 @@ class Settling:
         """Give all that is complete its place."""
         if not self._steps:
             return
-        for step in self._steps:
-            if isinstance(step, Place) and step.file >= 0:
-                self._seal(step)
+        files = [step for step in self._steps if isinstance(step, Place) and step.file >= 0]
+        if self._sync:
+            for place in files:
+                begin_sync(place.file)
+        for place in files:
+            self._seal(place)
         state = self.state
         state.steps, self._steps, self._bytes = self._steps, [], 0
         # First the names in the work folder, so that what isn't there any more has certainly been moved; then that the
@@ -215,7 +229,7 @@ class Settling:
             try:
                 os.fsync(place.file)
             except OSError:
-                os.ftruncate(place.file, 0)  # part of it is lost, and the system wouldn't say so a second time
+                os.ftruncate(place.file, place.safe)  # the rest may be lost, and the system wouldn't say so again
                 raise
         file, place.file = place.file, -1
         os.close(file)

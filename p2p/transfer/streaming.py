@@ -103,6 +103,8 @@ class StreamReceiver:
         """Nothing is kept."""
 
     def _take(self, record: Record) -> None:
+        if self._ended:
+            raise ProtocolViolation("a record after the end of the transfer")
         if isinstance(record, Chunk):
             self._chunk(record)
         elif isinstance(record, EndOfFile):
@@ -113,6 +115,8 @@ class StreamReceiver:
             reason = record.reason or "the sender gave it up"
             self._receipt = Receipt(record.path, "", self._tree.size, "", Outcome.TRUNCATED, reason)
         elif isinstance(record, EndOfTransfer):
+            if record.entries != self.done_entries:
+                raise ProtocolViolation(f"{self.done_entries} entries came, {record.entries} were announced")
             self._ended = True
         else:
             self._begin(record)

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2p.errors import ExchangeFailed, Outcome
+from p2p.transfer.naming import is_there, sync_names
 from p2p.transfer.partial import leaves_of, write_all
 from p2p.transfer.paths import RESERVED
-from p2p.transfer.placing import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step, is_there
+from p2p.transfer.placing import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step
 from p2p.transfer.records import Kind
 
 __all__ = ["PartialEntry", "State", "WorkFolder", "boot_id"]
@@ -31,6 +32,7 @@ _STATE: Final = "state.json"
 _NEW_STATE: Final = "state.new"
 _VERSION: Final = 2
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_TRIES: Final = 100  # to get hold of the folder, while one session after the other removes it
 _STEP_FIELDS: Final = ("path", "temp", "final", "size", "root", "reason")
 
 
@@ -99,7 +101,7 @@ class WorkFolder:
         self.file = self._locked()
 
     def _locked(self) -> int:
-        while True:
+        for _ in range(_TRIES):
             with suppress(FileExistsError):  # it is from an earlier session
                 os.mkdir(self._name, 0o700, dir_fd=self._root)
             try:
@@ -123,6 +125,7 @@ class WorkFolder:
                 os.close(file)
                 raise
             os.close(file)  # it was removed before it was locked: nothing in it would last
+        raise ExchangeFailed(Outcome.RESET, "other sessions of this transfer come and go all the time")
 
     def load(self) -> State:
         """What was remembered; a fresh state if nothing was.
@@ -134,9 +137,12 @@ class WorkFolder:
         except FileNotFoundError:
             return State()
         try:
-            with os.fdopen(file, "rb") as stream:
-                return _decoded(json.load(stream))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raw = os.pread(file, os.fstat(file).st_size, 0)
+        finally:
+            os.close(file)
+        try:
+            return _decoded(json.loads(raw))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"what the receiver remembers of this transfer is damaged; remove its folder {self._name}"
             raise ExchangeFailed(Outcome.REFUSED, f"{reason} and send again") from error
 
@@ -154,7 +160,7 @@ class WorkFolder:
 
     def sync(self) -> None:
         """Bring the names in it to the disk."""
-        os.fsync(self.file)
+        sync_names(self.file)
 
     def clear(self, keep: Iterable[str] = ()) -> None:
         """Remove what an earlier session left behind, but for the state and some names."""
@@ -169,9 +175,10 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
-        self.clear()
         with suppress(FileNotFoundError):  # nothing had been remembered yet
+            # It goes first: after a crash, what it says is to be moved and isn't there would count as moved.
             os.unlink(_STATE, dir_fd=self.file)
+        self.clear()
         os.rmdir(self._name, dir_fd=self._root)
 
     def close(self) -> None:

@@ -154,6 +154,7 @@ class ProductionTests(SynchronousTestCase):
             self.clock.advance(0.25)
             self.assertEqual(quarter + 1, len(self.consumer.batches))
         self.clock.advance(0.25)
+        self.threads.work()
         self.assertEqual(b"a" * 700 + b"b" * 500, b"".join(self.consumer.batches)[:1200])
         self.successResultOf(running)
         self.assertEqual((b"c" * 10, False), (b"".join(self.consumer.batches)[1200:], self.production.held))

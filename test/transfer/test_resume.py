@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.transfer import arriving, partial, records, sender_state, sending, settling, tree
+from p2p.transfer import arriving, naming, partial, records, sender_state, sending, settling, tree
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from p2p.transfer.sending import SenderState, SendingEngine, SourceRoot
+from test.transfer.arrivals import quick_folder
 
 ID = "0123456789abcdef"
 CHUNK = 6
@@ -74,6 +77,11 @@ def seen(path: Path) -> Any:
     return marks, path.read_bytes()
 
 
+def cannot(error: int) -> OSError:
+    """How a disk says that it can't do that."""
+    return OSError(error, os.strerror(error))
+
+
 class Crash(Exception):
     """The machine goes off."""
 
@@ -81,6 +89,7 @@ class Crash(Exception):
 class ResumeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make chunks small."""
+        self.folder = quick_folder(self)
         modules = (arriving, partial, records, sender_state, sending, settling, tree)
         for module in modules:
             if hasattr(module, "CHUNK"):
@@ -88,12 +97,22 @@ class ResumeTests(SynchronousTestCase):
         self.patch(settling, "GROUP_BYTES", CHUNK)
         self.patch(settling, "GROUP_ENTRIES", 3)
 
-    @given(TREES, st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 400)), max_size=5), st.integers(1, 200))
-    def test_crashes(self, what: Any, crashes: list[tuple[int, int]], cut: int) -> None:
+    @given(
+        TREES,
+        st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 400)), max_size=5),
+        st.integers(1, 200),
+        st.sampled_from([(), ("rename",), ("rename", "link")]),
+    )
+    def test_crashes(self, what: Any, crashes: list[tuple[int, int]], cut: int, lacks: tuple[str, ...]) -> None:
         """Sessions end after so many bytes, or at so many calls of the system; the next ones go on from there."""
-        top = Path(tempfile.mkdtemp())
+        top = Path(tempfile.mkdtemp(dir=self.folder))
         try:
-            self.crash(top, what, crashes, cut)
+            with ExitStack() as disk:
+                if "rename" in lacks:
+                    disk.enter_context(mock.patch.object(naming, "_rename_new", side_effect=cannot(errno.EINVAL)))
+                if "link" in lacks:
+                    disk.enter_context(mock.patch.object(os, "link", side_effect=cannot(errno.EPERM)))
+                self.crash(top, what, crashes, cut)
         finally:
             shutil.rmtree(top)
 
@@ -129,7 +148,10 @@ class ResumeTests(SynchronousTestCase):
         sender = SendingEngine([SourceRoot(source / "x")], state=SenderState(top / "out"))
         receiver = ReceivingEngine(inbox, ID, sync=False)
         try:
-            with mock.patch.multiple(os, **{name: counted(getattr(os, name)) for name in CALLS}):
+            with (
+                mock.patch.multiple(os, **{name: counted(getattr(os, name)) for name in CALLS}),
+                mock.patch.object(naming, "_rename_new", counted(naming._rename_new)),
+            ):
                 have = receiver.have()
                 if have == Have() and self.noted:
                     receiver.abandon()

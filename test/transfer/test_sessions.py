@@ -13,7 +13,7 @@ from p2p.content.consent import Offer
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.link import flow
 from p2p.link.boxes import encode_box
-from p2p.transfer import receiving_service
+from p2p.transfer import production, receiving_service
 from p2p.transfer.bodies import NotFresh, send_request
 from p2p.transfer.ended import local_id
 from p2p.transfer.pace import Pace
@@ -351,6 +351,7 @@ class BadSenderTests(SessionCase):
 
     def test_corrupt_chunk(self) -> None:
         """A chunk with a wrong byte is caught as it arrives: the file and the chunk are named, the rest stays out."""
+        self.patch(production, "BATCH", CHUNK)
         count = 0
 
         def change(buffers: Sequence[Buffer]) -> list[Buffer]:
@@ -430,23 +431,38 @@ class BadReceiverTests(SessionCase):
         """Have something to send."""
         super().setUp()
         (self.here / "film").write_bytes(pattern(6 * CHUNK))
+        self.most = 0
+        self.asked: list[int] = []
+
+    def room(self, size: int, here: int | None = None) -> None:
+        assert here is not None
+        self.asked.append(here)
+        if here + size > self.most:
+            raise ExchangeFailed(Outcome.REFUSED, "the inbox of m4.m is full")
 
     def test_no_room(self) -> None:
         """A receiver without room for more says so at that chunk, and keeps what it has."""
-        left = [3 * CHUNK]
-
-        def room(size: int) -> None:
-            left[0] -= size
-            if left[0] < 0:
-                raise ExchangeFailed(Outcome.REFUSED, "the inbox of m4.m is full")
-
-        self.host.room = room
+        self.most = 3 * CHUNK
+        self.host.room = self.room
         self.assertEqual("the inbox of m4.m is full", self.failed(self.send("film"), Outcome.REFUSED))
         self.assert_clean()
-        self.host.room = lambda size: None
+        self.host.room = lambda size, here=None: None
         self.successResultOf(self.send("film", resume=True))
         self.assertEqual(3 * CHUNK, self.told.haves[-1].offset)
         self.assertEqual(tree(self.here), tree(self.there))
+
+    def test_room_of_all_sessions(self) -> None:
+        """What came in earlier sessions counts, so that nobody gets more in by breaking off and going on."""
+        (self.here / "a").write_bytes(b"a")
+        self.host.room = self.room
+        self.most = 2 * CHUNK
+        self.failed(self.send("a", "film"), Outcome.REFUSED)
+        self.assertEqual([0, 1, CHUNK + 1], self.asked)
+        self.failed(self.send("a", "film", resume=True), Outcome.REFUSED)
+        self.assertEqual([0, 1, CHUNK + 1, CHUNK + 1], self.asked)
+        self.most = 7 * CHUNK
+        (self.here / "film").write_bytes(pattern(7 * CHUNK - 1))
+        self.successResultOf(self.send("a", "film", resume=True))  # it begins anew, so its part doesn't count
 
     def test_own_disk(self) -> None:
         """An engine that can't go on here resets the stream, and the receiver keeps what it has."""

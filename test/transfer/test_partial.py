@@ -1,0 +1,253 @@
+"""A large file on its way into a receiver's folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from p2p.transfer import partial, settling
+from p2p.transfer.partial import PartialFile, begin_sync, write_all
+from p2p.transfer.tree import LEAF, leaf_digest
+from test.transfer.arrivals import ReceivingTestCase, end, fail, file, watched
+
+SIZE = 22  # bytes of a file of three chunks, the last of which is short
+DATA = bytes(range(SIZE))
+NO_FILE = 1 << 20  # a descriptor that nobody has
+
+
+class WriteAllTests(ReceivingTestCase):
+    """Nothing is left out, however little a disk takes at a time."""
+
+    def test_short(self) -> None:
+        """What the system didn't take at once follows."""
+        original = os.writev
+        self.patch(os, "writev", lambda file, pieces: original(file, [b"".join(pieces)[:2]]))
+        with (self.top / "x").open("wb", buffering=0) as file:
+            write_all(file.fileno(), [memoryview(b"abc"), memoryview(b"def")])
+        self.assertEqual(b"abcdef", (self.top / "x").read_bytes())
+
+
+class BeginSyncTests(ReceivingTestCase):
+    """The disk begins before it is waited for."""
+
+    def test_begun(self) -> None:
+        """What was written stays as it is, whether the C library has the call or not; failures are told by a sync."""
+        for call in (partial._BEGIN, None):
+            self.patch(partial, "_BEGIN", call)
+            with (self.top / "x").open("wb", buffering=0) as file:
+                file.write(b"abc")
+                begin_sync(file.fileno())
+            begin_sync(NO_FILE)
+            self.assertRaises(OSError, os.fsync, NO_FILE)
+            self.assertEqual(b"abc", (self.top / "x").read_bytes())
+
+    def test_large(self) -> None:
+        """Of a large file the disk gets some now and then, so that a sync is no long wait."""
+        begun: list[int] = []
+        self.patch(partial, "begin_sync", begun.append)
+        self.patch(partial, "BEGIN_EVERY", 2)
+        self.chunks_of(8)
+        self.received(file("a", bytes(40)), end(1), sync=False)
+        self.assertEqual(2, len(begun))
+
+    def test_group(self) -> None:
+        """Of small files the disk gets a whole group, before the first of them is waited for."""
+        calls = watched(self, "fsync")
+        self.patch(settling, "begin_sync", lambda file: calls.append(("begin", file)))
+        self.received(file("a", b"1"), file("b", b"2"), end(2))
+        self.assertEqual(["begin", "begin", "fsync", "fsync"], [name for name, *_ in calls[:4]])
+        self.assertEqual(calls[0][1:], calls[2][1:])
+
+
+class PartialFileTests(ReceivingTestCase):
+    """Chunks of 8 bytes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.chunks_of(8)
+        self.folder = os.open(self.inbox, os.O_RDONLY)
+        self.parts: list[PartialFile] = []
+        self.addCleanup(self.let_go)
+
+    def let_go(self) -> None:
+        for part in self.parts:
+            part.close()
+        os.close(self.folder)
+
+    def part(self, size: int | None = SIZE, synced: int = 0) -> PartialFile:
+        part = PartialFile(self.folder, "1", size, synced)
+        self.parts.append(part)
+        return part
+
+    def filled(self, size: int | None = SIZE, data: bytes = DATA) -> PartialFile:
+        """A part in which there is something."""
+        part = self.part(size)
+        for at in range(0, len(data), 8):
+            self.add(part, data[at : at + 8])
+        return part
+
+    def add(self, part: PartialFile, data: bytes) -> bool:
+        return part.append(leaf_digest([data]), [memoryview(data)], len(data))
+
+    def data(self) -> bytes:
+        return (self.inbox / "1").read_bytes()
+
+    def leaves(self) -> int:
+        return (self.inbox / "1.leaves").stat().st_size // LEAF
+
+    def damage(self, at: int) -> None:
+        with (self.inbox / "1").open("r+b") as file:
+            file.seek(at)
+            file.write(b"?")
+
+    def recovered(self, *, ran_on: bool, size: int | None = SIZE, synced: int = 0) -> int:
+        """How much another engine finds."""
+        part = self.part(size, synced)
+        part.recover(ran_on)
+        found = part.tree.size
+        self.assertEqual(self.data(), DATA[:found])
+        self.assertEqual(-(-found // 8), self.leaves())
+        return found
+
+    def test_whole(self) -> None:
+        """What has come is there again, the short chunk at the end as well."""
+        whole = self.filled()
+        self.assertEqual(SIZE, self.recovered(ran_on=True))
+        self.assertEqual(whole.tree.root(), self.parts[-1].tree.root())
+
+    def test_stream(self) -> None:
+        """The size needn't be known."""
+        self.filled(None)
+        self.assertEqual(SIZE, self.recovered(ran_on=True, size=None))
+
+    def test_goes_on(self) -> None:
+        """After what was found the next chunk follows."""
+        self.filled(data=DATA[:8])
+        self.recovered(ran_on=True)
+        self.add(self.parts[-1], DATA[8:16])
+        self.assertEqual(16, self.recovered(ran_on=True))
+
+    def test_last_chunk_damaged(self) -> None:
+        """If the last chunk isn't what its leaf says, it comes again, and no more than that."""
+        self.filled()
+        self.damage(20)
+        self.assertEqual(16, self.recovered(ran_on=True))
+
+    def test_data_without_leaf(self) -> None:
+        """Data whose leaf wasn't written any more doesn't count."""
+        self.filled(data=DATA[:8])
+        with (self.inbox / "1").open("ab") as file:
+            file.write(DATA[8:12])
+        self.assertEqual(8, self.recovered(ran_on=True))
+
+    def test_leaf_cut(self) -> None:
+        """A leaf that was written in part doesn't count."""
+        self.filled()
+        os.truncate(self.inbox / "1.leaves", 2 * LEAF + 5)
+        self.assertEqual(16, self.recovered(ran_on=True))
+
+    def test_leaves_without_data(self) -> None:
+        """Leaves whose data is gone don't count."""
+        self.filled()
+        os.truncate(self.inbox / "1", 12)
+        self.assertEqual(8, self.recovered(ran_on=True))
+
+    def test_longer_than_the_file(self) -> None:
+        """What is longer than the file that it is a part of begins anew where that ends."""
+        self.filled()
+        self.assertEqual(8, self.recovered(ran_on=True, size=8))
+        self.assertEqual(0, self.recovered(ran_on=True, size=0))
+
+    def test_power_cut(self) -> None:
+        """After a power cut only what was synced is trusted; the rest is hashed, up to the first bad chunk."""
+        self.filled()
+        self.damage(10)
+        self.assertEqual(8, self.recovered(ran_on=False))
+
+    def test_power_cut_synced(self) -> None:
+        """What was synced isn't read again."""
+        self.filled()
+        read: list[int] = []
+        original = os.pread
+
+        def pread(file: int, length: int, at: int) -> bytes:
+            read.append(at)
+            return original(file, length, at)
+
+        self.patch(os, "pread", pread)
+        self.assertEqual(SIZE, self.recovered(ran_on=False, synced=2))
+        self.assertEqual([0, 16], read)  # the leaves, and the last chunk
+
+    def test_power_cut_short(self) -> None:
+        """A file that is shorter than what was synced has lost something: only whole chunks of it are trusted."""
+        self.filled()
+        os.truncate(self.inbox / "1", 12)
+        self.assertEqual(8, self.recovered(ran_on=False, synced=3))
+
+    def test_cut(self) -> None:
+        """A sender may go on before the end of what is there."""
+        part = self.filled()
+        part.cut(8)
+        self.add(part, DATA[8:16])
+        self.assertEqual(16, self.recovered(ran_on=True))
+
+    def test_sync_every(self) -> None:
+        """It is time for a sync after so many chunks."""
+        self.patch(partial, "SYNC_EVERY", 2)
+        part = self.part()
+        self.assertEqual([False, True, False], [self.add(part, DATA[at : at + 8]) for at in (0, 8, 16)])
+        self.assertEqual(2, part.sync())
+
+    def test_disk_full(self) -> None:
+        """A chunk that was written in part is cut off, and doesn't count."""
+        part = self.filled(data=DATA[:8])
+        original = os.writev
+
+        def full(file: int, pieces: Any) -> int:
+            original(file, [b"".join(pieces)[:3]])
+            raise OSError(errno.ENOSPC, "full")
+
+        self.patch(os, "writev", full)
+        self.assertRaises(OSError, self.add, part, DATA[8:16])
+        self.assertEqual(8, part.tree.size)
+        self.assertEqual(DATA[:8], self.data())
+
+    def test_sync_fails(self) -> None:
+        """When the disk has lost something, nothing counts that came after the last sync that went well."""
+        part = self.filled(data=DATA[:8])
+        part.sync()
+        self.add(part, DATA[8:16])
+        fail(self, "fdatasync")
+        self.assertRaises(OSError, part.sync)
+        self.assertEqual(8, part.tree.size)
+        self.assertEqual((DATA[:8], 1), (self.data(), self.leaves()))
+
+    def test_detach(self) -> None:
+        """Its descriptor can go on without it."""
+        part = self.filled()
+        file = part.detach()
+        self.addCleanup(os.close, file)
+        part.close()
+        self.assertEqual(SIZE, os.fstat(file).st_size)
+
+    def test_not_opened(self) -> None:
+        """If one of its two files can't be opened, the other one isn't left open."""
+        fail(self, "open", calls=2)
+        self.assertRaises(OSError, self.part)
+
+    def test_close_fails(self) -> None:
+        """If one of them can't be closed without an error, the other one is closed all the same."""
+        part = self.filled()
+        closed: list[int] = []
+        original = os.close
+
+        def close(file: int) -> None:
+            original(file)
+            closed.append(file)
+            if len(closed) == 1:
+                raise OSError(errno.EIO, "lost")
+
+        self.patch(os, "close", close)
+        self.assertRaises(OSError, part.close)
+        self.assertEqual(2, len(closed))

@@ -1,0 +1,273 @@
+"""The receiving side of a transfer: files that go on, names that are taken, disks that are full or broken."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from typing import Any
+
+from p2p.errors import ExchangeFailed, Outcome
+from p2p.transfer import naming
+from p2p.transfer.receiving import ReceivingEngine
+from p2p.transfer.records import Have
+from p2p.transfer.tree import CHUNK
+from p2p.transfer.walking import Totals
+from test.transfer.arrivals import (
+    ID,
+    MTIME,
+    ReceivingTestCase,
+    begun,
+    chunk,
+    contents,
+    end,
+    ended,
+    fail,
+    file,
+    folder,
+    link,
+    without,
+)
+from test.transfer.sessions import open_files
+
+
+class GoesOnTests(ReceivingTestCase):
+    """Files that go on where an earlier session has left them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.chunks_of(8)
+        self.fed(self.engine(), begun("a", 20), chunk(b"12345678"))
+        self.engines[-1].suspend()
+
+    def test_changed(self) -> None:
+        """A file whose size or time is another than before begins anew, at once."""
+        for size, mtime in ((21, MTIME), (20, MTIME + 1)):
+            engine = self.engine(fresh=False)
+            self.assertEqual(Have(None, "a", 8, 0, 0), engine.have())
+            self.assertIn(
+                "begins anew", self.refused(Outcome.RESET, self.fed, engine, begun("a", size, mtime=mtime, offset=8))
+            )
+            engine.suspend()
+            self.assertEqual(Have(), self.engine().have())
+            self.fed(self.engines[-1], begun("a", 20), chunk(b"12345678"))
+            self.engines[-1].suspend()
+
+    def test_not_the_same(self) -> None:
+        """If both parts are no whole, it begins anew: which of them isn't what was sent can't be told."""
+        engine = self.engine()
+        records = [*begun("a", 20, offset=8), *chunk(b"abcdefgh"), *chunk(b"ijkl"), *ended(b"x" * 8 + b"abcdefghijkl")]
+        self.assertIn("begins anew", self.refused(Outcome.RESET, self.fed, engine, records))
+        engine.suspend()
+        self.assertEqual({}, self.there())
+        self.assertEqual(Have(), self.engine(fresh=False).have())
+
+    def test_passed_over(self) -> None:
+        """A sender that has nothing of it any more goes on with what comes after it."""
+        engine = self.engine()
+        self.fed(engine, file("b", b"1"), end(1))
+        engine.finish()
+        self.assertEqual({"b": b"1"}, self.there())
+
+
+class ExistsTests(ReceivingTestCase):
+    """Names that are taken."""
+
+    def test_policies(self) -> None:
+        """What is there stays, goes, or keeps what comes out, as was wanted."""
+        new = (folder("d"), file("d/a", b"new"), file("f", b"new"), link("l", "d"), end(4))
+        old: dict[str, Any] = {"d": {"a": b"old"}, "f": b"old", "l": "-> f"}
+        for exists, expected in {
+            "refuse": old,
+            "rename": {**old, "d (1)": {"a": b"new"}, "f (1)": b"new", "l (1)": "-> d"},
+            "replace": {"d": {"a": b"new"}, "f": b"new", "l": "-> d"},
+        }.items():
+            for each in list(self.inbox.iterdir()):
+                shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
+            (self.inbox / "d").mkdir()
+            (self.inbox / "d" / "a").write_bytes(b"old")
+            (self.inbox / "f").write_bytes(b"old")
+            (self.inbox / "l").symlink_to("f")
+            receipts = self.received(*new, exists=exists)
+            self.assertEqual(expected, self.there())
+            refused = [Outcome.REFUSED if exists == "refuse" else Outcome.OK] * 4
+            self.assertEqual(refused, [receipt.outcome for receipt in receipts.values()])
+
+    def test_folder_refused(self) -> None:
+        """What is in a folder that wasn't taken isn't taken either, small or large, and all else is."""
+        self.chunks_of(8)
+        (self.inbox / "d").mkdir()
+        engine = self.engine(exists="refuse")
+        receipts = self.fed(
+            engine, folder("d"), file("d/a", bytes(20)), folder("d/e"), file("d/e/b", b"1"), file("d/e/c", bytes(9)),
+            file("g", b"2"), end(6),
+        )  # fmt: skip
+        last, totals = engine.finish()
+        self.assertEqual(Totals(6, 1, 5), totals)
+        reasons = [receipt.reason for receipt in (*receipts, *last)]
+        self.assertIn("File exists", reasons[0])
+        self.assertEqual(["its folder 'd' wasn't taken"] * 2, reasons[1:3])
+        self.assertEqual(["its folder 'd/e' wasn't taken"] * 2, reasons[3:5])
+        self.assertEqual({"d": {}, "g": b"2"}, self.there())
+
+    def test_old_disk(self) -> None:
+        """On a file system that can neither make hard links nor rename without replacing, all goes as elsewhere."""
+        without(self, "rename", "link")
+        (self.inbox / "a").write_bytes(b"old")
+        self.received(folder("d"), file("d/b", b"1"), file("a", b"new"), link("l", "a"), end(4))
+        self.assertEqual({"a": b"old", "a (1)": b"new", "d": {"b": b"1"}, "l": "-> a"}, self.there())
+
+
+class DiskTests(ReceivingTestCase):
+    """Disks that are full or broken, inboxes that aren't there."""
+
+    def test_no_folder(self) -> None:
+        """Without its folder there is no engine."""
+        self.inbox.rmdir()
+        self.refused(Outcome.REFUSED, self.engine)
+
+    def test_bad_id(self) -> None:
+        """An id that is none is refused."""
+        self.refused(Outcome.REFUSED, ReceivingEngine, self.inbox, "../x")
+
+    def test_work_folder_taken(self) -> None:
+        """Something else with the name of the work folder stays what it is."""
+        self.work.write_bytes(b"x")
+        self.refused(Outcome.REFUSED, self.engine)
+        self.assertEqual(b"x", self.work.read_bytes())
+
+    def test_second_engine(self) -> None:
+        """A second engine for the same transfer is told to come again, and the first one isn't disturbed."""
+        first = self.engine()
+        self.fed(first, file("a", b"1"))
+        self.assertIn("hasn't ended yet", self.refused(Outcome.RESET, self.engine))
+        self.fed(first, end(1))
+        first.finish()
+        self.assertEqual({"a": b"1"}, self.there())
+
+    def test_read_only(self) -> None:
+        """An inbox that can't be written to, from the start or from some moment on, is told as such."""
+        for error in (errno.EROFS, errno.EACCES):
+            repair = fail(self, "mkdir", error)
+            self.assertIn(f"inbox: {os.strerror(error)}", self.refused(Outcome.REFUSED, self.engine))
+            repair()
+        engine = self.engine()
+        self.fed(engine, file("a", b"1"), end(1))
+        repair = fail(self, "_rename_new", errno.EROFS, of=naming)
+        self.assertIn("Read-only", self.refused(Outcome.REFUSED, engine.finish))
+        engine.suspend()
+        repair()
+        engine = self.engine(fresh=False)
+        self.assertEqual(Have("a", None, 0, 1, 1), engine.have())
+        self.assertEqual({"a": b"1"}, self.there())
+
+    def test_memory_damaged(self) -> None:
+        """What can't be made sense of is told with what to do about it, and isn't written over."""
+        self.fed(self.engine(), file("a", b"1"))
+        self.engines[-1].suspend()
+        (self.work / "state.json").write_bytes(b"{")
+        engine = self.engine(fresh=False)
+        self.assertIn(f"remove its folder .p2p-{ID}", self.refused(Outcome.REFUSED, engine.have))
+        engine.suspend()
+        self.assertEqual(b"{", (self.work / "state.json").read_bytes())
+
+    def test_linked_inbox(self) -> None:
+        """The inbox itself may be a link; its owner has made it."""
+        other = self.top / "other"
+        other.symlink_to(self.inbox)
+        engine = ReceivingEngine(other, ID)
+        self.engines.append(engine)
+        engine.have()
+        self.fed(engine, file("a", b"1"), end(1))
+        engine.finish()
+        self.assertEqual({"a": b"1"}, self.there())
+
+    def test_full(self) -> None:
+        """A full disk is told as such; what came before goes on from there, and nothing else has a name."""
+        for size in (5, 30):
+            for calls in (1, 2):
+                self.chunks_of(8)
+                engine = self.engine()
+                self.fed(engine, file("a", b"1"))
+                repair = fail(self, "writev", errno.ENOSPC, when=lambda at, what: len(what[0]) < 9, calls=calls)
+                coming = (file("b", bytes(size)), file("c", b"123456"))
+                self.assertIn("full", self.refused(Outcome.REFUSED, self.fed, engine, *coming))
+                engine.suspend()
+                repair()
+                engine = self.engine(fresh=False)
+                have = engine.have()
+                data = bytes(size)
+                offset = have.offset if have.partial == "b" else 0
+                later = [file("a", b"1"), file("b", data, offset=offset), file("c", b"123456"), end(3)]
+                self.fed(engine, *later[have.entries :])
+                engine.finish()
+                self.assertEqual({"a": b"1", "b": data, "c": b"123456"}, self.there())
+                for each in self.inbox.iterdir():
+                    each.unlink()
+
+    def test_room(self) -> None:
+        """Before anything is written it is asked for its room; where there is none, what came stays for later."""
+        self.chunks_of(8)
+        asked: list[int] = []
+
+        def room(size: int) -> None:
+            asked.append(size)
+            if len(asked) > 2:
+                raise ExchangeFailed(Outcome.REFUSED, "the quota is used up")
+
+        engine = self.engine(room=room)
+        self.assertIn("quota", self.refused(Outcome.REFUSED, self.fed, engine, file("b", bytes(20))))
+        self.assertEqual([8, 8, 4], asked)
+        engine.suspend()
+        self.assertEqual(16, self.engine(fresh=False).have().offset)
+
+    def test_crash_without_a_word(self) -> None:
+        """A fault of our own leaves nothing open either."""
+        engine = self.engine()
+        self.patch(os, "fsync", lambda each: 1 // 0)
+        self.assertRaises(ZeroDivisionError, self.fed, engine, file("a", bytes(CHUNK)), file("b", bytes(CHUNK)))
+        self.assertRaises(ZeroDivisionError, engine.suspend)
+        self.assertEqual([], open_files(self.top))
+
+    def test_abandon_fails(self) -> None:
+        """If what isn't finished can't be removed, that is told, and nothing is left open."""
+        engine = self.engine()
+        self.fed(engine, begun("a", 3))
+        repair = fail(self, "unlink")
+        self.refused(Outcome.REFUSED, engine.abandon)
+        repair()
+        self.assertEqual([], open_files(self.top))
+
+    def test_abandon(self) -> None:
+        """What is given up leaves nothing, whatever was under way."""
+        self.chunks_of(8)
+        for records in ([], [folder("d"), begun("d/a", 3)], [begun("a", 20), chunk(b"12345678")], [link("l", "x")]):
+            engine = self.engine()
+            self.fed(engine, *records)
+            engine.abandon()
+            self.assertFalse(self.work.exists())
+            self.assertEqual({}, self.there())
+
+    def test_after_its_end(self) -> None:
+        """Once it has ended, nothing touches a descriptor that may be somebody else's by now."""
+        engine = self.engine()
+        self.fed(engine, end(0))
+        engine.finish()
+        (self.top / "other").mkdir()
+        (self.top / "other" / "1").write_bytes(b"x")
+        others = [os.open(self.top / "other", os.O_RDONLY) for _ in range(4)]
+        engine.suspend()
+        engine.abandon()
+        for each in others:
+            os.close(each)
+        self.assertEqual({"1": b"x"}, contents(self.top / "other"))
+
+    def test_truncated(self) -> None:
+        """Without its end it isn't complete, and neither if that came in part."""
+        engine = self.engine()
+        self.refused(Outcome.TRUNCATED, engine.finish)
+        self.fed(engine, file("a", b"1"))
+        self.refused(Outcome.TRUNCATED, engine.finish)
+        self.fed(engine, end(1))
+        self.fed(engine, [b"E"])
+        self.refused(Outcome.TRUNCATED, engine.finish)

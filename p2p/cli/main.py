@@ -36,6 +36,7 @@ COMMANDS = {
     "lab": "p2p.cli.lab",
     "demo": "p2p.cli.demo",
     "experiment": "p2p.cli.experiment",
+    "report": "p2p.cli.report",
     "completion": "p2p.cli.completion",
 }
 """Each command and the module that defines it under the command's name; it is imported when it is needed."""

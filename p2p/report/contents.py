@@ -1,0 +1,254 @@
+"""The report of a run, section by section: the document that page and paper show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from p2p.report import (
+    exchange_findings,
+    exchange_tables,
+    glance,
+    limits,
+    link_findings,
+    link_tables,
+    setting,
+    verdict_tables,
+    words,
+)
+from p2p.report.discussion import about_content, discussion, overall
+from p2p.report.document import Answer, Graph, Items, Part, Report, Section, Table, Text
+from p2p.report.headlines import Headline, control, headline
+from p2p.report.subject import Subject
+
+__all__ = ["Drawn", "contents", "headlines"]
+
+
+class Drawn(Protocol):
+    """What the document says of a picture: ``p2p.report.figures.Picture``."""
+
+    @property
+    def name(self) -> str:
+        """Which picture it is."""
+
+    @property
+    def caption(self) -> str:
+        """What stands below it."""
+
+    @property
+    def alt(self) -> str:
+        """What it shows, in words."""
+
+
+def headlines(subject: Subject) -> tuple[Headline, ...]:
+    """Answer the question of each arm, those that ask about content types first."""
+    answers = [headline(result) for result in subject.results]
+    return tuple(sorted(answers, key=lambda one: one.outcome == "not asked"))
+
+
+def contents(subject: Subject, pictures: Sequence[Drawn]) -> Report:
+    """Put the document together; a section without figures and tables is left out."""
+    drawn = {one.name: one for one in pictures}
+    answers = headlines(subject)
+    sections = (
+        _abstract(subject, answers),
+        _glance(subject),
+        setting.section(subject, _graphs(drawn, "setup-diagram")),
+        Section("results", "Results", sections=tuple(_results(subject, drawn))),
+        Section("discussion", "Discussion", tuple(_discussion(subject))),
+        Section("conclusions", "Conclusions", (Items(tuple(_conclusions(subject, answers))),)),
+        limits.section(subject),
+        setting.again(subject),
+        setting.raw_data(subject),
+    )
+    facts = subject.run.facts
+    title = words.cut(facts.title, 200) or "An experiment"
+    return Report(
+        title, setting.byline(subject), facts.started, tuple(one for one in sections if one.parts or one.sections)
+    )
+
+
+def _graphs(drawn: Mapping[str, Drawn], *names: str) -> list[Part]:
+    there = [drawn[name] for name in names if name in drawn]
+    return [Graph(one.name, one.caption, one.alt) for one in there]
+
+
+def _there(*found: Table | None) -> list[Part]:
+    return [one for one in found if one is not None]
+
+
+def _shown(sentences: Iterable[str]) -> list[Part]:
+    said = tuple(sentences)
+    return [Items(said, "finding")] if said else []
+
+
+# -- the top --------------------------------------------------------------------------------------------------------
+
+
+def _abstract(subject: Subject, answers: Sequence[Headline]) -> Section:
+    parts: list[Part] = [Text(" ".join(_what_was_done(subject)), "lead")]
+    parts += _verdicts(subject, answers)
+    if cautions := " ".join(one.caution for one in subject.results if one.caution):
+        parts.append(Text(cautions, "caution"))
+    parts.append(Items(tuple(_answers(subject))))
+    if subject.lacking or subject.analysis.missing or subject.run.notes:
+        parts.append(Text("Something of this run is missing; what, and why, is said under its limits.", "caution"))
+    return Section("abstract", "Abstract", tuple(parts))
+
+
+def _what_was_done(subject: Subject) -> Iterable[str]:
+    total = subject.total
+    where = "on one machine" if subject.is_one_machine else "in a lab"
+    yield (
+        f"Peers of two clusters exchanged {words.counted(total.offered, 'message')} over direct links {where}, up to "
+        f"{words.counted(subject.most_pairs, 'pair')} at once, in "
+        f"{words.counted(len(subject.analysis.blocks), 'block')}."
+    )
+    yield "Does it matter to the network what type of content they sent?"
+
+
+def _answers(subject: Subject) -> Iterable[str]:
+    """The other questions, each in a sentence: the first finding of each."""
+    for found in (
+        link_findings.about_drops(subject),
+        exchange_findings.about_throughput(subject),
+        link_findings.about_look_ups(subject),
+        link_findings.about_links(subject),
+    ):
+        yield from list(found)[:1]
+
+
+def _glance(subject: Subject) -> Section:
+    return Section(
+        "glance",
+        "Measurements at a glance",
+        tuple(_there(glance.messages_at_a_glance(subject), glance.links_at_a_glance(subject))),
+    )
+
+
+def _verdicts(subject: Subject, answers: Sequence[Headline]) -> Iterable[Answer]:
+    for one in answers:
+        if one.outcome != "not asked":
+            yield Answer(f"Arm {one.arm}{_services(subject, one.arm)}", one.outcome, one.text)
+
+
+def _services(subject: Subject, arm: str) -> str:
+    """Say in brackets what the receivers of an arm do with content."""
+    planned = subject.planned_arm(arm)
+    if planned is None:
+        return ""
+    return (
+        f" (service {planned.service} for every type)" if planned.service else " (a service of its own for each type)"
+    )
+
+
+# -- results --------------------------------------------------------------------------------------------------------
+
+
+def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
+    """Go through the questions; each has its findings, figures and tables, or isn't asked."""
+
+    def question(
+        key: str,
+        title: str,
+        said: Iterable[str],
+        names: Sequence[str],
+        *shown: Table | None,
+        first: Sequence[Part] = (),
+    ) -> Iterable[Section]:
+        pictures, there = _graphs(drawn, *names), _there(*shown)
+        if pictures or there:
+            yield Section(key, title, (*first, *_shown(said), *pictures, *there))
+
+    yield from question(
+        "types",
+        "Does the content type matter?",
+        about_content(subject),
+        ["content-types", "ratios"],
+        exchange_tables.by_type(subject),
+        verdict_tables.comparisons(subject),
+        verdict_tables.other_measures(subject),
+        first=[*_verdicts(subject, headlines(subject)), *_controls(subject)],
+    )
+    yield from question(
+        "message-time",
+        "How long does a message take?",
+        exchange_findings.about_latency(subject),
+        ["latency"],
+        exchange_tables.latency(subject),
+    )
+    yield from question(
+        "bytes-per-second",
+        "How many bytes per second, by size?",
+        exchange_findings.about_throughput(subject),
+        ["throughput"],
+        exchange_tables.throughput(subject),
+    )
+    yield from question(
+        "pairs",
+        "What do more pairs at once do?",
+        exchange_findings.about_pairs(subject),
+        ["scaling"],
+        exchange_tables.scaling(subject),
+    )
+    yield from question(
+        "look-up",
+        "How long does a look-up take?",
+        link_findings.about_look_ups(subject),
+        ["lookup"],
+        link_tables.look_ups(subject),
+        link_tables.round_trips(subject),
+    )
+    yield from question(
+        "set-up",
+        "How long does the set-up of a link take?",
+        link_findings.about_links(subject),
+        ["setup-legs"],
+        link_tables.legs(subject),
+    )
+    yield from question(
+        "message-drops",
+        "How many messages were dropped, and why?",
+        link_findings.about_drops(subject),
+        ["drops"],
+        link_tables.causes(subject.total),
+        link_tables.drops(subject),
+    )
+    yield from question(
+        "daemons",
+        "What do the daemons hold?",
+        link_findings.about_resources(subject),
+        ["resources"],
+        link_tables.daemons(subject),
+    )
+    yield from question(
+        "sampling",
+        "What does measuring cost?",
+        link_findings.about_sampling(subject),
+        [],
+        verdict_tables.sampling(subject),
+    )
+
+
+def _controls(subject: Subject) -> Iterable[Answer]:
+    """The control that must be equivalent: the same bytes under another label."""
+    for result in subject.results:
+        for one in result.labels:
+            yield Answer(f"Arm {result.arm}, control: same bytes, other label", one.outcome, control(one))
+
+
+# -- the end --------------------------------------------------------------------------------------------------------
+
+
+def _discussion(subject: Subject) -> Iterable[Part]:
+    said = tuple(discussion(subject))
+    if said:
+        yield Items(said)
+
+
+def _conclusions(subject: Subject, answers: Sequence[Headline]) -> Iterable[str]:
+    yield from overall(subject)
+    for one in answers:
+        if one.outcome in ("equivalent", "differs"):
+            yield f"Arm {one.arm}: {one.text[0].lower()}{one.text[1:]}"
+    yield from _answers(subject)

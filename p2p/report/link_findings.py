@@ -1,0 +1,143 @@
+"""What the figures of look-ups, links, drops and daemons show, in sentences. Each has its condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from p2p.measure.results import LinkFigures
+from p2p.report import words
+from p2p.report.headlines import farthest
+from p2p.report.subject import Subject
+
+__all__ = ["about_drops", "about_links", "about_look_ups", "about_resources", "about_sampling"]
+
+FLAT: Final = 0.1
+"""Growth by less than this share of proportion hardly depends on what grew."""
+
+_LEGS: Final = {
+    "listen_ns": "the fresh listening socket",
+    "instruct_ns": "the routers' answer",
+    "dial_ns": "the TCP connection",
+    "tls_ns": "the TLS handshake",
+    "ticket_ns": "the ticket",
+}
+
+
+def about_look_ups(subject: Subject) -> Iterator[str]:
+    """Say how the look-up grows with the table, and what part of the routers' question it is."""
+    found = [one for one in subject.analysis.lookups if one.estimate.median and one.table_size > 0]
+    if len(found) > 1:
+        first, last = found[0], found[-1]
+        by = (last.estimate.median or 0.0) / (first.estimate.median or 1.0)
+        larger = last.table_size / first.table_size
+        text = (
+            f"In a table of {words.counted(last.table_size, 'entry', 'entries')} a look-up takes "
+            f"{words.spread(last.estimate, 'ns')}, {words.times(by)} that in a table of {words.count(first.table_size)}"
+        )
+        yield (
+            f"{text}, which has {words.times(larger)} fewer: the look-up hardly depends on the size."
+            if by < FLAT * larger
+            else f"{text}."
+        )
+    tables = {one.pairs: one.estimate.median for one in subject.links("table_lookup_ns")}
+    for one in subject.links("router_lookup_ns")[:1]:
+        whole, table = one.estimate.median, tables.get(one.pairs)
+        if whole and table and table < FLAT * whole:
+            yield (
+                f"Of the question from router to router, {words.seconds(whole / 1e9)} with "
+                f"{words.counted(one.pairs, 'pair')} at once, the look-up in the table is "
+                f"{words.percent(table / whole)}: what takes time is the way between the routers, not the table."
+            )
+
+
+def about_links(subject: Subject) -> Iterator[str]:
+    """Say how long a set-up takes, what of it takes longest, and what more pairs do to it."""
+    whole = [one for one in subject.links("setup_ns") if one.estimate.median]
+    if not whole:
+        return
+    few, many = whole[0], whole[-1]
+    yield f"A direct link stands {_after(few)}{f', and {_after(many)}' if few is not many else ''}."
+    longest = [leg.figure for one in whole if (leg := _longest(subject, one.pairs)) is not None]
+    if longest and len(set(longest)) == 1:
+        yield (
+            f"Of its legs {_LEGS[longest[0]]} takes longest{' at every number of pairs' if len(longest) > 1 else ''}."
+        )
+
+
+def _after(one: LinkFigures) -> str:
+    return f"after {words.spread(one.estimate, 'ns')} with {words.counted(one.pairs, 'pair')} at once"
+
+
+def _longest(subject: Subject, pairs: int) -> LinkFigures | None:
+    legs = (one for one in subject.analysis.links if one.pairs == pairs and one.figure in _LEGS)
+    return max(legs, key=lambda one: one.estimate.median or 0.0, default=None)
+
+
+def about_drops(subject: Subject) -> Iterator[str]:
+    """Say how many messages were lost, and by what."""
+    total = subject.total
+    lost = total.dropped
+    if not lost.count:
+        yield (
+            f"None of {words.counted(lost.of, 'message')} was dropped; with 95 % confidence the share of drops is at "
+            f"most {words.percent(lost.high)}."
+        )
+    else:
+        yield (
+            f"{words.count(lost.count)} of {words.counted(lost.of, 'message')} {_were(lost.count)} dropped, "
+            f"{words.percent(lost.share)} (95 % interval {words.percent(lost.low)} to {words.percent(lost.high)})."
+        )
+        causes = sorted((one for one in total.causes.items() if one[1].count), key=lambda one: -one[1].count)
+        named = words.listed([f"{cause} {words.count(one.count)}" for cause, one in causes])
+        yield f"By cause: {named}."
+    if total.refused:
+        yield f"{words.counted(total.refused, 'message')} {_were(total.refused)} refused, which is no drop."
+    yield "In every block the outcomes add up to what was offered: no message is unaccounted for."
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def about_resources(subject: Subject) -> Iterator[str]:
+    """Say which daemon held most, and whether sockets were given back."""
+    found = subject.analysis.daemons
+    if not found:
+        return
+    memory = max(found, key=lambda one: one.rss_bytes_most)
+    yield f"The most memory was held by {memory.daemon}: {words.bytes_(memory.rss_bytes_most)}."
+    busy = [one for one in found if one.cpu_share is not None]
+    if busy:
+        most = max(busy, key=lambda one: one.cpu_share or 0.0)
+        yield f"The most processor time was used by {most.daemon}: {words.percent(most.cpu_share)} of one processor."
+    routers = [one for one in found if one.role == "router"]
+    if routers and all(one.sockets_most <= one.sockets_first for one in routers):
+        yield "No router held more sockets than at first: the direct links are none of theirs."
+    sockets = max(found, key=lambda one: one.sockets_most - one.sockets_first)
+    if sockets.sockets_most > sockets.sockets_first:
+        yield (
+            f"The open sockets of {sockets.daemon} went from {words.count(sockets.sockets_first)} to at most "
+            f"{words.count(sockets.sockets_most)}, and were {words.count(sockets.sockets_last)} at the last reading."
+        )
+
+
+def about_sampling(subject: Subject) -> Iterator[str]:
+    """Say what sampling costs."""
+    verdict = subject.analysis.sampling
+    one = None if verdict is None else farthest(verdict)
+    if verdict is None or one is None or one.ratio is None:
+        return
+    within = f"{words.number(one.ratio)} (90 % interval {words.interval(one.low, one.high)})"
+    margin = words.percent(verdict.margin)
+    if verdict.outcome == "equivalent":
+        yield f"Sampling costs less than {margin} of throughput: with it, throughput is {within} times that without."
+    elif verdict.outcome == "inconclusive":
+        yield (
+            f"Whether sampling costs less than {margin} of throughput remains open: the ratio of throughput with it to "
+            f"that without is {within}."
+        )
+    elif one.ratio < 1:
+        yield f"Sampling costs throughput: with it, it is {within} times that without."
+    else:
+        yield f"With sampling, throughput is {within} times that without: sampling itself can't have made it higher."

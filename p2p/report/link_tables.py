@@ -1,0 +1,160 @@
+"""The tables of look-ups, links, drops and daemons."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from p2p.measure.results import Drops
+from p2p.report import words
+from p2p.report.document import Table
+from p2p.report.rows import INTERVALS, share_interval, table
+from p2p.report.subject import Subject
+from p2p.report.words import NOTHING
+
+__all__ = ["causes", "daemons", "drops", "legs", "look_ups", "round_trips"]
+
+
+def look_ups(subject: Subject) -> Table | None:
+    """Show the look-up time against the size of the table."""
+    if not subject.analysis.lookups:
+        return None
+    return table(
+        "Routing-table look-up time",
+        ["entries in the table", "one look-up (95 % interval)", "batches"],
+        [
+            (words.count(one.table_size), words.spread(one.estimate, "ns"), words.count(one.estimate.n))
+            for one in subject.analysis.lookups
+        ],
+        left=0,
+    )
+
+
+_LEGS: Final = (
+    ("listen_ns", "listen"),
+    ("instruct_ns", "routers' answer"),
+    ("dial_ns", "dial"),
+    ("tls_ns", "TLS"),
+    ("ticket_ns", "ticket"),
+    ("setup_ns", "whole set-up"),
+)
+
+
+def legs(subject: Subject) -> Table | None:
+    """Show the median of each leg of the set-up, by the number of pairs that set up at once."""
+    found = {(one.figure, one.pairs): one for one in subject.analysis.links}
+    whole = subject.links("setup_ns")
+    if not whole:
+        return None
+
+    def median(figure: str, pairs: int) -> str:
+        one = found.get((figure, pairs))
+        return NOTHING if one is None or one.estimate.median is None else words.seconds(one.estimate.median / 1e9)
+
+    return table(
+        "Set-up of a direct link by legs, medians",
+        ["pairs at once", "links", *(name for _, name in _LEGS), "its 99th percentile"],
+        [
+            (
+                words.count(one.pairs),
+                words.count(one.links),
+                *(median(figure, one.pairs) for figure, _ in _LEGS),
+                words.seconds(one.p99 / 1e9),
+            )
+            for one in whole
+        ],
+        left=0,
+        note="The medians of the legs don't add up to the median of the whole. Dial is 0 where the other peer's "
+        "connection came before the routers' answer.",
+    )
+
+
+def round_trips(subject: Subject) -> Table | None:
+    """Show what routers take for a question, and what TCP saw of the links."""
+    found = {(one.figure, one.pairs): one for one in subject.analysis.links}
+    pairs = sorted({number for _, number in found})
+    if not pairs:
+        return None
+
+    def cell(figure: str, number: int, unit: str) -> str:
+        one = found.get((figure, number))
+        return NOTHING if one is None else words.spread(one.estimate, unit)
+
+    def total(figure: str, number: int) -> str:
+        one = found.get((figure, number))
+        return NOTHING if one is None else words.number(one.total)
+
+    return table(
+        "Look-ups as the peers saw them, and TCP's round trip",
+        [
+            "pairs at once",
+            "routing-table look-up",
+            "router to router",
+            "TCP round trip",
+            "segments sent again, all links",
+        ],
+        [
+            (
+                words.count(number),
+                cell("table_lookup_ns", number, "ns"),
+                cell("router_lookup_ns", number, "ns"),
+                cell("rtt_us", number, "µs"),
+                total("retransmits", number),
+            )
+            for number in pairs
+        ],
+        left=0,
+        note=f"{INTERVALS} The round trip is TCP's own smoothed one at the end of a block, when the link was busy "
+        "(TCP_INFO).",
+    )
+
+
+def drops(subject: Subject) -> Table:
+    """Show what was offered and what was lost, by arm and content."""
+    order = ("", *subject.arms)
+    return table(
+        "Message drops by arm and content",
+        ["arm", "content", "offered", "ok", "refused", "dropped", "share dropped, 95 %"],
+        [
+            (
+                one.arm or "whole run",
+                one.condition or "all",
+                *map(words.count, (one.offered, one.ok, one.refused, one.dropped.count)),
+                share_interval(one.dropped),
+            )
+            for one in sorted(subject.analysis.drops, key=lambda one: order.index(one.arm))
+        ],
+        left=2,
+    )
+
+
+def causes(total: Drops) -> Table:
+    """Show the drops of the run by cause, those that didn't happen included."""
+    return table(
+        "Message drops of the whole run by cause",
+        ["cause", "messages", "share, 95 % interval"],
+        [(cause, words.count(one.count), share_interval(one)) for cause, one in total.causes.items()],
+        note="Intervals of Clopper and Pearson; they take messages for independent. None of n gives at most 3/n.",
+    )
+
+
+def daemons(subject: Subject) -> Table | None:
+    """Show what each daemon held."""
+    if not subject.analysis.daemons:
+        return None
+    return table(
+        "What the daemons held",
+        ["daemon", "role", "sockets at first", "at most", "at last", "processor time", "of one processor", "memory"],
+        [
+            (
+                one.daemon,
+                one.role,
+                *map(words.count, (one.sockets_first, one.sockets_most, one.sockets_last)),
+                words.seconds(one.cpu_s),
+                words.percent(one.cpu_share),
+                words.bytes_(one.rss_bytes_most),
+            )
+            for one in sorted(subject.analysis.daemons, key=lambda one: (one.role != "router", one.role, one.daemon))
+        ],
+        left=2,
+        note="From the first reading to the last. Memory is the most that a daemon held (resident set).",
+    )

@@ -1,0 +1,58 @@
+"""Writing the report of a run into files. Nothing here needs the extra ``report``; what it calls does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2p.errors import P2PError
+
+__all__ = ["ArmVerdict", "ReportFiles", "ReportUnavailable", "write_report"]
+
+
+class ReportUnavailable(P2PError):
+    """The libraries that make a report aren't installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """What came out for an arm: ``equivalent``, ``differs``, ``inconclusive`` or ``not asked``, and in a sentence."""
+
+    arm: str
+    verdict: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where a report lies, and its answers."""
+
+    html: Path
+    pdf: Path
+    verdicts: tuple[ArmVerdict, ...]
+
+
+def _nobody(step: str) -> None:
+    """Hear of a step, and do nothing."""
+
+
+def write_report(folder: Path, out: Path | None = None, step: Callable[[str], None] = _nobody) -> ReportFiles:
+    """Write ``report.html`` and ``report.pdf`` of the run in a folder.
+
+    :param out: the folder for both; without it, that of the run.
+    :param step: is told what is being done.
+    :raises ReportUnavailable: if the extra ``report`` isn't installed.
+    :raises LocalFileError: if the folder isn't a run, has no finished block, or can't be written.
+    :raises Unaccounted: if the samples of a block aren't what was offered.
+    """
+    step("loading libraries")
+    try:
+        from p2p.report.build import build
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "p2p":
+            raise  # a fault of ours, which no installation mends
+        raise ReportUnavailable(
+            f"a report needs {error.name}, which isn't installed; install it with: pip install 'p2p[report]'"
+        ) from error
+    return build(folder, folder if out is None else out, step)

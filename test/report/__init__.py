@@ -1,0 +1,1 @@
+"""Tests for ``p2p.report``."""

@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 # Only our own coverage plugin is added to Python's path; see .ci/coverage_signals.py.
 COVERAGE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/coverage
 
-.PHONY: help setup demo test lint types units samples bench clean
+.PHONY: help setup demo test lint types docs units samples bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -32,10 +32,10 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
 
-demo: $(READY) ## let 100 pairs talk through two routers and print the measurements
+demo: $(READY) ## let 100 pairs talk through two routers, measure it, and make a report
 	@$(BIN)/p2p demo $(ARGS)
 
-test: lint types units ## check style and types, run all tests, check their coverage
+test: lint types docs units ## check style, types and documents, run all tests, check their coverage
 
 lint: $(READY) ## check style and format with ruff
 	@$(BIN)/ruff check --quiet .
@@ -44,6 +44,11 @@ lint: $(READY) ## check style and format with ruff
 
 types: $(READY) ## check types with mypy
 	@$(BIN)/mypy
+
+# Nothing is taken from an earlier build (-E), since what was read then wouldn't warn again.
+docs: $(READY) ## make the pages of the documents in docs/_build/html, without a warning
+	@$(BIN)/sphinx-build -W -n -E -q --keep-going docs docs/_build/html
+	@echo "sphinx: the documents are in docs/_build/html/index.html"
 
 units: $(READY) ## run the tests under branch coverage, with its gates
 	@$(COVERAGE) erase
@@ -60,6 +65,6 @@ bench: $(READY) ## run the benchmarks
 	@set -e; for script in bench/*.py; do case $$script in */_*) ;; *) echo "== $$script"; $(BIN)/python $$script $(ARGS);; esac; done
 
 clean: ## remove the virtual environment and whatever tools left behind
-	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis _trial_temp*
+	@rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis _trial_temp*
 	@rm -f twisted/plugins/dropin.cache
 	@find p2p test bench data twisted .ci -name __pycache__ -prune -exec rm -rf {} +

@@ -15,8 +15,9 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
+import click
 import psutil
 
 HOST: Final = "127.0.0.1"
@@ -130,14 +131,10 @@ class Wormhole(Rival):
     """magic-wormhole with its mailbox server on this machine, without a transit relay."""
 
     def start(self) -> None:
-        hint = "pip install magic-wormhole magic-wormhole-mailbox-server"
-        self._wormhole = _program("wormhole", hint)
-        twist = Path(self._wormhole).resolve().with_name("twist")
+        programs = _wormhole_programs()
+        self._wormhole = str(programs / "wormhole")
         port = free_port()
-        try:
-            self._spawn([str(twist), "wormhole-mailbox", f"--port=tcp:{port}:interface={HOST}"], port)
-        except (Unavailable, OSError) as error:
-            raise Unavailable(f"no mailbox server ({error}); {hint}") from error
+        self._spawn([str(programs / "twist"), "wormhole-mailbox", f"--port=tcp:{port}:interface={HOST}"], port)
         self._relay = [self._wormhole, "--relay-url", f"ws://{HOST}:{port}/v1", "--transit-helper", ""]
         self._number = 0
 
@@ -150,12 +147,35 @@ class Wormhole(Rival):
         with (self.folder / "sender.log").open("wb") as log:
             began = time.perf_counter()
             sender = subprocess.Popen([*self._relay, *sending], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            _, receiver_cpu = _timed([*self._relay, *receiving])
+            _, receiver_cpu = _timed([*self._relay, *receiving], log)
             _, status, usage = os.wait4(sender.pid, 0)
             seconds = time.perf_counter() - began
         sender.returncode = os.waitstatus_to_exitcode(status)
         _check(source, target)
         return Transfer(seconds, usage.ru_utime + usage.ru_stime, receiver_cpu)
+
+
+def _wormhole_programs() -> Path:
+    """The folder of wormhole's programs: an environment of its own in the cache, made when it is first needed.
+
+    Its packages would change ours.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p2p-bench"
+    programs = cache / "wormhole" / "bin"
+    if not (programs / "wormhole").exists():
+        click.echo(f"wormhole: installing {' and '.join(_WORMHOLE)} into {programs.parent}", err=True)
+        shutil.rmtree(programs.parent, ignore_errors=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        _run([sys.executable, "-m", "venv", str(programs.parent)])
+        try:
+            _run([str(programs / "pip"), "install", "--quiet", "--disable-pip-version-check", *_WORMHOLE])
+        except Unavailable as error:
+            shutil.rmtree(programs.parent)
+            raise Unavailable(f"{error}; it needs a package index: see pip's --index-url") from error
+    return programs
+
+
+_WORMHOLE: Final = ("magic-wormhole", "magic-wormhole-mailbox-server")
 
 
 class Rsync(Rival):
@@ -267,10 +287,10 @@ def _run(command: list[str]) -> None:
         raise Unavailable(f"{command[0]} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
 
 
-def _timed(command: list[str]) -> tuple[float, float]:
+def _timed(command: list[str], errors: IO[bytes] | None = None) -> tuple[float, float]:
     """Run a command and return its seconds and its CPU seconds, those of its children included."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)

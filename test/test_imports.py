@@ -23,7 +23,8 @@ RANKS: Final = {
     "peer": 3,
     "client": 4,
     "measure": 4,
-    "cli": 5,
+    "report": 5,
+    "cli": 6,
 }
 """How high a room stands: it imports from its own height and from below. Modules at the top of p2p have height 0."""
 

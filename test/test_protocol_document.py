@@ -13,6 +13,16 @@ from twisted.internet.task import Clock
 from twisted.protocols.amp import Argument, Boolean, Command, Float, Integer, ListOf, String, Unicode
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.content.experiment_words import (
+    BlockOrder,
+    Ended,
+    Exchanged,
+    GaugeTold,
+    LinkTold,
+    RunOrder,
+    parse_lines,
+    parse_order,
+)
 from p2p.control import commands, operations, transfer_operations
 from p2p.errors import Outcome
 from p2p.peer.console import PeerConsole
@@ -176,3 +186,28 @@ class ConsoleTests(SynchronousTestCase):
                 model = getattr(operations, name, None) or getattr(transfer_operations, name)
                 whole = model.model_validate(answer).model_dump()
                 self.assertEqual({**whole, "text": ""}, {**answer, "text": ""}, name)
+
+
+class ExperimentTests(SynchronousTestCase):
+    """The service ``experiment``."""
+
+    def test_examples(self) -> None:
+        """The example of an order is one, and the lines that answer it can be read."""
+        orders = [json.dumps(joined(lines)[0]) for _, lines in literal_blocks("order")]
+        self.assertEqual(1, len(orders))
+        for order in orders:
+            self.assertIsInstance(parse_order(order.encode()), RunOrder)
+        told = [one for _, lines in literal_blocks("told") for one in parse_lines("\n".join(lines) + "\n")]
+        samples = [one for one in told if isinstance(one, Exchanged)]
+        sums = [(one.offered, one.bytes) for one in told if isinstance(one, Ended)]
+        self.assertEqual([(len(samples), sum(one.bytes + one.reply_bytes for one in samples))], sums)
+        self.assertEqual(len(samples) + 1, len(told))
+
+    def test_fields(self) -> None:
+        """The tables have every field of an order and of what is told."""
+        text = section("Experiments")
+        for model in (BlockOrder, GaugeTold, LinkTold, Ended):
+            for name in model.model_fields:
+                self.assertIn(f"``{name}``", text, model.__name__)
+        for name in Exchanged._fields:
+            self.assertIn(f"``{name}``", text)

@@ -10,10 +10,13 @@ from typing import Any
 
 import click
 
+from p2p.cli.demo_report import report_of_demo, run_demo_experiment, why_no_experiment
 from p2p.cli.exit_codes import ExitCode
-from p2p.cli.output import duration, json_option, on_terminal, show_json, size
+from p2p.cli.output import duration, json_option, on_terminal, printable, problem, show_json, size
 from p2p.cli.session import Session
 from p2p.measure.demo import DemoPlan, DemoResult, Progress, run_demo
+from p2p.measure.experiment import RunResult
+from p2p.report.writing import ReportFiles
 
 __all__ = ["demo"]
 
@@ -36,35 +39,78 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("p2p-demo"),
     show_default=True,
-    help="Folder for summary.json and samples.csv.",
+    help="Folder for everything that is written.",
 )
+@click.option("--no-report", "--quick", "quick", is_flag=True, help="Leave the experiment and its report out.")
 @json_option
 @click.pass_obj
-def demo(session: Session, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, as_json: bool) -> None:
-    """Run a whole lab on this machine and measure it.
+def demo(
+    session: Session, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, quick: bool, as_json: bool
+) -> None:
+    """Run a whole lab on this machine, measure it, and report.
 
     Starts two routers and the daemons of both clusters, lets all pairs exchange text, audio and video at once and in
     both directions, kills both routers in the middle, and stops everything again. What was measured is printed as a
     table and written to summary.json and samples.csv.
 
+    Then a short experiment asks whether the content type matters, and report.html and report.pdf have the answers. Its
+    raw data are in the folder run.
+
     \b
       p2p demo
+      p2p demo --quick
       p2p demo --pairs 1000 --exchanges 10
       p2p demo --ports 15555,15556 --json
     """
     plan = DemoPlan(pairs=pairs, exchanges=exchanges, ports=ports)
 
-    async def run(reactor: Any) -> DemoResult:
+    async def run(reactor: Any) -> tuple[DemoResult, RunResult | None]:
         with _progress(as_json) as progress:
-            return await run_demo(reactor, plan, progress)
+            result = await run_demo(reactor, plan, progress)
+        result.write(out)
+        if not as_json:
+            _show(result, out)
+        why_not = why_no_experiment()
+        if quick or result.failures or why_not:
+            if why_not and not quick:
+                click.echo(problem(why_not), err=True)
+            return result, None
+        if not as_json:
+            click.echo("\nDoes the content type matter? A short experiment:")
+        return result, await run_demo_experiment(reactor, out / "run", quiet=as_json)
 
-    result = session.run_in_reactor(run)
-    result.write(out)
+    result, experiment = session.run_in_reactor(run)
+    report = None if experiment is None else report_of_demo(experiment.folder, out, quiet=as_json)
     if as_json:
-        show_json({**result.summary, "failures": result.failures, "out": str(out)})
-    else:
-        _show(result, out)
+        fields = {**result.summary, "failures": result.failures, "out": str(out)}
+        show_json({**fields, "experiment": _experiment_fields(experiment), "report": _report_fields(report)})
+    elif report is not None:
+        _show_report(report)
     sys.exit(ExitCode.UNEXPECTED if result.failures else ExitCode.OK)
+
+
+def _experiment_fields(result: RunResult | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    return {
+        "folder": str(result.folder),
+        "blocks": {"planned": result.planned, "finished": result.finished},
+        "exchanges": dict(sorted(result.outcomes.items())),
+        "missing": [one.model_dump() for one in result.missing],
+    }
+
+
+def _report_fields(made: ReportFiles | None) -> dict[str, Any] | None:
+    if made is None:
+        return None
+    verdicts = [{"arm": one.arm, "verdict": one.verdict, "sentence": one.sentence} for one in made.verdicts]
+    return {"html": str(made.html), "pdf": str(made.pdf), "verdicts": verdicts}
+
+
+def _show_report(made: ReportFiles) -> None:
+    for one in made.verdicts:
+        click.echo(printable(f"arm {one.arm}: {one.verdict}. {one.sentence}"))
+    click.echo(f"\nThe report: {printable(str(made.html))} and {printable(str(made.pdf))}")
 
 
 @contextmanager

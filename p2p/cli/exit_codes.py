@@ -74,11 +74,13 @@ NEXT_STEPS = {
     Outcome.UNKNOWN_CLUSTER: "check the name; the router's YAML lists the clusters it knows under 'neighbours'",
     Outcome.CLUSTER_UNREACHABLE: "see whether your own router is connected: p2p status; else start the other one",
     Outcome.REFUSED: "change what the reason names, then try again",
-    Outcome.CONNECT_FAILED: "see that the other machine may open TCP connections to this one (firewall, networks)",
+    Outcome.CONNECT_FAILED: "see which leg fails, and what to do: p2p why PEER; often a firewall on this machine keeps "
+    "the other one from connecting",
     Outcome.TIMEOUT: "try again; if it goes on, see whether that peer's daemon runs and what its log says",
     Outcome.RESET: "try again; the log of the peer daemon says why the link ended",
     Outcome.TRUNCATED: "try again; the content ended before its announced length",
-    Outcome.CORRUPT: "send it again; the file must not change while it is sent",
+    Outcome.CORRUPT: "try again, with a file that doesn't change while it is sent; if that doesn't help, install the "
+    "same version of p2p on both machines",
 }
 """What a person can do about each outcome that isn't ``ok``."""
 

@@ -99,18 +99,21 @@ def get(
 def _destination(names: tuple[str, ...]) -> tuple[list[str], Path | None]:
     """Tell the names from the folder behind them; None stands for standard output.
 
-    :raises LocalFileError: if the folder can't be made.
+    :raises LocalFileError: if the folder can't be made, or isn't there any more.
     """
     wanted, last = [name.rstrip("/") or name for name in names], names[-1]
     if len(wanted) > 1 and last == "-":
         return wanted[:-1], None
-    if len(wanted) == 1 or not (last.endswith("/") or Path(last).is_dir()):
-        return wanted, Path.cwd()
-    folder = Path(last).absolute()
+    # Not Path.is_dir, which raises for what can't be a path, such as an over-long name.
+    here = len(wanted) == 1 or not (last.endswith("/") or os.path.isdir(last))  # noqa: PTH112
     try:
+        if here:
+            return wanted, Path.cwd()
+        folder = Path(last).absolute()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LocalFileError(f"{last}: {error.strerror}; name a folder that can be made") from error
+        named = "this folder" if here else last
+        raise LocalFileError(f"{named}: {error.strerror}; name a folder that can be made") from error
     return wanted[:-1], folder
 
 

@@ -129,7 +129,8 @@ def guess_type(name: str) -> ContentType:
 
 def _common_type(names: Sequence[str]) -> ContentType:
     """The type that all of them have; a folder, and what differs, is data."""
-    types: set[ContentType] = {"data" if Path(name).is_dir() else guess_type(name) for name in names}
+    # Not Path.is_dir, which raises for what can't be a path, such as an over-long name; the daemon says that better.
+    types: set[ContentType] = {"data" if os.path.isdir(name) else guess_type(name) for name in names}  # noqa: PTH112
     return types.pop() if len(types) == 1 else "data"
 
 
@@ -158,8 +159,8 @@ def _usable(text: str) -> Path:
     """
     if not text:
         raise LocalFileError("the name of a file is empty; name the file to send")
-    path = Path(text).absolute()
     try:
+        path = Path(text).absolute()
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

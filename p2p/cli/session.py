@@ -65,9 +65,10 @@ class Session:
             router = load_router(path, files=False)
             if router.console is None:
                 raise ConfigError(f"{path}: this router has no console; add 'console: PATH' to it and start it again")
-            return Daemon(router.console, router.cluster, f"twistd -n p2p-router --config {quote(str(path))}", True)
+            start = f"twistd -n --pidfile= p2p-router --config {quote(str(path))}"
+            return Daemon(router.console, router.cluster, start, True)
         peers = load_peers(path, files=False)
-        return Daemon(peers.console, peers.cluster, f"twistd -n p2p-peer --config {quote(str(path))}", False)
+        return Daemon(peers.console, peers.cluster, f"twistd -n --pidfile= p2p-peer --config {quote(str(path))}", False)
 
     def run(self, work: Callable[[Client, Any], Awaitable[_T]], *, router: bool = False) -> _T:
         """Connect to the daemon, run the work with the client and the reactor, and return its result.

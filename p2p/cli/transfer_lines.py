@@ -94,15 +94,18 @@ def _resumed(event: Resumed) -> str:
     return "; ".join(parts)
 
 
-def summary(event: Done, files: int) -> str:
+def summary(event: Done, files: int, before: int = 0) -> str:
     """A transfer that is complete.
 
     :param files: how many of its entries are known to be files.
+    :param before: bytes that had come before it was asked for this time.
     """
     way = "from" if event.direction in ("get", "receive") else "to"
     one, many = ("file", "files") if files == event.entries else ("entry", "entries")
     parts = [f"{way} {event.peer}: {how_far(event.entries, None, one, many)}"]
-    parts.append(f"{size(event.bytes)} in {duration(event.seconds)} ({rate(event.bytes, event.seconds)})")
+    now = max(event.bytes - before, 0)
+    took = f"in {duration(event.seconds)} ({rate(now, event.seconds)})"
+    parts += [f"{size(event.bytes)}", f"{size(now)} of them now {took}"] if before else [f"{size(event.bytes)} {took}"]
     if event.sessions > 1:
         parts.append(f"{event.sessions} sessions")
     if event.refused:

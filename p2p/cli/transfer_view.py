@@ -84,6 +84,7 @@ class _Told:
     """What was told of one transfer."""
 
     def __init__(self) -> None:
+        self.before: int | None = None  # bytes that were there before anything came
         self.files = 0
         self.lines = 0
         self.problems = 0
@@ -118,6 +119,8 @@ class PeopleView:
         told = self._told.setdefault(event.transfer, _Told())
         if self._bars is not None:
             self._bars.update(event)
+        if told.before is None and isinstance(event, Resumed | Progress | Verified):
+            told.before = event.bytes if isinstance(event, Resumed) else 0
         match event:
             case Verified():
                 self._show_entry(event, told)
@@ -128,7 +131,7 @@ class PeopleView:
             case Pending() | Resumed() | Stalled() | Waiting():
                 self._say(note(event))
             case Done():
-                self._print(summary(event, told.files))
+                self._print(summary(event, told.files, told.before or 0))
             case Failed():
                 told.failed = True
                 self._show_failed(event, resumable=event.resumable)

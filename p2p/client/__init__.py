@@ -13,6 +13,19 @@ requests may be under way on it, and each answer finds the one that asked::
             print(one.peer, one.outcome, one.bytes)
         await client.get("m4.m", ["films/new.mkv"], Path("/srv"))
 
+In a program on asyncio, Twisted runs on its event loop, and a coroutine that uses a client becomes a future::
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        asyncioreactor.install(loop)  # of twisted.internet; before anything imports the reactor
+        from twisted.internet import reactor
+
+        async def status():
+            async with await Client.connect(reactor, Path("run/n1.sock")) as client:
+                return await client.status()
+
+        print(await Deferred.fromCoroutine(status()).asFuture(loop))
+
 Cancelling the ``Deferred`` of a request (or losing the client) cancels it in the daemon too; a transfer that is
 cancelled like that goes on where it was when the same is asked for again. Where a daemon hosts several peers,
 ``acting`` says which of them acts.

@@ -59,7 +59,7 @@ class ConsoleClient:
         path: Path,
         *,
         deadline: float = CONNECT_S,
-        start: str = "twistd -n p2p-peer --config FILE",
+        start: str = "twistd -n --pidfile= p2p-peer --config FILE",
     ) -> Self:
         """Connect to the console at a path.
 

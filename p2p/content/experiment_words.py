@@ -135,10 +135,12 @@ class Ended(_Words):
 
     :ivar offered: exchanges that were begun or came too late, after the warm-up.
     :ivar bytes: content both ways of those that were ok.
+    :ivar took_ns: from the plan of the first to the end of the last.
     """
 
     offered: int = Field(ge=0)
     bytes: int = Field(ge=0)
+    took_ns: int | None = Field(default=None, ge=0)
     rtt_us: int | None = None
     retransmits: int | None = None
 

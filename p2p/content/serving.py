@@ -76,7 +76,10 @@ class Serving(MessageReceiver):
         try:
             fields = await sink.complete(tail)
         except Exception as error:  # noqa: BLE001 - whatever a service raises: it is logged and told
-            self._fail(error)
+            if self._sink is sink:
+                self._fail(error)
+            elif not isinstance(error, ExchangeFailed):
+                self._log_fault(error)  # the exchange was broken off before, and that is what is told
         else:
             self._finish(Outcome.OK, fields)
 

@@ -19,11 +19,11 @@ from p2p.link.pieces import Pieces
 
 __all__ = ["ThreadedSink", "Worker"]
 
-BATCH: Final = 512 * 1024
+BATCH: Final = 2 * 1024 * 1024
 """Bytes that are gathered before a thread takes them, unless they are the last: the way there and back costs as much as
-writing a quarter of them."""
+hashing half of them."""
 
-HIGH_WATER: Final = 2 * 1024 * 1024
+HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes that wait for a thread, or that it has in hand, at which the stream is paused."""
 
 TRICKLE_S: Final = 10.0

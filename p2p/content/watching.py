@@ -68,7 +68,7 @@ class MessageReceiver(ABC):
                     self.on_tail(event.box)
                     self.stream.resumeProducing()  # whoever paused it is done; its end is still to come
         except ProtocolViolation as error:
-            self.give_up(ExchangeFailed(Outcome.CORRUPT, str(error)))
+            self.give_up(ExchangeFailed(Outcome.CORRUPT, f"what the other side sends makes no sense: {error}"))
 
     def ended(self) -> None:
         if not self._decoder.complete:

@@ -20,6 +20,8 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from p2p.buffers import BUFFERS, GULP
+
 __all__ = ["BulkConnection", "BulkTLS"]
 
 RECORD: Final = 16 * 1024
@@ -29,14 +31,10 @@ BATCH: Final = 7 * RECORD
 """Bytes that are encrypted in memory before they go to the transport: with what TLS adds still less than the 128 KiB
 from which on the C library takes fresh pages from the system for every buffer."""
 
-GULP: Final = 17 * RECORD
-"""Bytes that are decrypted at once: they stay in the processor's cache."""
-
 _ENCRYPTED: Final = 8 * RECORD - 256
+_LAST: Final = GULP - RECORD  # where a whole record can begin at the latest
 
-_ffi: Any = Binding.ffi
 _lib: Any = Binding.lib
-_room = _ffi.new("char[]", GULP)  # one for all connections: what is decrypted is copied before more is
 
 
 class BulkConnection(SSL.Connection):
@@ -56,17 +54,18 @@ class BulkConnection(SSL.Connection):
             raise MemoryError("OpenSSL has no memory for a socket")
         self._into_ssl = self._from_ssl = None  # OpenSSL has let go of what they point to
 
-    def decrypted(self) -> tuple[bytes, SSL.Error | None]:
+    def decrypted(self) -> tuple[bytes | memoryview, SSL.Error | None]:
         """Decrypt what is there, in whole records, up to ``GULP`` bytes.
 
         :returns: the bytes, and why there are no more: ``WantReadError`` if no more have come, None if there was no
             room for more, else what ended the connection.
         """
         ssl, read = self._ssl, _lib.SSL_read
+        buffer = BUFFERS.take()
         filled = 0
         why: SSL.Error | None = None
-        while GULP - filled >= RECORD:
-            count = read(ssl, _room + filled, GULP - filled)
+        while filled <= _LAST:
+            count = read(ssl, buffer + filled, GULP - filled)
             if count <= 0:
                 try:
                     self._raise_ssl_error(ssl, count)
@@ -74,7 +73,7 @@ class BulkConnection(SSL.Connection):
                     why = error
                 break
             filled += count
-        return bytes(_ffi.buffer(_room, filled)), why
+        return BUFFERS.lend(buffer, filled), why
 
 
 class BulkTLS(TLSMemoryBIOProtocol):

@@ -41,6 +41,16 @@ _SUITES = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_
 """All suites that TLS 1.3 has for general use, the fastest that RFC 8446 makes mandatory first."""
 
 
+_NOT_GOOD = {
+    SSL.X509VerificationCodes.ERR_CERT_HAS_EXPIRED: "it has expired",
+    SSL.X509VerificationCodes.ERR_CERT_NOT_YET_VALID: "it isn't valid yet, by the clock of this machine",
+    SSL.X509VerificationCodes.ERR_INVALID_PURPOSE: "it isn't for this end of TLS",
+}
+"""Why a certificate of this lab isn't good; all else comes of its not being one."""
+
+_FOREIGN = "the authority of this lab doesn't vouch for it"
+
+
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class _Connections:
     """Makes the OpenSSL connections of one shared context that speak one application protocol."""
@@ -150,7 +160,7 @@ def _context(certificate: Path, key: Path, authority: Path) -> SSL.Context:
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verified)
     context.set_alpn_select_callback(_select_alpn)
     try:
         context.use_certificate_chain_file(str(certificate))
@@ -171,6 +181,13 @@ def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
         # Twisted treats OpenSSL's own error as a failed handshake, and any other as a bug.
         raise SSL.Error([("p2p", "", f"no common application protocol: it isn't {wanted.decode()}")])
     return wanted
+
+
+def _verified(connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, good: int) -> bool:
+    """Leave it to OpenSSL whether a certificate is good; where it isn't, have the error say why, as it doesn't else."""
+    if not good:
+        raise SSL.Error([("p2p", "", f"certificate verify failed: {_NOT_GOOD.get(number, _FOREIGN)}")])
+    return True
 
 
 def _check_usage(own: x509.Certificate, path: Path) -> None:

@@ -37,9 +37,9 @@ INITIAL_WINDOW: Final = 256 * 1024
 MAX_FRAME: Final = 256 * 1024
 """The largest data frame we send, in bytes: large enough that headers cost nothing, small enough to be fair."""
 
-UNREAD_WINDOW: Final = 4 * 1024 * 1024
-"""What the window of a stream grows to, in bytes, whose reader is behind: enough for the reader never to wait, and what
-arrives has to be kept."""
+UNREAD_WINDOW: Final = 2 * 1024 * 1024
+"""What the window of a stream grows to, in bytes, whose reader is behind, or whose ends are busy rather than far apart:
+enough for the reader never to wait, and what arrives has to be kept."""
 
 MAX_CONTROL_BACKLOG: Final = 4096
 """Frames without data (pongs, resets, credit) that may wait while frames still arrive; a peer that provokes more of
@@ -101,6 +101,8 @@ class Session:
     :param window: receive window of a stream at first, at least 256 KiB.
     :param window_max: what a stream's window grows to at most.
     :param link_window: what all windows of this session add up to at most, beyond their first sizes.
+    :ivar round_trip: seconds of the fastest ping; None before the first.
+    :ivar way: seconds of a round trip without what its ends do, where somebody knows them.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Session:
         self._body: tuple[_Stream | None, int, int] | None = None  # the stream that takes it, bytes to come, flags
         self._refusing = False
         self.round_trip: float | None = None
+        self.way: float | None = None
         self.going_away = False
 
     # -- what we do ------------------------------------------------------------------------------------------
@@ -204,8 +207,9 @@ class Session:
         """Give credit back for ``count`` received bytes that are used up.
 
         The window doubles when half of it was used within four round trips: then it, and not the reader, held the
-        sender up (as libp2p's go-yamux measures it). Beyond ``UNREAD_WINDOW`` it does so only while the reader has come
-        to most of what arrived: what the network holds is counted in round trips as well.
+        sender up (as libp2p's go-yamux measures it). A ping under load takes as long as both ends take to come to it.
+        So beyond ``UNREAD_WINDOW`` the round trips are those of the way alone, if they are known, and it grows only
+        while the reader has come to most of what arrived.
         """
         stream = self._streams.get(stream_id)
         if stream is None or stream.ended_by_peer:
@@ -214,9 +218,11 @@ class Session:
         if stream.unreturned < stream.window // 2:
             return
         delta = stream.unreturned
-        unread = stream.window - stream.credit - delta
-        held_up = stream.window < UNREAD_WINDOW or unread < stream.window // 4
-        if self.round_trip and stream.epoch is not None and now - stream.epoch < 4 * self.round_trip and held_up:
+        round_trip = self.round_trip
+        if stream.window >= UNREAD_WINDOW:
+            unread = stream.window - stream.credit - delta
+            round_trip = 0.0 if unread >= stream.window // 4 else self.way or round_trip
+        if round_trip and stream.epoch is not None and now - stream.epoch < 4 * round_trip:
             growth = min(stream.window, self._window_max - stream.window, self._growth_left)
             self._growth_left -= growth
             stream.window += growth
@@ -277,7 +283,7 @@ class Session:
 
     # -- what arrives ----------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, now: float) -> list[Event]:
+    def receive(self, data: bytes | memoryview, now: float) -> list[Event]:
         """Take in bytes, cut anywhere, and say what they mean.
 
         :raises ProtocolViolation: if they break the protocol; the session is of no use then.

@@ -100,6 +100,7 @@ class DirectLink(TwistedProtocol):
             link_window=limits.link_window_bytes,
         )
         self._streams: dict[int, Stream] = {}
+        self._below: Any = None  # the transport that has the socket
         self._paused = False
         self._pumping = False
         self._wake: IDelayedCall | None = None
@@ -200,11 +201,11 @@ class DirectLink(TwistedProtocol):
             return
         transport.setTcpNoDelay(True)
         if self.terms.plain:
-            self.transport = widened(transport, lambda data: self.dataReceived(bytes(data)))
+            self.transport = self._below = widened(transport, self.dataReceived)
         else:
-            wide = widened(transport.transport, transport.dataReceived)
-            if wide is not transport.transport:
-                transport.stand_on(wide)
+            self._below = widened(transport.transport, transport.dataReceived)
+            if self._below is not transport.transport:
+                transport.stand_on(self._below)
         self._timer = self._clock.callLater(self._limits.handshake_s, self._too_late)
         if self.terms.plain:
             self._greet()
@@ -221,7 +222,7 @@ class DirectLink(TwistedProtocol):
         self.steps.secured_ns = self._now_ns()
         self._greet()
 
-    def dataReceived(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes | memoryview) -> None:
         if self.failure is not None:
             return
         self._heard = self._clock.seconds()
@@ -339,6 +340,8 @@ class DirectLink(TwistedProtocol):
                 if not self._pinged and len(event.data) > 4096:
                     self._pinged = True  # bulk comes: the window grows by the measured round trip
                     self._session.ping(self._heard)
+                    if isinstance(self._below, WideSocket):
+                        self._session.way = self._below.least_round_trip()
                 if (stream := self._streams.get(event.stream_id)) is not None:
                     stream.link_data(event.data)
             elif isinstance(event, StreamOpened):

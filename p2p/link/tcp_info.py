@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["TCP_INFO_BYTES", "TcpInfo", "parse_tcp_info"]
+__all__ = ["TCP_INFO_BYTES", "TCP_INFO_LEAST_BYTES", "TcpInfo", "parse_tcp_info"]
 
 _LAYOUT: Final = struct.Struct("=8B24I")
 """Eight bytes of state and options, then 24 numbers; later kernels append more, and leave these where they are."""
@@ -14,7 +14,12 @@ _LAYOUT: Final = struct.Struct("=8B24I")
 TCP_INFO_BYTES: Final = _LAYOUT.size
 """Bytes to ask ``getsockopt`` for."""
 
+TCP_INFO_LEAST_BYTES: Final = 152
+"""As many as hold the least round trip, too (since Linux 4.6)."""
+
 _RTT, _RTT_VARIATION, _WINDOW, _RETRANSMITS = 8 + 15, 8 + 16, 8 + 18, 8 + 23
+_LEAST: Final = struct.Struct("=I")
+_UNKNOWN: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,14 @@ class TcpInfo:
     :ivar rtt_variation_us: its mean deviation, likewise.
     :ivar window_segments: the congestion window.
     :ivar retransmits: segments that were sent again since the connection began.
+    :ivar least_rtt_us: the shortest round trip of the last minutes; None if that isn't told.
     """
 
     rtt_us: int
     rtt_variation_us: int
     window_segments: int
     retransmits: int
+    least_rtt_us: int | None = None
 
 
 def parse_tcp_info(data: bytes) -> TcpInfo | None:
@@ -38,4 +45,8 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
     if len(data) < TCP_INFO_BYTES:
         return None
     fields = _LAYOUT.unpack_from(data)
-    return TcpInfo(fields[_RTT], fields[_RTT_VARIATION], fields[_WINDOW], fields[_RETRANSMITS])
+    least: int | None = None
+    if len(data) >= TCP_INFO_LEAST_BYTES:
+        (least,) = _LEAST.unpack_from(data, TCP_INFO_LEAST_BYTES - _LEAST.size)
+    known = None if least == _UNKNOWN else least
+    return TcpInfo(fields[_RTT], fields[_RTT_VARIATION], fields[_WINDOW], fields[_RETRANSMITS], known)

@@ -2,7 +2,7 @@
 
 Twisted's transport reads 64 KiB a call, and joins what it sends once more in the reactor's next turn. On a link at a
 gigabyte a second that costs as much as the network does. Here the system gets the pieces at once and as they are, and
-gives up to 256 KiB a call. Connecting, accepting and closing remain the transport's.
+gives up to 512 KiB a call. Connecting, accepting and closing remain the transport's.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IReactorFDSet
 from twisted.python.failure import Failure
 
-__all__ = ["GULP", "Plain", "WideSocket", "Wire", "widened"]
+from p2p.buffers import BUFFERS
+from p2p.link.tcp_info import TCP_INFO_LEAST_BYTES, parse_tcp_info
 
-GULP: Final = 256 * 1024
-"""Bytes that are read at once: they stay in the processor's cache."""
+__all__ = ["Plain", "WideSocket", "Wire", "widened"]
 
 PIECES: Final = 64
 """Pieces that the system gets in one call; it takes 1024 at most (IOV_MAX)."""
@@ -30,8 +30,8 @@ PIECES: Final = 64
 NOT_SENT: Final = 512 * 1024
 """Bytes that the system takes and hasn't sent: no message overtakes them."""
 
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)  # Linux has it
 _NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
-_gulp = memoryview(bytearray(GULP))  # one for all sockets: what is read is used up before the next one reads
 
 
 class Wire(Protocol):
@@ -47,25 +47,28 @@ class Wire(Protocol):
 class Plain:
     """Bytes as they are.
 
-    :param deliver: gets what arrives, as views that are good for the call alone: whoever keeps it copies it, and so
-        keeps no more memory than it takes.
+    :param deliver: gets what arrives, and may keep it.
     """
 
-    def __init__(self, handle: socket.socket, deliver: Callable[[memoryview], object]) -> None:
+    def __init__(self, handle: socket.socket, deliver: Callable[[bytes | memoryview], object]) -> None:
         self._socket = handle
         self._deliver = deliver
 
     def read(self) -> Exception | None:
         """Read up to a gulp."""
+        buffer = BUFFERS.take()
+        count = 0
         try:
-            count = self._socket.recv_into(_gulp)
+            count = self._socket.recv_into(BUFFERS.writable(buffer))
         except BlockingIOError:
             return None
         except OSError:
             return main.CONNECTION_LOST
+        finally:
+            data = BUFFERS.lend(buffer, count)
         if not count:
             return main.CONNECTION_DONE
-        self._deliver(_gulp[:count])
+        self._deliver(data)
         return None
 
     def send(self, unsent: deque[memoryview]) -> Exception | None:
@@ -84,7 +87,7 @@ class Plain:
         return None
 
 
-def widened(transport: Any, deliver: Callable[[memoryview], object]) -> Any:
+def widened(transport: Any, deliver: Callable[[bytes | memoryview], object]) -> Any:
     """Put a :class:`WideSocket` in the place of a TCP transport, where there is a socket that can be used so.
 
     :param deliver: as :class:`Plain` takes it.
@@ -183,6 +186,14 @@ class WideSocket(FileDescriptor):
             self.reactor.callLater(0, self.connectionLost, Failure(ConnectionAborted()))
 
     # -- what the transport knows -----------------------------------------------------------------------------
+
+    def least_round_trip(self) -> float | None:
+        """Seconds of the fastest round trip on the connection, without what its ends do; None if nobody knows."""
+        handle = self.getHandle()
+        if _TCP_INFO is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+        info = parse_tcp_info(handle.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, TCP_INFO_LEAST_BYTES))
+        return info.least_rtt_us / 1e6 if info is not None and info.least_rtt_us is not None else None
 
     def fileno(self) -> int:
         return int(self._below.fileno())

@@ -197,14 +197,12 @@ def _cells(blocks: pd.DataFrame, index: list[str], across: str, metric: str) -> 
 
 
 def _sampling(blocks: pd.DataFrame, rule: Rule) -> Verdict | None:
-    """Judge what sampling costs; both kinds of blocks tell their bytes and times themselves."""
+    """Judge what sampling costs; in both kinds of blocks the initiators have told their rates."""
     if not (blocks["sampling"] == "off").any():
         return None
-    took = blocks["ended_ns"] - blocks["started_ns"]
-    rates = (blocks["bytes"] / took.where(took > 0)).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     question = Question("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
     return judge(
-        _cells(blocks.assign(rate=rates), ["arm", "condition", *_SET], "sampling", "rate"),
+        _cells(blocks, ["arm", "condition", *_SET], "sampling", "bytes_per_s"),
         question,
         Rule(SAMPLING_MARGIN, rule.seed, rule.resamples),
         conditions=("off", "on"),
@@ -290,6 +288,7 @@ def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Rule) -> Iterable[Li
                 links=len(there),
                 p99=float(there[figure].quantile(0.99)),
                 most=float(there[figure].max()),
+                total=float(there[figure].sum()),
                 estimate=estimate(by_block.to_numpy(), rule.seed, f"link|{pairs}|{figure}", rule.resamples),
             )
 

@@ -29,7 +29,7 @@ METRICS: Final = {
 """What is worked out for each block, and what people call it."""
 
 _CONTENT_TYPES: Final = ("text", "audio", "video", "zeros", "random")
-_DTYPES: Final = {int: "int64", int | None: "Int64", float: "float64", str: "object"}
+_DTYPES: Final = {int: "int64", int | None: "Int64", float: "float64", float | None: "float64", str: "object"}
 
 
 class Unaccounted(P2PError):

@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import count
 from typing import Final, Literal
 
 from p2p.content.making import SMALLEST, Content
@@ -21,6 +23,7 @@ __all__ = [
     "Factors",
     "Label",
     "Load",
+    "Problems",
     "drawn",
     "impossible",
     "parse_condition",
@@ -57,11 +60,12 @@ _READABLE: Final = {"uppercase": ("text", "zeros"), "inspect": ("audio", "video"
 _NO_SINGLE_CONTENT: Final = frozenset({"chat", "fetch", "list", "transfer"})
 _LOAD: Final = re.compile(r"open:([0-9]+(?:\.[0-9]+)?)")
 
-# Of one exchange on two processors that both ends share; for the progress bar alone, until real blocks tell better.
-_BLOCK_S: Final = 0.25
-_EXCHANGE_S: Final = 0.001
-_BYTES_PER_S: Final = 200e6
-_INSPECT_S: Final = 0.015
+# On two processors that both ends share; for the progress bar alone, until real blocks tell better.
+_BLOCK_S: Final = 0.02
+_LINK_S: Final = 0.004
+_EXCHANGE_S: Final = 0.00012
+_BYTES_PER_S: Final = 1.8e9
+_INSPECT_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,8 @@ class Factors:
     """One arm of a plan.
 
     :ivar service: of all its conditions; None for the one that each is for.
+    :ivar exchanges: of each pair in a block, for each of the sizes.
+    :ivar repetitions: how often each block is run.
     :ivar unsampled: whether each block is there once more without sampling.
     """
 
@@ -192,53 +198,75 @@ class Factors:
     sizes: Sequence[int]
     pairs: Sequence[int]
     load: Load
-    exchanges: int
+    exchanges: Sequence[int]
     warm_up: int
+    repetitions: int
     unsampled: bool = False
 
     def service_of(self, condition: Condition) -> str | None:
         """The service that takes a condition; None if it has none of its own and the arm names none."""
         return self.service or condition.own_service
 
-    def blocks(self, repetition: int) -> Iterator[Block]:
-        """The blocks of one repetition, numbered and ordered from 0; :func:`drawn` gives them their places."""
-        for condition in self.conditions:
-            for size in self.sizes:
-                for pairs in self.pairs:
-                    for sampling in (True, False)[: 1 + self.unsampled]:
-                        yield Block(
-                            number=0,
-                            order=0,
-                            arm=self.arm,
-                            condition=condition.name,
-                            service=self.service_of(condition) or "",
-                            content=condition.content,
-                            label=condition.label,
-                            size=size,
-                            pairs=pairs,
-                            load=self.load,
-                            repetition=repetition,
-                            exchanges=self.exchanges,
-                            warm_up=self.warm_up,
-                            sampling=sampling,
-                        )
+    def sets(self, repetition: int) -> Iterator[list[Block]]:
+        """The block sets of one repetition; :func:`drawn` gives the blocks their numbers and their places."""
+        for size, exchanges in zip(self.sizes, self.exchanges, strict=True):
+            for pairs in self.pairs:
+                yield [
+                    Block(
+                        number=0,
+                        order=0,
+                        arm=self.arm,
+                        condition=condition.name,
+                        service=self.service_of(condition) or "",
+                        content=condition.content,
+                        label=condition.label,
+                        size=size,
+                        pairs=pairs,
+                        load=self.load,
+                        repetition=repetition,
+                        exchanges=exchanges,
+                        warm_up=self.warm_up,
+                        sampling=sampling,
+                    )
+                    for condition in self.conditions
+                    for sampling in (True, False)[: 1 + self.unsampled]
+                ]
 
 
-def drawn(arms: Sequence[Factors], repetitions: int, seed: int) -> list[Block]:
-    """Make the blocks of all arms, repetition by repetition, each in an order drawn with the seed.
+def drawn(arms: Sequence[Factors], seed: int) -> list[Block]:
+    """Make the blocks of all arms in their order, which is drawn with the seed.
+
+    The repetitions of each arm are spread over the whole run. Those at the same place in it are drawn set by set, and
+    the blocks of a set, which are compared with each other, follow one another in an order of their own: what the
+    machine does meanwhile is then much the same for all of them. Blocks that differ in sampling alone are neighbours.
 
     The order is that of digests of the seed and the block's number, so it is the same with every version of Python.
     """
+    rounds: dict[Fraction, list[list[Block]]] = {}
+    for arm in arms:
+        for repetition in range(1, arm.repetitions + 1):
+            place = Fraction(2 * repetition - 1, 2 * arm.repetitions)
+            rounds.setdefault(place, []).extend(arm.sets(repetition))
+    numbers, blocks = count(1), list[Block]()
+    for _, sets in sorted(rounds.items()):
+        numbered = [[replace(block, number=next(numbers)) for block in one] for one in sets]
+        for one in sorted(numbered, key=lambda one: _lot(seed, one[0].number)):
+            blocks += _shuffled(seed, one)
+    return [replace(block, order=order) for order, block in enumerate(blocks, 1)]
 
-    def lot(block: Block) -> bytes:
-        return hashlib.sha256(f"{seed} {block.number}".encode()).digest()
 
-    placed: list[Block] = []
-    for repetition in range(1, repetitions + 1):
-        planned = (block for arm in arms for block in arm.blocks(repetition))
-        numbered = [replace(block, number=number) for number, block in enumerate(planned, len(placed) + 1)]
-        placed += [replace(one, order=order) for order, one in enumerate(sorted(numbered, key=lot), len(placed) + 1)]
-    return placed
+def _shuffled(seed: int, blocks: list[Block]) -> list[Block]:
+    """Put the blocks of a set into an order of their own."""
+    first = blocks[0].number
+
+    def place(block: Block) -> tuple[bytes, bytes]:
+        return _lot(seed, first, block.condition), _lot(seed, block.number)
+
+    return sorted(blocks, key=place)
+
+
+def _lot(seed: int, *what: int | str) -> bytes:
+    return hashlib.sha256(" ".join(map(str, (seed, *what))).encode()).digest()
 
 
 def seconds_of(block: Block) -> float:
@@ -247,7 +275,7 @@ def seconds_of(block: Block) -> float:
     exchanges = rounds * block.pairs
     each = _EXCHANGE_S + 2 * block.size / _BYTES_PER_S + (_INSPECT_S if block.service == "inspect" else 0.0)
     spread = 0.0 if block.load.rate is None else rounds / block.load.rate
-    return _BLOCK_S + max(exchanges * each, spread)
+    return _BLOCK_S + _LINK_S * block.pairs + max(exchanges * each, spread)
 
 
 Problems = list[tuple[tuple[int | str, ...], str]]

@@ -7,11 +7,9 @@ The coordinator is a peer with a daemon like any other. What it says to the othe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from p2p.client import Client
 from p2p.client.console import acting_as
@@ -32,6 +30,7 @@ from p2p.content.experiment_words import (
 from p2p.errors import ExchangeFailed, Outcome
 from p2p.measure.blocks import Block
 from p2p.measure.raw_data import BlockRow, LinkRow, SampleRow
+from p2p.measure.together import together
 
 __all__ = ["BlockDone", "Conductor", "Pair"]
 
@@ -95,14 +94,20 @@ class Conductor:
         """
         done = BlockDone()
         pairs = self._pairs[: block.pairs]
-        ready = [pair for pair in await _all(self._prepare(block, pair, done) for pair in pairs) if pair is not None]
+        ready = [
+            pair for pair in await together(self._prepare(block, pair, done) for pair in pairs) if pair is not None
+        ]
         if not ready:
             return done
         started_ns = self._now_ns()
-        ended = await _all(self._run(block, pair, done) for pair in ready)
-        ended_ns = self._now_ns()
-        if not any(offered for offered, _ in ended):
+        answers = await together(
+            self._order(pair.initiator, RunOrder(block=self._block_order(block, pair))) for pair in ready
+        )
+        ended_ns = self._now_ns()  # what came is read after it, so that nobody's exchanges wait for that
+        ended = [self._ended(block, pair, done, answer) for pair, answer in zip(ready, answers, strict=True)]
+        if not any(one.offered for one in ended):
             return done
+        rates = [one.bytes_per_s for one in ended if one.bytes_per_s is not None]
         done.row = BlockRow(
             block=block.number,
             order=block.order,
@@ -115,9 +120,10 @@ class Conductor:
             warm_up=block.warm_up,
             started_ns=started_ns,
             ended_ns=ended_ns,
-            offered=sum(offered for offered, _ in ended),
+            offered=sum(one.offered for one in ended),
             sampling="on" if block.sampling else "off",
-            bytes=sum(size for _, size in ended),
+            bytes=sum(one.bytes for one in ended),
+            bytes_per_s=sum(rates) if len(rates) == len(pairs) else None,
         )
         return done
 
@@ -126,14 +132,14 @@ class Conductor:
 
         :raises ExchangeFailed: if it doesn't tell.
         """
-        told, failure = await self._order(peer, GaugeOrder())
+        told, failure = _read(await self._order(peer, GaugeOrder()))
         for one in told:
             if isinstance(one, GaugeTold):
                 return one
         raise failure or _senseless(peer)
 
     async def _prepare(self, block: Block, pair: Pair, done: BlockDone) -> Pair | None:
-        told, failure = await self._order(pair.initiator, PrepareOrder(block=self._block_order(block, pair)))
+        told, failure = _read(await self._order(pair.initiator, PrepareOrder(block=self._block_order(block, pair))))
         for one in told:
             if isinstance(one, LinkTold) and failure is None:
                 if block.sampling:
@@ -142,9 +148,9 @@ class Conductor:
         done.missing.append(_missing(pair, failure or _senseless(pair.initiator), "has no exchanges"))
         return None
 
-    async def _run(self, block: Block, pair: Pair, done: BlockDone) -> tuple[int, int]:
-        """Run one pair's exchanges; returns how many are known, and the bytes of those that were ok."""
-        told, failure = await self._order(pair.initiator, RunOrder(block=self._block_order(block, pair)))
+    def _ended(self, block: Block, pair: Pair, done: BlockDone, answer: _Answer) -> _PairEnded:
+        """Keep one pair's exchanges."""
+        told, failure = _read(answer)
         samples = [one for one in told if isinstance(one, Exchanged)]
         try:
             rows = [_row(block, pair, sample) for sample in samples]
@@ -160,9 +166,10 @@ class Conductor:
             done.outcomes[row.outcome] = done.outcomes.get(row.outcome, 0) + 1
         if end is not None:
             self._measured(done, pair, end)
+        rate = None if end is None or not end.took_ns else end.bytes * 1e9 / end.took_ns
         if not block.sampling:
-            return offered, end.bytes if end is not None else 0
-        return offered, sum(row.bytes + row.reply_bytes for row in rows if row.outcome == Outcome.OK)
+            return _PairEnded(offered, 0 if end is None else end.bytes, rate)
+        return _PairEnded(offered, sum(row.bytes + row.reply_bytes for row in rows if row.outcome == Outcome.OK), rate)
 
     def _measured(self, done: BlockDone, pair: Pair, end: Ended) -> None:
         """Add what the kernel said at the end to the row of the link."""
@@ -190,15 +197,14 @@ class Conductor:
             deadline_s=30 + 20 * block.seconds,
         )
 
-    async def _order(self, peer: str, order: Order) -> tuple[list[Told], ExchangeFailed | None]:
-        """Give an order; return what was told, and why no more came."""
-        pieces: list[str] = []
+    async def _order(self, peer: str, order: Order) -> _Answer:
+        """Give an order, and return what came."""
+        answer = _Answer()
 
         def on_event(event: Any) -> None:
             if event["event"] == "text":
-                pieces.append(str(event.get("text", "")))
+                answer.pieces.append(str(event.get("text", "")))
 
-        failure: ExchangeFailed | None = None
         try:
             await self._client.request(
                 "exchange",
@@ -212,26 +218,36 @@ class Conductor:
                 **acting_as(self._name),
             )
         except ExchangeFailed as failed:
-            failure = failed
-        told: list[Told] = []
-        try:
-            for one in parse_lines("".join(pieces)):
-                told.append(one)  # noqa: PERF402 - what came before a bad line is kept
-        except ExchangeFailed as failed:
-            failure = failure or failed
-        return told, failure
+            answer.failure = failed
+        return answer
 
 
-async def _all(steps: Iterable[Any]) -> list[Any]:
-    """Do something with all pairs at once; what fails unexpectedly ends the others."""
-    running = [Deferred.fromCoroutine(step) for step in steps]
+@dataclass(frozen=True, slots=True)
+class _PairEnded:
+    """How many exchanges of a pair are known, the bytes of those that were ok, and their rate by its own clock."""
+
+    offered: int
+    bytes: int
+    bytes_per_s: float | None
+
+
+@dataclass
+class _Answer:
+    """What a peer answered to an order, as it came, and why no more did."""
+
+    pieces: list[str] = field(default_factory=list)
+    failure: ExchangeFailed | None = None
+
+
+def _read(answer: _Answer) -> tuple[list[Told], ExchangeFailed | None]:
+    """Read an answer; of one that makes no sense, what came before that is kept."""
+    told: list[Told] = []
     try:
-        return list(await gatherResults(running, consumeErrors=True))
-    except FirstError as first:
-        for one in running:
-            one.cancel()
-        first.subFailure.raiseException()
-        raise
+        for one in parse_lines("".join(answer.pieces)):
+            told.append(one)  # noqa: PERF402 - what came before a bad line is kept
+    except ExchangeFailed as failed:
+        return told, answer.failure or failed
+    return told, answer.failure
 
 
 def _row(block: Block, pair: Pair, one: Exchanged) -> SampleRow:

@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 
 import psutil
 from blake3 import blake3
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from p2p.client import Client
@@ -29,6 +29,7 @@ from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.measure import sample_files
 from p2p.measure.processes import Daemon, Daemons
 from p2p.measure.samples import Sample, figures, message_figures, outcomes, write_csv
+from p2p.measure.together import together
 
 __all__ = ["CLUSTERS", "DemoPlan", "DemoResult", "Progress", "run_demo"]
 
@@ -153,13 +154,7 @@ class _Demo:
 
     async def _all_pairs(self, step: Callable[[int], Coroutine[Deferred[Any], Any, None]]) -> None:
         """Do the same with every pair at once; the first that fails unexpectedly ends the demo."""
-        pairs = [Deferred.fromCoroutine(step(pair)) for pair in range(1, self._plan.pairs + 1)]
-        try:
-            await gatherResults(pairs, consumeErrors=True)
-        except FirstError as first:
-            for pair in pairs:
-                pair.cancel()
-            first.subFailure.raiseException()
+        await together(step(pair) for pair in range(1, self._plan.pairs + 1))
 
     # -- the lab ----------------------------------------------------------------------------------------------
 
@@ -171,8 +166,7 @@ class _Demo:
 
     async def _start_daemons(self) -> None:
         self._progress("starting daemons", 0, 1)
-        hosts = [Deferred.fromCoroutine(self._start_host(cluster)) for cluster in CLUSTERS]
-        await gatherResults([Deferred.fromCoroutine(self._launch_routers()), *hosts], consumeErrors=True)
+        await together([self._launch_routers(), *(self._start_host(cluster) for cluster in CLUSTERS)])
         await self._all_registered()
 
     async def _start_routers(self) -> None:
@@ -180,13 +174,11 @@ class _Demo:
         await self._all_registered()
 
     async def _launch_routers(self) -> None:
-        starting = [
-            Deferred.fromCoroutine(
-                self._daemons.start(f"router-{c}", "p2p-router", self._lab / f"router-{c}.yaml", deadline=START_S)
-            )
+        started = await together(
+            self._daemons.start(f"router-{c}", "p2p-router", self._lab / f"router-{c}.yaml", deadline=START_S)
             for c in CLUSTERS
-        ]
-        for cluster, daemon in zip(CLUSTERS, await gatherResults(starting, consumeErrors=True), strict=True):
+        )
+        for cluster, daemon in zip(CLUSTERS, started, strict=True):
             self._routers[cluster] = daemon
             self.started.append(daemon)
 

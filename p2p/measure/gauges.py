@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -13,6 +13,7 @@ from p2p.content.gauge import read_gauge
 from p2p.errors import ExchangeFailed
 from p2p.measure.conductor import Conductor
 from p2p.measure.raw_data import DaemonRow
+from p2p.measure.together import together
 
 __all__ = ["Gauges", "LabGauges", "LocalGauges", "Reader"]
 
@@ -54,7 +55,7 @@ class LabGauges:
 
     async def read(self) -> list[DaemonRow]:
         """Those that answer."""
-        rows = await gatherResults([Deferred.fromCoroutine(self._ask(peer)) for peer in self._peers])
+        rows = await together(self._ask(peer) for peer in self._peers)
         return [row for row in rows if row is not None]
 
     async def _ask(self, peer: str) -> DaemonRow | None:

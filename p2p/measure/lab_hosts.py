@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from p2p.config import StrictModel, load_peers
-from p2p.config_fields import Loading, ReadableFile
+from p2p.config_fields import Loading, StateFolder
 from p2p.errors import ConfigError
 from p2p.names import parse_peer
 from p2p.yaml_files import LocatedErrors, load
@@ -25,10 +25,18 @@ def _pair(pair: list[str]) -> list[str]:
     return pair
 
 
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}, expected the YAML file of a peer daemon on this machine")
+    return path
+
+
 class LabHosts(StrictModel):
     """A lab: its coordinator, and its pairs."""
 
-    coordinator: ReadableFile = Field(description="the YAML file of the coordinator's daemon, which runs here")
+    coordinator: Annotated[StateFolder, AfterValidator(_there)] = Field(
+        description="the YAML file of the coordinator's daemon, which runs here"
+    )
     pairs: list[Annotated[list[str], AfterValidator(_pair)]] = Field(
         min_length=1, max_length=10_000, description="a list of pairs like [n1.n, m1.m]; the first of each asks"
     )

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, mod
 
 from p2p.config import StrictModel
 from p2p.config_fields import Size
-from p2p.measure.blocks import CONDITIONS, MAX_EXCHANGES, Block, Condition, Factors, Load, drawn, impossible
+from p2p.measure.blocks import CONDITIONS, MAX_EXCHANGES, Block, Condition, Factors, Load, Problems, drawn, impossible
 from p2p.measure.blocks import parse_condition as _parse_condition
 from p2p.yaml_files import LocatedErrors, load
 
@@ -63,9 +63,16 @@ def _condition(value: Any) -> Condition:
     return _parse_condition(value)
 
 
+def _counts(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
 Name = Annotated[str, AfterValidator(_name)]
 ContentSize = Annotated[Size, Field(ge=MIN_CONTENT, le=MAX_CONTENT)]
 Pairs = Annotated[int, Field(ge=1, le=10_000)]
+Exchanges = Annotated[int, Field(ge=1, le=1_000_000)]
+WarmUp = Annotated[int, Field(ge=0, le=1_000_000)]
+Repetitions = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Arm(StrictModel):
@@ -79,6 +86,16 @@ class Arm(StrictModel):
     pairs: list[Pairs] = Field(min_length=1, description="a list of numbers: how many pairs talk at once")
     load: Annotated[Load, PlainValidator(_load)] | None = Field(default=None, description=f"a load, {_OPEN}")
     sampling_cost: bool = Field(default=False, description="true, to run each block once more without sampling")
+    exchanges: Annotated[list[Exchanges], BeforeValidator(_counts), Field(min_length=1)] | None = Field(
+        default=None, description="exchanges of a pair in a block, one number or one for each size"
+    )
+    warm_up: WarmUp | None = Field(default=None, description="exchanges of a pair before a block")
+    repetitions: Repetitions | None = Field(default=None, description="how often each block is run")
+
+    def counts(self, usual: int) -> list[int]:
+        """Exchanges of each pair in a block, for each of the sizes; ``usual`` if the arm has none of its own."""
+        own = self.exchanges or [usual]
+        return own if len(own) == len(self.sizes) else own * len(self.sizes)
 
 
 class Plan(StrictModel):
@@ -91,17 +108,23 @@ class Plan(StrictModel):
     )
     arms: dict[Name, Arm] = Field(min_length=1, description="a mapping from names to types, sizes and pairs")
     load: Annotated[Load, PlainValidator(_load)] = Field(default=Load(), description=f"a load, {_OPEN}")
-    exchanges: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=10, description="exchanges of a pair in a block"
-    )
-    warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=2, description="exchanges of a pair before it")
-    repetitions: Annotated[int, Field(ge=1, le=1000)] = Field(default=6, description="how often each block is run")
+    exchanges: Exchanges = Field(default=10, description="exchanges of a pair in a block")
+    warm_up: WarmUp = Field(default=2, description="exchanges of a pair before it")
+    repetitions: Repetitions = Field(default=6, description="how often each block is run")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        problems = [
+        problems: Problems = [
+            (
+                ("arms", name, "exchanges"),
+                f"has {len(arm.exchanges)} numbers for {len(arm.sizes)} sizes, expected one, or one for each size",
+            )
+            for name, arm in self.arms.items()
+            if arm.exchanges is not None and len(arm.exchanges) not in (1, len(arm.sizes))
+        ]
+        problems = problems or [
             (("arms", arm.arm, *where) if where != ("load",) or self.arms[arm.arm].load else where, text)
-            for arm in self._factors
+            for arm in self.factors
             for where, text in impossible(arm)
         ]
         if problems:
@@ -110,7 +133,8 @@ class Plan(StrictModel):
         return self
 
     @cached_property
-    def _factors(self) -> list[Factors]:
+    def factors(self) -> list[Factors]:
+        """The arms with everything that holds for them, whether they or the plan say it."""
         return [
             Factors(
                 arm=name,
@@ -119,19 +143,20 @@ class Plan(StrictModel):
                 sizes=arm.sizes,
                 pairs=arm.pairs,
                 load=arm.load or self.load,
-                exchanges=self.exchanges,
-                warm_up=self.warm_up,
+                exchanges=arm.counts(self.exchanges),
+                warm_up=self.warm_up if arm.warm_up is None else arm.warm_up,
+                repetitions=arm.repetitions or self.repetitions,
                 unsampled=arm.sampling_cost,
             )
             for name, arm in self.arms.items()
         ]
 
     def _small_enough(self) -> None:
-        once = [(len(arm.types) * len(arm.sizes) * (1 + arm.sampling_cost), arm.pairs) for arm in self.arms.values()]
-        blocks = self.repetitions * sum(times * len(pairs) for times, pairs in once)
-        exchanges = (
-            self.repetitions * (self.exchanges + self.warm_up) * sum(times * sum(pairs) for times, pairs in once)
-        )
+        blocks = exchanges = 0
+        for arm in self.factors:
+            times = arm.repetitions * len(arm.conditions) * (1 + arm.unsampled)
+            blocks += times * len(arm.sizes) * len(arm.pairs)
+            exchanges += times * sum(arm.pairs) * sum(number + arm.warm_up for number in arm.exchanges)
         for key, number, most in (("blocks", blocks, MAX_BLOCKS), ("exchanges", exchanges, MAX_EXCHANGES)):
             if number > most:
                 where = "repetitions" if key == "blocks" else "exchanges"
@@ -140,7 +165,7 @@ class Plan(StrictModel):
 
     def blocks(self) -> list[Block]:
         """Make all blocks, in the order in which they are run."""
-        return drawn(self._factors, self.repetitions, self.seed)
+        return drawn(self.factors, self.seed)
 
     @property
     def pairs(self) -> int:

@@ -21,6 +21,16 @@ __all__ = ["Daemon", "DaemonFailed", "Daemons"]
 
 TAIL_LINES: Final = 5
 
+_TIED: Final = """\
+import ctypes, os, signal, sys
+tie = getattr(ctypes.CDLL(None), "prctl", None)
+if tie is not None:
+    tie(1, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+"""Starts a program that gets SIGTERM when this process is gone, however it ended (``PR_SET_PDEATHSIG`` of Linux)."""
+
 
 class DaemonFailed(P2PError):
     """A daemon didn't start; the text ends with what it said last."""
@@ -156,7 +166,7 @@ class Daemons:
             process = self._reactor.spawnProcess(
                 daemon,
                 sys.executable,
-                [sys.executable, *arguments],
+                [sys.executable, "-IS", "-c", _TIED, str(os.getpid()), *arguments],
                 env={**os.environ, "NOTIFY_SOCKET": str(notify)},
                 childFDs={0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()},
             )

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -116,6 +116,7 @@ class BlockRow:
     :ivar offered: exchanges that were asked for after the warm-up.
     :ivar sampling: ``on``, or ``off`` where it measures what sampling costs and has no rows elsewhere.
     :ivar bytes: content both ways of the exchanges that were ``ok``.
+    :ivar bytes_per_s: the sum of what the initiators measured, each by its own clock; None if one of them is missing.
     """
 
     block: int
@@ -132,6 +133,7 @@ class BlockRow:
     offered: int
     sampling: str = "on"
     bytes: int | None = None
+    bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,10 @@ def _number(text: str) -> float:
     return value
 
 
+def _number_or_nothing(text: str) -> float | None:
+    return _number(text) if text else None
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
@@ -192,6 +198,7 @@ _PARSERS: Final[Mapping[Any, Callable[[str], Any]]] = {
     int: _integer,
     int | None: _integer_or_nothing,
     float: _number,
+    float | None: _number_or_nothing,
     str: str,
 }
 _VOCABULARY: Final[Mapping[str, Callable[[str], str]]] = {
@@ -243,12 +250,14 @@ class Table:
         if not lines:
             return columns, notes or [f"{path.name}: it is empty"]
         header = _split(lines[0]) or []
-        if absent := [name for name in self.columns if name not in header]:
+        known = {field.name: field.default for field in fields(self.row)}
+        if absent := [name for name, default in known.items() if name not in header and default is MISSING]:
             raise LocalFileError(f"{path}: it has no column {absent[0]}, so it isn't the {path.name} of a run")
+        there = [name for name in known if name in header]
         types = get_type_hints(self.row)
-        parsers = [_VOCABULARY.get(name, _PARSERS[types[name]]) for name in self.columns]
-        places = [header.index(name) for name in self.columns]
-        into = [columns[name] for name in self.columns]
+        parsers = [_VOCABULARY.get(name, _PARSERS[types[name]]) for name in there]
+        places = [header.index(name) for name in there]
+        into = [columns[name] for name in there]
         damaged = []
         for number, line in enumerate(lines[1:], 2):
             values = _parse(_split(line), len(header), places, parsers)
@@ -257,6 +266,8 @@ class Table:
             else:
                 for column, value in zip(into, values, strict=True):
                     column.append(value)
+        for name in known.keys() - set(there):
+            columns[name] += [known[name]] * len(into[0])  # an older version wrote it
         if damaged:
             first, more = damaged[0], len(damaged) - 1
             also = f", and {more} after it are left out too" if more else ""

@@ -31,12 +31,24 @@ from p2p.measure.raw_data import (
 )
 from p2p.measure.raw_reader import read_run
 
-__all__ = ["RunWriter"]
+__all__ = ["RunWriter", "remove_run"]
 
 LOCK: Final = ".lock"
 
 _TABLES: Final = (SAMPLES, LINKS, LOOKUPS, DAEMONS, BLOCKS)
 """The table of blocks is the last to be written: a row in it says that all the others are there."""
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the files of a run, and nothing else that its folder holds.
+
+    :raises LocalFileError: if they can't be removed.
+    """
+    for name in (*(table.file for table in reversed(_TABLES)), FACTS, PLAN, LOCK):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise LocalFileError(f"{folder / name}: {error.strerror}; remove it, or name another folder") from error
 
 
 class RunWriter:

@@ -37,7 +37,8 @@ class Level:
     load: str
 
     def __str__(self) -> str:
-        return f"arm {self.arm}, {self.condition} of {self.size} bytes, {self.pairs} pairs, load {self.load}"
+        pairs = "1 pair" if self.pairs == 1 else f"{self.pairs} pairs"
+        return f"arm {self.arm}, {self.condition} of {self.size} bytes, {pairs}, load {self.load}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ class ArmResult:
 class LinkFigures:
     """One figure of the set-up links, at one number of pairs, in the unit that its name ends with.
 
-    :ivar links: how many have it; ``p99`` and ``most`` are of them.
+    :ivar links: how many have it; ``p99``, ``most`` and ``total`` are of them. The total is for what adds up:
+        ``retransmits``.
     :ivar estimate: of the median over blocks.
     """
 
@@ -127,6 +129,7 @@ class LinkFigures:
     p99: float
     most: float
     estimate: Estimate
+    total: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

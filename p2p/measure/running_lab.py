@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from p2p.client import Client
@@ -25,6 +24,7 @@ from p2p.measure.gauges import LabGauges, LocalGauges, Reader
 from p2p.measure.lab_hosts import LabHosts
 from p2p.measure.processes import Daemon, Daemons
 from p2p.measure.raw_data import Placement
+from p2p.measure.together import together
 
 __all__ = ["Lab", "lab_elsewhere", "lab_here"]
 
@@ -89,7 +89,7 @@ async def lab_here(reactor: Any, pairs: int, seed: int, progress: Callable[[str]
                 file.write(f"experiment: [{COORDINATOR}]\n")
         progress("starting daemons")
         plugins = {**{f"router-{one}": "p2p-router" for one in CLUSTERS}, **dict.fromkeys(hosts, "p2p-peer")}
-        started = await _together(
+        started = await together(
             daemons.start(name, plugin, directory / f"{name}.yaml", deadline=START_S)
             for name, plugin in plugins.items()
         )
@@ -129,7 +129,7 @@ async def lab_elsewhere(
     name, console = hosts.coordinating()
     progress("looking for the peers")
     async with await Client.connect(
-        reactor, console, start=f"twistd -n p2p-peer --config {hosts.coordinator}"
+        reactor, console, start=f"twistd -n --pidfile= p2p-peer --config {hosts.coordinator}"
     ) as client:
         listed = [Pair(number, first, second) for number, (first, second) in enumerate(hosts.pairs[:pairs], 1)]
         conductor = Conductor(client, name, listed, seed)
@@ -137,7 +137,7 @@ async def lab_elsewhere(
         placement = [Placement(what=f"{name}, coordinator", where=platform.node())]
         missing: list[ExchangeFailed] = []
         daemons: dict[str, str] = {}
-        for peer, told in zip(peers, await _together(_look(conductor, peer) for peer in peers), strict=True):
+        for peer, told in zip(peers, await together(_look(conductor, peer) for peer in peers), strict=True):
             if isinstance(told, ExchangeFailed):
                 missing.append(told)
             else:
@@ -187,10 +187,6 @@ async def _linked(reactor: Any, console: Path, cluster: str) -> None:
             if reactor.seconds() >= end:
                 raise P2PError(f"router {cluster} hasn't reached the other within {SETTLE_S:g} s")
             await deferLater(reactor, 0.05)
-
-
-async def _together(steps: Any) -> list[Any]:
-    return list(await gatherResults([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True))
 
 
 def _free_ports(count: int) -> list[int]:

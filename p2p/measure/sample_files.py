@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from p2p.errors import P2PError
+from p2p.measure.installed import installed_folders
 
 __all__ = ["ContentType", "Sample", "samples"]
 
@@ -38,7 +38,7 @@ def samples(folders: Iterable[Path] | None = None) -> list[Sample]:
         package (a checkout), then ``share/p2p/data`` where an installed wheel puts it.
     :raises P2PError: if none of the folders holds them.
     """
-    searched = _folders() if folders is None else list(folders)
+    searched = installed_folders("data") if folders is None else list(folders)
     for folder in searched:
         found = [sample for content_type in _CONTENT_TYPES for sample in _of_type(folder, content_type)]
         if {sample.content_type for sample in found} == set(_CONTENT_TYPES):
@@ -47,11 +47,6 @@ def samples(folders: Iterable[Path] | None = None) -> list[Sample]:
         f"no text, audio and video samples in {' or '.join(str(folder) for folder in searched)}; "
         "run 'make samples' in a checkout of p2p, or install p2p again"
     )
-
-
-def _folders() -> list[Path]:
-    installed = (sysconfig.get_path("data"), sysconfig.get_path("data", sysconfig.get_preferred_scheme("user")))
-    return [Path(__file__).resolve().parents[2] / "data", *(Path(base) / "share/p2p/data" for base in installed)]
 
 
 def _of_type(folder: Path, content_type: ContentType) -> list[Sample]:

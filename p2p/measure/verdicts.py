@@ -1,13 +1,14 @@
 """Verdicts: are conditions equivalent, do they differ, or can't that be said? Needs the extra ``report``.
 
 What is compared is blocks of one set: the same size, pairs, load and repetition, under each condition. The ratio of two
-of them is one observation, and its logarithm is what the tests are about. Between runs all sets of a repetition make
-one observation, their mean: what drifted meanwhile moved all of them. Every figure is the work of scipy or
-statsmodels; docs/raw-data.rst says what is tested how, and when the verdict is which.
+of them is one observation, and the tests are about the middle of the logarithms, their trimmed mean. Between runs all
+sets of a repetition make one observation, their mean: what drifted meanwhile moved all of them. Every figure is the
+work of scipy or statsmodels; docs/raw-data.rst says what is tested how, and when the verdict is which.
 """
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import DescrStatsW
 
 from p2p.measure.estimates import RESAMPLES, Estimate, Values, estimate
+from p2p.measure.trimmed import Middle
 
 __all__ = [
     "ALPHA",
@@ -87,7 +88,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class LevelRatio:
-    """The ratio of b to a at one size, one number of pairs and one load alone: their mean and its 90 % interval.
+    """The ratio of b to a at one size, one number of pairs and one load alone: the middle and its 90 % interval.
 
     :ivar p_beyond: of the test that the ratio is outside the margin, after Holm's correction over all levels and pairs.
     """
@@ -110,7 +111,8 @@ class Comparison:
     """Two conditions, the ratio of b to a; figures that can't be had are None.
 
     :ivar observations: how many there are: block sets with both, or repetitions, as ``unit`` says.
-    :ivar ratio: the geometric mean, with the 90 % interval that the two one-sided tests correspond to.
+    :ivar ratio: the geometric mean without a fifth at each end, with the 90 % interval that the two one-sided tests
+        correspond to.
     :ivar median_ratio: the median with its 95 % interval.
     :ivar p_equivalence: of the two one-sided tests.
     :ivar p_difference: of Wilcoxon's signed-rank test, and ``p_holm`` after the correction over all pairs.
@@ -221,37 +223,37 @@ def _compare(logs: pd.DataFrame, a: str, b: str, question: Question, rule: Rule)
     each = both[b] - both[a]
     unit = each if question.unit == "block set" else each.groupby(level="repetition").mean()
     ratios = unit.to_numpy(dtype=np.float64)
-    if reason := _untestable(logs, a, b, ratios, question.unit):
-        ratio = float(np.exp(np.mean(ratios))) if ratios.size else None
+    middle = Middle.of(ratios)
+    if reason := _untestable(logs, a, b, ratios, question.unit, middle):
+        ratio = math.exp(middle.mean) if ratios.size else None
         return Comparison(a, b, len(ratios), question.unit, reason=reason, ratio=ratio)
-    described = DescrStatsW(ratios)
-    low, high = described.tconfint_mean(alpha=2 * ALPHA)
+    low, high = middle.interval(1 - 2 * ALPHA)
     key = f"{question.kind}|{question.arm}|{question.metric}|{a}|{b}"
     return Comparison(
         a=a,
         b=b,
         observations=len(ratios),
         unit=question.unit,
-        ratio=float(np.exp(np.mean(ratios))),
+        ratio=math.exp(middle.mean),
         low=float(np.exp(low)),
         high=float(np.exp(high)),
         median_ratio=estimate(np.exp(ratios), rule.seed, key, rule.resamples),
-        p_equivalence=float(described.ttost_mean(-rule.bound, rule.bound)[0]),
+        p_equivalence=max(middle.p_above(-rule.bound), middle.p_below(rule.bound)),
         p_difference=float(stats.wilcoxon(ratios).pvalue),
         levels=_levels(each, rule),
     )
 
 
-def _untestable(logs: pd.DataFrame, a: str, b: str, ratios: Values, unit: str) -> str:
+def _untestable(logs: pd.DataFrame, a: str, b: str, ratios: Values, unit: str, middle: Middle) -> str:
     """Say why two conditions can't be compared, if so."""
     for name in (a, b):
         if logs[name].isna().all():
             return f"no exchange of {name} gave a figure"
     if len(ratios) < FEWEST:
         return f"{_counted(len(ratios), unit)} with both {a} and {b}, and a verdict takes at least {FEWEST}"
-    if np.ptp(ratios) <= SAME:
-        there = _counted(len(ratios), unit)
-        return f"the ratio of {b} to {a} is the same in all of {there}, so nothing tells how sure it is"
+    if middle.error <= SAME:
+        there = f"{'all' if np.ptp(ratios) <= SAME else 'most'} of {_counted(len(ratios), unit)}"
+        return f"the ratio of {b} to {a} is the same in {there}, so nothing tells how sure it is"
     return ""
 
 
@@ -265,17 +267,13 @@ def _levels(ratios: pd.Series[float], rule: Rule) -> tuple[LevelRatio, ...]:
 
 def _level(factors: dict[str, Any], ratios: Values, rule: Rule) -> LevelRatio:
     plain = {name: value if isinstance(value, str) else int(value) for name, value in factors.items()}
-    ratio = float(np.exp(np.mean(ratios)))
-    if len(ratios) < FEWEST_OF_LEVEL or np.ptp(ratios) <= SAME:
-        return LevelRatio(plain, len(ratios), ratio)
-    described = DescrStatsW(ratios)
-    low, high = described.tconfint_mean(alpha=2 * ALPHA)
-    above = float(described.ttest_mean(rule.bound, "larger")[1])
-    below = float(described.ttest_mean(-rule.bound, "smaller")[1])
+    middle = Middle.of(ratios)
+    if len(ratios) < FEWEST_OF_LEVEL or middle.error <= SAME:
+        return LevelRatio(plain, len(ratios), math.exp(middle.mean))
+    low, high = middle.interval(1 - 2 * ALPHA)
     # Two tests in one: Bonferroni's correction for the side.
-    return LevelRatio(
-        plain, len(ratios), ratio, float(np.exp(low)), float(np.exp(high)), min(1.0, 2 * min(above, below))
-    )
+    beyond = min(1.0, 2 * min(middle.p_above(rule.bound), middle.p_below(-rule.bound)))
+    return LevelRatio(plain, len(ratios), math.exp(middle.mean), math.exp(low), math.exp(high), beyond)
 
 
 def _corrected(comparisons: list[Comparison]) -> list[Comparison]:
@@ -296,7 +294,11 @@ def _holm(values: list[float | None]) -> list[float | None]:
     there = [value for value in values if value is not None]
     if len(there) < 2:
         return values  # of a single test there is nothing to correct
-    corrected = iter(multipletests(there, alpha=ALPHA, method="holm")[1].tolist())
+    gc.freeze()  # multipletests collects garbage each time: a tenth of a second for everything else that is there
+    try:
+        corrected = iter(multipletests(there, alpha=ALPHA, method="holm")[1].tolist())
+    finally:
+        gc.unfreeze()
     return [None if value is None else float(next(corrected)) for value in values]
 
 
@@ -345,6 +347,8 @@ def _outcome(comparisons: list[Comparison], conditions: Sequence[str]) -> tuple[
 
 
 def _sentence(verdict: Verdict, rule: Rule) -> str:
+    if verdict.question.kind == "sampling":
+        return _sampling_sentence(verdict, rule)
     question, listed = verdict.question, _listed(verdict.conditions)
     if verdict.outcome == "inconclusive":
         of = f" of {listed}" if listed else ""
@@ -365,6 +369,20 @@ def _sentence(verdict: Verdict, rule: Rule) -> str:
     return (
         f"{question.scope}: {listed} differ in {question.quantity}: that of {most.b} is {_ratio(most)} times that of "
         f"{most.a}{_why(most)}{also}{overall}."
+    )
+
+
+def _sampling_sentence(verdict: Verdict, rule: Rule) -> str:
+    (one,) = verdict.comparisons
+    if one.low is None:
+        return f"What sampling costs: no verdict: {verdict.reason}."
+    found = f"with sampling, {verdict.question.quantity} is {_ratio(one)} times what it is without"
+    if verdict.outcome == "equivalent":
+        return f"What sampling costs: less than {rule.margin * 100:g} %: {found}."
+    if verdict.outcome == "differs":
+        return f"What sampling costs: it makes a difference: {found}{_why(one)}."
+    return (
+        f"What sampling costs: no verdict: {found}, which may be outside {rule.percent}; more repetitions would tell."
     )
 
 

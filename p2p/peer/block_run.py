@@ -91,6 +91,7 @@ class BlockRun:
         self._too_late = False
         self._offered = 0
         self._bytes = 0
+        self._first_ns = self._last_ns = 0
 
     async def run(self) -> Ended:
         """Run them all; whoever waits may be cancelled, which ends those under way."""
@@ -100,7 +101,7 @@ class BlockRun:
         finally:
             if late.active():
                 late.cancel()
-        return Ended(offered=self._offered, bytes=self._bytes)
+        return Ended(offered=self._offered, bytes=self._bytes, took_ns=self._last_ns - self._first_ns)
 
     async def _closed(self) -> None:
         """The next begins when the last has ended."""
@@ -138,6 +139,10 @@ class BlockRun:
                 self._under_way.discard(running)
         if number < self._order.warm_up:
             return
+        if not self._offered:
+            self._first_ns = done.planned_ns
+        self._first_ns = min(self._first_ns, done.planned_ns)
+        self._last_ns = max(self._last_ns, done.end_ns)
         self._offered += 1
         if done.outcome == Outcome.OK:
             self._bytes += done.bytes + done.reply_bytes

@@ -130,6 +130,8 @@ class ExperimentService:
         self._clock = clock
         self._now_ns = now_ns
         self._busy: dict[str, int] = {}
+        self._blocks = 0  # whose exchanges are under way
+        self._quiet: list[Deferred[None]] = []
 
     def receive(self, request: Request, reply: ReplyWriter, context: Context) -> _Orders:
         """Take an order."""
@@ -171,14 +173,28 @@ class ExperimentService:
 
     async def _run(self, block: BlockOrder, peer: HostedPeer, out: _Lines) -> None:
         material = await self._material(block, peer)
-        ended = await BlockRun(peer, block, material, self._clock, self._now_ns, out.sample).run()
+        self._blocks += 1
+        try:
+            ended = await BlockRun(peer, block, material, self._clock, self._now_ns, out.sample).run()
+        finally:
+            self._blocks -= 1
+            self._tell_quiet()
         link = peer.links.get(block.partner)
         info = None if link is None else tcp_info_of(link)
         if info is not None:
             ended = ended.model_copy(update={"rtt_us": info.rtt_us, "retransmits": info.retransmits})
+        if self._blocks:
+            # Telling would slow the exchanges of the others down, and they are being measured.
+            quiet: Deferred[None] = Deferred(self._quiet.remove)
+            self._quiet.append(quiet)
+            await quiet
         out.flush()
         out.write(encode_line(ended))
         peer.disconnect(block.partner)  # the next block has a fresh link, with everything that setting it up costs
+
+    def _tell_quiet(self) -> None:
+        while self._quiet and not self._blocks:
+            self._quiet.pop().callback(None)
 
     async def _material(self, block: BlockOrder, peer: HostedPeer) -> Material:
         try:

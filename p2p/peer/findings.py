@@ -132,6 +132,11 @@ _NOT_REGISTERED: _Hints = (
         "let 'router' in the YAML of {own} be the endpoint of the router of cluster {own_cluster}; it says {endpoint}",
     ),
     _Hint(
+        "alert.* expired",  # the router says it of ours
+        "the certificate of {own} has expired, as {router} sees it: make {own} a new one (p2p lab issue {own}), start "
+        "its daemon again, and compare the clocks of both machines",
+    ),
+    _Hint(
         "tls:|certificate",
         "{own} and {router} need certificates of one lab that are valid now: compare the two machines' 'authority' and "
         "clocks; 'p2p lab issue' makes new ones",
@@ -265,8 +270,14 @@ _NO_TLS: _Hints = (
         "then the log of {target} says what its own connection met",
     ),
     _Hint(
+        "alert.* expired",  # the other end says it of ours
+        "the certificate of {own} has expired, as {target} sees it: make {own} a new one (p2p lab issue {own}), start "
+        "its daemon again, and compare the clocks of both machines",
+    ),
+    _Hint(
         "expired",
-        "make {target} a new certificate (p2p lab issue {target}), and compare the clocks of both machines",
+        "make {target} a new certificate (p2p lab issue {target}), start its daemon again, and compare the clocks of "
+        "both machines",
     ),
     _Hint(
         "verify failed|unknown ca|unknown_ca|bad certificate|certificate unknown|certificate",

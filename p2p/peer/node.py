@@ -406,6 +406,8 @@ class HostedPeer:
             if self.links.get(other) is link:
                 del self.links[other]
         elif link.terms.dialler:
+            if other not in self.links and not self._stopping:  # who asked is told by its own daemon
+                self._log.warn("{name}: no link with {other}: {reason}", name=self.name, other=other, reason=reason)
             self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)

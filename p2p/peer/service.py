@@ -66,6 +66,7 @@ class PeerService(MultiService):
     """Runs the peers that a configuration names.
 
     :param services: the content services that they offer.
+    :param pool: the threads for what blocks; the reactor's own if there is none.
     """
 
     _log = Logger()
@@ -81,6 +82,7 @@ class PeerService(MultiService):
         now_ns: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], float] = time.time,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
+        pool: Any = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         self._config = config
@@ -88,8 +90,10 @@ class PeerService(MultiService):
         self._wall = wall
         self._open_journal = open_journal
 
+        self._pool = pool or reactor.getThreadPool()
+
         def threads(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-            return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+            return deferToThreadPool(reactor, self._pool, function, *arguments)
 
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
@@ -127,7 +131,7 @@ class PeerService(MultiService):
         """Make the inboxes, open the console, and let every peer register."""
         raise_open_files()
         keep_memory()
-        self._reactor.getThreadPool().adjustPoolsize(maxthreads=THREADS + self._config.limits.transfers)
+        self._pool.adjustPoolsize(maxthreads=THREADS + self._config.limits.transfers)
         if self._config.links == "plain":
             self._log.warn(
                 "PLAIN LINKS: content goes over the network unencrypted, and certificates don't protect it; "

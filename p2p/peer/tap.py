@@ -12,6 +12,7 @@ from p2p.content.services import Services
 from p2p.daemon import DaemonOptions
 from p2p.identity.tls import Credentials
 from p2p.peer.service import PeerService, load_credentials
+from p2p.threads import LeanPool
 
 __all__ = ["Options", "makeService"]
 
@@ -28,8 +29,8 @@ class Options(DaemonOptions):
         "Runs one peer of a cluster, or many: it registers at its router, is reached by its name, and exchanges "
         "content with other peers over direct links. "
         "The configuration is a YAML file; etc/ has commented examples, and 'p2p lab init DIR' makes a whole lab with "
-        "its certificates. Then: twistd -n p2p-peer --config DIR/peer-n1.n.yaml, and talk to the running daemon with "
-        "the command p2p. Without -n, twistd goes to the background and writes twistd.log. "
+        "its certificates. Then: twistd -n --pidfile= p2p-peer --config DIR/peer-n1.n.yaml, and talk to the running "
+        "daemon with the command p2p. Without -n, twistd goes to the background and writes twistd.log. "
         "Exit codes: 1 if the console or an inbox can't be had, 2 if the configuration can't be used."
     )
 
@@ -46,6 +47,6 @@ def makeService(options: Options) -> IService:
     """Make the service of the peers; nothing is started."""
     from twisted.internet import reactor
 
-    service = PeerService(reactor, options.config, options.credentials, Services.installed())
+    service = PeerService(reactor, options.config, options.credentials, Services.installed(), pool=LeanPool())
     gc.freeze()  # what is there now stays: looking through it for garbage would hold everybody up for 30 ms each time
     return service

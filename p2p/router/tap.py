@@ -27,8 +27,8 @@ class Options(DaemonOptions):
         "The S-Router of one cluster. Peers of the cluster register here; who wants a direct link to a peer of this or "
         "another cluster asks here, and the link then goes from peer to peer, without the router. "
         "The configuration is a YAML file; etc/ has a commented example, and 'p2p lab init DIR' makes a whole lab with "
-        "its certificates. Then: twistd -n p2p-router --config DIR/router-n.yaml. Without -n, twistd goes to the "
-        "background and writes twistd.log. "
+        "its certificates. Then: twistd -n --pidfile= p2p-router --config DIR/router-n.yaml. Without -n, twistd goes "
+        "to the background and writes twistd.log. "
         "Exit codes: 1 if the port or the console can't be had, 2 if the configuration can't be used."
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,15 @@ from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.cli import demo_report, experiment_progress
 from p2p.cli.main import cli
-from p2p.errors import Outcome
+from p2p.errors import Outcome, P2PError
 from p2p.measure.demo import DemoPlan, DemoResult, Progress
+from p2p.measure.experiment import OpenLab, RunResult, Telling
+from p2p.measure.plan import load_plan
+from p2p.measure.raw_data import MissingBlock
 from p2p.measure.samples import Sample, figures, message_figures, outcomes
+from p2p.report.writing import ArmVerdict, ReportFiles, ReportUnavailable
 
 DEMO = import_module("p2p.cli.demo")  # in p2p.cli the name means the command
 
@@ -45,8 +52,14 @@ def demo_result(*, failures: list[str] | None = None) -> DemoResult:
 class DemoCommandTests(SynchronousTestCase):
     """The command around the demo."""
 
+    def setUp(self) -> None:
+        self.experiments: list[Path] = []
+        self.reported: list[tuple[Path, Path]] = []
+        self.unavailable = False
+        self.media = True
+
     def run_demo(self, *arguments: str, result: DemoResult | None = None) -> Result:
-        """Run the command; the demo itself gives the result at once."""
+        """Run the command; the demo itself, the experiment and the report give their results at once."""
         self.out = Path(self.mktemp())
 
         async def run(reactor: object, plan: DemoPlan, progress: Progress) -> DemoResult:
@@ -57,10 +70,28 @@ class DemoCommandTests(SynchronousTestCase):
             progress("starting the routers again", 0, 1)
             return result or demo_result()
 
+        async def experiment(reactor: object, plan: Path, folder: Path, lab: OpenLab, telling: Telling) -> RunResult:
+            load_plan(plan)
+            self.experiments.append(folder)
+            telling.step("making a lab")
+            telling.missing("n9.n is gone")
+            telling.blocks(1, 1, 0.0)
+            return RunResult(folder, 1, 1, Counter(ok=3), [MissingBlock(block=1, why="n9.n is gone")])
+
+        def report(run: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
+            if self.unavailable:
+                raise ReportUnavailable("a report needs jinja2, which isn't installed")
+            self.reported.append((run, out))
+            step("drawing")
+            return ReportFiles(out / "report.html", out / "report.pdf", (ArmVerdict("one", "equivalent", "It's so."),))
+
         def runner(main: Any) -> Any:
             return self.successResultOf(Deferred.fromCoroutine(main(None)))
 
         self.patch(DEMO, "run_demo", run)
+        self.patch(demo_report, "run_experiment", experiment)
+        self.patch(demo_report, "write_report", report)
+        self.patch(demo_report, "has_media", lambda: self.media)
         return CliRunner().invoke(cli, ["demo", "--out", str(self.out), *arguments], obj=runner)
 
     def test_table(self) -> None:
@@ -81,13 +112,17 @@ class DemoCommandTests(SynchronousTestCase):
     def test_steps(self) -> None:
         """Where nobody watches, each step gets one line on standard error; beside JSON there is none."""
         steps = ["making a lab ...", "exchanges: 4 ...", "starting the routers again ..."]
-        self.assertEqual(steps, self.run_demo().stderr.splitlines())
+        self.assertEqual(steps, self.run_demo("--quick").stderr.splitlines())
+        later = ["making a lab ...", "p2p: n9.n is gone", "1 of 1 blocks", "the report ..."]
+        self.assertEqual([*steps, *later], self.run_demo().stderr.splitlines())
         self.assertEqual("", self.run_demo("--json").stderr)
 
     def test_bars(self) -> None:
         """On a terminal each step has a bar, and all are full at the end."""
-        self.patch(DEMO, "on_terminal", lambda: True)
+        for module in (DEMO, demo_report, experiment_progress):
+            self.patch(module, "on_terminal", lambda: True)
         shown = self.run_demo().stderr
+        self.assertEqual(len(self.reported), 1)
         for step, count in (("making a lab", "1/1"), ("exchanges", "4/4"), ("starting the routers again", "1/1")):
             self.assertRegex(shown, f"{step} .* {count}")
 
@@ -98,6 +133,60 @@ class DemoCommandTests(SynchronousTestCase):
         self.assertEqual(answer["failures"], [])
         self.assertEqual(answer["open_sockets"], {"before": 24, "after": 24})
         self.assertEqual(json.loads((self.out / "summary.json").read_text())["content_bytes"], 3000)
+
+    def test_report(self) -> None:
+        """It ends with the answers of a short experiment, and says where the report lies."""
+        got = self.run_demo()
+        self.assertEqual(got.exit_code, 0, got.output)
+        self.assertEqual(self.experiments, [self.out / "run"])
+        self.assertEqual(self.reported, [(self.out / "run", self.out)])
+        self.assertIn("arm one: equivalent. It's so.", got.stdout)
+        self.assertIn(f"The report: {self.out / 'report.html'} and {self.out / 'report.pdf'}", got.stdout)
+        answer = json.loads(self.run_demo("--json").stdout)
+        self.assertEqual(answer["report"]["verdicts"][0]["verdict"], "equivalent")
+        self.assertEqual((answer["experiment"]["exchanges"], len(answer["experiment"]["missing"])), ({"ok": 3}, 1))
+
+    def test_in_its_place(self) -> None:
+        """The experiment takes the place of the one of an earlier demo, and leaves other files alone."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "blocks.csv").touch()
+        (folder / "mine.txt").touch()
+
+        def runner(main: Any) -> Any:
+            return self.successResultOf(Deferred.fromCoroutine(main(None)))
+
+        async def experiment(*arguments: object) -> RunResult:
+            return RunResult(folder, 1)
+
+        self.patch(demo_report, "run_experiment", experiment)
+        runner(lambda reactor: demo_report.run_demo_experiment(reactor, folder, quiet=True))
+        self.assertEqual([one.name for one in folder.iterdir()], ["mine.txt"])
+
+    def test_no_report(self) -> None:
+        """Without a report there is no experiment either, nor after a demo that failed."""
+        for options in (["--quick"], ["--no-report"]):
+            self.assertEqual(self.run_demo(*options).exit_code, 0)
+        self.run_demo(result=demo_result(failures=["3 sockets are left"]))
+        self.assertEqual((self.experiments, self.reported), ([], []))
+        self.assertIsNone(json.loads(self.run_demo("--quick", "--json").stdout)["report"])
+
+    def test_not_installed(self) -> None:
+        """What isn't installed is named with how to get it, and the demo succeeds."""
+        self.unavailable = True
+        got = self.run_demo()
+        self.assertEqual(got.exit_code, 0, got.output)
+        self.assertIn(f"jinja2, which isn't installed; then: p2p report {self.out / 'run'}", got.stderr)
+        self.media = False
+        got = self.run_demo()
+        self.assertEqual((got.exit_code, len(self.experiments)), (0, 1))
+        self.assertIn("no experiment and no report: ", got.stderr)
+        self.assertIn("p2p[media]", got.stderr)
+
+    def test_no_plan(self) -> None:
+        """Where the demo's plan is missing, it is said where it was looked for."""
+        self.patch(demo_report, "installed_folders", lambda name: [Path("/nowhere") / name])
+        self.assertIn("/nowhere/etc/demo-experiment.yaml", str(self.assertRaises(P2PError, demo_report.demo_plan)))
 
     def test_failures(self) -> None:
         """What went wrong is said, and the exit code isn't 0."""

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.cli import experiment_progress
 from p2p.cli.main import cli
 from p2p.errors import P2PError
 from p2p.measure.experiment import OpenLab, RunResult, Telling
@@ -57,7 +58,7 @@ class RunTests(SynchronousTestCase):
             raise KeyboardInterrupt
 
         self.patch(EXPERIMENT, "run_experiment", run)
-        self.patch(EXPERIMENT, "on_terminal", lambda: terminal)
+        self.patch(experiment_progress, "on_terminal", lambda: terminal)
         chosen = interrupted if isinstance(self.error, KeyboardInterrupt) else runner
         return CliRunner().invoke(cli, ["experiment", "run", str(self.plan), *arguments], obj=chosen)
 
@@ -126,11 +127,13 @@ class RunTests(SynchronousTestCase):
 class CompareTests(SynchronousTestCase):
     """``p2p experiment compare``."""
 
-    def make_run(self, seed: int, missing: str = "") -> Path:
+    def make_run(self, seed: int, missing: str = "", margin: float = 0.05, **how: Any) -> Path:
         """Write a synthetic run into a folder."""
         folder = Path(self.mktemp())
-        made = Synthetic(seed=seed, conditions=("text",), sizes=(1024,), pairs=2, exchanges=3).run()
-        facts = RunFacts(seed=seed, missing=(MissingBlock(block=1, why=missing),) if missing else ())
+        small = {"conditions": ("text",), "sizes": (1024,), "pairs": 2, "exchanges": 3}
+        made = Synthetic(seed=seed, **{**small, **how}).run()
+        lacking = (MissingBlock(block=1, why=missing),) if missing else ()
+        facts = RunFacts(seed=seed, margin=margin, missing=lacking)
         RunWriter.create(folder, PLAN, facts).close()
         (folder / SAMPLES.file).write_text(SAMPLES.dump(made.samples))
         (folder / BLOCKS.file).write_text(BLOCKS.dump(made.blocks))
@@ -143,9 +146,36 @@ class CompareTests(SynchronousTestCase):
         """Every verdict is a sentence, and what a run lacks is said of that run."""
         ended = self.compare(str(self.make_run(1)), str(self.make_run(2, "a pair died")))
         self.assertEqual(ended.exit_code, 0, ended.output)
-        self.assertIn("Arm transport, run B against run A", ended.stdout)
+        self.assertRegex(ended.stdout, r"transport +latency +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +6 repetitions +\w+")
+        self.assertRegex(ended.stdout, r"transport +text +1024 +2 +closed +\S+ ms +\S+ ms +\S+ [kM]B/s")
         self.assertIn("Run A dropped 0 of 36 exchanges.", ended.stdout)
         self.assertIn("note: run B: block 1: a pair died", ended.stdout)
+
+    def test_different(self) -> None:
+        """Of plans that differ, what both have is compared; the rest is named, not all of it where it is much."""
+        a = self.make_run(1, arm="one", conditions=("text", "audio"), sizes=tuple(range(1024, 1032)))
+        b = self.make_run(2, arm="one", margin=0.1, conditions=("text",), sizes=(1024,), lost={"text": 1.0})
+        ended = self.compare(str(a), str(b))
+        self.assertEqual(ended.exit_code, 0, ended.output)
+        self.assertRegex(ended.stdout, r"one +text +1024 +2 +closed +\S+ ms +none +\S+ [kM]B/s +0 bytes/s")
+        self.assertIn("one, latency: no exchange of B gave a figure", ended.stdout)
+        self.assertIn("note: the margin is that of run A, ±5 %; the plan of run B has ±10 %", ended.stdout)
+        self.assertIn("note: 9 more levels are in one run alone", ended.stdout)
+        c = self.make_run(3, arm="other")
+        self.assertIn("arm other is in run B alone", self.compare(str(a), str(c)).stdout)
+
+    def test_damaged(self) -> None:
+        """A run that lost blocks and the end of a file is compared by what is left of it, and that is said."""
+        whole, cut = self.make_run(1), self.make_run(2)
+        samples = cut / SAMPLES.file
+        samples.write_bytes(samples.read_bytes()[:-30])
+        (cut / "run.json").unlink()
+        ended = self.compare(str(whole), str(cut))
+        self.assertEqual(ended.exit_code, 0, ended.output)
+        self.assertIn("5 repetitions", ended.stdout)
+        self.assertIn("note: run B: samples.csv: line 37 was cut off", ended.stdout)
+        self.assertIn("note: run B: block 6 lost samples and is left out", ended.stdout)
+        self.assertIn("note: run B: run.json is missing", ended.stdout)
 
     def test_json(self) -> None:
         """--json gives one object, the same from the same runs."""

@@ -62,6 +62,7 @@ class GetTests(GetCase):
             (["a", "b/", "into"], ["a", "b"], self.here / "into"),
             (["a", "new/deep/"], ["a"], self.here / "new" / "deep"),
             (["a", str(self.here)], ["a"], self.here),
+            (["a", "x" * 300], ["a", "x" * 300], self.here),
         ):
             self.assertEqual(0, self.get("m4.m", *arguments).exit_code, arguments)
             asked = self.asked()
@@ -80,6 +81,11 @@ class GetTests(GetCase):
         """A folder that can't be made is told."""
         (self.here / "file").touch()
         self.assertIn("file/: File exists", self.failure(11, "get", "m4.m", "a", "file/"))
+        gone = self.here / "gone"
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+        self.assertIn("this folder: No such file", self.failure(11, "get", "m4.m", "a"))
 
     def test_failure(self) -> None:
         """A transfer that failed ends with the code of its outcome."""

@@ -100,7 +100,7 @@ class ProcessTests(TestCase):
         """Where no daemon runs, exit code 10 and the command that starts it."""
         command = self.command("status")
         self.assertEqual((await command.ended, command.printed), (10, b""))
-        self.assertIn(f"twistd -n p2p-peer --config {self.config}", command.errors.decode())
+        self.assertIn(f"twistd -n --pidfile= p2p-peer --config {self.config}", command.errors.decode())
 
     async def test_interrupted(self) -> None:
         """Ctrl-C ends with 130, says so in JSON, and cancels in the daemon what was under way."""

@@ -137,11 +137,17 @@ class SendTests(SendCase):
             (str(self.folder / "pipe"), "through a pipe, with -"),
             ("", "is empty"),
             ("a\0b", "null"),
+            ("x" * 300, "File name too long"),
             (b"gr\xfc".decode("utf-8", "surrogateescape"), "gr\\udcfc: No such file"),
         ):
             self.assertIn(reason, self.failure(11, "send", "m4.m", str(self.film), path))
         self.patch(os, "access", lambda path, mode: False)
         self.assertIn("chmod", self.failure(11, "send", "m4.m", str(self.film)))
+
+    def test_name_that_is_none(self) -> None:
+        """A name that no file can have is for the daemon to judge."""
+        self.send("m4.m", str(self.film), "--name", "x" * 300)
+        self.assertEqual("x" * 300, self.asked().name)
 
     def test_rate_and_time(self) -> None:
         """What is no rate and no time is told with examples."""

@@ -155,6 +155,13 @@ class LinesTests(ViewCase):
         result = self.shown(done(direction="get", sessions=3))
         self.assertEqual("from m4.m: 1 entry, 4.0 kB in 500 ms (8.0 kB/s), 3 sessions\n", result.stdout)
 
+    def test_gone_on(self) -> None:
+        """The rate is that of what has come since the command began, and so is what it is called."""
+        result = self.shown(resumed(bytes=3000, offset=3000), progress(3500), done(sessions=2))
+        self.assertIn("4.0 kB, 1.0 kB of them now in 500 ms (2.0 kB/s), 2 sessions\n", result.stdout)
+        result = self.shown(progress(1000), resumed(bytes=3000, offset=3000), done(sessions=2))
+        self.assertIn("4.0 kB in 500 ms (8.0 kB/s), 2 sessions\n", result.stdout)
+
     def test_output_is_content(self) -> None:
         """Where standard output is the content's, all lines go to standard error."""
         result = self.shown(verified(), done(), quiet_output=True)

@@ -157,7 +157,7 @@ class WhyTests(CommandCase):
             self.assertIn("own daemon                       failed\n", result.stdout)
             self.assertEqual(legs - 1, result.stdout.count("not reached\n"))
             self.assertIn("failed  own daemon, no daemon\ncause   no daemon answers on ", result.stdout)
-            self.assertIn("next    if it isn't running, start it with: twistd -n p2p-peer", result.stdout)
+            self.assertIn("next    if it isn't running, start it with: twistd -n --pidfile= p2p-peer", result.stdout)
         result = self.run_command("--as", "n1.n", "why", "m4.m", "--json")
         answer = json.loads(result.stdout)
         self.assertEqual((10, 10), (result.exit_code, answer["exit_code"]))

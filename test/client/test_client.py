@@ -244,10 +244,10 @@ class ConnectionTests(ClientCase):
     def test_no_daemon(self) -> None:
         """Where nobody listens, the error names the socket, the reason and the command that starts the daemon."""
         reactor = MemoryReactorClock()
-        connecting = Deferred.fromCoroutine(Client.connect(reactor, CONSOLE, start="twistd -n p2p-router"))
+        connecting = Deferred.fromCoroutine(Client.connect(reactor, CONSOLE, start="twistd -n --pidfile= p2p-router"))
         reactor.unixClients[0][1].clientConnectionFailed(None, Failure(ConnectError(2, "No such file or directory")))
         error = str(self.failureResultOf(connecting, ConsoleUnreachable).value)
-        for part in (str(CONSOLE), "No such file or directory", "twistd -n p2p-router"):
+        for part in (str(CONSOLE), "No such file or directory", "twistd -n --pidfile= p2p-router"):
             self.assertIn(part, error)
 
     def test_daemon_that_accepts_nothing(self) -> None:

@@ -21,14 +21,10 @@ from p2p.content.message import Body, MessageDecoder
 from p2p.content.threaded import BATCH, HIGH_WATER
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from test.content.doubles import HeldThreads, OpenHost, Written, make_context, make_reply
+from test.descriptors import open_files
 
 STEP = READ_SIZE * READS
 """Bytes that are read in one go."""
-
-
-def open_files() -> int:
-    """How many descriptors this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class FilesCase(SynchronousTestCase):
@@ -42,7 +38,6 @@ class FilesCase(SynchronousTestCase):
         self.path = self.folder / "file"
         self.content = os.urandom(2 * STEP + 17)
         self.path.write_bytes(self.content)
-        self.before = open_files()
         self.stream = Written()
         self.writer = make_reply(self.stream)
 
@@ -53,7 +48,7 @@ class FilesCase(SynchronousTestCase):
 
     def assert_closed(self) -> None:
         """No descriptor stays open."""
-        self.assertEqual(self.before, open_files())
+        self.assertEqual([], open_files(self.folder))
 
 
 class BytesTests(FilesCase):
@@ -209,7 +204,7 @@ class FileSourceTests(FilesCase):
         sending.cancel()
         self.failureResultOf(sending, CancelledError)
         source.close()
-        self.assertEqual(self.before + 1, open_files())
+        self.assertEqual(1, len(open_files(self.folder)))
         self.threads.work()
         self.assert_closed()
         self.assertEqual(b"", self.body())
@@ -294,7 +289,7 @@ class StoreTests(FilesCase):
         """The host says where content goes, what to do when a name is taken, and whether there is room."""
         self.host.terms["exists"] = "replace"
         asked: list[int] = []
-        self.host.room = asked.append
+        self.host.room = lambda size, here=None: asked.append(size)
         (self.inbox / "film").write_bytes(b"old")
         sink = self.sink = store.receive(
             Request("store", name="film"), self.writer, make_context(self.inbox, threads=self.threads, host=self.host)

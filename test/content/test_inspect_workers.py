@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import sys
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -200,6 +201,13 @@ class ProcessTests(SynchronousTestCase):
 
     def test_no_program(self) -> None:
         """A program that isn't there is an error, and no socket is left."""
-        before = len([*Path("/proc/self/fd").iterdir()])
+        made: list[socket.socket] = []
+        pair = socket.socketpair
+
+        def watched() -> tuple[socket.socket, socket.socket]:
+            made.extend(pair())
+            return made[-2], made[-1]
+
+        self.patch(socket, "socketpair", watched)
         self.assertRaises(OSError, Process, ("/nowhere/python",))
-        self.assertEqual(before, len([*Path("/proc/self/fd").iterdir()]))
+        self.assertEqual([-1, -1], [one.fileno() for one in made])

@@ -224,6 +224,17 @@ class ServingTests(ExchangeCase):
         self.assertEqual(1, self.sink.abandoned)
         self.assertEqual([], self.network.getDelayedCalls())
 
+    def test_given_up_while_it_completes(self) -> None:
+        """Whoever ends the exchange says how, not the service that is stopped by it in the middle of completing."""
+        finishing: Deferred[None] = Deferred()
+        self.sink.finishing = finishing
+        self.patch(self.sink, "abandon", lambda: finishing.errback(ExchangeFailed(Outcome.RESET, "given up")))
+        got = self.send(message({}, b"", {}))
+        self.reply.fail(ExchangeFailed(Outcome.REFUSED, "enough"))
+        self.network.settle()
+        self.assertEqual({"outcome": "refused", "reason": "enough"}, self.replied(got))
+        self.assert_settled()
+
     def test_lost_while_it_completes(self) -> None:
         """A service that is done, or fails, after its sender has gone tells nobody."""
         for result in (None, ExchangeFailed(Outcome.REFUSED, "full"), ZeroDivisionError()):

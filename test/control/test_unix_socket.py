@@ -72,7 +72,7 @@ class UNIXSocketTests(TestCase):
         await console.stopService()
         self.assertFalse(self.path.exists())
         error = await self.unreachable(Client.connect(self.reactor, self.path))
-        self.assertIn("twistd -n p2p-peer --config FILE", str(error))
+        self.assertIn("twistd -n --pidfile= p2p-peer --config FILE", str(error))
 
     async def test_stop_ends_clients(self) -> None:
         """A client that is connected when the daemon stops is told so."""

@@ -97,8 +97,8 @@ class FunctionalCase(TestCase):
         """Start the ``p2p`` command for a daemon of a lab."""
         return self.run_program("p2p", *arguments, P2P_CONFIG=str(lab.folder / f"{daemon}.yaml"))
 
-    async def ended(self, run: Run, code: int) -> str:
-        """Wait until a command has ended with this code, and return what it said on standard error."""
+    async def ended(self, run: Run, code: int | None) -> str:
+        """Wait until a command has ended with this code, None for a signal, and return its standard error."""
         found = await run.ended
         self.assertEqual(found, code, (run.printed + run.errors).decode(errors="replace"))
         return run.errors.decode()

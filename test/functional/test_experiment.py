@@ -7,13 +7,13 @@ import signal
 import tempfile
 from pathlib import Path
 
-from twisted.internet.defer import gatherResults
+import psutil
 from twisted.internet.task import deferLater
 
 from p2p.errors import Outcome
 from p2p.measure.raw_reader import RawRun, read_run
-from test.functional.cases import FunctionalCase, Run
-from test.functional.lab import RunningLab, reactor, until
+from test.functional.cases import FunctionalCase, Run, SharedLabCase
+from test.functional.lab import reactor, until
 
 TINY = """\
 title: Tiny
@@ -85,33 +85,44 @@ class AloneTests(ExperimentCase):
         self.assertEqual((run.facts.title, run.facts.seed, run.facts.missing), ("Tiny", 7, ()))
         self.assertTrue(run.facts.started and run.facts.finished)
         self.assertEqual(len(run.facts.placement), 5)
-        again = self.experiment(TINY)
-        await self.ended(again, 0)
-        self.assertIn(b"9 of 9 blocks", again.printed)
-        self.assertIn("another plan", await self.ended(self.experiment(TINY.replace("seed: 7", "seed: 8")), 2))
 
     async def test_interrupted(self) -> None:
-        """Ctrl-C ends everything and keeps the finished blocks; the same command does the others, and none twice."""
-        plan = STEADY % (20, 6)
-        running = self.experiment(plan)
-
-        async def some() -> bool:
-            return (self.out / "blocks.csv").exists() and len(read_run(self.out).finished) >= 2
-
-        await until(some, "two blocks to be finished", 60)
-        running.transport.signalProcess(signal.SIGINT.name.removeprefix("SIG"))
-        self.assertIn("run again to go on", await self.ended(running, 130))
-        before = read_run(self.out)
-        self.assertLess(len(before.finished), 6)
+        """Ctrl-C, and kill -9, end everything and keep the finished blocks; the same command does the others alone."""
+        plan = STEADY % (8, 8)
+        before = await self.broken_off(plan, signal.SIGINT)
         self.assertEqual(before.facts.finished, "")
+        later = await self.broken_off(plan, signal.SIGKILL, len(before.finished))
         await self.ended(self.experiment(plan), 0)
         run = read_run(self.out)
         self.accounted(run)
-        self.assertEqual(sorted(run.blocks["block"]), [1, 2, 3, 4, 5, 6])
-        kept = len(before.samples["planned_ns"])
-        self.assertEqual(run.samples["planned_ns"][:kept], before.samples["planned_ns"])
+        self.assertEqual(sorted(run.blocks["block"]), list(range(1, 9)))
+        for earlier in (before, later):
+            kept = len(earlier.samples["planned_ns"])
+            self.assertEqual(run.samples["planned_ns"][:kept], earlier.samples["planned_ns"])
         self.assertEqual(run.facts.started, before.facts.started)
         self.assertTrue(run.facts.finished)
+
+    async def broken_off(self, plan: str, how: signal.Signals, finished: int = 0) -> RawRun:
+        """Run until another block is finished, and break it off; no daemon outlives it."""
+        running = self.experiment(plan)
+
+        async def another() -> bool:
+            return (self.out / "blocks.csv").exists() and len(read_run(self.out).finished) > finished
+
+        await until(another, "a block to be finished", 60)
+        daemons = psutil.Process(running.transport.pid).children(recursive=True)
+        running.transport.signalProcess(how.name.removeprefix("SIG"))
+        told = await self.ended(running, 130 if how is signal.SIGINT else None)
+        self.assertEqual("run again to go on" in told, how is signal.SIGINT)
+        self.assertGreaterEqual(len(daemons), 5)
+
+        async def gone() -> bool:
+            return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in daemons)
+
+        await until(gone, "the daemons to end")
+        run = read_run(self.out)
+        self.assertLess(len(run.finished), 8)
+        return run
 
 
 class LabTests(ExperimentCase):
@@ -119,91 +130,82 @@ class LabTests(ExperimentCase):
 
     timeout = 120
 
-    async def prepare(self) -> None:
-        """Start a coordinator and two pairs, with a daemon for each peer but those that ask."""
-        await super().prepare()
-        self.lab = self.own_lab(settings="experiment: [coordinator.n]\n")
-        await self.lab.start(**{name: [name.removeprefix("peer-")] for name in self.daemons()})
+    async def test_lab(self) -> None:
+        """The pairs of the lab's file talk; then a receiver dies, then an initiator, and at last nobody is left."""
+        self.lab = self.own_lab("n", settings="experiment: [coordinator.n]\n")
+        hosts = {"peer-coordinator.n": ["coordinator.n"], "peers": ["n1.n", "n3.n"]}
+        await self.lab.start(**hosts, **{"peer-n2.n": ["n2.n"], "peer-n4.n": ["n4.n"]})
         self.hosts = self.folder / "hosts.yaml"
         self.hosts.write_text(
-            f"coordinator: {self.lab.folder / 'peer-coordinator.n.yaml'}\npairs: [[n1.n, m1.m], [n2.n, m2.m]]\n"
+            f"coordinator: {self.lab.folder / 'peer-coordinator.n.yaml'}\npairs: [[n1.n, n3.n], [n2.n, n4.n]]\n"
         )
+        await self.whole()
+        await self.receiver_dies()
+        await self.lab.start_peers("peer-n4.n", "n4.n")
+        await self.initiator_dies()
+        await self.nobody()
 
-    def daemons(self) -> list[str]:
-        return [f"peer-{name}" for name in ("coordinator.n", "n1.n", "n2.n", "m1.m", "m2.m")]
-
-    def lab_run(self, plan: str) -> Run:
-        """Start a run in the lab."""
-        return self.experiment(plan, "--lab", self.hosts)
-
-    async def kill(self, *daemons: str) -> None:
-        """End daemons at once."""
-        for name in daemons:
-            self.lab.daemons[name].kill()
-        await gatherResults([self.lab.daemons[name].when_exited() for name in daemons])
-
-    async def test_whole(self) -> None:
-        """The pairs of the lab's file talk, and the gauges of all their daemons come home."""
-        await self.ended(self.lab_run(STEADY % (25, 1)), 0)
-        run = read_run(self.out)
-        self.accounted(run)
-        self.assertEqual(set(run.samples["direction"]), {"n1.n>m1.m", "n2.n>m2.m"})
+    async def whole(self) -> None:
+        """All pairs take part, and the gauges of all their daemons come home."""
+        run = await self.lab_run("whole", STEADY % (8, 1), 0)
+        self.assertEqual(set(run.samples["direction"]), {"n1.n>n3.n", "n2.n>n4.n"})
         self.assertEqual(set(run.samples["outcome"]), {"ok"})
-        self.assertEqual(len(set(run.daemons["daemon"])), 4)
+        self.assertEqual(len(set(run.daemons["daemon"])), 3)
         self.assertEqual(len(run.facts.placement), 5)
 
-    async def test_initiator_dies(self) -> None:
+    async def receiver_dies(self) -> None:
+        """What can't reach a dead receiver any more are drops by their cause, and each of them is counted."""
+        run = await self.lab_run("receiver", STEADY % (30, 1), 1, dies="peer-n4.n")
+        self.assertEqual(run.blocks["offered"], [60])
+        self.assertIn("unknown-peer", set(run.samples["outcome"]))
+
+    async def initiator_dies(self) -> None:
         """The block in which a peer dies goes on with the others, keeps what the dead one had told, and is marked."""
-        running = self.lab_run(STEADY % (80, 2))
-        await until(lambda: self.talks(), "the first block to run", 60)
-        await self.pause(1.5)
-        await self.kill("peer-n2.n")
-        errors = await self.ended(running, 1)
-        self.assertIn("pair 2 (n2.n to m2.m)", errors)
-        run = read_run(self.out)
-        self.accounted(run)
+        run = await self.lab_run("initiator", STEADY % (50, 2), 1, dies="peer-n2.n", after_s=1.2)
+        self.assertIn("pair 2 (n2.n to n4.n)", self.errors)
         self.assertEqual(sorted(run.blocks["block"]), [1, 2])
         first, second = (run.blocks["offered"][place] for place in (0, 1))
-        self.assertTrue(80 < first < 160, first)
-        self.assertEqual(second, 80)
+        self.assertTrue(50 < first < 100, first)
+        self.assertEqual(second, 50)
         self.assertEqual(len(run.facts.missing), 2)
         self.assertIn("unknown-peer", run.facts.missing[1].why)
 
-    async def test_receiver_dies(self) -> None:
-        """What can't reach a dead receiver any more are drops by their cause, and each of them is counted."""
-        running = self.lab_run(STEADY % (60, 1))
-        await until(lambda: self.talks(), "the first block to run", 60)
-        await self.kill("peer-m2.m")
-        await self.ended(running, 1)
+    async def nobody(self) -> None:
+        """Where no peer of the lab is there, or none grants anything, the run ends and says whom it missed."""
+        await self.kill("peers")
+        await self.kill("peer-n4.n")
+        self.out = self.folder / "nobody"
+        running = self.experiment(STEADY % (5, 1), "--lab", self.hosts)
+        self.assertIn("no peer of the lab can be had", await self.ended(running, 3))
+
+    async def lab_run(self, name: str, plan: str, code: int, *, dies: str = "", after_s: float = 0.0) -> RawRun:
+        """Run a plan in the lab into a folder of its own; a daemon may die in the first block."""
+        self.out = self.folder / name
+        running = self.experiment(plan, "--lab", self.hosts)
+        if dies:
+            await until(self.talks, "the first block to run", 60)
+            await deferLater(reactor, after_s)
+            await self.kill(dies)
+        self.errors = await self.ended(running, code)
         run = read_run(self.out)
         self.accounted(run)
-        self.assertEqual(run.blocks["offered"], [120])
-        self.assertIn("unknown-peer", set(run.samples["outcome"]))
-
-    async def test_nobody(self) -> None:
-        """Where no peer of the lab is there, or none grants anything, the run ends and says whom it missed."""
-        await self.kill("peer-n1.n", "peer-n2.n", "peer-m1.m", "peer-m2.m")
-        self.assertIn("no peer of the lab can be had", await self.ended(self.lab_run(STEADY % (5, 1)), 3))
+        return run
 
     async def talks(self) -> bool:
-        """Whether n2.n has a link with its partner."""
-        status = await self.lab.peer_status("peer-m2.m")
+        """Whether n4.n has a link with its partner."""
+        status = await self.lab.peer_status("peer-n4.n")
         return any(link.peer == "n2.n" for link in status.peers[0].links)
 
-    async def pause(self, seconds: float) -> None:
-        """Let some exchanges take place."""
-        await deferLater(reactor, seconds)
+    async def kill(self, name: str) -> None:
+        """End a daemon at once."""
+        self.lab.daemons[name].kill()
+        await self.lab.daemons[name].when_exited()
 
 
-class UngrantedTests(FunctionalCase):
+class UngrantedTests(SharedLabCase):
     """A peer whose YAML grants nothing."""
 
     async def test_refused(self) -> None:
         """It refuses orders and names the line that would allow them."""
-        lab: RunningLab = self.own_lab()
-        await lab.start(**{"peers-n": ["n1.n", "n2.n"]})
-        run = self.p2p(lab, "peers-n", "--as", "n2.n", "message", "n1.n", "x")
-        await self.ended(run, 0)
-        client = await self.client(lab, "peers-n")
-        asking = client.exchange("n1.n", "experiment", text='{"order": "gauge"}', acting="n2.n")
+        asking = self.clients["n"].exchange("n1.n", "experiment", text='{"order": "gauge"}', acting="n2.n")
         self.assertIn("experiment: [n2.n]", await self.fails_with(Outcome.REFUSED, asking))

@@ -17,8 +17,9 @@ from twisted.test.iosim import FakeTransport, IOPump, connect
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from p2p.buffers import GULP
 from p2p.identity.authority import Authority
-from p2p.identity.bulk import BATCH, GULP, RECORD
+from p2p.identity.bulk import BATCH, RECORD
 from p2p.identity.tls import LINK_ALPN, Credentials
 
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 5555)

@@ -197,10 +197,13 @@ class HandshakeTests(TLSTestCase):
         both = self.folder / "both.pem"
         both.write_bytes(foreign.authority.read_bytes() + self.authority.path.read_bytes())
         client = Credentials(foreign.certificate, foreign.key, both)
-        server, refused, _ = self.handshake(self.credentials("router.n"), client)
+        credentials = self.credentials("router.n")
+        server, refused, _ = self.handshake(credentials, client)
         self.assertFalse(server.completed)
-        self.assertIn("certificate verify failed", server.why)
+        self.assertEqual("TLS: certificate verify failed: the authority of this lab doesn't vouch for it", server.why)
         self.assertIn("unknown ca", refused.why)
+        again = self.handshake(credentials, self.credentials("n2.n"))
+        self.assertTrue(all(end.completed for end in again[:2]))
 
     def test_foreign_server(self) -> None:
         """A client refuses a server of another lab."""
@@ -222,6 +225,7 @@ class HandshakeTests(TLSTestCase):
         client = self.expired("n1.n")
         server, refused, _ = self.handshake(self.credentials("router.n"), client)
         self.assertFalse(server.completed)
+        self.assertEqual("TLS: certificate verify failed: it has expired", server.why)
         self.assertIn("certificate expired", refused.why)
 
     def test_expired_server(self) -> None:
@@ -229,6 +233,7 @@ class HandshakeTests(TLSTestCase):
         expired = self.expired("router.n")
         server, client, _ = self.handshake(expired, self.credentials("n1.n"))
         self.assertFalse(client.completed)
+        self.assertEqual("TLS: certificate verify failed: it has expired", client.why)
         self.assertIn("certificate expired", server.why)
 
     def test_no_client_certificate(self) -> None:

@@ -386,16 +386,28 @@ class WindowGrowthTests(SynchronousTestCase):
         self.assertEqual(self.use(session, 1, 2.0, 1 * KIB), [(256 + 512) * KIB])
 
     def test_slow_reader(self) -> None:
-        """Beyond 4 MiB a window grows only while the reader has come to most of what arrived."""
-        session = self.measured(1)
-        window = INITIAL_WINDOW
-        while window < 4096 * KIB:
-            window += self.use(session, 1, 1.0, window // 2)[0] - window // 2
-        unread = 1024 * KIB
+        """Beyond 2 MiB a window grows only while the reader has come to most of what arrived."""
+        session, window = self.grown()
+        unread = 512 * KIB
         session.receive(raw(DATA, 0, 1, body=bytes(unread)), 1.0)
         self.assertEqual(self.use(session, 1, 1.0, window // 2), [window // 2])
         session.consumed(1, unread, 1.0)
         self.assertEqual(self.use(session, 1, 1.0, window // 2 - unread), [window // 2 + window])
+
+    def grown(self) -> tuple[Session, int]:
+        """A session whose stream 1 has a window of 2 MiB, and that window."""
+        session = self.measured(1)
+        window = INITIAL_WINDOW
+        while window < 2048 * KIB:
+            window += self.use(session, 1, 1.0, window // 2)[0] - window // 2
+        return session, window
+
+    def test_busy_ends(self) -> None:
+        """Beyond 2 MiB a window grows by the round trip of the way, if that is known, not by what busy ends take."""
+        session, window = self.grown()
+        session.way = 0.001
+        self.assertEqual(self.use(session, 1, 1.005, window // 2), [window // 2])
+        self.assertEqual(self.use(session, 1, 1.008, window // 2), [window // 2 + window])
 
     def test_unmeasured_never_grows(self) -> None:
         """Without a round trip nothing says that the window is too small."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.tcp_info import TCP_INFO_BYTES, TcpInfo, parse_tcp_info
+from p2p.link.tcp_info import TCP_INFO_BYTES, TCP_INFO_LEAST_BYTES, TcpInfo, parse_tcp_info
 
 
 class TcpInfoTests(SynchronousTestCase):
@@ -20,6 +21,13 @@ class TcpInfoTests(SynchronousTestCase):
         self.assertEqual(len(data), TCP_INFO_BYTES)
         for more in (b"", b"\xff" * 128):
             self.assertEqual(parse_tcp_info(data + more), TcpInfo(20_500, 300, 10, 7))
+
+    def test_least_round_trip(self) -> None:
+        """Where newer kernels tell the least round trip, it is read, and none is made up."""
+        for raw, told in (((125).to_bytes(4, sys.byteorder), 125), (b"\xff" * 4, None)):
+            info = parse_tcp_info(bytes(TCP_INFO_LEAST_BYTES - 4) + raw)
+            assert info is not None
+            self.assertEqual(info.least_rtt_us, told)
 
     def test_short(self) -> None:
         """What is shorter isn't Linux's, and no guess is made."""

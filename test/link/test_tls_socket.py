@@ -15,7 +15,8 @@ from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from p2p.identity.bulk import GULP, RECORD
+from p2p.buffers import GULP
+from p2p.identity.bulk import RECORD
 from p2p.identity.tls import LINK_ALPN
 from p2p.link.wide_socket import Plain, WideSocket
 from test.identities import credentials

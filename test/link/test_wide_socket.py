@@ -12,8 +12,9 @@ from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.buffers import GULP
 from p2p.link import wide_socket
-from p2p.link.wide_socket import GULP, PIECES, Plain, WideSocket, widened
+from p2p.link.wide_socket import PIECES, Plain, WideSocket, widened
 from test.link.sockets import End, Turns
 
 
@@ -190,21 +191,30 @@ class WideSocketTests(WideSocketCase):
             (wide.getHost(), wide.getPeer(), wide.logPrefix(), wide.getHandle(), below.no_delay),
         )
 
-    def test_same_buffer(self) -> None:
-        """What is read comes in one buffer, the same each time."""
-        views: list[memoryview] = []
+    def test_kept(self) -> None:
+        """Whoever keeps what arrived has it, whatever is read after it."""
+        kept: list[bytes | memoryview] = []
+        for one in self.sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * GULP)
+        self.far.wire = Plain(self.sockets[1], kept.append)
+        written = [bytes([number]) * GULP for number in range(3)]
+        for piece in written:
+            self.near.write(piece)
+            self.reactor.settle()
+        self.assertTrue(b"".join(written) == b"".join(kept))
 
-        def deliver(data: memoryview) -> None:
-            views.append(data)
-            self.there.dataReceived(data)
-
-        self.far.wire = Plain(self.sockets[1], deliver)
-        self.near.write(b"first")
-        self.reactor.settle()
-        self.near.write(b"other")
-        self.reactor.settle()
-        self.assertEqual(b"firstother", self.there.received)
-        self.assertEqual([b"other", b"other"], views)
+    def test_least_round_trip(self) -> None:
+        """On a network the system tells how long the way takes; on other sockets nobody does."""
+        self.assertIsNone(self.near.least_round_trip())
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname()) as handle,
+            server.accept()[0],
+        ):
+            least = WideSocket(Named(handle, self.reactor), Plain(handle, self.there.dataReceived)).least_round_trip()
+        if hasattr(socket, "TCP_INFO"):
+            assert least is not None
+            self.assertTrue(0 < least < 10)
 
 
 class WidenedTests(SynchronousTestCase):

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.block_figures import Frames, frames
 from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, RunFacts, Table
 from p2p.measure.raw_reader import RawRun
 
-__all__ = ["Synthetic", "spare_garbage_collection"]
-
-
-def spare_garbage_collection(test: SynchronousTestCase) -> None:
-    """Make collections cheap for a test: statsmodels makes one in every correction, of everything there is."""
-    gc.freeze()
-    test.addCleanup(gc.unfreeze)
+__all__ = ["Synthetic"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +112,7 @@ class Synthetic:
             BLOCKS,
             tables[BLOCKS],
             *(number, number, *place[1:], repetition, 2, began, began + took, offered),
-            *(self.sampling, 2 * size * offered),
+            *(self.sampling, 2 * size * offered, 2e9 * size * offered / took),
         )
 
 

@@ -29,7 +29,7 @@ def one_block(*samples: dict[str, Any], load: str = "closed") -> Frames:
     run = replace(
         Synthetic(repetitions=0).run(),
         samples=table(SAMPLES, list(samples), **common, **way, **end),
-        blocks=table(BLOCKS, [block], **common, sampling="on", bytes=None),
+        blocks=table(BLOCKS, [block], **common, sampling="on", bytes=None, bytes_per_s=1.0),
     )
     return frames(run)
 

@@ -31,10 +31,11 @@ def arm(types: str = "text audio video", **different: Any) -> Factors:
         "sizes": [65536],
         "pairs": [10],
         "load": Load(),
-        "exchanges": 10,
         "warm_up": 2,
+        "repetitions": 1,
     }
-    return Factors(**factors | different)
+    chosen = factors | different
+    return Factors(**{"exchanges": [10] * len(chosen["sizes"]), **chosen})
 
 
 class ConditionTests(SynchronousTestCase):
@@ -101,8 +102,10 @@ class OrderTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """Each factor is combined with each, as often as it is repeated, and the service follows the bytes."""
-        one = arm("text audio text-as-audio", service=None, sizes=[4096, 65536], pairs=[1, 5], load=Load(20.0))
-        blocks = drawn([one], 3, 1)
+        one = arm(
+            "text audio text-as-audio", service=None, sizes=[4096, 65536], pairs=[1, 5], load=Load(20.0), repetitions=3
+        )
+        blocks = drawn([one], 1)
         self.assertEqual(3 * 3 * 2 * 2, len(blocks))
         self.assertEqual(36, len({(b.condition, b.size, b.pairs, b.repetition) for b in blocks}))
         services = {(b.condition, b.service, b.content, b.label) for b in blocks}
@@ -118,7 +121,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_repetitions(self) -> None:
         """Every repetition has an order of its own, and one is over before the next begins."""
-        blocks = drawn([arm(sizes=[1024, 2048, 4096])], 4, 1)
+        blocks = drawn([arm(sizes=[1024, 2048, 4096], repetitions=4)], 1)
         self.assertEqual(sorted(b.repetition for b in blocks), [b.repetition for b in blocks])
         self.assertEqual([*range(1, 37)], [b.order for b in blocks])
         orders = {tuple((b.condition, b.size) for b in blocks if b.repetition == one) for one in range(1, 5)}
@@ -127,22 +130,38 @@ class OrderTests(SynchronousTestCase):
     @given(st.integers(0, 2**63 - 1))
     def test_seed(self, seed: int) -> None:
         """The same seed gives the same order; numbers and factors of a block depend on none."""
-        arms = [arm(), arm("zeros", arm="two", unsampled=True)]
-        blocks = drawn(arms, 2, seed)
-        self.assertEqual(drawn(arms, 2, seed), blocks)
+        arms = [arm(repetitions=2), arm("zeros", arm="two", unsampled=True, repetitions=3)]
+        blocks = drawn(arms, seed)
+        self.assertEqual(drawn(arms, seed), blocks)
 
         def known(seed: int) -> list[tuple[int, str, str, int, bool]]:
-            return sorted((b.number, b.arm, b.condition, b.repetition, b.sampling) for b in drawn(arms, 2, seed))
+            return sorted((b.number, b.arm, b.condition, b.repetition, b.sampling) for b in drawn(arms, seed))
 
         self.assertEqual(known(0), known(seed))
 
     def test_fixed(self) -> None:
         """The order of a seed is the same on every machine and with every version."""
-        self.assertEqual([3, 1, 2, 5, 4, 6], [b.number for b in drawn([arm()], 2, 20261122)])
+        self.assertEqual([2, 3, 1, 4, 5, 6], [b.number for b in drawn([arm(repetitions=2)], 20261122)])
+
+    def test_sets_stay_together(self) -> None:
+        """Blocks that are compared follow one another, and those that differ in sampling alone are neighbours."""
+        blocks = drawn([arm(sizes=[1024, 2048], pairs=[1, 5], unsampled=True, repetitions=3)], 1)
+        for start in range(0, len(blocks), 6):
+            one = blocks[start : start + 6]
+            self.assertEqual(1, len({(b.size, b.pairs, b.repetition) for b in one}))
+            for first, second in (one[:2], one[2:4], one[4:]):
+                self.assertEqual((first.condition, not first.sampling), (second.condition, second.sampling))
+        firsts = {(blocks[start].condition, blocks[start].sampling) for start in range(0, len(blocks), 6)}
+        self.assertGreater(len(firsts), 3)
+
+    def test_spread(self) -> None:
+        """An arm with fewer repetitions has them all over the run, not at its beginning."""
+        blocks = drawn([arm("text", repetitions=9), arm("text", arm="few", repetitions=3)], 1)
+        self.assertEqual([0, 1, 2], [(b.order - 1) // 4 for b in blocks if b.arm == "few"])
 
     def test_sampling_cost(self) -> None:
         """Where sampling is to be judged, each block is there with it and without."""
-        blocks = drawn([arm(unsampled=True)], 1, 1)
+        blocks = drawn([arm(unsampled=True)], 1)
         self.assertEqual(
             {(c, s) for c in ("text", "audio", "video") for s in (True, False)},
             {(b.condition, b.sampling) for b in blocks},
@@ -150,11 +169,11 @@ class OrderTests(SynchronousTestCase):
 
     def test_figures_of_a_block(self) -> None:
         """A block knows what it offers, what its content is called, and about how long it takes."""
-        block, *_ = drawn([arm("text-as-audio")], 1, 1)
+        block, *_ = drawn([arm("text-as-audio")], 1)
         self.assertEqual((100, "text-as-audio-65536"), (block.offered, block.file_name))
-        (inspected,) = drawn([arm("audio", service="inspect")], 1, 1)
+        (inspected,) = drawn([arm("audio", service="inspect")], 1)
         self.assertGreater(inspected.seconds, block.seconds)
-        (slow,) = drawn([arm("text", load=Load(1.0))], 1, 1)
+        (slow,) = drawn([arm("text", load=Load(1.0))], 1)
         self.assertGreater(slow.seconds, 12)
 
 

@@ -85,7 +85,9 @@ class StandInClient:
             return encode_line(GAUGE).decode()
         block = order.block
         samples = [Exchanged(block.size, 1, 10, 20, 30, "ok", "")] * block.exchanges
-        end = Ended(offered=block.exchanges, bytes=block.exchanges * (block.size + 1), rtt_us=80, retransmits=3)
+        end = Ended(
+            offered=block.exchanges, bytes=block.exchanges * (block.size + 1), took_ns=10**9, rtt_us=80, retransmits=3
+        )
         return (encode_samples(samples) if block.sampling else b"").decode() + encode_line(end).decode()
 
 
@@ -109,6 +111,7 @@ class ConductorTests(SynchronousTestCase):
         assert done.row is not None
         self.assertEqual((done.row.block, done.row.order, done.row.offered, done.row.sampling), (4, 2, 4, "on"))
         self.assertEqual((done.row.bytes, done.row.started_ns, done.row.ended_ns), (4 * 1025, 100, 101))
+        self.assertEqual(done.row.bytes_per_s, 4 * 1025)
         self.assertEqual({one.direction for one in done.samples}, {"n1.n>m1.m", "m2.m>n2.n"})
         self.assertEqual({(one.name, one.condition) for one in done.samples}, {("text-as-video-1024", "text-as-video")})
         self.assertEqual(
@@ -125,6 +128,7 @@ class ConductorTests(SynchronousTestCase):
         done = self.block(sampling=False)
         assert done.row is not None
         self.assertEqual((done.row.offered, done.row.bytes, done.row.sampling), (4, 4 * 1025, "off"))
+        self.assertEqual(done.row.bytes_per_s, 4 * 1025)
         self.assertEqual((done.samples, done.links, done.missing), ([], [], []))
 
     def test_open(self) -> None:
@@ -149,6 +153,7 @@ class ConductorTests(SynchronousTestCase):
         done = self.block()
         assert done.row is not None
         self.assertEqual((done.row.offered, len(done.samples), done.row.bytes), (3, 3, 2 * 1025 + 10))
+        self.assertIsNone(done.row.bytes_per_s)
         self.assertEqual(done.missing, ["pair 2 (m2.m to n2.n) has 1 of 2 exchanges: reset: the link broke"])
 
     def test_nobody(self) -> None:

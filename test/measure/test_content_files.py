@@ -15,7 +15,7 @@ class ContentFilesTests(SynchronousTestCase):
     def test_all(self) -> None:
         """Each content of each size is made once, however many blocks and labels there are, and progress is told."""
         conditions = [parse_condition(name) for name in ("text", "zeros", "text-as-audio")]
-        blocks = drawn([Factors("one", "echo", conditions, [1024, 2048], [1, 2], Load(), 1, 0)], 2, 1)
+        blocks = drawn([Factors("one", "echo", conditions, [1024, 2048], [1, 2], Load(), [1, 1], 0, 2)], 1)
         self.assertEqual([("text", 1024), ("text", 2048), ("zeros", 1024), ("zeros", 2048)], needed(blocks))
         told: list[tuple[int, int]] = []
         folder = Path(self.mktemp())

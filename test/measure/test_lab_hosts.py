@@ -32,7 +32,7 @@ class LabHostsTests(SynchronousTestCase):
     def test_wrong(self) -> None:
         """Each thing that is wrong is told with its line and what was expected."""
         for text, told in (
-            ("coordinator: nowhere.yaml\npairs: [[n1.n, m1.m]]\n", ":1: coordinator: can't read"),
+            ("coordinator: nowhere.yaml\npairs: [[n1.n, m1.m]]\n", ":1: coordinator: there is no file"),
             ("coordinator: coordinator.yaml\npairs: []\n", ":2: pairs: "),
             ("coordinator: coordinator.yaml\npairs: [[n1.n]]\n", "isn't a pair"),
             ("coordinator: coordinator.yaml\npairs: [[n1.n, n1.n]]\n", "isn't a pair"),

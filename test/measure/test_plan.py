@@ -12,6 +12,7 @@ from p2p.measure.blocks import Load
 from p2p.measure.plan import MAX_BLOCKS, MAX_CONTENT, MIN_CONTENT, Arm, Plan, load_plan
 
 EXAMPLE: Final = Path(__file__).parents[2] / "etc" / "experiment.yaml"
+DEMO: Final = EXAMPLE.with_name("demo-experiment.yaml")
 
 PLAN: Final = """\
 title: A test
@@ -63,16 +64,37 @@ class GoodPlanTests(PlanCase):
         self.assertEqual({("first", "open:0.5"), ("second", "closed")}, {(b.arm, str(b.load)) for b in plan.blocks()})
         self.assertEqual(0.1, plan.margin)
 
+    def test_of_an_arm(self) -> None:
+        """An arm has the exchanges, the warm-up and the repetitions of the plan, unless it has its own."""
+        own = "    exchanges: [5, 3]\n    warm_up: 0\n    repetitions: 2\n"
+        second = "  second: {types: [text], sizes: [4096, 8192], pairs: [1], exchanges: 4}\n"
+        blocks = self.load(PLAN + own + second).blocks()
+        found = {(b.arm, b.size, b.exchanges, b.warm_up) for b in blocks}
+        self.assertEqual(
+            {("first", 1024, 5, 0), ("first", 65536, 3, 0), ("second", 4096, 4, 2), ("second", 8192, 4, 2)}, found
+        )
+        self.assertEqual(
+            (2, 6), tuple(max(b.repetition for b in blocks if b.arm == arm) for arm in ("first", "second"))
+        )
+
     def test_example(self) -> None:
-        """The example has every key, each condition of the course, and about four minutes of blocks."""
+        """The example has every key, several types in each arm, and less than four minutes of blocks."""
         plan = load_plan(EXAMPLE)
         text = EXAMPLE.read_text("utf-8")
         for key in {*Plan.model_fields, *Arm.model_fields}:
             self.assertIn(f"{key}:", text)
-        self.assertEqual({"transport", "service", "scaling"}, set(plan.arms))
-        self.assertEqual((192, 100), (len(plan.blocks()), plan.pairs))
-        self.assertLess(plan.seconds, 240)
-        self.assertEqual(24, sum(not block.sampling for block in plan.blocks()))
+        self.assertEqual(["transport", "service", "scaling", "sampling"], list(plan.arms))
+        self.assertTrue(all(len(arm.types) > 1 for arm in plan.arms.values()))
+        self.assertEqual((836, 100), (len(plan.blocks()), plan.pairs))
+        self.assertLess(plan.seconds, 200)
+        self.assertEqual(160, sum(not block.sampling for block in plan.blocks()))
+
+    def test_demo(self) -> None:
+        """The plan of the demo is short, and asks what the example asks."""
+        plan = load_plan(DEMO)
+        self.assertEqual(["transport", "service", "scaling"], list(plan.arms))
+        self.assertTrue(all(len(arm.types) > 1 for arm in plan.arms.values()))
+        self.assertLess(plan.seconds, 45)
 
 
 class BadPlanTests(PlanCase):
@@ -118,6 +140,16 @@ class BadPlanTests(PlanCase):
         )
         own = self.told(PLAN + "    load: {open: 9000}\n")
         self.assertIn("9: arms.first.load: 9000 exchanges", own[0])
+
+    def test_exchanges(self) -> None:
+        """An arm has one number of exchanges, or one for each of its sizes."""
+        (found,) = self.told(PLAN + "    exchanges: [1, 2, 3]\n")
+        self.assertEqual(
+            "9: arms.first.exchanges: has 3 numbers for 2 sizes, expected one, or one for each size", found
+        )
+        for wrong in ("[]", "[0]", "0", "many", "[1, many]"):
+            (found,) = self.told(PLAN + f"    exchanges: {wrong}\n")
+            self.assertIn("9: arms.first.exchanges", found)
 
     def test_margin(self) -> None:
         """A margin is a percentage or a share."""

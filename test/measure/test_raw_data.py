@@ -73,6 +73,11 @@ class LoadTests(SynchronousTestCase):
         path = self.write(LOOKUPS, "\ufeffns,note,table_size\r\n5.5,mine,10\r\n")
         self.assertEqual(LOOKUPS.load(path), ({"table_size": [10], "ns": [5.5]}, []))
 
+    def test_older(self) -> None:
+        """What an older version didn't write yet has the value of what isn't known."""
+        older = BLOCKS.header().replace(",bytes_per_s", "") + "1,1,a,text,1,1,closed,1,0,0,1,1,on,7\n"
+        self.assertEqual(BLOCKS.load(self.write(BLOCKS, older))[0]["bytes_per_s"], [None])
+
     def test_cut_off(self) -> None:
         """A last line without its end is left out, even if it looks whole, and told by its number."""
         columns, notes = LOOKUPS.load(self.write(LOOKUPS, "table_size,ns\n10,5.5\n20,6.25"))

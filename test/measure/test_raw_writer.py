@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.errors import LocalFileError
 from p2p.measure.raw_data import BLOCKS, SAMPLES, BlockRow, DaemonRow, LinkRow, LookupRow, RunFacts, SampleRow
 from p2p.measure.raw_reader import read_run
-from p2p.measure.raw_writer import RunWriter
+from p2p.measure.raw_writer import RunWriter, remove_run
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTS = RunFacts(title="made up", seed=3)
@@ -60,6 +60,17 @@ class RunWriterTests(SynchronousTestCase):
         self.assertEqual(run.samples["reason"], ["a b", "a b"])
         self.assertEqual((run.links["router_lookup_ns"], run.lookups["ns"]), ([None], [250.5]))
         self.assertEqual(run.daemons["daemon"], ["router-n"])
+
+    def test_removed(self) -> None:
+        """A run is removed with all of its files and nothing else; where that can't be done, the file is named."""
+        with self.create() as writer:
+            self.write(writer, 1)
+        (self.folder / "report.html").touch()
+        remove_run(self.folder)
+        self.assertEqual([one.name for one in self.folder.iterdir()], ["report.html"])
+        remove_run(self.folder / "nowhere")
+        (self.folder / "run.json").mkdir()
+        self.assertIn("run.json", str(self.assertRaises(LocalFileError, remove_run, self.folder)))
 
     def test_finished_blocks_outlive_a_crash(self) -> None:
         """A finished block is on the disk when the call returns, and nothing of the next one is."""

@@ -90,7 +90,7 @@ class BlockRunTests(SynchronousTestCase):
         """The next begins when the last has ended; those of the warm-up are told to nobody."""
         running = self.run_block()
         self.clock.pump([0.5] * 8)
-        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA)))
+        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA), took_ns=3 * SECOND))
         self.assertEqual([one.planned_ns for one in self.told], [101 * SECOND, 102 * SECOND, 103 * SECOND])
         self.assertEqual({one.end_ns - one.planned_ns for one in self.told}, {SECOND})
         self.assertEqual({one.outcome for one in self.told}, {Outcome.OK})
@@ -112,7 +112,7 @@ class BlockRunTests(SynchronousTestCase):
         """Without sampling nothing is told but the sums."""
         running = self.run_block(sampling=False)
         self.clock.pump([0.5] * 8)
-        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA)))
+        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA), took_ns=3 * SECOND))
         self.assertEqual(self.told, [])
 
     def test_failures(self) -> None:
@@ -120,7 +120,7 @@ class BlockRunTests(SynchronousTestCase):
         self.partner.failures = {3: ExchangeFailed(Outcome.RESET, "gone")}
         running = self.run_block()
         self.clock.pump([0.5] * 8)
-        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=4 * len(DATA)))
+        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=4 * len(DATA), took_ns=3 * SECOND))
         self.assertEqual([one.outcome for one in self.told], ["ok", "reset", "ok"])
         self.assertEqual((self.told[1].first_byte_ns, self.told[1].reason), (None, "gone"))
 

@@ -90,7 +90,7 @@ class ExperimentServiceTests(ExperimentCase):
         """The exchanges of a block come home, and the link to the partner is closed behind it."""
         self.told(self.order(PrepareOrder(block=ORDER)))
         *samples, end = self.told(self.order(RunOrder(block=ORDER)))
-        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size))
+        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
         self.assertEqual(len(samples), 3)
         for one in samples:
             assert isinstance(one, Exchanged)
@@ -100,7 +100,7 @@ class ExperimentServiceTests(ExperimentCase):
     def test_unsampled(self) -> None:
         """With sampling off only the sums come home."""
         (end,) = self.told(self.order(RunOrder(block=ORDER.model_copy(update={"sampling": False}))))
-        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size))
+        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
 
     def test_each_second(self) -> None:
         """Samples come home each second while the block goes on, and an empty line where there are none."""
@@ -113,6 +113,18 @@ class ExperimentServiceTests(ExperimentCase):
         self.assertIn(len(list(parse_lines(bytes(self.sink.data).decode()))), (2, 3))
         self.network.advance(2)
         self.assertEqual(len(self.told(giving)), 6)
+
+    def test_quiet(self) -> None:
+        """A block that has ended tells its samples when no other of the daemon is under way, or at the next second."""
+        other = self.order(RunOrder(block=ORDER.model_copy(update={"rate": 0.5, "exchanges": 1})))
+        giving = self.order(RunOrder(block=ORDER))
+        sink = self.sink
+        self.assertEqual(bytes(sink.data), b"")
+        self.network.advance(1)
+        self.assertEqual(len(list(parse_lines(bytes(sink.data).decode()))), 3)
+        self.network.advance(2)
+        self.successResultOf(other)
+        self.assertEqual(len(self.told(giving)), 4)
 
     def test_gauge(self) -> None:
         """A peer tells what its daemon holds."""

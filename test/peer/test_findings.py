@@ -90,7 +90,8 @@ class FindingTests(SynchronousTestCase):
         """What kept a caller from being the link decides the leg and the remedy."""
         for reason, secured_ns, leg, remedy in (
             ("TLS: certificate verify failed", 0, LegName.TLS, "certificates of one lab"),
-            ("TLS: certificate has expired", 0, LegName.TLS, "make m4.m a new certificate"),
+            ("TLS: certificate verify failed: it has expired", 0, LegName.TLS, "make m4.m a new certificate"),
+            ("TLS: tls alert certificate expired", 0, LegName.TLS, "make n1.n a new one"),
             ("TLS: tlsv1 alert unknown ca", 0, LegName.TLS, "compare 'authority'"),
             ("no hello within 10 s", 0, LegName.TLS, "a firewall that inspects it"),
             ("the connection broke", 0, LegName.TLS, "if it accepts the certificate of n1.n"),
@@ -123,6 +124,7 @@ class FindingTests(SynchronousTestCase):
         for reason, remedy in (
             ("DNS lookup failed: no results for hostname lookup: nowhere", "a host that exists; it says tcp:192.0.2.9"),
             ("n1.n is of cluster n, and this is the router of m", "the endpoint of the router of cluster n"),
+            ("the channel ended: TLS: tls alert certificate expired", "make n1.n a new one (p2p lab issue n1.n)"),
             ("not connected yet", "n1.n tries again by itself"),
         ):
             found = explain_router(WAY, ControlLost("n1.n isn't registered"), reason)

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
+from twisted.logger import capturedLogs
 
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
@@ -259,9 +260,13 @@ class FailureTests(NodeCase):
         """A target whose certificate isn't the lab's gets no link; both are told, and why."""
         pair = self.make_pair()
         pair.host("m4.m", M4, lab="other")
-        waiting = pair.start(pair.n1.link_to("m4.m"))
-        pair.network.advance(31)
+        with capturedLogs() as logs:
+            waiting = pair.start(pair.n1.link_to("m4.m"))
+            pair.network.advance(31)
         self.assertIn("no link to m4.m: TLS: ", self.failed(waiting, Outcome.CONNECT_FAILED))
+        (told,) = [one for one in logs if one["log_format"].startswith("{name}: no link with {other}")]
+        self.assertEqual(("m4.m", "n1.n"), (told["name"], told["other"]))
+        self.assertIn("TLS: ", told["reason"])
         self.assertEqual({}, pair.leftovers())
 
     def test_cancelled(self) -> None:

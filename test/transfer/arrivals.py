@@ -27,7 +27,7 @@ from p2p.transfer.records import (
     encode_gave_up,
 )
 from p2p.transfer.tree import Tree, leaf_digest
-from test.transfer.sessions import open_files
+from test.descriptors import open_files
 
 __all__ = ["ID", "MTIME", "ReceivingTestCase", "begun", "chunk", "end", "ended", "file", "folder", "gave_up", "link"]
 __all__ += ["contents", "fail", "quick_folder", "watched", "without"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from p2p.transfer.sharing_service import fetch
 from test.content.doubles import HeldThreads, OpenHost, make_context
+from test.descriptors import open_files
 from test.link.links import Ends
 
-__all__ = ["ID", "SessionCase", "Told", "open_files", "tree"]
+__all__ = ["ID", "SessionCase", "Told", "tree"]
 
 ID = "0123456789abcdef"
 
@@ -72,15 +72,6 @@ def tree(folder: Path) -> dict[str, Any]:
         else:
             found[name] = None if path.is_dir() else path.read_bytes()
     return found
-
-
-def open_files(folder: Path) -> list[str]:
-    """What this process has open below a folder."""
-    found: list[str] = []
-    for each in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # it was for looking at them
-            found.append(str(each.readlink()))
-    return [path for path in found if path.startswith(str(folder))]
 
 
 class SessionCase(SynchronousTestCase):

@@ -18,7 +18,8 @@ from p2p.transfer.sending import SendingEngine
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
-from test.transfer.sessions import ID, SessionCase, open_files, tree
+from test.descriptors import open_files
+from test.transfer.sessions import ID, SessionCase, tree
 from test.transfer.sources import Link, Spec, make, pattern
 
 

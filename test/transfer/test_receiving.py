@@ -18,6 +18,7 @@ from p2p.transfer.placing import Exists
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have, encode_chunk, encode_end_of_file
 from p2p.transfer.walking import Totals
+from test.descriptors import open_files
 from test.properties import PROPERTY
 from test.transfer.arrivals import (
     ID,
@@ -35,7 +36,6 @@ from test.transfer.arrivals import (
     link,
     watched,
 )
-from test.transfer.sessions import open_files
 
 NONSENSE: list[Buffer] = [b"?????"]
 

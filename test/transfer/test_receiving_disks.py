@@ -13,6 +13,7 @@ from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
+from test.descriptors import open_files
 from test.transfer.arrivals import (
     ID,
     MTIME,
@@ -28,7 +29,6 @@ from test.transfer.arrivals import (
     link,
     without,
 )
-from test.transfer.sessions import open_files
 
 
 class GoesOnTests(ReceivingTestCase):

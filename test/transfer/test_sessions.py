@@ -21,6 +21,7 @@ from p2p.transfer.records import Buffer, Have, encode_end, encode_entry
 from p2p.transfer.reports import Began
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
+from test.descriptors import open_files
 from test.transfer.sessions import ID, SessionCase, tree
 from test.transfer.sources import Link, Spec, make, pattern
 
@@ -268,8 +269,6 @@ class ResumeTests(SessionCase):
 
     def assert_let_go(self) -> None:
         """Nothing is open, and no timer is left."""
-        from test.transfer.sessions import open_files
-
         self.assertEqual([], open_files(self.folder))
         self.assertEqual([], self.network.getDelayedCalls())
 

@@ -17,6 +17,7 @@ from p2p.transfer import naming, partial, settling
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have
 from p2p.transfer.walking import Totals
+from test.descriptors import open_files
 from test.transfer.arrivals import (
     ID,
     ReceivingTestCase,
@@ -30,7 +31,6 @@ from test.transfer.arrivals import (
     link,
     without,
 )
-from test.transfer.sessions import open_files
 
 OTHER = "fedcba9876543210"
 LARGE = bytes(range(20))

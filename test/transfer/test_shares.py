@@ -14,7 +14,7 @@ from p2p.transfer import shares
 from p2p.transfer.records import Kind
 from p2p.transfer.shares import SharedEntry, listed, shared_source
 from p2p.transfer.walking import walk
-from test.transfer.sessions import open_files
+from test.descriptors import open_files
 from test.transfer.sources import Link, make
 
 

@@ -200,6 +200,7 @@ class Account:
             excused=bool(self.pending) or moving.excused,
             own_since=moving.own_since,
         )
+        watch.own = moving.own  # only in the session it shows whether its source is shared
         seen = watch.look(sight, now)
         if isinstance(seen, Ping):
             assert link is not None  # it was seen

@@ -78,11 +78,30 @@ class IncomingTransfer:
         if row.state is State.DONE:
             seconds = self._clock.seconds() - self._began
             self._tell(Done(**self._head, entries=entries, bytes=bytes, seconds=seconds))
+            self._log.info(
+                "{acting}: transfer {id} ({direction}, {peer}) is complete: {entries} entries, {bytes} bytes",
+                acting=row.acting,
+                id=row.id,
+                direction=row.direction,
+                peer=row.peer,
+                entries=entries,
+                bytes=bytes,
+            )
         else:
             error = "cancelled" if self._cancelled else "outcome"
             resumable = row.state is State.WAITING
             told: dict[str, Any] = {"outcome": row.outcome or None, "error": error, "reason": row.reason}
             self._tell(Failed(**self._head, **told, resumable=resumable))
+            if not resumable:  # else the link broke, which is told already
+                self._log.warn(
+                    "{acting}: transfer {id} ({direction}, {peer}) {state}: {reason}",
+                    acting=row.acting,
+                    id=row.id,
+                    direction=row.direction,
+                    peer=row.peer,
+                    state=row.state.value,
+                    reason=reason,
+                )
         self._over(self)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:

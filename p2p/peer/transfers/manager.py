@@ -376,12 +376,14 @@ class Transfers:
         """
         mine = [one for one in self._live.values() if one.row.id == transfer]
         theirs = [one for one in self._incoming.values() if one.row.id == transfer]
+        rows = [one.row for one in mine] + [one.row for one in theirs]
+        endings: list[Deferred[Any]] = [one.when_over() for one in theirs]
         for ours in mine:
             ours.end(Ending.CANCELLED)
+            endings.append(ours.when_over())
         for other in theirs:
             other.cancel(f"it was cancelled at {other.row.acting}")
-        rows = [one.row for one in mine] + [one.row for one in theirs]
-        await _all([ours.when_over() for ours in mine])
+        await _all(endings)
         return Cancelled(transfers=[shown_transfer(row) for row in rows or await self._cancel_idle(transfer)])
 
     async def _cancel_idle(self, transfer: str) -> list[TransferRow]:

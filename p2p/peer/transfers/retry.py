@@ -35,19 +35,22 @@ class Retries:
     :param stood: whether the peer has ever taken part in this transfer.
     :ivar deadline: when to give up now.
     :ivar stood: as above.
+    :ivar patience_s: as above.
+    :ivar expired: whether it is the deadline that makes this session the last.
     """
 
     def __init__(self, deadline: float, patience_s: float, *, stood: bool) -> None:
         self.deadline = deadline
         self.stood = stood
-        self._patience_s = patience_s
+        self.patience_s = patience_s
+        self.expired = False
         self._failures = 0
 
     def moved(self, now: float) -> None:
         """Content moved, so the peer is there: what breaks from now on begins to count anew."""
         self.stood = True
         self._failures = 0
-        self.deadline = max(self.deadline, now + self._patience_s)
+        self.deadline = max(self.deadline, now + self.patience_s)
 
     def failed(self, outcome: Outcome, now: float, chance: float) -> float | None:
         """Seconds until the next session; None if this was the last.
@@ -56,7 +59,8 @@ class Retries:
         :param chance: from 0 to 1, so that those who broke off together don't come back together.
         """
         passes = outcome in _PASSES or (outcome is Outcome.UNKNOWN_PEER and self.stood)
-        if not passes or now >= self.deadline:
+        self.expired = passes and now >= self.deadline
+        if not passes or self.expired:
             return None
         wait = min(FIRST_S * 2.0**self._failures, LONGEST_S) * (0.75 + 0.5 * chance)
         self._failures = min(self._failures + 1, _MOST_DOUBLINGS)

@@ -75,13 +75,13 @@ class StallWatch:
     """Watches one session of a transfer.
 
     :param peer: who is at the other end.
-    :param own: what is to blame if this machine holds it up.
+    :ivar own: what is to blame if this machine holds it up; it may be something else as the session goes on.
     """
 
     def __init__(self, peer: str, direction: Literal["send", "get"], own: Own, now: float) -> None:
         self._peer = peer
         self._does = "taken" if direction == "send" else "sent"
-        self._own = own
+        self.own = own
         self._seen: int | None = None
         self._since = now
         self._due = now + TELL_S
@@ -123,7 +123,7 @@ class StallWatch:
         # It began to block here when it stood still, or nothing has come through at all yet.
         allowed = LOOK_S if sight.moved else TELL_S / 2
         if sight.own_since is not None and sight.own_since <= self._since + allowed:
-            text = self._own.value.format(shown)
+            text = self.own.value.format(shown)
         elif not sight.linked:
             text = f"no link to {self._peer} stands yet after {shown} s; to see which leg fails: p2p why {self._peer}"
         elif self._rtt_s is not None:

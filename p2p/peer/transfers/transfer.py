@@ -144,6 +144,9 @@ class Transfer:
                 self._known = True
             except ExchangeFailed as failure:
                 wait = self._retries.failed(failure.outcome, self._clock.seconds(), self._shared.chance())
+                if self._retries.expired and not self._moving.spent and not self._is_ending:
+                    reason = f"{failure}; its deadline, {self._retries.patience_s:g} s without progress, is over"
+                    raise ExchangeFailed(failure.outcome, reason) from failure
                 if wait is None or self._moving.spent or self._is_ending:
                     raise
                 self._known = True  # maybe: the other side may have begun before it could say so
@@ -208,6 +211,15 @@ class Transfer:
                 seconds=self._clock.seconds() - self._began,
             )
         )
+        self._log.info(
+            "{acting}: transfer {id} ({direction}, {peer}) is complete: {entries} entries, {bytes} bytes",
+            acting=row.acting,
+            id=row.id,
+            direction=row.direction,
+            peer=row.peer,
+            entries=row.entries,
+            bytes=row.bytes,
+        )
         return self._moved(Outcome.OK.value, refused=totals.refused)
 
     async def _failed(self, error: Exception) -> MovedOne:
@@ -253,6 +265,15 @@ class Transfer:
 
     def _tell_failed(self, kind: str, *, resumable: bool) -> None:
         row = self.row
+        self._log.warn(
+            "{acting}: transfer {id} ({direction}, {peer}) {state}: {reason}",
+            acting=row.acting,
+            id=row.id,
+            direction=row.direction,
+            peer=row.peer,
+            state=row.state.value,
+            reason=row.reason,
+        )
         told: dict[str, Any] = {"outcome": row.outcome or None, "error": kind, "reason": row.reason}
         self._account.tell(Failed(**self._account.head, **told, resumable=resumable))
 

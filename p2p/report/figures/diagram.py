@@ -39,12 +39,13 @@ def setup_diagram(run: RawRun, analysis: Analysis) -> Picture | None:
     first = " and ".join(cut(peer, _NAME) for peer in lab.pairs[0])
     where = f", all on machine {cut(lab.machine)}" if lab.machine else ""
     machines = len(set(lab.machines.values()))
-    where = f", on {machines} machines" if machines else where
-    routers = "; the routers are joined by AMP over TLS" if len(lab.clusters) > 1 else ""
+    where = f", on {words.counted(machines, 'machine')}" if machines else where
+    several = len(lab.clusters) > 1
+    routers = "; the routers are joined by AMP over TLS" if several else ""
     own = f"{'each with' if len(lab.pairs) > 1 else 'with'} a direct link of its own that doesn't go by the routers"
     alt = (
-        f"{_clusters(lab)}, each with its router{where}{routers}. Every peer has a control channel to its router. "
-        f"{words.counted(len(lab.pairs), 'pair')} of peers, the first of them {first}, {own}."
+        f"{_clusters(lab)}{', each' if several else ''} with its router{where}{routers}. Every peer has a control "
+        f"channel to its router. {words.counted(len(lab.pairs), 'pair')} of peers, the first of them {first}, {own}."
     )
     return Picture("setup-diagram", "What ran where?", caption, alt, partial(_draw, lab))
 
@@ -55,12 +56,11 @@ def _clusters(lab: Lab) -> str:
 
 
 def _caption(lab: Lab) -> Sequence[str]:
+    number = words.counted(len(lab.pairs), "pair")
     said = [
-        (
-            f"{words.counted(len(lab.pairs), 'pair')} of peers, each with a direct link of its own; the routers help to set "
-            "it up, over control channels (thin), and no content goes by them. The dot is at the peer that asks for the "
-            "link and takes the times."
-        ),
+        f"{number} of peers, each with a direct link of its own.",
+        "The routers help to set it up, over control channels (thin), and no content goes by them.",
+        "The dot is at the peer that asks for the link and takes the times.",
     ]
     if lab.is_own and len(lab.clusters) > 1:
         said.append(
@@ -172,7 +172,7 @@ def _draw_pairs(axes: Axes, lab: Lab, shown: Sequence[int | None], bottom: float
             axes.plot([buses[side], left + width * side], [y + 0.13] * 2, color=theme.soft, linewidth=0.8)
             _box(axes, left, y, width, 0.26, theme.soft, theme.paper)
             machine = lab.machines.get(peer, "")
-            said = f"{cut(peer, 11)} on {cut(machine, 10)}" if machine else cut(peer, _NAME)
+            said = f"{cut(peer, 11)} on {_short(machine)}" if machine else cut(peer, _NAME)
             axes.text(left + width / 2, y + 0.13, said, ha="center", va="center", fontsize=7.5 if machine else 8.5)
         axes.plot(ends, [y + 0.13] * 2, color=theme.another, linewidth=2.2, solid_capstyle="butt")
         asked = ends[0] if lab.asked_left[place] else ends[1]
@@ -190,10 +190,16 @@ def _draw_pairs(axes: Axes, lab: Lab, shown: Sequence[int | None], bottom: float
             )
 
 
+def _short(machine: str) -> str:
+    """Shorten the name of a machine to what people call it, without its domain."""
+    name, _, _ = machine.partition(".")
+    return cut(machine if name.isdigit() else name, 12)
+
+
 def _draw_coordinator(axes: Axes, lab: Lab, bottom: float, theme: Theme) -> None:
     middle = sheet.WIDTH / 2
     _box(axes, middle - 1.3, 0.24, 2.6, 0.34, theme.soft, theme.paper)
-    machine = f" on {cut(lab.coordinator_machine, 14)}" if lab.machines else ""
+    machine = f" on {_short(lab.coordinator_machine)}" if lab.machines else ""
     axes.text(middle, 0.41, f"{cut(lab.coordinator, _NAME)}{machine}", ha="center", va="center")
     for side, (left, right) in zip((-1, 1), (_LEFT, _RIGHT), strict=True):
         x = (left + right) / 2

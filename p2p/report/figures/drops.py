@@ -17,7 +17,7 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis
 from p2p.report import words
 from p2p.report.figures import sheet, units
-from p2p.report.figures.panels import cut, planned
+from p2p.report.figures.panels import cut, planned, told
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 
@@ -38,25 +38,25 @@ class _Line:
 
 
 def drops(run: RawRun, analysis: Analysis) -> Picture | None:
-    """Show the share of exchanges that were dropped, by cause, and by arm and content."""
+    """Show the share of messages that were dropped, by cause, and by arm and content."""
     whole = next((one for one in analysis.drops if not one.arm and one.offered), None)
     if whole is None:
         return None
     causes = [_Line("all causes", whole.dropped, True)]
     causes += [_Line(cause, one) for cause, one in whole.causes.items()]
     contents = _by_content(run, analysis)
-    refused = f"; {words.count(whole.refused)} more were refused, which is no drop" if whole.refused else ""
+    refused = f"; refused, which is no drop: {words.count(whole.refused)}" if whole.refused else ""
     caption = (
-        "The share of exchanges that were dropped, with 95 % intervals: on the left by cause, on the right by arm and "
-        "content. The axis is logarithmic, with a place of its own for 0; an open circle there is none of them, and the "
-        f"line ends where the share may be in spite of that. {words.count(whole.dropped.count)} of "
-        f"{words.counted(whole.offered, 'exchange')} {'was' if whole.dropped.count == 1 else 'were'} dropped{refused}."
+        "The share of messages that were dropped, with 95 % intervals: on the left by cause, on the right by arm and "
+        "content. The axis is logarithmic, with a place of its own for 0; an open circle there is none of them, and "
+        "the line ends where the share may be in spite of that. Dropped in all: "
+        f"{words.count(whole.dropped.count)} of {words.counted(whole.offered, 'message')}{refused}."
     )
-    told = [line for line in (*causes, *contents[:ROWS]) if line.is_total or line.share.count]
-    alt = f"Shares of drops. {' '.join(_said(told))}"
+    main = [line for line in (*causes, *contents[:ROWS]) if line.is_total or line.share.count]
+    alt = f"Shares of drops. {told(_said(main))}"
     return Picture(
         "drops",
-        "How much was dropped, and why?",
+        "How many messages were dropped, and why?",
         caption,
         alt,
         partial(_draw, causes, contents[:ROWS]),
@@ -69,7 +69,7 @@ def _by_content(run: RawRun, analysis: Analysis) -> list[_Line]:
         there = {one.condition: one for one in analysis.drops if one.arm == arm and one.offered}
         for condition in ("", *in_order(name for name in there if name)):
             if condition in there:
-                label = f"Arm {cut(arm)}" if not condition else cut(condition, 20)
+                label = f"Arm {cut(arm, 16)}" if not condition else cut(condition, 20)
                 lines.append(_Line(label, there[condition].dropped, not condition))
     return lines
 
@@ -86,7 +86,10 @@ def _draw(causes: Sequence[_Line], contents: Sequence[_Line], theme: Theme) -> F
     longest = max(map(len, parts))
     longest = max(map(len, parts))
     figure = sheet.new(0.8 + 0.2 * longest)
-    panels = [_panel(half, len(part), longest) for half, part in zip(figure.subfigures(1, 2), parts, strict=False)]
+    panels = [
+        _panel(half, len(part), longest)
+        for half, part in zip(figure.subfigures(1, 2, squeeze=False)[0], parts, strict=False)
+    ]
     lines = [*causes, *contents]
     shares = sheet.finite(value for line in lines for value in (line.share.share, line.share.low, line.share.high))
     high = min(1.0, max(shares) * 1.5)
@@ -123,10 +126,8 @@ def _place(value: float, low: float, high: float) -> float:
 
 
 def _share(axes: Axes, place: int, one: Share, low: float, high: float, theme: Theme) -> None:
-    if one.share is None or one.high is None or one.low is None:
-        return
-    at = _place(one.share, low, high)
-    ends = [_place(one.low, low, high), _place(one.high, low, high)]
+    at = _place(one.share or 0.0, low, high)
+    ends = [_place(one.low or 0.0, low, high), _place(one.high or 0.0, low, high)]
     color = theme.differs if one.count else theme.soft
     axes.plot(ends, [place, place], color=color, linewidth=1.6, alpha=0.8, solid_capstyle="butt")
     axes.plot(

@@ -10,7 +10,8 @@ from p2p.measure.results import Analysis, RunComparison
 from p2p.report.figures.diagram import setup_diagram
 from p2p.report.figures.drops import drops
 from p2p.report.figures.latency import latency
-from p2p.report.figures.links import legs, lookup
+from p2p.report.figures.legs import legs
+from p2p.report.figures.lookups import lookup
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.rates import scaling, throughput
 from p2p.report.figures.ratios import comparison_picture, ratios

@@ -1,4 +1,4 @@
-"""How long an exchange takes: the shares of exchanges that were answered within a time."""
+"""How long a message takes: the shares of messages that were answered within a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, Ecdf
 from p2p.report import words
 from p2p.report.figures import sheet
-from p2p.report.figures.panels import Column, Row, cut, left_out, number_of_blocks, rows
+from p2p.report.figures.panels import Column, Row, cut, left_out, number_of_blocks, rows, told
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 from p2p.report.figures.units import shares
@@ -21,20 +21,21 @@ __all__ = ["latency"]
 
 
 def latency(run: RawRun, analysis: Analysis) -> Picture | None:
-    """Show the distribution of the latency under each content type."""
+    """Show the distribution of the transmission time under each content type."""
     timed = [one for one in analysis.ecdfs if one.n]
     shown = [row for row in rows(run, analysis) if any(one.level.arm == row.arm for one in timed)]
     if not shown:
         return None
-    exchanges = sum(one.n for row in shown for column in row.columns for one in _curves(timed, row, column))
+    messages = sum(one.n for row in shown for column in row.columns for one in _curves(timed, row, column))
     caption = (
-        "The share of exchanges that were answered within a time, by content type, on a logarithmic axis of time; "
-        "further left is faster, and where lines lie on each other, the types take equally long. The lines across are "
-        f"the median and the 99th percentile. {words.counted(exchanges, 'exchange')} of "
-        f"{words.counted(number_of_blocks(analysis, shown), 'block')}. {left_out(run, analysis, shown)}"
+        "The share of messages that were answered within a time, by content type, on a logarithmic axis of time: "
+        "further left is faster, and where lines lie on each other, the types take equally long. Across are the median "
+        "and the 99th percentile; the slowest and the fastest half percent may lie outside. "
+        f"{words.counted(messages, 'message')} of {words.counted(number_of_blocks(analysis, shown), 'block')}. "
+        f"{left_out(run, analysis, shown)}"
     ).strip()
-    alt = f"Cumulative shares of the latency. {' '.join(_said(timed, shown))}"
-    return Picture("latency", "How long does an exchange take?", caption, alt, partial(_draw, timed, shown))
+    alt = f"Cumulative shares of the transmission time. {told(_said(timed, shown))}"
+    return Picture("latency", "How long does a message take?", caption, alt, partial(_draw, timed, shown))
 
 
 def _curves(timed: Sequence[Ecdf], row: Row, column: Column) -> list[Ecdf]:
@@ -60,7 +61,7 @@ def _draw(timed: Sequence[Ecdf], shown: Sequence[Row], theme: Theme) -> Figure:
     for row, part in zip(shown, figure.subfigures(len(shown), 1, squeeze=False)[:, 0], strict=True):
         sheet.heading(part, row.title, theme)
         panels = part.subplots(1, len(row.columns), sharey=True, squeeze=False)[0]
-        held = [value for one in timed if one.level.arm == row.arm for value in sheet.finite(one.latency_s)]
+        held = [value for one in timed if one.level.arm == row.arm for value in sheet.finite(one.latency_s[1:-1])]
         for column, axes in zip(row.columns, panels, strict=True):
             sheet.calm(axes, theme, grid="x")
             axes.set_title(column.title, color=theme.soft)
@@ -78,5 +79,6 @@ def _draw(timed: Sequence[Ecdf], shown: Sequence[Row], theme: Theme) -> Figure:
                 )
             sheet.logarithmic(axes, "x", min(held), max(held), words.seconds, inches=6.3 / len(row.columns) - 0.15)
             sheet.linear(axes, "y", 0, 1.02, shares, most=4)
+            axes.set_xlabel("transmission time" if row is shown[-1] else "")
         panels[0].set_ylabel("answered within")
     return figure

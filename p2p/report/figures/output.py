@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 import matplotlib
-from matplotlib import font_manager
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from p2p.report import words
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
-__all__ = ["FONTS", "pdf", "png", "svg"]
+__all__ = ["FONTS", "drawing", "pdf", "png", "svg"]
 
 FONTS: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 """Of the page. Matplotlib measures text with its own DejaVu Sans, which is wider than any of these."""
@@ -35,6 +32,7 @@ _MARKED: Final = Theme(**{name: f"#f1e0{number:02x}" for number, name in enumera
 _COLOR: Final = re.compile(r"#f1e0([0-9a-f]{2})")
 _NUMBER: Final = re.compile(r"-?\d+\.\d+")
 _FONT: Final = re.compile(r"font: ((?:\w+ )*)([\d.]+)px [^;]*")
+_FAMILY: Final = re.compile(r"font-family: [^;]*; ?")
 _REFERENCE: Final = re.compile(r"url\(#([^)]+)\)")
 
 _STYLE: Final[dict[str, Any]] = {
@@ -72,9 +70,10 @@ _STYLE: Final[dict[str, Any]] = {
 
 
 @contextmanager
-def _drawn(picture: Picture, theme: Theme) -> Iterator[Figure]:
+def drawing(picture: Picture, theme: Theme) -> Iterator[Figure]:
     """Draw a picture; what somebody set for matplotlib on this machine makes no difference to it."""
-    colors = {
+    settings: Any = {
+        **_STYLE,
         "axes.edgecolor": theme.soft,
         "axes.facecolor": "none",
         "axes.labelcolor": theme.soft,
@@ -85,34 +84,18 @@ def _drawn(picture: Picture, theme: Theme) -> Iterator[Figure]:
         "text.color": theme.ink,
         "xtick.color": theme.soft,
         "ytick.color": theme.soft,
+        "svg.hashsalt": picture.name,
     }
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_STYLE, **colors, "svg.hashsalt": picture.name})
-        figure = picture.draw(theme)
-        for text in figure.findobj(Text):
-            assert isinstance(text, Text)
-            text.set_text(_printable(text.get_text()))
-        yield figure
-
-
-def _printable(text: str) -> str:
-    """Show what can't be shown as question marks: names come from files that anybody may have written."""
-    if text.isascii() and text.isprintable():
-        return text
-    glyphs = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return "".join(
-        one
-        if one == "\n" or (glyphs.get_char_index(ord(one)) and not unicodedata.category(one).startswith("C"))
-        else "?"
-        for one in text
-    )
+        matplotlib.rcParams.update(settings)
+        yield picture.draw(theme)
 
 
 def pdf(picture: Picture) -> bytes:
     """Draw a figure for print, in the light theme."""
     content = io.BytesIO()
-    with _drawn(picture, LIGHT) as figure:
+    with drawing(picture, LIGHT) as figure:
         nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
         figure.savefig(content, format="pdf", metadata=nothing)
     return content.getvalue()
@@ -122,7 +105,7 @@ def png(picture: Picture, dpi: float, *, dark: bool) -> bytes:
     """Draw a figure as an image on its paper."""
     theme = DARK if dark else LIGHT
     content = io.BytesIO()
-    with _drawn(picture, theme) as figure:
+    with drawing(picture, theme) as figure:
         figure.savefig(content, format="png", dpi=dpi, facecolor=theme.paper, metadata={"Software": None})
     return content.getvalue()
 
@@ -130,7 +113,7 @@ def png(picture: Picture, dpi: float, *, dark: bool) -> bytes:
 def svg(picture: Picture) -> str:
     """Draw a figure for a page: text stays text, colours are custom properties, and nothing reaches out of it."""
     content = io.StringIO()
-    with _drawn(picture, _MARKED) as figure:
+    with drawing(picture, _MARKED) as figure:
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(content, format="svg", metadata=nothing)
     root = ET.fromstring(content.getvalue())  # ours, from matplotlib, not from anybody else
@@ -193,13 +176,18 @@ def _short(number: str) -> str:
 
 
 def _style(value: str) -> str:
+    """Take the font of the page; some versions of matplotlib write fonts in one property, some in several."""
     value = _COLOR.sub(lambda found: f"var(--p2p-{Theme.names()[int(found[1], 16)]})", value)
-    return _FONT.sub(lambda found: f"font-size: {_short(found[2])}px{_weight(found[1])}", value)
+    value = _FONT.sub(lambda found: f"font-size: {_short(found[2])}px{_face(found[1])}", value)
+    return _FAMILY.sub("", value)
 
 
-def _weight(words_before: str) -> str:
-    weights = [word for word in words_before.split() if word.isdigit() or word == "bold"]
-    return f"; font-weight: {weights[0]}" if weights else ""
+def _face(before: str) -> str:
+    """Write the style and the weight that stand before the size."""
+    parts = before.split()
+    styles = [f"; font-style: {part}" for part in parts if part in ("italic", "oblique")]
+    weights = [f"; font-weight: {part}" for part in parts if part.isdigit() or part == "bold"]
+    return "".join(styles + weights)
 
 
 def _sheet(name: str) -> str:

@@ -11,10 +11,17 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, BlockFigures, Level
 from p2p.report import words
 
-__all__ = ["Column", "Row", "arms", "cut", "left_out", "number_of_blocks", "planned", "rows", "spread"]
+__all__ = ["Column", "Row", "arms", "cut", "left_out", "number_of_blocks", "planned", "rows", "spread", "told"]
 
 NAME: Final = 28
 """Characters of a name; a longer one would leave no room for data."""
+
+SENTENCES: Final = 12
+"""Of a text that somebody listens to."""
+
+_ALPHABETS: Final = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3C9), (0x410, 0x44F), (0x2026, 0x2026))
+_LETTERS: Final = frozenset(chr(code) for first, last in _ALPHABETS for code in range(first, last + 1))
+"""Latin, Greek and Cyrillic, which the font of matplotlib has."""
 
 T = TypeVar("T")
 
@@ -47,8 +54,18 @@ class Row:
 
 
 def cut(name: str, limit: int = NAME) -> str:
-    """Cut a name that is too long for a label, and make it harmless."""
-    return words.cut(words.shown(name), limit)
+    """Cut a name that is too long for a label; what the font of the figures may lack becomes a question mark.
+
+    Names come from files that anybody may have written.
+    """
+    return words.cut("".join(one if one in _LETTERS else "?" for one in words.shown(name)), limit)
+
+
+def told(sentences: Iterable[str], most: int = SENTENCES) -> str:
+    """Join the first of many sentences, and say that there are more."""
+    said = list(sentences)
+    more = [] if len(said) <= most else ["The tables have more."]
+    return " ".join([*said[:most], *more])
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:

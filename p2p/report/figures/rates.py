@@ -18,7 +18,7 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, LevelFigures
 from p2p.report import words
 from p2p.report.figures import sheet
-from p2p.report.figures.panels import arms, cut, spread
+from p2p.report.figures.panels import arms, cut, spread, told
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 from p2p.report.figures.units import rates, seconds
@@ -26,7 +26,10 @@ from p2p.report.figures.units import rates, seconds
 __all__ = ["scaling", "throughput"]
 
 PANELS: Final = 4
-"""Of one figure, as many as are still readable."""
+"""Of the figure by size, as many as are still readable."""
+
+LINES: Final = 3
+"""Of the figure by pairs, three panels each."""
 
 THROUGHPUT: Final = "throughput_bytes_per_s"
 
@@ -58,25 +61,25 @@ def throughput(run: RawRun, analysis: Analysis) -> Picture | None:
         "Throughput of all pairs together, both ways, against the size of the content: medians of blocks with their "
         f"95 % intervals{_beside(shown)}. {_scales(shown, THROUGHPUT)} {_rests_on(shown)} {_more(several, shown)}"
     ).strip()
-    alt = f"Throughput against size. {' '.join(_said(shown, lambda one: words.size(one.level.size)))}"
+    alt = f"Throughput against size. {told(_said(shown, lambda one: words.size(one.level.size)))}"
     return Picture("throughput", "How many bytes per second, by size?", caption, alt, partial(_draw_throughput, shown))
 
 
 def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
-    """Show throughput and latency against the number of pairs; nothing if that never changes."""
+    """Show throughput and transmission time against the number of pairs; nothing if that never changes."""
     there = [one for one in analysis.levels if sheet.finite([one.estimates[THROUGHPUT].median])]
     panels = _panels(run, analysis, there, lambda one: (one.level.size, one.level.load), _of_size)
     several = [one for one in panels if len({level.level.pairs for level in one.levels}) > 1]
-    shown = spread(several, PANELS)
+    shown = spread(several, LINES)
     if not shown:
         return None
     caption = (
-        "What many pairs at once do to the throughput of all of them, and to the latency of an exchange: medians of "
+        "What many pairs at once do to the throughput of all of them, and to the transmission time: medians of "
         f"blocks with their 95 % intervals{_beside(shown)}. {_rests_on(shown)} {_more(several, shown)}"
     ).strip()
     alt = (
-        "Throughput and latency against the number of pairs. "
-        f"{' '.join(_said(shown, lambda one: words.counted(one.level.pairs, 'pair'), latency=True))}"
+        "Throughput and transmission time against the number of pairs. "
+        f"{told(_said(shown, lambda one: words.counted(one.level.pairs, 'pair'), latency=True))}"
     )
     return Picture("scaling", "What do more pairs at once do?", caption, alt, partial(_draw_scaling, shown))
 
@@ -175,7 +178,11 @@ def _draw_throughput(shown: Sequence[_Panel], theme: Theme) -> Figure:
 def _draw_scaling(shown: Sequence[_Panel], theme: Theme) -> Figure:
     figure = sheet.new(0.4 + 2.5 * len(shown))
     sheet.legend(figure, {name for panel in shown for name in panel.conditions()}, theme)
-    metrics = {THROUGHPUT: "throughput", "latency_s": "median latency", "latency_p99_s": "99th percentile of latency"}
+    metrics = {
+        THROUGHPUT: "throughput",
+        "latency_s": "median transmission time",
+        "latency_p99_s": "99th percentile of it",
+    }
     for panel, part in zip(shown, figure.subfigures(len(shown), 1, squeeze=False)[:, 0], strict=True):
         sheet.heading(part, panel.title, theme)
         both = [value for metric in ("latency_s", "latency_p99_s") for value in panel.values(metric)]
@@ -220,8 +227,6 @@ def _curves(
 
 
 def _amounts(axes: Axes, values: Sequence[float], *, is_rate: bool) -> None:
-    if not values:
-        return
     write, write_all = (words.rate, rates) if is_rate else (words.seconds, seconds)
     if _is_wide(values):
         sheet.logarithmic(axes, "y", min(values), max(values), write, inches=1.6)

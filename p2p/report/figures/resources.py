@@ -77,12 +77,14 @@ def resources(run: RawRun, analysis: Analysis) -> Picture | None:
         f"processor on average, at most {words.bytes_(one.rss_bytes_most)} of memory."
         for one in analysis.daemons[:LINES]
     ]
-    more = f" And {len(analysis.daemons) - LINES} more daemons." if len(analysis.daemons) > LINES else ""
+    more = len(analysis.daemons) - LINES
+    if more > 0:
+        parts.append(f"And {words.counted(more, 'more daemon')}.")
     return Picture(
         "resources",
         "What do the daemons hold?",
         caption,
-        f"Open sockets, processor and memory over time. {' '.join(parts)}{more}",
+        f"Open sockets, processor and memory over time. {' '.join(parts)}",
         partial(_draw, found, together),
     )
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from p2p.measure.block_figures import in_order
 from p2p.measure.estimates import Estimate
@@ -20,6 +20,7 @@ from p2p.report.figures.panels import cut
 from p2p.report.figures.theme import Theme, look
 
 __all__ = [
+    "TALLEST",
     "WIDTH",
     "calm",
     "finite",
@@ -40,6 +41,9 @@ WIDTH: Final = 7.2
 CHARACTER: Final = 0.066
 """Inches that a character of a label takes."""
 
+TALLEST: Final = 9.0
+"""Inches: a figure and its caption must fit on a page."""
+
 NARROWEST: Final = 0.15
 """The least that a logarithmic axis shows, in powers of ten: 19 % to either side."""
 
@@ -48,7 +52,7 @@ def new(height: float) -> Figure:
     """Make an empty figure of the usual width; the height is in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     engine: Any = figure.get_layout_engine()
-    engine.set(w_pad=0.04, h_pad=0.04, wspace=0.02, hspace=0.02)
+    engine.set(w_pad=0.04, h_pad=0.04, wspace=0.05, hspace=0.02)
     return figure
 
 
@@ -105,8 +109,9 @@ def _round_values(low: float, high: float) -> Iterator[list[float]]:
         if len(found) > 1:
             yield found
     for step in range(2, last - first + 1):
-        yield between(10.0**power for power in range(first, last + 1) if power % step == 0)
-    yield between(MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high).tolist())[:1]
+        phases = [between(10.0**power for power in range(first + phase, last + 1, step)) for phase in range(step)]
+        yield max(phases, key=len)
+    yield between(map(float, MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high)))[:1]
 
 
 def _fit(ticks: Sequence[float], texts: Sequence[str], which: str, scale: float) -> bool:
@@ -114,7 +119,7 @@ def _fit(ticks: Sequence[float], texts: Sequence[str], which: str, scale: float)
     if which == "y":
         needed = [0.24] * len(texts)
     else:
-        widths = [CHARACTER * (len(text) + 1.5) for text in texts]
+        widths = [CHARACTER * (len(text) + 1) for text in texts]
         needed = [(one + other) / 2 for one, other in pairwise(widths)]
     return all(math.log10(b / a) * scale >= room for (a, b), room in zip(pairwise(ticks), needed, strict=False))
 
@@ -160,6 +165,7 @@ def places(axes: Axes, values: Iterable[float], write: Callable[[int], str], *, 
     kept.append(high)
     _fix(axes, "x", kept, [write(int(value)) for value in kept])
     axes.xaxis.set_minor_locator(FixedLocator([value for value in ordered if value not in kept]))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _fix(axes: Axes, which: str, ticks: Sequence[float], texts: Sequence[str]) -> None:
@@ -232,8 +238,9 @@ def _above(figure: Figure, handles: list[Any], labels: list[str]) -> None:
 
 def _inches(labels: Sequence[str], columns: int, length: float) -> float:
     """How wide a legend is in so many columns, with marks of this length in em."""
-    lines = math.ceil(len(labels) / columns)
-    widest = [max(map(len, labels[at : at + lines])) for at in range(0, len(labels), lines)]
+    longer, rest = divmod(len(labels), columns)
+    ends = [longer * column + min(column, rest) for column in range(columns + 1)]
+    widest = [max(map(len, labels[begin:end])) for begin, end in pairwise(ends)]
     return sum(0.068 * width + 0.118 * (length + 2.0) for width in widest)
 
 

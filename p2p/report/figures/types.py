@@ -15,7 +15,7 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, BlockFigures
 from p2p.report import words
 from p2p.report.figures import sheet
-from p2p.report.figures.panels import Column, Row, cut, left_out, rows
+from p2p.report.figures.panels import Column, Row, cut, left_out, rows, told
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 
@@ -31,19 +31,21 @@ CROWD: Final = 40
 
 
 def content_types(run: RawRun, analysis: Analysis) -> Picture | None:
-    """Show the median latency of each block under each content type, at equal size and number of pairs."""
+    """Show the median transmission time of each block under each content type, at equal size and number of pairs."""
     blocks = [one for one in analysis.blocks if sheet.finite([one.figures[METRIC]])]
     shown = [row for row in rows(run, analysis) if any(one.arm == row.arm for one in blocks)]
+    while sum(_heights(blocks, shown)) > sheet.TALLEST:
+        shown.pop()
     if not shown:
         return None
     points = sum(len(_values(blocks, row, column, "")) for row in shown for column in row.columns)
     caption = (
-        "The median latency of each block (points) by content type, at equal size and number of pairs. The box holds "
-        "the middle half of the blocks, the line in it is their median, and the whiskers reach as far as there are "
-        f"blocks within 1.5 times the length of the box. {words.counted(points, 'block')}. The axes are "
+        "The median transmission time of each block (points) by content type, at equal size and number of pairs. The "
+        "box holds the middle half of the blocks, the line in it is their median, and the whiskers reach as far as "
+        f"there are blocks within 1.5 times the length of the box. {words.counted(points, 'block')}. The axes are "
         f"logarithmic, and each panel has its own. {left_out(run, analysis, shown)}"
     ).strip()
-    alt = f"Medians of the latency over blocks. {' '.join(_said(blocks, shown))}"
+    alt = f"Medians of the transmission time over blocks. {told(_said(blocks, shown))}"
     return Picture("content-types", "Does the content type matter?", caption, alt, partial(_draw, blocks, shown))
 
 
@@ -55,6 +57,10 @@ def _values(blocks: Sequence[BlockFigures], row: Row, column: Column, condition:
 
 def _conditions(blocks: Sequence[BlockFigures], row: Row) -> list[str]:
     return in_order(one.condition for one in blocks if one.arm == row.arm)[:CONDITIONS]
+
+
+def _heights(blocks: Sequence[BlockFigures], shown: Sequence[Row]) -> list[float]:
+    return [0.85 + 0.21 * len(_conditions(blocks, row)) for row in shown]
 
 
 def _said(blocks: Sequence[BlockFigures], shown: Sequence[Row]) -> Iterator[str]:
@@ -70,8 +76,7 @@ def _said(blocks: Sequence[BlockFigures], shown: Sequence[Row]) -> Iterator[str]
 
 
 def _draw(blocks: Sequence[BlockFigures], shown: Sequence[Row], theme: Theme) -> Figure:
-    counts = [len(_conditions(blocks, row)) for row in shown]
-    heights = [0.85 + 0.21 * count for count in counts]
+    heights = _heights(blocks, shown)
     figure = sheet.new(sum(heights))
     parts = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
     for row, part in zip(shown, parts, strict=True):

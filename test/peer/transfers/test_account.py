@@ -13,6 +13,7 @@ from p2p.errors import LocalFileError, Outcome
 from p2p.peer.transfers.account import Account
 from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.retry import Retries
+from p2p.peer.transfers.stalls import Own
 from p2p.transfer.placing import Receipt
 from p2p.transfer.records import Have
 from p2p.transfer.walking import Totals
@@ -177,6 +178,14 @@ class StallTests(AccountCase):
 
     def stalls(self) -> list[str]:
         return [event.text for event in self.events.of(Stalled)]
+
+    def test_shared(self) -> None:
+        """A source that turns out in the session to be shared isn't taken for a slow disk."""
+        self.moving.own, self.moving.own_since = Own.SHARED, 0.0
+        self.pass_time(5)
+        self.assertEqual(
+            ["nothing went for 5 s: the source waits for the slowest of the peers that it goes to"], self.stalls()
+        )
 
     def test_their_disk(self) -> None:
         """The link is pinged, and what it says is told within five seconds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +12,7 @@ from p2p.errors import ExchangeFailed, InvalidName, InvalidRequest, LocalFileErr
 from p2p.transfer.paths import RESERVED
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
+from test.descriptors import copies
 from test.peer.transfers.moving_doubles import look_after
 from test.peer.transfers.movings import TransfersCase
 
@@ -147,7 +147,7 @@ class PipeTests(TransfersCase):
             self.addCleanup(os.close, file)
 
     def open_files(self) -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
+        return copies(self.read)
 
     def test_send(self) -> None:
         """The descriptor is copied, so that the client's may be closed at any time; the copy is closed in the end."""

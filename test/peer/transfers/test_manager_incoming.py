@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import capturedLogs, formatEvent
 
 from p2p.content.consent import Offer
 from p2p.control.transfer_operations import Done
@@ -58,13 +59,27 @@ class IncomingTests(TransfersCase):
         first.ended(Outcome.RESET, "gone", 0, 0)
         self.assertEqual([second], list(self.transfers._incoming.values()))
 
+    def test_logged(self) -> None:
+        """How it ended is in the log, unless the link broke, which is told elsewhere and isn't the end."""
+        for outcome, told in (
+            (Outcome.OK, "n1.n: transfer abababababababab (receive, m4.m) is complete: 2 entries, 500 bytes"),
+            (Outcome.RESET, None),
+            (Outcome.REFUSED, "n1.n: transfer abababababababab (receive, m4.m) failed: the disk is full"),
+        ):
+            incoming = self.begin()
+            with capturedLogs() as logs:
+                incoming.ended(outcome, "the disk is full", 2, 500)
+            self.assertEqual([] if told is None else [told], [formatEvent(one) for one in logs])
+
     def test_cancelled(self) -> None:
         """It can be cancelled here: the session is stopped, and its sender is told by whom."""
         incoming = self.begin()
-        self.did(self.transfers.cancel("ab" * 8))
+        cancelling = Deferred.fromCoroutine(self.transfers.cancel("ab" * 8))
         self.assertEqual(["it was cancelled at n1.n"], self.stopped)
+        self.assertNoResult(cancelling)
         incoming.ended(Outcome.REFUSED, "it was cancelled at n1.n", 0, 0)
-        self.assertEqual({"m4.m": "cancelled"}, self.rows())
+        (shown,) = self.successResultOf(cancelling).transfers
+        self.assertEqual(("cancelled", {"m4.m": "cancelled"}), (shown.state, self.rows()))
 
     def test_cancelled_later(self) -> None:
         """What its sender hasn't gone on with can be cancelled, and its parts are removed."""

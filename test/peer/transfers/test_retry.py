@@ -54,7 +54,11 @@ class RetriesTests(SynchronousTestCase):
         for _ in range(9):
             self.failed()
         self.assertEqual(2.0, self.failed(now=3598.0))
+        self.assertFalse(self.retries.expired)
         self.assertIsNone(self.failed(now=3600.0))
+        self.assertTrue(self.retries.expired)
+        self.assertIsNone(self.failed(Outcome.REFUSED, now=3600.0))
+        self.assertFalse(self.retries.expired)
 
     def test_longest(self) -> None:
         """However often it fails, the wait stays what it is."""

@@ -179,6 +179,7 @@ class RetryTests(TransferCase):
             self.clock.advance(20)
         self.assertGreaterEqual(self.clock.seconds(), 10.0)
         self.assertEqual("reset", self.result().outcome)
+        self.assertIn("; its deadline, 3600 s without progress, is over", self.result().reason)
 
     def test_progress_renews(self) -> None:
         """As long as content moves, broken links aren't counted against the transfer."""

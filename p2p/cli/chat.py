@@ -86,15 +86,35 @@ def chat(session: Session, peer: str, as_json: bool) -> None:
 async def _speak(client: Client, peer: str, acting: str | None, reactor: Any) -> None:
     """Say each line of standard input, and then that it has ended."""
     decoder = getincrementaldecoder("utf-8")("replace")  # a long line may be cut within a character
-    while (raw := await in_thread(reactor, _next_line)) is not None:
+    typed = _Typed(sys.stdin.buffer)
+    while (raw := await in_thread(reactor, typed.next_line)) is not None:
         await client.chat_say(peer, decoder.decode(raw).rstrip("\r\n"), acting=acting)
     if rest := decoder.decode(b"", final=True):
         await client.chat_say(peer, rest, acting=acting)
     await client.chat_say(peer, None, acting=acting)
 
 
-def _next_line() -> bytes | None:
-    return sys.stdin.buffer.readline(_LINE_BYTES) or None
+class _Typed:
+    """The lines of standard input.
+
+    It is read without Python's buffer: a thread that waits in that one when the command ends makes Python abort.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._read: Callable[[int], bytes | None] = getattr(stream, "raw", stream).read
+        self._rest = bytearray()
+
+    def next_line(self) -> bytes | None:
+        """The next line with its end, or so much of a long one as goes at once; None at the end of all."""
+        while (end := self._rest.find(b"\n", 0, _LINE_BYTES) + 1) == 0 and len(self._rest) < _LINE_BYTES:
+            more = self._read(_LINE_BYTES)
+            if not more:
+                break
+            self._rest += more
+        end = end or min(len(self._rest), _LINE_BYTES)
+        line = bytes(self._rest[:end])
+        del self._rest[:end]
+        return line or None
 
 
 def in_thread(reactor: Any, read: Callable[[], bytes | None]) -> Deferred[bytes | None]:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from blake3 import blake3
 
+from p2p.content.naming import free_name, move_new
 from p2p.errors import ExchangeFailed, Outcome
 
 __all__ = ["Arrival", "checked_name", "clear_leftovers", "refusal"]
@@ -151,39 +152,25 @@ class Arrival:
         return os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     def _settle(self) -> str:
-        """Link the file to a free name: unlike a rename, a link never replaces what is there."""
-        name = self._name
-        if self._exists == "replace":
-            self._part.rename(self._inbox / name)
-            return name
-        while True:
-            try:
-                os.link(self._part, self._inbox / name, follow_symlinks=False)
-            except FileExistsError as error:
-                if self._exists == "refuse":
-                    reason = f"the receiver has {name!r} already; send it under another name"
-                    raise ExchangeFailed(Outcome.REFUSED, reason) from error
-                name = self._free_name()
-            else:
-                self._part.unlink()
+        """Give the file its name, or one that is free; only what is to be replaced ever is."""
+        folder = os.open(self._inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            name = self._name
+            if self._exists == "replace":
+                os.rename(self._part.name, name, src_dir_fd=folder, dst_dir_fd=folder)
                 return name
-
-    def _free_name(self) -> str:
-        """Find a number whose name is free in a few steps, which double and then halve, however many are taken."""
-        taken, free = 0, 1
-        while self._is_taken(free):
-            taken, free = free, 2 * free
-        while free - taken > 1:
-            middle = (taken + free) // 2
-            taken, free = (middle, free) if self._is_taken(middle) else (taken, middle)
-        return self._numbered(free)
-
-    def _is_taken(self, number: int) -> bool:
-        return os.path.lexists(self._inbox / self._numbered(number))
-
-    def _numbered(self, number: int) -> str:
-        path = Path(self._name)
-        return f"{path.stem} ({number}){path.suffix}"
+            while True:
+                try:
+                    move_new(self._part.name, folder, name, folder, is_folder=False)
+                except FileExistsError as error:
+                    if self._exists == "refuse":
+                        reason = f"the receiver has {name!r} already; send it under another name"
+                        raise ExchangeFailed(Outcome.REFUSED, reason) from error
+                    name = free_name(folder, self._name)
+                else:
+                    return name
+        finally:
+            os.close(folder)
 
 
 def refusal(error: OSError) -> ExchangeFailed:

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from p2p.config import AcceptRule, PeerEntry
 from p2p.content.consent import Terms
+from p2p.content.paths import RESERVED
 from p2p.content.rules import Agreement, Offer, Rule, decide
 from p2p.content.services import TRANSFER, Incoming, Threads
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
@@ -16,7 +17,6 @@ from p2p.peer.agreed import Agreed
 from p2p.peer.inbox_room import InboxRoom
 from p2p.peer.offers import PendingOffers
 from p2p.transfer.ended import EndedTransfers, local_id
-from p2p.transfer.paths import RESERVED
 
 __all__ = ["Reception"]
 

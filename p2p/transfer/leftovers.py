@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from p2p.content.paths import RESERVED
 from p2p.errors import ExchangeFailed
-from p2p.transfer.paths import RESERVED
 from p2p.transfer.placing import FOLDER_FLAGS
 from p2p.transfer.work_folder import WorkFolder
 

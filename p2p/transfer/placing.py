@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from p2p.content.naming import free_name, is_there, move_new, sync_names
+from p2p.content.paths import shown
 from p2p.errors import Outcome
-from p2p.transfer.naming import free_name, is_there, move_new, sync_names
-from p2p.transfer.paths import shown
 from p2p.transfer.records import Kind
 
 __all__ = ["FOLDER_FLAGS", "ONE_ENTRY", "Close", "Exists", "Folder", "Place", "Placer", "Receipt", "Step"]

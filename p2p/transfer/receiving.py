@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from p2p.content.inbox import refusal
+from p2p.content.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.transfer.placing import ONE_ENTRY, Exists, Folder, Place, Receipt
 from p2p.transfer.records import (
     Buffer,

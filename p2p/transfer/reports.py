@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from p2p.content.box_reader import BoxReader
+from p2p.content.paths import from_bytes, to_bytes
 from p2p.control.texts import printable
 from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.link.boxes import Box, encode_box, text_of
-from p2p.transfer.paths import from_bytes, to_bytes
 from p2p.transfer.placing import Receipt
 from p2p.transfer.records import Have
 

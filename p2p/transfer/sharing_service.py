@@ -9,6 +9,7 @@ from typing import Final, Literal
 from zope.interface import implementer
 
 from p2p.content.consent import Offer
+from p2p.content.paths import from_bytes
 from p2p.content.request import Request
 from p2p.content.services import Context, IContentService, Incoming
 from p2p.content.writer import ReplyWriter
@@ -17,7 +18,6 @@ from p2p.transfer.asking import AskingSink
 from p2p.transfer.ended import KEEP_S, local_id, remove_old
 from p2p.transfer.offering import offer_of
 from p2p.transfer.pace import Pace
-from p2p.transfer.paths import from_bytes
 from p2p.transfer.production import Production
 from p2p.transfer.records import Have
 from p2p.transfer.reports import number_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -143,6 +144,23 @@ class ChatTests(ChatCase):
     def test_wrong_name(self) -> None:
         """A name that no peer can have is refused before any daemon is asked."""
         self.assertIn("isn't <node>.<cluster>", self.failure(2, "chat", "m4", operations={}))
+
+
+class TypedTests(CommandCase):
+    """Lines of standard input."""
+
+    def test_unbuffered(self) -> None:
+        """Lines are read from the file itself: whoever waits in Python's buffer when a command ends makes it abort."""
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as stream:
+            typed = module._Typed(stream)
+            for written, lines in ((b"a\nb\n", [b"a\n", b"b\n"]), (b"\nlast", [b"\n"])):
+                os.write(writing, written)
+                self.assertEqual(lines, [typed.next_line() for _ in lines])
+            os.write(writing, b" words")
+            os.close(writing)
+            self.assertEqual([b"last words", None], [typed.next_line(), typed.next_line()])
+            self.assertEqual(stream.raw.read, typed._read)
 
 
 class Calls:

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.content import inbox
 from p2p.content.inbox import Arrival, checked_name, clear_leftovers
+from p2p.content.naming import move_new
 from p2p.errors import ExchangeFailed, Outcome
 from test.properties import PROPERTY
 
@@ -157,26 +158,26 @@ class ArrivalTests(InboxCase):
         for number in range(1, 300):
             (self.inbox / f"a ({number})").touch()
         (self.inbox / "a").touch()
-        link, calls = os.link, [0]
+        move, calls = move_new, [0]
 
         def counted(*arguments: Any, **more: Any) -> None:
             calls[0] += 1
-            link(*arguments, **more)
+            move(*arguments, **more)
 
-        self.patch(os, "link", counted)
+        self.patch(inbox, "move_new", counted)
         self.assertEqual("a (300)", self.arrive("a", b"x"))
         self.assertLess(calls[0], 5)
 
     def test_race_for_a_name(self) -> None:
         """A name that somebody takes at the very last moment isn't replaced either."""
-        link, before = os.link, ["a", "a (1)"]
+        move, before = move_new, ["a", "a (1)"]
 
-        def raced(source: Any, target: Any, **more: Any) -> None:
+        def raced(*arguments: Any, **more: Any) -> None:
             if before:
                 (self.inbox / before.pop(0)).touch()
-            link(source, target, **more)
+            move(*arguments, **more)
 
-        self.patch(os, "link", raced)
+        self.patch(inbox, "move_new", raced)
         self.assertEqual("a (2)", self.arrive("a", b"x"))
 
     def test_replaced(self) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.content import naming
 from p2p.errors import ExchangeFailed, Outcome
-from p2p.transfer import arriving, naming, partial, records, settling, tree
+from p2p.transfer import arriving, partial, records, settling, tree
 from p2p.transfer.placing import Receipt
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import (

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from p2p.content import naming
 from p2p.errors import Outcome
-from p2p.transfer import naming
 from p2p.transfer.placing import Close, Exists, Folder, Place, Placer, Receipt, Step
 from p2p.transfer.records import Kind
 from test.transfer.arrivals import MTIME, ReceivingTestCase, contents, fail, watched, without

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.content.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.errors import ProtocolViolation
 from p2p.link.boxes import encode_box
-from p2p.transfer.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.transfer.records import (
     Buffer,
     Chunk,

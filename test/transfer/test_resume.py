@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.transfer import arriving, naming, partial, records, sender_state, sending, settling, tree
+from p2p.content import naming
+from p2p.transfer import arriving, partial, records, sender_state, sending, settling, tree
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from p2p.transfer.sending import SenderState, SendingEngine, SourceRoot

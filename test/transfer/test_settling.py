@@ -12,8 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from p2p.content import naming
 from p2p.errors import ExchangeFailed, Outcome
-from p2p.transfer import naming, partial, settling
+from p2p.transfer import partial, settling
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have
 from p2p.transfer.walking import Totals

@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
 
+from p2p.content.paths import RESERVED
 from p2p.control.transfer_operations import Failed
 from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
-from p2p.transfer.paths import RESERVED
 from p2p.transfer.records import Entry, Have, Kind, encode_entry
 from p2p.transfer.tree import CHUNK
 from test.peer.transfers.moving_doubles import WALL

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.transfer.paths import (
+from p2p.content.paths import (
     MAX_DEPTH,
     MAX_NAME,
     MAX_PATH,

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from p2p.transfer import naming
-from p2p.transfer.naming import free_name, is_there, move_new, sync_names
+from p2p.content import naming
+from p2p.content.naming import free_name, is_there, move_new, sync_names
 from test.transfer.arrivals import ReceivingTestCase, contents, fail, watched, without
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import Any, Final
 
-from p2p.transfer.paths import numbered
+from p2p.content.paths import numbered
 
 __all__ = ["free_name", "is_there", "move_new", "sync_names"]
 

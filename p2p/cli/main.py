@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
 import click
 
@@ -16,7 +19,7 @@ from p2p.cli.names import complete_acting
 from p2p.cli.output import describe, show_error, show_json
 from p2p.cli.running import run_in_reactor
 from p2p.cli.session import Session
-from p2p.errors import P2PError
+from p2p.errors import LocalFileError, P2PError
 from p2p.names import parse_peer
 
 __all__ = ["cli", "main"]
@@ -40,6 +43,9 @@ COMMANDS = {
     "completion": "p2p.cli.completion",
 }
 """Each command and the module that defines it under the command's name; it is imported when it is needed."""
+
+_NOT_WRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk says that doesn't take what is printed; that nobody reads it any more (``EPIPE``) is click's business."""
 
 
 class _Commands(click.Group):
@@ -82,9 +88,14 @@ class _Commands(click.Group):
         except P2PError as error:
             code = _tell(error, as_json)
         except Exception as error:
-            if as_json:
-                show_json(describe(error))
-            raise  # the traceback is what a report of this needs; Python exits with 1
+            if isinstance(error, OSError) and error.filename is None and error.errno in _NOT_WRITTEN:
+                sys.stdout = _nowhere()  # else Python tries once more at its end, and fails
+                reason = f"standard output can't be written: {error.strerror}; see to the disk that it goes to"
+                code = _tell(LocalFileError(reason), as_json=False)
+            else:
+                if as_json:
+                    show_json(describe(error))
+                raise  # the traceback is what a report of this needs; Python exits with 1
         sys.exit(code)
 
 
@@ -140,8 +151,19 @@ def cli(ctx: click.Context, config: Path | None, acting: str | None) -> None:
     ctx.obj = Session(config, acting, ctx.obj or run_in_reactor)
 
 
+def _nowhere() -> TextIO:
+    """A stream that leads nowhere; its descriptor isn't one of those that others take for the standard streams."""
+    opened = os.open(os.devnull, os.O_RDWR)
+    kept = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(opened)
+    return os.fdopen(kept, "r+")
+
+
 def main() -> None:
     """Run the command ``p2p``."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever called us has closed it
+            setattr(sys, name, _nowhere())
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # both are real files here
     cli()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
+from p2p.content.inbox import refusal
 from p2p.content.paths import to_bytes
 from p2p.content.services import Threads
 from p2p.content.threaded import ThreadedSink, Worker
@@ -19,7 +21,7 @@ from p2p.transfer.records import Buffer, Have
 from p2p.transfer.session import PROGRESS_S, Told
 from p2p.transfer.walking import Totals
 
-__all__ = ["GetSession"]
+__all__ = ["GetSession", "local_error"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -156,5 +158,15 @@ def _here(function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -
         return function(*arguments, **named)
     except ExchangeFailed as failure:
         if failure.outcome is Outcome.REFUSED:
-            raise LocalFileError(str(failure)) from failure
+            raise local_error(failure) from failure
         raise
+
+
+def local_error(failure: ExchangeFailed) -> LocalFileError:
+    """What a refusal is where this machine is the receiver itself: its texts are made for the one at the other end."""
+    cause = failure.__cause__
+    if not isinstance(cause, OSError) or str(failure) != str(refusal(cause)):
+        return LocalFileError(str(failure))
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LocalFileError("the disk of this machine is full; free some space there")
+    return LocalFileError(f"this machine can't write what comes: {cause.strerror}; see to the folder that it goes to")

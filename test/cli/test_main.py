@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -135,6 +136,27 @@ class EndTests(CommandCase):
         code, out, _ = self.ends(ZeroDivisionError("x"), "--json")
         self.assertEqual((code, json.loads(out)["exit_code"]), (1, 1))
         self.assertIn("ZeroDivisionError", json.loads(out)["reason"])
+
+    def test_output_not_written(self) -> None:
+        """A full disk behind standard output is told on standard error, and isn't taken for a fault of ours."""
+        for arguments in ((), ("--json",)):
+            code, out, err = self.ends(OSError(errno.ENOSPC, "No space left on device"), *arguments)
+            self.assertEqual((11, ""), (code, out))
+            self.assertIn("standard output can't be written: No space left on device", err)
+        self.assertEqual(1, self.ends(OSError(errno.ENOSPC, "No space", "/file/of/ours"))[0])
+
+    def test_closed_streams(self) -> None:
+        """Standard streams that were closed before lead nowhere, and their descriptors aren't filled again."""
+        for name in ("stdin", "stdout", "stderr"):
+            self.patch(sys, name, None)
+        self.patch(MAIN, "cli", lambda: None)
+        MAIN.main()
+        self.assertEqual("", sys.stdin.read())
+        for stream in (sys.stdout, sys.stderr):
+            stream.write("x")
+            self.assertGreater(stream.fileno(), 2)
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            stream.close()
 
     def test_json_as_an_argument(self) -> None:
         """``--json`` behind ``--`` is a text like any other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -196,6 +197,19 @@ class RefusedTests(SharingCase):
         self.network.settle()
         self.assertEqual("the disk is full", str(failure))
         self.assert_clean()
+
+    def test_own_words(self) -> None:
+        """What is wrong with this machine's disk is told as that of this machine, not of "the receiver"."""
+        for number, words in ((errno.ENOSPC, "the disk of this machine is full"), (errno.EROFS, "this machine can't")):
+            session = self.getting("films")
+
+            def full(size: int, number: int = number) -> None:
+                raise OSError(number, "no")
+
+            session.receiver._room = full  # type: ignore[attr-defined]  # its disk has none
+            failure = self.failureResultOf(self.run_session(session, fetch_request(ID)), LocalFileError).value
+            self.network.settle()
+            self.assertIn(words, str(failure))
 
     def test_stopped_there(self) -> None:
         """The sharing side may end it, and tells why."""

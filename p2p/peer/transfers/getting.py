@@ -9,13 +9,14 @@ from typing import Any, Literal
 from twisted.internet.interfaces import IReactorTime
 
 from p2p.content.services import Threads
-from p2p.errors import ExchangeFailed, LocalFileError
+from p2p.errors import ExchangeFailed
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.carrying import Engaged, Pipe, Way
 from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.moving import Told
 from p2p.peer.transfers.stalls import TELL_S, Own
 from p2p.transfer.bodies import GetSession, fetch_request
+from p2p.transfer.get_session import local_error
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.placing import Exists
 from p2p.transfer.receiving import ReceivingEngine
@@ -172,4 +173,4 @@ def _here(folder: Path, transfer_id: str, **how: Any) -> ReceivingEngine:
     try:
         return ReceivingEngine(folder, transfer_id, **how)
     except ExchangeFailed as failure:
-        raise LocalFileError(str(failure)) from failure
+        raise local_error(failure) from failure

@@ -428,6 +428,8 @@ class Transfers:
             await give_up(Way(peer, row.peer, self._clock), row.id, self._clock)
         except P2PError as error:
             self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
+            row.reason += f"; {error}"
+            await self._journal.update(row)
 
     # -- within -----------------------------------------------------------------------------------------------
 

@@ -262,6 +262,7 @@ class Transfer:
             await self._moving.remove_parts()
         except P2PError as error:
             self._log.warn("transfer {id}: not all of it could be removed: {reason}", id=self.row.id, reason=str(error))
+            self.row.reason += f"; {error}"
 
     def _tell_failed(self, kind: str, *, resumable: bool) -> None:
         row = self.row

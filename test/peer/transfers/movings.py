@@ -95,6 +95,8 @@ class StandInPeer:
         self, target: str, request: Request, source: Any, sink: Any, *, planned_ns: int, watch: Any
     ) -> Any:
         source.target, source.request = target, request
+        if not hasattr(source, "end"):
+            source.end = Deferred()  # of one that is given up
         self._case.sessions.append(source)
         await source.end
 

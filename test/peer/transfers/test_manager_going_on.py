@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 
 from p2p.content.paths import RESERVED
 from p2p.control.transfer_operations import Failed
@@ -261,6 +262,17 @@ class CancelTests(TransfersCase):
         self.assertEqual([("m4.m", "cancelled")], self.cancel())
         self.send()
         self.assertFalse(self.sessions[-1].how["resume"])
+
+    def test_cannot_be_told(self) -> None:
+        """Whoever gives up what is paused learns it if the receiver isn't there, and keeps its part."""
+        sending = self.send()
+        self.sessions[0].told.on_have(Have())
+        self.leave(sending)
+        cancelling = Deferred.fromCoroutine(self.transfers.cancel(f"{1:016x}"))
+        self.sessions[1].end.errback(Failure(ExchangeFailed(Outcome.UNKNOWN_PEER, "m4.m is away")))
+        (shown,) = self.successResultOf(cancelling).transfers
+        self.assertIn("it was cancelled here; its receiver can't be told", shown.reason)
+        self.assertIn("m4.m is away", self.did(self.journal.find(shown.transfer))[0].reason)
 
     def test_none(self) -> None:
         """One that isn't known or is over can't be cancelled."""

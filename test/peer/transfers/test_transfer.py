@@ -276,11 +276,12 @@ class FromHereTests(TransferCase):
         self.assertFalse(self.events.last(Failed).resumable)
 
     def test_parts_stay(self) -> None:
-        """If they can't be removed, it is cancelled all the same."""
+        """If they can't be removed, it is cancelled all the same, and that is told."""
         self.begin()
         self.moving.cannot_remove = P2PError("no permission")
         self.end(Ending.CANCELLED)
-        self.assertEqual(State.CANCELLED, self.saved[-1]["state"])
+        saved = self.saved[-1]
+        self.assertEqual((State.CANCELLED, "it was cancelled here; no permission"), (saved["state"], saved["reason"]))
 
     def test_pipe(self) -> None:
         """What went through a pipe can't be paused."""

@@ -47,7 +47,7 @@ types: $(READY) ## check types with mypy
 
 # Nothing is taken from an earlier build (-E), since what was read then wouldn't warn again.
 docs: $(READY) ## make the pages of the documents in docs/_build/html, without a warning
-	@$(BIN)/sphinx-build -W -n -E -q --keep-going docs docs/_build/html
+	@$(BIN)/sphinx-build -W -n -E -q --keep-going -d docs/_build/read docs docs/_build/html
 	@echo "sphinx: the documents are in docs/_build/html/index.html"
 
 units: $(READY) ## run the tests under branch coverage, with its gates

@@ -78,6 +78,8 @@ def _drop_contents(app: Sphinx, doctree: nodes.document) -> None:
     for node in list(doctree.findall(nodes.topic)):
         if "contents" in node["classes"]:
             node.parent.remove(node)
+    for title in doctree.findall(nodes.title):
+        title.attributes.pop("refid", None)  # the way back to where its line was
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

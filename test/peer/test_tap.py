@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,10 +23,10 @@ class OptionsTests(SynchronousTestCase):
 
     def write(self, text: str = "", *, certificate_of: str = "n1.n") -> str:
         """The path of a configuration with this text at its end."""
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
+        folder = tempfile.TemporaryDirectory(prefix="p2p-")  # short, for the path of the console
+        self.addCleanup(folder.cleanup)
         files = tls_files(certificate_of)
-        path = folder / "peer.yaml"
+        path = Path(folder.name, "peer.yaml")
         path.write_text(
             "router: tcp:127.0.0.1:5555\n"
             f"authority: {files.authority}\n"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from blake3 import blake3
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from zope.interface import implementer
 
+from p2p.content.digest_sink import DigestSink
 from p2p.content.exchange import Request, Result, Sink, Source
 from p2p.content.experiment_words import BlockOrder, Ended, Exchanged
 from p2p.content.files import BytesSource
 from p2p.errors import ExchangeFailed, Outcome
-from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 
 __all__ = ["BlockRun", "Exchanger", "Material"]
@@ -150,11 +149,11 @@ class BlockRun:
             self._tell(done)
 
     async def _exchange(self, planned_ns: int) -> Exchanged:
-        sinks: list[_Digest] = []
+        sinks: list[DigestSink] = []
         streams: list[Stream] = []
 
         def sink() -> Sink:
-            sinks.append(_Digest())
+            sinks.append(DigestSink())
             return sinks[-1]
 
         source = self._material.source
@@ -192,32 +191,3 @@ class BlockRun:
         self._too_late = True
         for one in list(self._under_way):
             one.cancel()
-
-
-@implementer(IConsumer)
-class _Digest:
-    """Takes a reply and keeps its digest alone."""
-
-    def __init__(self) -> None:
-        self._hasher = blake3()
-
-    @property
-    def digest(self) -> str:
-        return self._hasher.hexdigest()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take bytes in."""
-        self._hasher.update(data)
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """Nothing is left to do."""
-        return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""

@@ -9,14 +9,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from blake3 import blake3
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from p2p import __version__
+from p2p.content.digest_sink import DigestSink
 from p2p.content.exchange import Request, Sink
 from p2p.content.files import BytesSource, FileSource
 from p2p.control.console import Emit, Handler, checked
@@ -218,10 +217,10 @@ class PeerConsole:
         else:
             source = BytesSource(_encoded("text", arguments.text or ""))
         streams: list[Stream] = []
-        sinks: list[_ReplySink] = []
+        sinks: list[DigestSink] = []
 
         def sink() -> Sink:
-            sinks.append(_TextSink(emit) if arguments.show == "text" else _ReplySink())
+            sinks.append(_TextSink(emit) if arguments.show == "text" else DigestSink())
             return sinks[-1]
 
         progress = LoopingCall(self._tell_progress, streams, source, emit)
@@ -270,40 +269,7 @@ class PeerConsole:
         return acting_peer(self._peers, arguments)
 
 
-@implementer(IConsumer)
-class _ReplySink:
-    """Takes the body of a reply and keeps its digest alone.
-
-    It comes in pieces of a TLS record, far less than what would be worth the way to a thread and back.
-    """
-
-    def __init__(self) -> None:
-        self._hasher = blake3()
-
-    @property
-    def digest(self) -> str:
-        """The BLAKE3 digest of what came, in hex."""
-        return self._hasher.hexdigest()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take bytes in."""
-        self._hasher.update(data)
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """Nothing is left to do."""
-        return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""
-
-
-class _TextSink(_ReplySink):
+class _TextSink(DigestSink):
     """Passes a reply on to the console as text, at the pace at which it is read there."""
 
     def __init__(self, emit: Emit) -> None:

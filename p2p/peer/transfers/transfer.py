@@ -58,6 +58,9 @@ class Transfer:
         self._waiters: list[Deferred[MovedOne]] = []
         self._result: MovedOne | None = None
         self._concluding = False
+        self._at_work: Deferred[Totals] | None = None
+        self._patient_since = now
+        self._overdue = False
 
     @property
     def clients(self) -> int:
@@ -105,8 +108,19 @@ class Transfer:
             waiting.callback(None)
 
     def look(self) -> None:
-        """See how it is getting on; to be called twice a second."""
+        """See how it is getting on, and break a session off that outlasts the deadline without any progress.
+
+        To be called twice a second.
+        """
         self._account.look()
+        if self._at_work is None:
+            return
+        now = self._clock.seconds()
+        if self._account.pending or self._moving.excused:
+            self._patient_since = now  # a person or a limit that was asked for holds it up
+        elif now >= max(self._retries.deadline, self._patient_since + self._retries.patience_s):
+            self._overdue = True
+            self._at_work.cancel()
 
     async def _run(self, over: Callable[[Transfer], object]) -> None:
         ended: Totals | Exception
@@ -163,8 +177,15 @@ class Transfer:
             self._account.save()
             self._account.session_begins()
             try:
-                return await self._moving.session(self._account, known=self._known)
+                self._patient_since = self._clock.seconds()
+                self._at_work = Deferred.fromCoroutine(self._moving.session(self._account, known=self._known))
+                return await self._at_work
+            except CancelledError:
+                if self._overdue:
+                    raise ExchangeFailed(Outcome.TIMEOUT, f"nothing came from {self.row.peer} in time") from None
+                raise
             finally:
+                self._at_work = None
                 self._account.session_ended()
 
     async def _wait(self, failure: ExchangeFailed, seconds: float) -> None:

@@ -22,7 +22,15 @@ from test.peer.transfers.moving_doubles import WALL, Events, ScriptedMoving, sha
 class TransferCase(SynchronousTestCase):
     """A transfer of a film, whose sessions go as the test says."""
 
-    def make(self, *, known: bool = False, stream: bool = False, slots: int = 8, **changes: Any) -> Transfer:
+    def make(
+        self,
+        *,
+        known: bool = False,
+        stream: bool = False,
+        slots: int = 8,
+        patience_s: float = 3600.0,
+        **changes: Any,
+    ) -> Transfer:
         self.clock = Clock()
         self.saved: list[dict[str, Any]] = []
         self.followed = Events()
@@ -31,7 +39,7 @@ class TransferCase(SynchronousTestCase):
         self.over: list[Transfer] = []
         self.events = Events()
         made = row(**{"created": WALL, "deadline": WALL + 3600, **changes})
-        self.transfer = Transfer(made, self.moving, self.shared, patience_s=3600.0, known=known)
+        self.transfer = Transfer(made, self.moving, self.shared, patience_s=patience_s, known=known)
         self.leave = self.transfer.attach(self.events.append, made.deadline)
         return self.transfer
 
@@ -199,6 +207,24 @@ class RetryTests(TransferCase):
         self.transfer.attach(self.events.append, WALL + 100)
         self.fail_session()
         self.assertEqual(100.0, self.events.last(Waiting).left_s)
+
+    def test_deadline_in_a_session(self) -> None:
+        """A session in which nothing moves doesn't outlast the deadline, unless a person or a limit holds it up."""
+        self.begin(patience_s=3.0, deadline=WALL + 3)
+        self.moving.told.on_have(Have())
+        self.clock.advance(2.5)
+        self.transfer.look()
+        self.moving.told.on_progress(0, 10)
+        for excused, seconds in ((False, 2.5), (True, 3.0), (False, 2.5)):
+            self.moving.excused = excused
+            self.clock.advance(seconds)
+            self.transfer.look()
+            self.assertEqual([], self.over)
+        self.clock.advance(0.5)
+        self.transfer.look()
+        self.assertEqual(([self.transfer], "timeout"), (self.over, self.result().outcome))
+        self.assertIn("its deadline, 3 s without progress, is over", self.result().reason)
+        self.assertTrue(self.events.last(Failed).resumable)
 
     def test_begin_anew(self) -> None:
         """A session that began in the wrong way is followed by the next at once."""

@@ -67,7 +67,7 @@ class Rival(ABC):
         """Start a server and wait until its port answers."""
         log = self.folder / "server.log"
         with log.open("ab") as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder)
         self._processes.append(process)
         until = time.monotonic() + START_S
         while time.monotonic() < until and process.poll() is None:

@@ -30,7 +30,7 @@ from p2p.errors import ConfigError, LocalFileError, Outcome
 from p2p.link.steps import Steps
 from p2p.peer import experiment as module
 from p2p.peer.attempt import Setup
-from p2p.peer.experiment import ORDERS, Contents, ExperimentService, link_told, tcp_info_of
+from p2p.peer.experiment import HOLD_S, ORDERS, Contents, ExperimentService, link_told, tcp_info_of
 from p2p.peer.moments import Moments
 from test.cli.commands import PEER_YAML
 from test.content.doubles import Gatherer, HeldThreads
@@ -89,7 +89,10 @@ class ExperimentServiceTests(ExperimentCase):
     def test_run(self) -> None:
         """The exchanges of a block come home, and the link to the partner is closed behind it."""
         self.told(self.order(PrepareOrder(block=ORDER)))
-        *samples, end = self.told(self.order(RunOrder(block=ORDER)))
+        giving = self.order(RunOrder(block=ORDER))
+        self.assertEqual(b"", bytes(self.sink.data), "others may still be measured, at another daemon")
+        self.network.advance(HOLD_S)
+        *samples, end = self.told(giving)
         self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
         self.assertEqual(len(samples), 3)
         for one in samples:
@@ -99,7 +102,9 @@ class ExperimentServiceTests(ExperimentCase):
 
     def test_unsampled(self) -> None:
         """With sampling off only the sums come home."""
-        (end,) = self.told(self.order(RunOrder(block=ORDER.model_copy(update={"sampling": False}))))
+        giving = self.order(RunOrder(block=ORDER.model_copy(update={"sampling": False})))
+        self.network.advance(HOLD_S)
+        (end,) = self.told(giving)
         self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
 
     def test_each_second(self) -> None:

@@ -241,7 +241,7 @@ def load_peers(path: Path, *, files: bool = True) -> PeerConfig:
 
 def _loading(path: Path, files: bool) -> Loading:
     # twistd may change its folder after this; see Loading for why this isn't Path.resolve().
-    return Loading(Path(os.path.abspath(path)).parent, files)  # noqa: PTH100
+    return Loading(Path(os.path.abspath(path)).parent, files)  # noqa: PTH100 - links stay links
 
 
 def _ordered(limits: StrictModel, small: str, large: str) -> None:

@@ -114,7 +114,7 @@ def _path(value: Any, info: ValidationInfo) -> Any:
         value = Path(value)
     if isinstance(info.context, Loading) and isinstance(value, Path):
         # Not Path.resolve(): a link to the certificate in use must stay a link. twistd may change its folder later.
-        value = Path(os.path.abspath(info.context.directory / value))  # noqa: PTH100
+        value = Path(os.path.abspath(info.context.directory / value))  # noqa: PTH100 - links stay links
     return value
 
 

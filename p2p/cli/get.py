@@ -105,7 +105,7 @@ def _destination(names: tuple[str, ...]) -> tuple[list[str], Path | None]:
     if len(wanted) > 1 and last == "-":
         return wanted[:-1], None
     # Not Path.is_dir, which raises for what can't be a path, such as an over-long name.
-    here = len(wanted) == 1 or not (last.endswith("/") or os.path.isdir(last))  # noqa: PTH112
+    here = len(wanted) == 1 or not (last.endswith("/") or os.path.isdir(last))  # noqa: PTH112 - as it was typed
     try:
         if here:
             return wanted, Path.cwd()

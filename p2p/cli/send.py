@@ -130,7 +130,7 @@ def guess_type(name: str) -> ContentType:
 def _common_type(names: Sequence[str]) -> ContentType:
     """The type that all of them have; a folder, and what differs, is data."""
     # Not Path.is_dir, which raises for what can't be a path, such as an over-long name; the daemon says that better.
-    types: set[ContentType] = {"data" if os.path.isdir(name) else guess_type(name) for name in names}  # noqa: PTH112
+    types: set[ContentType] = {"data" if os.path.isdir(name) else guess_type(name) for name in names}  # noqa: PTH112 - as it was typed
     return types.pop() if len(types) == 1 else "data"
 
 

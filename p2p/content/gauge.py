@@ -47,7 +47,7 @@ def _sockets(process: psutil.Process) -> int:
     if not os.path.isdir(folder):  # noqa: PTH112 - a daemon has hundreds of files, and paths cost ten times as much
         return len(process.net_connections(kind="all"))  # not Linux
     count = 0
-    for entry in os.listdir(folder):  # noqa: PTH208
+    for entry in os.listdir(folder):  # noqa: PTH208 - as above
         with suppress(FileNotFoundError):  # it was closed meanwhile
-            count += os.readlink(f"{folder}/{entry}").startswith("socket:")  # noqa: PTH115
+            count += os.readlink(f"{folder}/{entry}").startswith("socket:")  # noqa: PTH115 - as above
     return count

@@ -40,6 +40,7 @@ from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.link.ticket import Ticket
+from p2p.transfer.answers import Asked
 from p2p.transfer.bodies import GetSession, SendSession, fetch_request, send_request
 from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession, listing
@@ -309,7 +310,9 @@ class _Recording:
         """Get a file that is shared."""
         _made(self.shared / "a.txt", b"abc")
         self.host.shares["docs"] = self.shared
-        session = GetSession(ReceivingEngine(self.here, FETCHED), ["docs/a.txt"], self.threads, self.clock, Told())
+        asked = Asked(["docs/a.txt"])
+        receiver = ReceivingEngine(self.here, FETCHED, asked=asked)
+        session = GetSession(receiver, asked, self.threads, self.clock, Told())
         request = fetch_request(FETCHED, limit=10_000_000)
         return self.exchange(request, session, session.sink())
 

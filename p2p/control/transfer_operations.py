@@ -91,7 +91,7 @@ class SendArguments(ActingArguments):
 
 
 class GetArguments(ActingArguments):
-    """``get``: what a peer shares, into the folder at an absolute path.
+    """``get``: what a peer shares, into the folder at an absolute path; a name that ends with ``/`` is a folder's.
 
     With ``stream``, the one file asked for is written to the file descriptor that is passed along with the request.
     """

@@ -16,6 +16,7 @@ from typing import Literal
 from p2p.content.inbox import refusal
 from p2p.content.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
 from p2p.transfer.placing import ONE_ENTRY, Exists, Folder, Place, Receipt
 from p2p.transfer.records import (
@@ -43,6 +44,7 @@ class ReceivingEngine:
     :param exists: what to do with an entry at the top whose name is taken.
     :param links: whether links are made or left out.
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
+    :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
@@ -56,10 +58,12 @@ class ReceivingEngine:
         exists: Exists = "rename",
         links: Literal["keep", "refuse"] = "keep",
         room: Callable[[int], None] = lambda size: None,
+        asked: Asked | None = None,
         sync: bool = True,
     ) -> None:
         self._links = links
         self._room = room
+        self._asked = asked
         self._sync = sync
         self._decoder = RecordDecoder()
         self._arriving: Arriving | None = None
@@ -88,7 +92,10 @@ class ReceivingEngine:
         :raises ExchangeFailed: with ``refused``, if the disk doesn't take it, or what it says makes no sense.
         """
         try:
-            return self._settling.load()
+            have = self._settling.load()
+            if self._asked is not None:
+                self._asked.resume(have.last, inside=bool(self._settling.state.stack))
+            return have
         except OSError as error:
             raise self._failed(error) from error
         except ExchangeFailed:
@@ -181,6 +188,8 @@ class ReceivingEngine:
             self._end(record)
 
     def _entry(self, entry: Entry) -> None:
+        if self._asked is not None:
+            self._asked.begins(entry)
         self.current = entry.path
         reason = ""
         folder: Folder | None = None
@@ -212,6 +221,8 @@ class ReceivingEngine:
             return "it is a link, and links aren't taken here"
         if not stays_inside(parts, target):
             return f"it is a link to {shown(target)}, which is outside of what is sent"
+        if self._asked is not None and len(parts) == 1 and not self._asked.reaches(target):
+            return f"it is a link to {shown(target)}, which wasn't asked for"
         return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
 
     def _make_link(self, place: Place, entry: Entry) -> None:
@@ -296,6 +307,8 @@ class ReceivingEngine:
         self.current = record.path
         reason = record.reason or "the sender gave it up"
         if arriving is None:
+            if self._asked is not None:
+                self._asked.given_up(record.path)
             place = Place(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
             self._settling.add(place)
         elif arriving.entry.path != record.path:
@@ -318,6 +331,8 @@ class ReceivingEngine:
         self._settling.leave(0)
         if end.entries != self.done_entries:
             raise ExchangeFailed(Outcome.CORRUPT, f"{self.done_entries} entries came, {end.entries} were announced")
+        if self._asked is not None:
+            self._asked.complete()
         self._ended = True
 
 

@@ -22,9 +22,8 @@ from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.offering import offer_of
-from p2p.transfer.placing import Receipt
 from p2p.transfer.receiving import ReceivingEngine
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
 from p2p.transfer.session import PROGRESS_S
 from p2p.transfer.walking import Totals

@@ -13,6 +13,7 @@ from p2p.config import PeerLimits
 from p2p.content.exchange import Request, Result, Serving, perform
 from p2p.content.services import Context, Services
 from p2p.errors import ExchangeFailed, Outcome
+from p2p.transfer.answers import Asked
 from p2p.transfer.bodies import GetSession, SendSession, fetch_request, send_request
 from p2p.transfer.listing import listing
 from p2p.transfer.placing import Receipt
@@ -145,8 +146,9 @@ class SessionCase(SynchronousTestCase):
     def getting(self, *names: str, **different: Any) -> GetSession:
         """A session that gets."""
         terms: dict[str, Any] = {"exists": "rename", "links": "keep", "room": lambda size: None}
-        receiver = ReceivingEngine(self.here, ID, **terms)
-        return GetSession(receiver, names, self.near_threads, self.network, self.told, **different)
+        asked = Asked(names)
+        receiver = ReceivingEngine(self.here, ID, asked=asked, **terms)
+        return GetSession(receiver, asked, self.near_threads, self.network, self.told, **different)
 
     def get(self, *names: str, **request: Any) -> Deferred[Result]:
         """Get things in one session."""

@@ -12,6 +12,7 @@ from p2p.content.consent import Offer
 from p2p.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.link.boxes import encode_box
 from p2p.transfer import listing, production, shares, sharing_service
+from p2p.transfer.answers import Asked
 from p2p.transfer.bodies import GetSession, fetch_request
 from p2p.transfer.listing import ListSession
 from p2p.transfer.records import Have, Kind
@@ -101,9 +102,10 @@ class GetTests(SharingCase):
 
     def test_to_a_pipe(self) -> None:
         """A file may go to a pipe, and nothing of it to the disk."""
+        asked = Asked(["notes"])
         read, write = os.pipe()
         self.addCleanup(os.close, read)
-        session = GetSession(StreamReceiver(write), ["notes"], self.near_threads, self.network, self.told)
+        session = GetSession(StreamReceiver(asked, write), asked, self.near_threads, self.network, self.told)
         self.successResultOf(self.run_session(session, fetch_request(ID)))
         os.close(write)
         self.assertEqual((b"text", {}), (os.read(read, 100), tree(self.here)))

@@ -15,8 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.errors import LocalFileError
 from p2p.transfer import sending
+from p2p.transfer.answers import Dealt
 from p2p.transfer.interfaces import Sender
-from p2p.transfer.records import Buffer, Have
+from p2p.transfer.records import Buffer, Have, Kind
 from p2p.transfer.sending import SendingEngine
 from p2p.transfer.sharing import LeftBehind, Shared, SharedSender
 from p2p.transfer.tree import CHUNK
@@ -37,6 +38,7 @@ class Source:
         self.ended = False
         self.done_entries = 0
         self.done_bytes = 0
+        self.names = ["file"]
         self.current: str | None = None
         self.closed = 0
         self.before: Callable[[], object] = lambda: None
@@ -51,6 +53,9 @@ class Source:
         self.done_entries, self.done_bytes, self.current = self.reads, 10 * self.reads, f"file {self.reads}"
         self.ended = self.reads == self.count
         return [data]
+
+    def dealt(self) -> list[Dealt]:
+        return [Dealt(self.current or "", Kind.FILE)]
 
     def close(self) -> None:
         self.closed += 1

@@ -211,7 +211,7 @@ class GetTests(TransfersCase):
         getting = self.get("a", "b", limit=5000, links="refuse")
         (session,) = self.sessions
         assert session.request is not None
-        self.assertEqual(("fetch", ["a", "b"]), (session.request.service, session.names))
+        self.assertEqual(("fetch", ["a", "b"]), (session.request.service, list(session.names)))
         self.assertEqual({"id": f"{1:016x}", "limit": "5000", "links": "refuse"}, dict(session.request.more))
         self.assertIsInstance(session.engine, ReceivingEngine)
         session.told.on_have(Have())

@@ -19,7 +19,7 @@ from p2p.content.paths import MAX_NAME, MAX_PATH, InvalidPath, checked_path, fro
 from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.transfer.records import Entry, Have, Kind, Receipt
 
-__all__ = ["CONTROLS", "MOST_UNREPORTED", "Asked", "Dealt", "ListedNames", "Sent", "check_have"]
+__all__ = ["CONTROLS", "MOST_UNREPORTED", "OWED", "Asked", "Dealt", "ListedNames", "Sent", "check_have"]
 
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What could steer a terminal; in names from elsewhere each is shown as ``?``."""
@@ -29,8 +29,8 @@ MOST_UNREPORTED: Final = 65_536
 (:data:`p2p.transfer.settling.GROUP_ENTRIES`) while it waits for more, so this holds up nobody but one who keeps none of
 its promises."""
 
-_OWED: Final = 65_536
-"""Receipts of earlier sessions that a receiver may still have to give: more than are in what it takes at once."""
+OWED: Final = 65_536
+"""Receipts that a receiver may still have to give of earlier sessions; what it takes at once has fewer entries."""
 
 _RECEIPTS: Final = frozenset({Outcome.OK, Outcome.REFUSED, Outcome.TRUNCATED})
 
@@ -228,7 +228,7 @@ class Sent:
     def began(self, have: Have, *, done: bool) -> None:
         """The receiver has so much of earlier sessions, or all of it."""
         self._have = have
-        self._owed = 0 if done else min(2 * have.entries, _OWED)
+        self._owed = 0 if done else min(2 * have.entries, OWED)
         if have.last is not None:
             self._last = Dealt(have.last, Kind.FOLDER)  # or not: nobody here remembers
 

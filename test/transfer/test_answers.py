@@ -259,7 +259,7 @@ class SentTests(AnswersCase):
 
     def test_ended_folders(self) -> None:
         """A folder that has ended may get a second receipt, once, if its mode can't be set; nothing else may."""
-        failed = {"outcome": Outcome.REFUSED, "reason": "the mode can't be set"}
+        failed: dict[str, Any] = {"outcome": Outcome.REFUSED, "reason": "the mode can't be set"}
         self.sent = Sent(["d"])
         self.sent.add([Dealt("d", FOLDER), Dealt("d/e", FOLDER), Dealt("d/e/f", FILE, 1, ROOT)], 100)
         self.report(Receipt("d", "d"), Receipt("d/e", "d/e"), Receipt("d/e/f", "d/e/f", 1, ROOT))
@@ -290,6 +290,10 @@ class SentTests(AnswersCase):
         self.sent.began(Have("d", None, 0, 1), done=False)
         self.report(Receipt("d/1", "d/1"), Receipt("d/2", "d/2"))
         self.wrong("wasn't sent", self.report, Receipt("d/3", "d/3"))
+        self.patch(answers, "OWED", 1)
+        self.sent.began(Have("d/x", None, 0, 10**9), done=False)
+        self.report(Receipt("d/1", "d/1"))
+        self.wrong("wasn't sent", self.report, Receipt("d/2", "d/2"))
 
     def test_complete_before(self) -> None:
         """Where everything came earlier, nothing is reported but how much it was."""

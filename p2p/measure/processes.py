@@ -15,7 +15,7 @@ from twisted.internet.protocol import DatagramProtocol, ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 
 __all__ = ["Daemon", "DaemonFailed", "Daemons"]
 

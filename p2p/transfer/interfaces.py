@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from p2p.transfer.placing import Receipt
+from p2p.transfer.final_names import Receipt
 from p2p.transfer.records import Buffer, Have
 from p2p.transfer.walking import Totals
 

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.trial.unittest import TestCase
 
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.client import Client
-from p2p.errors import ExchangeFailed, Outcome
 from test.cli.test_process import Command
 from test.functional.lab import RunningLab, no_links, reactor, shared_lab
 

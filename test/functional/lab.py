@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from p2p.client import Client
-from p2p.control.operations import PeerStatus, RouterStatus
+from p2p.console.operations import PeerStatus, RouterStatus
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.identity.tls import Credentials
 from p2p.measure.processes import Daemon, Daemons

@@ -7,16 +7,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.content import threaded
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.exchange import threaded
 from p2p.link import flow
 from p2p.link.boxes import encode_box
 from p2p.transfer import production
-from p2p.transfer.bodies import send_request
 from p2p.transfer.ended import local_id
 from p2p.transfer.pace import Pace
 from p2p.transfer.records import Buffer, Have, encode_end, encode_entry
 from p2p.transfer.reports import Began
+from p2p.transfer.send_session import send_request
 from p2p.transfer.tree import CHUNK
 from test.transfer.sessions import ID, SessionCase, tree
 from test.transfer.sources import make, pattern

@@ -11,9 +11,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.transfer import streaming, tree
-from p2p.transfer.placing import Receipt
+from p2p.transfer.final_names import Receipt
 from p2p.transfer.records import Have, encode_chunk, encode_end_of_file
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK

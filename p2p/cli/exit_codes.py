@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Self
 
-from p2p.errors import (
+from p2p.base.errors import (
     ConfigError,
     ConsoleUnreachable,
     ExchangeFailed,

@@ -8,13 +8,13 @@ from typing import Final, get_args
 
 import click
 
+from p2p.base.errors import LocalFileError
 from p2p.cli.moving import Move, move, moving_options
 from p2p.cli.names import complete_files, complete_shared, peer_argument
 from p2p.cli.output import json_option
 from p2p.cli.session import Session
 from p2p.client import Client, Moved, OnTransferEvent
-from p2p.control.transfer_operations import Exists, Links
-from p2p.errors import LocalFileError
+from p2p.console.transfer_operations import Exists, Links
 
 __all__ = ["get"]
 

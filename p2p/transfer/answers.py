@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from p2p.content.paths import MAX_NAME, MAX_PATH, InvalidPath, checked_path, from_bytes, shown, to_bytes
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.exchange.paths import MAX_NAME, MAX_PATH, InvalidPath, checked_path, from_bytes, shown, to_bytes
 from p2p.transfer.records import Entry, Have, Kind, Receipt
 
 __all__ = ["CONTROLS", "MOST_UNREPORTED", "OWED", "Asked", "Dealt", "ListedNames", "Sent", "check_have"]
@@ -25,9 +25,8 @@ CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What could steer a terminal; in names from elsewhere each is shown as ``?``."""
 
 MOST_UNREPORTED: Final = 65_536
-"""Entries sent of which no receipt has come, with which a sender waits for some. A receiver owes no more than a group
-(:data:`p2p.transfer.settling.GROUP_ENTRIES`) while it waits for more, so this holds up nobody but one who keeps none of
-its promises."""
+"""Entries that were sent and have no receipt yet, with which a sender waits. A receiver that has taken all that came owes
+those of a group at most, and a group is far smaller; so this holds nobody up but one who never reports."""
 
 OWED: Final = 65_536
 """Receipts that a receiver may still have to give of earlier sessions; what it takes at once has fewer entries."""

@@ -8,17 +8,17 @@ from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.content.inbox import refusal
-from p2p.content.paths import to_bytes
-from p2p.content.services import Threads
-from p2p.content.threaded import ThreadedSink, Worker
-from p2p.content.writer import MessageWriter
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.exchange.inbox import refusal
+from p2p.exchange.paths import to_bytes
+from p2p.exchange.service import Threads
+from p2p.exchange.threaded import ThreadedSink, Worker
+from p2p.exchange.writer import MessageWriter
 from p2p.link.boxes import Box, encode_box
 from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.records import Buffer, Have, Receipt
-from p2p.transfer.session import PROGRESS_S, Told
+from p2p.transfer.session_requests import PROGRESS_S, Told
 from p2p.transfer.walking import Totals
 
 __all__ = ["GetSession", "local_error"]

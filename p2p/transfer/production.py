@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.content.threaded import Worker
-from p2p.content.writer import MessageWriter
+from p2p.exchange.threaded import Worker
+from p2p.exchange.writer import MessageWriter
 from p2p.transfer.pace import Pace
 from p2p.transfer.records import Buffer
 

@@ -13,12 +13,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
 
-from p2p.content.inbox import refusal
-from p2p.content.paths import InvalidPath, checked_path, shown, stays_inside
-from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.exchange.inbox import refusal
+from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.placing import ONE_ENTRY, Exists, Folder, Place, Receipt
+from p2p.transfer.final_names import ONE_ENTRY, Exists, Folder, Place, Receipt
+from p2p.transfer.receiver_memory import Settling
 from p2p.transfer.records import (
     Buffer,
     Chunk,
@@ -31,7 +32,6 @@ from p2p.transfer.records import (
     Record,
     RecordDecoder,
 )
-from p2p.transfer.settling import Settling
 from p2p.transfer.walking import Totals
 
 __all__ = ["ReceivingEngine"]

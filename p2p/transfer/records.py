@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from p2p.content.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
-from p2p.control.texts import TEXT_CHARACTERS, printable
-from p2p.errors import Outcome, ProtocolViolation
+from p2p.base.errors import Outcome, ProtocolViolation
+from p2p.base.texts import TEXT_CHARACTERS, printable
+from p2p.exchange.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.link.boxes import Box, BoxParser, encode_box, text_of
 from p2p.link.pieces import Pieces
 from p2p.transfer.tree import CHUNK, LEAF
@@ -67,7 +67,7 @@ class Kind(StrEnum):
 class Entry:
     """A file, a folder or a link begins.
 
-    :ivar path: relative, ``/`` between its parts; **not** checked yet, see :func:`p2p.content.paths.checked_path`.
+    :ivar path: relative, ``/`` between its parts; **not** checked yet, see :func:`p2p.exchange.paths.checked_path`.
     :ivar mode: permission bits, at most 0o7777.
     :ivar mtime: ns since 1970.
     :ivar size: bytes of a file; None if only its end will tell.

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.transfer.partial import write_all
 from p2p.transfer.tree import CHUNK, LEAF, chunks_of, leaf_digest
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Final, Protocol
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 from p2p.transfer.answers import Dealt
 from p2p.transfer.records import Buffer, Have
 

@@ -11,8 +11,8 @@ import select
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from p2p.content.paths import shown
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.exchange.paths import shown
 from p2p.transfer.answers import Asked
 from p2p.transfer.records import (
     Buffer,

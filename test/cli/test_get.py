@@ -9,7 +9,7 @@ from typing import Any
 
 from click.testing import Result
 
-from p2p.control.transfer_operations import GetArguments
+from p2p.console.transfer_operations import GetArguments
 from test.cli.commands import CommandCase
 from test.consoles import peer_operations
 from test.moves import Move, done, failed, moved, moved_one, verified

@@ -10,11 +10,11 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThread
 
-from p2p.config import PeerLimits
-from p2p.content.services import Services
+from p2p.base.config import PeerLimits
+from p2p.exchange.service import Services
 from p2p.link.boxes import encode_box
 from p2p.peer.node import HostedPeer, Surroundings
-from test.content.doubles import OpenHost
+from test.exchange.doubles import OpenHost
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, reactor, until
 from test.transfer.arrivals import end, file, folder

@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import ListedEntry
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.transfer_operations import ListedEntry
 from p2p.link.boxes import encode_box
 from p2p.peer.shared_list import CERTAINLY_SHORT, list_shared
 

@@ -9,22 +9,21 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
-from p2p.content.exchange import Request, Result, Serving, perform
-from p2p.content.services import Context, Services
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.exchange import Request, Result, Serving, perform
+from p2p.exchange.service import Context, Services
 from p2p.transfer.answers import Asked
-from p2p.transfer.bodies import GetSession, SendSession, fetch_request, send_request
 from p2p.transfer.listing import listing
-from p2p.transfer.placing import Receipt
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.receiving_service import transfer
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
+from p2p.transfer.send_session import GetSession, SendSession, fetch_request, send_request
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from p2p.transfer.sharing_service import fetch
-from test.content.doubles import HeldThreads, OpenHost, make_context
 from test.descriptors import open_files
+from test.exchange.doubles import HeldThreads, OpenHost, make_context
 from test.link.links import Ends
 
 __all__ = ["ID", "SessionCase", "Told", "tree"]

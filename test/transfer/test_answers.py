@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.transfer import answers
 from p2p.transfer.answers import Asked, Dealt, ListedNames, Sent, check_have
 from p2p.transfer.records import Entry, Have, Kind, Receipt

@@ -8,14 +8,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.content.consent import Offer
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.exchange.consent import Offer
 from p2p.link.boxes import encode_box
 from p2p.transfer import listing, production, shares, sharing_service
 from p2p.transfer.answers import Asked
-from p2p.transfer.bodies import GetSession, fetch_request
 from p2p.transfer.listing import ListSession
 from p2p.transfer.records import Have, Kind
+from p2p.transfer.send_session import GetSession, fetch_request
 from p2p.transfer.sending import SendingEngine
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK

@@ -10,12 +10,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from p2p.content.threaded import Worker
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
+from p2p.exchange.threaded import Worker
 from p2p.transfer.pace import Pace
 from p2p.transfer.production import AHEAD, BATCH, Production
 from p2p.transfer.records import Buffer
-from test.content.doubles import HeldThreads
+from test.exchange.doubles import HeldThreads
 
 
 class Consumer:

@@ -7,8 +7,8 @@ import os
 import shutil
 from typing import Any
 
-from p2p.content import naming
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange import naming
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from p2p.transfer.tree import CHUNK

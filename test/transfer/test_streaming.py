@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.transfer import streaming, tree
 from p2p.transfer.answers import Asked
 from p2p.transfer.records import Have, Receipt, encode_chunk, encode_end_of_file

@@ -8,19 +8,19 @@ from typing import Any, Literal
 
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.content.services import Threads
-from p2p.errors import ExchangeFailed
+from p2p.base.errors import ExchangeFailed
+from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
-from p2p.peer.transfers.carrying import Engaged, Pipe, Way
+from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.moving import Told
+from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
 from p2p.peer.transfers.stalls import TELL_S, Own
 from p2p.transfer.answers import Asked
-from p2p.transfer.bodies import GetSession, fetch_request
+from p2p.transfer.final_names import Exists
 from p2p.transfer.get_session import local_error
 from p2p.transfer.interfaces import Receiver
-from p2p.transfer.placing import Exists
 from p2p.transfer.receiving import ReceivingEngine
+from p2p.transfer.send_session import GetSession, fetch_request
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals

@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.content.services import Threads
-from p2p.control.transfer_operations import Direction, GetArguments, SendArguments
-from p2p.errors import InvalidRequest
+from p2p.base.errors import InvalidRequest
+from p2p.console.transfer_operations import Direction, GetArguments, SendArguments
+from p2p.exchange.service import Threads
 from p2p.peer.node import HostedPeer
-from p2p.peer.transfers.carrying import Pipe, Way
 from p2p.peer.transfers.getting import Getting
+from p2p.peer.transfers.interfaces import Moving
 from p2p.peer.transfers.journal import Journal, TransferRow
-from p2p.peer.transfers.kept import KeptState
-from p2p.peer.transfers.moving import Moving
+from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.shown import names_of
 from p2p.peer.transfers.sources import checked_folder, checked_sources

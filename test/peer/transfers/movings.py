@@ -11,14 +11,14 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.exchange import Request
-from p2p.control.transfer_operations import GetArguments, Moved, SendArguments
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.transfer_operations import GetArguments, Moved, SendArguments
+from p2p.exchange.exchange import Request
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers import getting, sending
 from p2p.peer.transfers.manager import Transfers
 from p2p.transfer.answers import Asked
-from p2p.transfer.bodies import Told
+from p2p.transfer.send_session import Told
 from p2p.transfer.walking import Totals
 from test.peer.pair import at_once
 from test.peer.transfers.journals import Pool, make_journal

@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.content.paths import RESERVED
-from p2p.control.transfer_operations import Moved, Stalled
-from p2p.errors import ExchangeFailed, InvalidName, InvalidRequest, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidName, InvalidRequest, LocalFileError, Outcome
+from p2p.console.transfer_operations import Moved, Stalled
+from p2p.exchange.paths import RESERVED
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from test.descriptors import copies

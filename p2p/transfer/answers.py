@@ -25,8 +25,8 @@ CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What could steer a terminal; in names from elsewhere each is shown as ``?``."""
 
 MOST_UNREPORTED: Final = 65_536
-"""Entries that were sent and have no receipt yet, with which a sender waits. A receiver that has taken all that came owes
-those of a group at most, and a group is far smaller; so this holds nobody up but one who never reports."""
+"""Entries that were sent and have no receipt yet, with which a sender waits. A receiver that has taken all that came
+owes those of a group at most, and a group is far smaller; so this holds nobody up but one who never reports."""
 
 OWED: Final = 65_536
 """Receipts that a receiver may still have to give of earlier sessions; what it takes at once has fewer entries."""

@@ -181,6 +181,7 @@ class Offered(_Event):
 
     event: Literal["offered"] = "offered"
     names: list[str]
+    more_names: int = 0
     entries: int | None = None
     bytes: int | None = None
 
@@ -340,6 +341,7 @@ class TransferShown(_Answer):
     peer: str
     direction: Direction
     names: list[str]
+    more_names: int = 0
     state: Literal["running", "waiting", "paused", "done", "failed", "cancelled"]
     entries: int
     bytes: int
@@ -364,14 +366,18 @@ class Cancelled(_Answer):
 
 
 class PendingOffer(_Answer):
-    """What somebody wants to send: ``offer`` is its id, ``age_s`` for how long it has waited."""
+    """What somebody wants to send: ``offer`` is its id, ``age_s`` for how long it has waited; ``types`` are the content
+    types that are in it, and besides ``names`` there are ``more_names``."""
 
     offer: str
     acting: str
     peer: str
     service: str
     type: str
+    types: list[str] = []
     name: str
+    names: list[str] = []
+    more_names: int = 0
     entries: int | None = None
     bytes: int | None = None
     age_s: float

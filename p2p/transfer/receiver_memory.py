@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from p2p.exchange.inbox import refusal
+from p2p.exchange.rules import Arrived
 from p2p.transfer.final_names import FOLDER_FLAGS, Close, Exists, Place, Placer, Receipt, Step
 from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
@@ -37,6 +39,7 @@ class Settling:
     :ivar state: what is remembered.
     :ivar work: descriptor of the work folder.
     :ivar counts: entries and bytes dealt with; replaced as one, since others look at it from their threads.
+    :ivar arrived: what counts for the bounds of the transfer.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
     """
@@ -44,6 +47,7 @@ class Settling:
     def __init__(self, folder: Path, transfer_id: str, exists: Exists, sync: bool) -> None:
         self.state = State()
         self.counts = (0, 0)
+        self.arrived = Arrived()
         self._sync = sync
         self._steps: list[Step] = []
         self._bytes = 0
@@ -74,7 +78,7 @@ class Settling:
         self._receipts, state.owed = state.owed, []
         if state.steps:
             self._settle(self._placer.run(state.steps, again=True))
-        self.counts = (state.entries, state.bytes)
+        self._count()
         partial, boot = state.partial, boot_id()
         self._folder.clear(() if partial is None else partial.names)
         offset = 0
@@ -183,6 +187,7 @@ class Settling:
         self._steps.append(place)
         self._bytes += size
         self.counts = (self.counts[0] + 1, self.counts[1] + size)
+        self.arrived.add(place.path, size, taken=not place.reason)
 
     def leave(self, depth: int) -> None:
         """Of the folders that still get entries only so many do from now on."""
@@ -242,14 +247,22 @@ class Settling:
                 state.last = place.path
                 state.entries += 1
                 state.refused += bool(place.reason)
-                state.bytes += 0 if place.reason else place.size
+                size = 0 if place.reason else place.size
+                state.bytes += size
+                state.arrived.add(place.path, size, taken=not place.reason)
         state.steps = []
-        self.counts = (state.entries, state.bytes)
+        self._count()
         self._receipts += receipts
         self.save()
         spent, self._spent = self._spent, []
         for name in spent:
             os.unlink(name, dir_fd=self.work)
+
+    def _count(self) -> None:
+        """Nothing waits for its place: what is remembered is all."""
+        state = self.state
+        self.counts = (state.entries, state.bytes)
+        self.arrived = replace(state.arrived, by_type=dict(state.arrived.by_type))
 
     def _sync_names(self) -> None:
         if self._sync:

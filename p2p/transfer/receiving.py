@@ -16,6 +16,7 @@ from typing import Literal
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
+from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
 from p2p.transfer.final_names import ONE_ENTRY, Exists, Folder, Place, Receipt
@@ -43,6 +44,7 @@ class ReceivingEngine:
     :param folder: where the transfer goes.
     :param exists: what to do with an entry at the top whose name is taken.
     :param links: whether links are made or left out.
+    :param bounds: which entries are taken; the others are refused, each by its receipt. None for any.
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
     :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
@@ -57,11 +59,13 @@ class ReceivingEngine:
         *,
         exists: Exists = "rename",
         links: Literal["keep", "refuse"] = "keep",
+        bounds: Bounds | None = None,
         room: Callable[[int], None] = lambda size: None,
         asked: Asked | None = None,
         sync: bool = True,
     ) -> None:
         self._links = links
+        self._bounds = bounds
         self._room = room
         self._asked = asked
         self._sync = sync
@@ -200,6 +204,7 @@ class ReceivingEngine:
             reason = str(error)
         else:
             folder = self._folder_of(entry.path, parts[:-1])
+            reason = self._why_not(entry, folder)
         if entry.kind is Kind.FILE:
             self._begin_file(entry, folder, reason)
             return
@@ -208,12 +213,22 @@ class ReceivingEngine:
         place = _place(entry, folder, reason)
         if entry.kind is Kind.LINK and not reason:
             self._make_link(place, entry)
-        elif not reason:
+        elif entry.kind is Kind.FOLDER and parts:
             place.made = Folder(folder, parts[-1], parts[-1], entry.mode & 0o777, entry.mtime)
-            place.temp = self._settling.next_temp()
-            os.mkdir(place.temp, 0o700, dir_fd=self._settling.work)
-            self._settling.state.stack.append(place.made)
+            self._make_folder(place, place.made)
         self._settling.add(place)
+
+    def _why_not(self, entry: Entry, folder: Folder | None) -> str:
+        """Why an entry isn't taken; empty if it is."""
+        if folder is not None and folder.refused:
+            return folder.refused
+        if self._bounds is None:
+            return ""
+        size = (entry.size or 0) if entry.kind is Kind.FILE else None
+        reason = self._bounds.why_not(self._settling.arrived, entry.path, size)
+        if reason and entry.offset:  # a part of it was taken before: without that, the rest can't be verified
+            raise ExchangeFailed(Outcome.REFUSED, reason)
+        return reason
 
     def _why_no_link(self, parts: Sequence[str], target: str) -> str:
         """Why a link isn't taken; empty if it is."""
@@ -224,6 +239,15 @@ class ReceivingEngine:
         if self._asked is not None and len(parts) == 1 and not self._asked.reaches(target):
             return f"it is a link to {shown(target)}, which wasn't asked for"
         return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
+
+    def _make_folder(self, place: Place, made: Folder) -> None:
+        """Make a folder, or have all that is in it left out as well."""
+        if place.reason:
+            made.refused = f"its folder {shown(place.path)} wasn't taken"
+        else:
+            place.temp = self._settling.next_temp()
+            os.mkdir(place.temp, 0o700, dir_fd=self._settling.work)
+        self._settling.state.stack.append(made)
 
     def _make_link(self, place: Place, entry: Entry) -> None:
         temp, work = self._settling.next_temp(), self._settling.work
@@ -251,7 +275,6 @@ class ReceivingEngine:
         settling, small = self._settling, is_small(entry)
         if not small:
             settling.flush()  # what is remembered of a large file comes after all that came before it
-        reason = reason or (folder.refused if folder is not None else "")
         partial = settling.state.partial
         if not entry.offset:
             settling.forget_part()  # it begins anew, or the sender has passed it over
@@ -273,10 +296,18 @@ class ReceivingEngine:
             raise ProtocolViolation("a chunk that belongs to no file")
         arriving.check(chunk)
         if not arriving.reason:
+            self._check_bounds(arriving.entry, arriving.tree.size + chunk.size)
             self._room(chunk.size)
         if arriving.take(chunk) and arriving.part is not None and self._sync:
             self._settling.sync_part(arriving.part)
             self._settling.save()
+
+    def _check_bounds(self, entry: Entry, size: int) -> None:
+        """See that a file whose size nobody knew may have so many bytes."""
+        if self._bounds is None or entry.size is not None:
+            return
+        if reason := self._bounds.why_no_more(self._settling.arrived, entry.path, size):
+            raise ExchangeFailed(Outcome.REFUSED, reason)
 
     def _end_of_file(self, end: EndOfFile) -> None:
         arriving = self._arriving
@@ -329,6 +360,8 @@ class ReceivingEngine:
 
     def _end(self, end: EndOfTransfer) -> None:
         self._settling.leave(0)
+        if self._bounds is not None and (reason := self._bounds.why_not_all(self._settling.arrived)):
+            raise ExchangeFailed(Outcome.CORRUPT, reason)
         if end.entries != self.done_entries:
             raise ExchangeFailed(Outcome.CORRUPT, f"{self.done_entries} entries came, {end.entries} were announced")
         if self._asked is not None:

@@ -92,7 +92,8 @@ class TransferSink(ThreadedSink):
             self._local,
             exists=terms.exists,
             links=terms.links,
-            room=lambda size: terms.room(size, engine.done_bytes),
+            bounds=terms.bounds,
+            room=terms.room,
         )
         have = engine.have()
         if have == Have() and (done := self._ended.find(self._local)) is not None:

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.content_types import DATA
 from p2p.exchange.naming import is_there, sync_names
 from p2p.exchange.paths import RESERVED
+from p2p.exchange.rules import Arrived
 from p2p.transfer.final_names import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step
 from p2p.transfer.partial import leaves_of, write_all
 from p2p.transfer.records import Kind
@@ -64,6 +66,7 @@ class State:
     :ivar steps: what was about to be done, and is to be done again.
     :ivar owed: receipts that nobody has been given yet.
     :ivar boot: since which boot of the machine it has been written.
+    :ivar arrived: what counts for its bounds.
     """
 
     next: int = 0
@@ -76,6 +79,7 @@ class State:
     partial: PartialEntry | None = None
     owed: list[Receipt] = field(default_factory=list)
     boot: str = ""
+    arrived: Arrived = field(default_factory=Arrived)
 
 
 def boot_id() -> str:
@@ -223,6 +227,7 @@ def _encoded(state: State) -> dict[str, Any]:
         "partial": None if state.partial is None else asdict(state.partial),
         "owed": [asdict(receipt) for receipt in state.owed],
         "boot": state.boot,
+        "arrived": asdict(state.arrived),
         "folders": folders,
     }
 
@@ -251,4 +256,6 @@ def _decoded(raw: dict[str, Any]) -> State:
     owed = [Receipt(**{**each, "outcome": Outcome(each["outcome"])}) for each in raw.pop("owed")]
     partial = raw.pop("partial")
     known = None if partial is None else PartialEntry(**partial)
-    return State(stack=stack, steps=steps, owed=owed, partial=known, **raw)
+    # A state of version 0.1.0 doesn't say it.
+    arrived = raw.pop("arrived", None) or {"entries": raw["entries"] - raw["refused"], "by_type": {DATA: raw["bytes"]}}
+    return State(stack=stack, steps=steps, owed=owed, partial=known, arrived=Arrived(**arrived), **raw)

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.consent import Offer
+from p2p.exchange.rules import Names
 from p2p.link.boxes import encode_box
 from p2p.transfer import listing, production, shares, sharing_service
 from p2p.transfer.answers import Asked
@@ -57,7 +58,7 @@ class GetTests(SharingCase):
         self.assertEqual(([Have()], (8, size)), (self.told.haves, self.told.progress[-1]))
         self.assertEqual([Offer("n1.n", "fetch")], self.host.offers)
         (journal,) = self.host.sessions
-        self.assertEqual(Offer("n1.n", "fetch", name="films", id=ID), journal.offer)
+        self.assertEqual(Offer("n1.n", "fetch", name="films", id=ID, names=Names.of(["films", "notes"])), journal.offer)
         self.assertEqual([(Outcome.OK, "", 8, size)], journal.ends)
         self.assertEqual([], [path.name for path in (self.folder / "there.state" / "served").iterdir()])
         self.assert_clean()

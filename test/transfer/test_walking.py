@@ -268,6 +268,13 @@ class MeasureTests(WalkingTestCase):
         files = [path for path in Path(str(source.path)).rglob("*") if path.is_file() and not path.is_symlink()]
         self.assertEqual(measure([source]), Totals(len(walked([source])), len(files)))
 
+    def test_types(self) -> None:
+        """The bytes are counted by content type, as the names tell, of what is named itself by the name it gets."""
+        make(self.folder, {"d": {"a.mkv": b"123", "b.MKV": b"4", "e": {"c.txt": b""}}, "x.mp3": b"12"})
+        sources = [SourceRoot(self.folder / "d"), SourceRoot(self.folder / "x.mp3", name="x")]
+        self.assertEqual({"video": 4, "text": 0, "data": 2}, measure(sources).by_type)
+        self.assertIsNone(measure([*sources, SourceRoot(name="a.mp3", stream=0)]).by_type)
+
     def test_refused(self) -> None:
         """What can't be called that at a receiver counts as the one entry that is given up."""
         source = self.source({"c\n": {"x": b"12"}, "d": b"123", ".p2p-1": {"x": b"", "y": {}}})
@@ -280,6 +287,7 @@ class MeasureTests(WalkingTestCase):
         os.mkfifo(self.folder / "p")
         sources = [SourceRoot(self.folder / name) for name in "aldp"]
         self.assertEqual(measure(sources), Totals(4, 5))
+        self.assertEqual({"data": 5}, measure(sources).by_type)
         self.assertEqual(measure([*sources, SourceRoot(name="-", stream=0)]), Totals(5, None))
 
     def test_not_there(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from p2p.base.errors import Outcome
+from p2p.exchange.rules import Arrived
 from p2p.transfer import work_folder
 from p2p.transfer.final_names import Close, Folder, Place, Receipt
 from p2p.transfer.records import Kind
@@ -234,6 +235,15 @@ class WorkFolderTests(ReceivingTestCase):
         (self.top / "other").write_bytes(b"{}")
         (self.work / "state.json").symlink_to(self.top / "other")
         self.assertEqual(errno.ELOOP, self.assertRaises(OSError, made.load).errno)
+
+    def test_older_version(self) -> None:
+        """What version 0.1.0 has written down counts as taken, and as data."""
+        made = self.folder()
+        made.save(State(entries=5, refused=2, bytes=7))
+        known = json.loads((self.work / "state.json").read_text())
+        del known["arrived"]
+        (self.work / "state.json").write_text(json.dumps(known))
+        self.assertEqual(Arrived(3, {"data": 7}), made.load().arrived)
 
     def test_other_version(self) -> None:
         """What another version has written down isn't guessed at."""

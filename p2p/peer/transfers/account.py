@@ -82,8 +82,9 @@ class Account:
         """The other side is asked now."""
         totals = self._totals()
         entries = totals.entries if totals is not None else None
-        names = list(self._moving.names[:MAX_NAMES])
-        self.tell(Offered(**self.head, names=names, entries=entries, bytes=self._row.bytes_total))
+        names = list(self._moving.names)
+        told: dict[str, Any] = {"names": names[:MAX_NAMES], "more_names": len(names[MAX_NAMES:])}
+        self.tell(Offered(**self.head, **told, entries=entries, bytes=self._row.bytes_total))
 
     def on_pending(self, reason: str) -> None:
         """A person at the other side is asked; comes again and again, and is told once."""

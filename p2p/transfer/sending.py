@@ -26,8 +26,8 @@ from p2p.transfer.records import (
     encode_entry,
     encode_gave_up,
 )
-from p2p.transfer.sender_state import SenderState, sound_leaves
-from p2p.transfer.tree import CHUNK, Tree, leaf_digest
+from p2p.transfer.sender_state import SenderState, leaf_at
+from p2p.transfer.tree import CHUNK, LEAF, Tree, chunks_of, leaf_digest
 from p2p.transfer.walking import Found, Refusal, SourceRoot, Totals, entry_names, measure, walk, why_not
 
 __all__ = ["SenderState", "SendingEngine", "SourceRoot", "Totals", "measure"]
@@ -239,11 +239,12 @@ class SendingEngine:
 
     def _large(self, path: str, file: int, status: os.stat_result) -> Iterator[list[Buffer]]:
         size = status.st_size
-        offset, leaves = self._kept(path, file, status)
-        tree = Tree.from_leaves(leaves, offset)
-        if self._state is not None:
-            self._state.begin(path, status, leaves)
-        del leaves
+        tree = Tree()
+        if path == self._have.partial and self._have.offset:
+            tree = yield from self._goes_on(path, file, status)
+        offset = tree.size
+        if self._state is not None and not offset:
+            self._state.begin(path, status, b"")
         mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns
         self._under_way = offset
         yield encode_entry(Entry(path, Kind.FILE, mode, mtime, size, offset=offset))
@@ -259,23 +260,51 @@ class SendingEngine:
             self._under_way = tree.size
             yield encode_chunk(leaf, pieces)
         now = os.fstat(file)
-        if (now.st_size, now.st_mtime_ns) != (size, status.st_mtime_ns):
+        changed = (now.st_size, now.st_mtime_ns) != (size, status.st_mtime_ns)
+        if not changed and now.st_ctime_ns != status.st_ctime_ns:
+            changed = (yield from self._root(file, size)) != tree.root()
+        if changed:
             yield self._give_up(path, _CHANGED)
             return
         self._complete += size
         self._under_way = 0
         yield encode_end_of_file(tree.root(), size)
 
-    def _kept(self, path: str, file: int, status: os.stat_result) -> tuple[int, bytes]:
-        """From which offset a file goes on, and its leaves before that."""
-        if path != self._have.partial or not self._have.offset:
-            return 0, b""
-        kept = self._state.leaves(path, status) if self._state is not None else None
-        leaves = sound_leaves(file, status.st_size, kept, self._have.offset) if kept else b""
-        if not leaves:
-            self.restarted.append(path)
-            return 0, b""
-        return self._have.offset, leaves
+    def _goes_on(self, path: str, file: int, status: os.stat_result) -> Generator[list[Buffer], None, Tree]:
+        """The tree over what the receiver has of a file; an empty one, if the file has to begin anew.
+
+        Of leaves that are sound only the last is compared with its chunk. Doubtful and missing ones are hashed again
+        and kept at once, so that a session which ends meanwhile isn't in vain. Yields nothing now and then.
+        """
+        size, offset = status.st_size, self._have.offset
+        wanted = chunks_of(offset)
+        if self._state is not None and offset <= size and (offset % CHUNK == 0 or offset == size):
+            sound, doubtful = self._state.kept(path, status)
+            leaves = bytearray(sound[: wanted * LEAF])
+            index = len(leaves) // LEAF
+            good = bool(leaves or doubtful) and (not leaves or leaf_at(file, size, index - 1) == leaves[-LEAF:])
+            if good:
+                self._state.begin(path, status, bytes(leaves))
+            while good and index < wanted:
+                leaf = leaf_at(file, size, index)
+                before = doubtful[index * LEAF : (index + 1) * LEAF]
+                good = not before or before == leaf
+                leaves += leaf
+                self._state.add(leaf)
+                index += 1
+                yield []
+            if good:
+                return Tree.from_leaves(bytes(leaves), offset)
+        self.restarted.append(path)
+        return Tree()
+
+    def _root(self, file: int, size: int) -> Generator[list[Buffer], None, bytes]:
+        """The root of a file as it is now. Yields nothing now and then."""
+        tree = Tree()
+        while tree.size < size:
+            tree.add(leaf_at(file, size, tree.size // CHUNK), min(CHUNK, size - tree.size))
+            yield []
+        return tree.root()
 
     def _stream(self, path: str, stream: int) -> Iterator[list[Buffer]]:
         if path == self._have.partial and self._have.offset:

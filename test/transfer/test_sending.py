@@ -14,7 +14,7 @@ from p2p.transfer.records import Chunk, EndOfTransfer, Entry, Kind, Record
 from p2p.transfer.sending import SendingEngine
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import SourceRoot, Totals
-from test.transfer.sources import Link, SendingTestCase, Spec, contents, make, pattern, records_of, set_time
+from test.transfer.sources import Link, SendingTestCase, Spec, contents, make, new_ctime, pattern, records_of, set_time
 
 
 class RecordsTests(SendingTestCase):
@@ -214,6 +214,27 @@ class GivenUpTests(SendingTestCase):
         path = self.file("a", pattern(2 * CHUNK))
         self.meanwhile("read", lambda: set_time(path, 5), calls=2)
         self.check("a", "it changed while it was sent", self.sent(path))
+
+    def test_rewritten_and_set_back(self) -> None:
+        """A chunk that is changed behind the one under way is noticed, though size and mtime are as before."""
+        path = self.file("a", pattern(3 * CHUNK))
+        status = path.stat()
+
+        def change() -> None:
+            with path.open("r+b") as file:
+                file.write(b"!")
+            set_time(path, status.st_mtime_ns)
+            new_ctime(path)
+
+        self.meanwhile("read", change, calls=3)
+        self.check("a", "it changed while it was sent", self.sent(path))
+
+    def test_linked(self) -> None:
+        """A large file that gets a link or another mode while it is sent is sent: it is what it was."""
+        data = pattern(3 * CHUNK + 5)
+        path = self.file("a", data)
+        self.meanwhile("read", partial(new_ctime, path), calls=2)
+        self.assertEqual(contents(records_of(self.engine(path))), {"a": data})
 
     def test_broken_disk(self) -> None:
         """A file of which the disk gives only a part, or none."""

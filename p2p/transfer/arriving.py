@@ -55,22 +55,24 @@ class Arriving:
         self._file = os.open(temp, _NEW_FILE, 0o600, dir_fd=work)
         self.temp = temp
 
-    def begin_large(self, work: int, known: PartialEntry) -> PartialFile:
+    def begin_large(self, work: int, known: PartialEntry) -> None:
         """Begin a large file in the work folder, or go on with it at the offset of its entry.
 
-        :returns: the part of it, which is :attr:`part` from now on.
+        :raises ExchangeFailed: with ``reset``, if there was more of it when that was told.
         :raises ProtocolViolation: if there is less of it, or no chunk ends there.
         """
         offset = self.entry.offset
         self.temp = known.temp
-        self.part = PartialFile(work, known.temp, self.entry.size, known.synced)
-        self.part.recover(ran_on=True)
+        self.part = PartialFile(work, known.temp, self.entry.size)
+        untouched = self.part.recover(known.marks)
         there = self.part.tree.size
+        if offset > there and known.marks is not None and not untouched:
+            reason = f"what had come of {shown(self.entry.path)} was changed by another program; it goes on before that"
+            raise ExchangeFailed(Outcome.RESET, reason)
         if offset > there or (offset % CHUNK and offset != there):
             raise ProtocolViolation(f"{shown(self.entry.path)} goes on at {offset}, where it can't")
         if offset < there:
             self.part.cut(offset)
-        return self.part
 
     def check(self, chunk: Chunk) -> None:
         """Verify the next chunk.

@@ -123,7 +123,8 @@ class ReceivingEngine:
         return self._settling.receipts(), totals
 
     def stop(self) -> None:
-        """Nothing here waits for anybody."""
+        """Have a :meth:`have` that hashes what is here end soon; any thread may do it, at any time."""
+        self._settling.stopped = True
 
     def suspend(self) -> None:
         """Let go of everything; what was verified stays for the next session."""
@@ -254,7 +255,7 @@ class ReceivingEngine:
         if small and not reason:
             arriving.begin_small(settling.work, settling.next_temp())
         elif not reason:
-            settling.go_on(arriving.begin_large(settling.work, settling.begin_part(entry)))
+            arriving.begin_large(settling.work, settling.begin_part(entry))
 
     def _chunk(self, chunk: Chunk) -> None:
         arriving = self._arriving
@@ -265,7 +266,6 @@ class ReceivingEngine:
             self._room(chunk.size)
         if arriving.take(chunk) and arriving.part is not None and self._sync:
             self._settling.sync_part(arriving.part)
-            self._settling.save()
 
     def _end_of_file(self, end: EndOfFile) -> None:
         arriving = self._arriving

@@ -7,14 +7,12 @@ import fcntl
 import json
 import os
 import stat
-from pathlib import Path
 from typing import Any
 
 from p2p.errors import Outcome
-from p2p.transfer import work_folder
 from p2p.transfer.placing import Close, Folder, Place, Receipt
 from p2p.transfer.records import Kind
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder, boot_id
+from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
 from test.transfer.arrivals import ID, ReceivingTestCase, fail, watched
 
 
@@ -153,9 +151,9 @@ class WorkFolderTests(ReceivingTestCase):
 
     def test_numbers(self) -> None:
         """All that was written down comes back, names that aren't UTF-8 as well."""
-        part = PartialEntry("7", "caf\udce9/x", 5, None, 3)
+        part = PartialEntry("7", "caf\udce9/x", 5, None, (3, -1, 2**62))
         owed = [Receipt("a", "", 3, "", Outcome.REFUSED, "why"), Receipt("b", "b", 3, "00")]
-        state = State(8, 2, 30, 1, "caf\udce9", partial=part, owed=owed, boot="b")
+        state = State(8, 2, 30, 1, "caf\udce9", partial=part, owed=owed)
         self.assertEqual(state, self.remembered(state))
         self.assertEqual(("7", "7.leaves"), part.names)
 
@@ -241,9 +239,3 @@ class WorkFolderTests(ReceivingTestCase):
         made.save(State())
         (self.work / "state.json").write_text('{"version": 1}')
         self.assertIn("another version", self.refused(Outcome.REFUSED, made.load))
-
-    def test_boot(self) -> None:
-        """This boot has an id of its own; where the system doesn't say, it has none."""
-        self.assertEqual(36, len(boot_id()))
-        self.patch(work_folder, "_BOOT_ID", Path("/nonexistent"))
-        self.assertEqual("", boot_id())

@@ -11,7 +11,7 @@ from typing import Final
 from p2p.content.paths import shown
 from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.transfer.partial import PartialFile, write_all
-from p2p.transfer.placing import Folder
+from p2p.transfer.placing import ONE_ENTRY, Folder
 from p2p.transfer.records import Chunk, EndOfFile, Entry
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
 from p2p.transfer.work_folder import PartialEntry
@@ -107,16 +107,32 @@ class Arriving:
         tree = self.tree
         return (end.root, end.size) == (tree.root(), tree.size) and self.entry.size in (None, tree.size)
 
-    def detach(self) -> int:
-        """Set time and mode, and let go of all but the descriptor of the file, which is the caller's from now on."""
+    def detach(self) -> tuple[int, str]:
+        """Set time and mode, and let go of all but the descriptor of the file, which is the caller's from now on.
+
+        :returns: the descriptor, and why the file system doesn't take that time or mode; empty if it does.
+        """
         file = self._file if self.part is None else self.part.file
-        os.utime(file, ns=(self.entry.mtime, self.entry.mtime))
-        os.fchmod(file, self.entry.mode & 0o777)
+        note = ""
+        try:
+            os.utime(file, ns=(self.entry.mtime, self.entry.mtime))
+            os.fchmod(file, self.entry.mode & 0o777)
+        except OSError as error:
+            if error.errno not in ONE_ENTRY:
+                raise
+            note = f"its time and mode can't be set there: {error.strerror}"
         if self.part is None:
             self._file = -1
         else:
             self.part.detach()
-        return file
+        return file, note
+
+    def refuse(self, reason: str) -> None:
+        """Take no more of it, and close what is open; its chunks have to make sense all the same."""
+        self._small = self.tree
+        self.reason = reason
+        self.temp = ""
+        self.let_go()
 
     def let_go(self) -> None:
         """Close what is open; it stays on disk."""

@@ -56,6 +56,14 @@ def leaves_of(temp: str) -> str:
     return f"{temp}.leaves"
 
 
+def _opened(work: int, temp: str) -> int:
+    try:
+        return os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
+    except PermissionError:
+        os.chmod(temp, 0o600, dir_fd=work)  # a crash came when it had just got the mode that it is to have at its place
+        return os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
+
+
 class PartialFile:
     """The part of a file that has arrived.
 
@@ -70,7 +78,7 @@ class PartialFile:
         self._size = size
         self.synced = 0
         self.tree = Tree()
-        self.file = os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
+        self.file = _opened(work, temp)
         try:
             self._leaves = os.open(leaves_of(temp), _PART_FLAGS, 0o600, dir_fd=work)
         except BaseException:

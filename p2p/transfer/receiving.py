@@ -7,6 +7,7 @@ All functions here block; they run in threads, one at a time.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -17,8 +18,9 @@ from p2p.content.inbox import refusal
 from p2p.content.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.placing import ONE_ENTRY, Exists, Folder, Place, Receipt
+from p2p.transfer.placing import FAR_AWAY, GREW, ONE_ENTRY, Exists, Folder, Place, Receipt
 from p2p.transfer.records import (
+    FAR_TIME,
     Buffer,
     Chunk,
     EndOfFile,
@@ -100,6 +102,8 @@ class ReceivingEngine:
         try:
             for piece in pieces:
                 for record in self._decoder.feed(piece):
+                    if not isinstance(record, Chunk | EndOfFile) and record.grew:
+                        self._settling.note(GREW)
                     self._settling.make_room(record.size if isinstance(record, Chunk) else 0)
                     self._take(record)
         except ProtocolViolation as error:
@@ -264,8 +268,24 @@ class ReceivingEngine:
         arriving.check(chunk)
         if not arriving.reason:
             self._room(chunk.size)
-        if arriving.take(chunk) and arriving.part is not None and self._sync:
+        try:
+            due = arriving.take(chunk)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            self._too_large(arriving)
+            due = arriving.take(chunk)
+        if due and arriving.part is not None and self._sync:
             self._settling.sync_part(arriving.part)
+
+    def _too_large(self, arriving: Arriving) -> None:
+        """The file system has no files of that size; others get through."""
+        temp, large = arriving.temp, arriving.part is not None
+        arriving.refuse("the receiver's file system has no files that large")
+        if large:
+            self._settling.forget_part()
+        else:
+            os.unlink(temp, dir_fd=self._settling.work)
 
     def _end_of_file(self, end: EndOfFile) -> None:
         arriving = self._arriving
@@ -277,8 +297,9 @@ class ReceivingEngine:
         place.size, place.root = end.size, end.root.hex()
         if not arriving.reason:
             place.temp = arriving.temp
-            place.file = arriving.detach()
             place.safe = 0 if arriving.part is None else arriving.part.safe
+            place.file, note = arriving.detach()
+            place.notes += [note] if note else []
         self._end_arriving(arriving, place)
 
     def _not_whole(self, arriving: Arriving) -> ExchangeFailed:
@@ -324,4 +345,5 @@ class ReceivingEngine:
 def _place(entry: Entry, folder: Folder | None, reason: str) -> Place:
     own = entry.path.rpartition("/")[2]
     outcome = Outcome.REFUSED if reason else Outcome.OK
-    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason)
+    notes = [FAR_AWAY] if abs(entry.mtime) == FAR_TIME else []
+    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)

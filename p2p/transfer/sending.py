@@ -12,6 +12,7 @@ import select
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from p2p.link.pieces import Pieces
@@ -38,6 +39,7 @@ _RUN: Final = 256 * 1024
 _AT_LEAST_EVERY_S: Final = 0.1  # a call comes back with what it has, if a slow disk holds many small files
 _POLL_MS: Final = 200  # how long a stream is waited for at a time
 _FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DRIP_S: Final = 5.0  # while a file is read again at its end, well below the silence that ends an exchange
 _SHORTER: Final = "it became shorter while it was sent; send it again"
 _CHANGED: Final = "it changed while it was sent; send it again"
 
@@ -81,6 +83,7 @@ class SendingEngine:
         self._stopped = False
         self._complete = 0
         self._under_way = 0
+        self._grew = False  # whether the file whose end was given out last had become longer
         self._totals: Totals | None = None
         self.restarted: list[str] = []
         self.given_up: list[tuple[str, str]] = []
@@ -172,7 +175,7 @@ class SendingEngine:
             elif found.kind is Kind.FOLDER:
                 assert found.status is not None
                 mode, mtime = stat.S_IMODE(found.status.st_mode), found.status.st_mtime_ns
-                yield encode_entry(Entry(found.path, Kind.FOLDER, mode, mtime))
+                yield self._entry(Entry(found.path, Kind.FOLDER, mode, mtime))
             elif found.kind is Kind.LINK:
                 yield self._link(found)
             elif found.stream is not None:
@@ -182,13 +185,18 @@ class SendingEngine:
             self._under_way = 0
             self.done_entries += 1
         self.ended = True
-        yield encode_end(self.done_entries, self._complete)
+        yield encode_end(self.done_entries, self._complete, grew=self._grew)
+
+    def _entry(self, entry: Entry) -> list[Buffer]:
+        grew, self._grew = self._grew, False
+        return encode_entry(replace(entry, grew=grew))
 
     def _give_up(self, path: str, reason: str) -> list[Buffer]:
         self.given_up_count += 1
         self.given_up.append((path, reason))
         del self.given_up[:-1000]
-        return encode_gave_up(path, reason)
+        grew, self._grew = self._grew, False
+        return encode_gave_up(path, reason, grew=grew)
 
     def _link(self, found: Found) -> list[Buffer]:
         if self._links == "refuse":
@@ -198,7 +206,7 @@ class SendingEngine:
             mtime = os.stat(found.name, dir_fd=found.folder, follow_symlinks=False).st_mtime_ns
         except OSError as error:
             return self._give_up(found.path, why_not(error))
-        return encode_entry(Entry(found.path, Kind.LINK, 0o777, mtime, target=target))
+        return self._entry(Entry(found.path, Kind.LINK, 0o777, mtime, target=target))
 
     def _file(self, found: Found) -> Iterator[list[Buffer]]:
         try:
@@ -226,10 +234,12 @@ class SendingEngine:
         if path == self._have.partial and self._have.offset not in (0, size):
             self.restarted.append(path)
         data = os.read(file, size + 1)
-        if len(data) != size:
-            return self._give_up(path, _SHORTER if len(data) < size else _CHANGED)
+        if len(data) < size:
+            return self._give_up(path, _SHORTER)
         tree = Tree()
-        buffers = encode_entry(Entry(path, Kind.FILE, stat.S_IMODE(status.st_mode), status.st_mtime_ns, size))
+        buffers = self._entry(Entry(path, Kind.FILE, stat.S_IMODE(status.st_mode), status.st_mtime_ns, size))
+        self._grew = len(data) > size
+        data = data[:size]
         if size:
             leaf = leaf_digest([data])
             tree.add(leaf, size)
@@ -247,7 +257,8 @@ class SendingEngine:
             self._state.begin(path, status, b"")
         mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns
         self._under_way = offset
-        yield encode_entry(Entry(path, Kind.FILE, mode, mtime, size, offset=offset))
+        yield self._entry(Entry(path, Kind.FILE, mode, mtime, size, offset=offset))
+        last: list[Buffer] = []
         os.lseek(file, offset, os.SEEK_SET)
         while tree.size < size:
             length, leaf, pieces = _read_chunk(file, min(CHUNK, size - tree.size))
@@ -258,14 +269,24 @@ class SendingEngine:
             if self._state is not None:
                 self._state.add(leaf)
             self._under_way = tree.size
-            yield encode_chunk(leaf, pieces)
+            last = encode_chunk(leaf, pieces)
+            if tree.size < size:
+                yield last
         now = os.fstat(file)
-        changed = (now.st_size, now.st_mtime_ns) != (size, status.st_mtime_ns)
-        if not changed and now.st_ctime_ns != status.st_ctime_ns:
-            changed = (yield from self._root(file, size)) != tree.root()
-        if changed:
-            yield self._give_up(path, _CHANGED)
+        grew = now.st_size > size
+        reason = _SHORTER if now.st_size < size else ""
+        if now.st_size == size and now.st_mtime_ns != status.st_mtime_ns:
+            reason = _CHANGED
+        elif not reason and (grew or now.st_ctime_ns != status.st_ctime_ns):
+            # It must have had all of what was sent at the same time: now.
+            root = yield from self._root(file, size, last)
+            reason = _CHANGED if root != tree.root() else ""
+        if last:
+            yield last
+        if reason:
+            yield self._give_up(path, reason)
             return
+        self._grew = grew
         self._complete += size
         self._under_way = 0
         yield encode_end_of_file(tree.root(), size)
@@ -298,11 +319,19 @@ class SendingEngine:
         self.restarted.append(path)
         return Tree()
 
-    def _root(self, file: int, size: int) -> Generator[list[Buffer], None, bytes]:
-        """The root of a file as it is now. Yields nothing now and then."""
+    def _root(self, file: int, size: int, held: list[Buffer]) -> Generator[list[Buffer], None, bytes]:
+        """The root of a file as it is now. Yields nothing now and then.
+
+        :param held: a record that is to come next. A byte of it is given out every few seconds, or else a receiver that
+            has nothing to say would take a slow disk for a link that is gone.
+        """
         tree = Tree()
+        until = self._clock() + _DRIP_S
         while tree.size < size:
             tree.add(leaf_at(file, size, tree.size // CHUNK), min(CHUNK, size - tree.size))
+            if held and self._clock() >= until:
+                until = self._clock() + _DRIP_S
+                yield [_first_byte(held)]
             yield []
         return tree.root()
 
@@ -310,7 +339,7 @@ class SendingEngine:
         if path == self._have.partial and self._have.offset:
             yield self._give_up(path, "what was read from a stream can't be read again; send it again")
             return
-        yield encode_entry(Entry(path, Kind.FILE, 0o644, self._wall_ns()))
+        yield self._entry(Entry(path, Kind.FILE, 0o644, self._wall_ns()))
         tree = Tree()
         pieces = Pieces()
         poll = select.poll()
@@ -353,6 +382,16 @@ def _read_chunk(file: int, length: int) -> tuple[int, bytes, list[Buffer]]:
         pieces.append(piece)
         left -= len(piece)
     return length - left, leaf_digest(pieces), pieces
+
+
+def _first_byte(buffers: list[Buffer]) -> memoryview:
+    """Take the first byte out of buffers, none of which is empty."""
+    first = memoryview(buffers[0])
+    if len(first) > 1:
+        buffers[0] = first[1:]
+    else:
+        del buffers[0]
+    return first[:1]
 
 
 def _joined(buffers: list[Buffer]) -> list[Buffer]:

@@ -178,6 +178,11 @@ class Settling:
         self._bytes += size
         self.counts = (self.counts[0] + 1, self.counts[1] + size)
 
+    def note(self, text: str) -> None:
+        """Something is to be told of the entry that was added last, if it still waits for its place."""
+        if self._steps and isinstance(self._steps[-1], Place):
+            self._steps[-1].notes.append(text)
+
     def leave(self, depth: int) -> None:
         """Of the folders that still get entries only so many do from now on."""
         stack = self.state.stack

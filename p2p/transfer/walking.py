@@ -27,6 +27,8 @@ _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEX
 
 _LISTED: Final = 50_000  # names of one folder that are kept at least, and twice as many at most: 14 MB
 
+_MOST: Final = 2**63 - 1  # bytes that can be told
+
 _REASONS: Final = {
     errno.ENOENT: "it isn't there any more",
     errno.EACCES: "the sender may not read it",
@@ -64,7 +66,8 @@ class Totals:
     """How much a transfer is.
 
     :ivar entries: files, folders and links.
-    :ivar bytes: bytes of the files; None if a stream is among them, whose end nobody knows.
+    :ivar bytes: bytes of the files; None if a stream is among them, whose end nobody knows, or if holes make them more
+        than any disk has.
     :ivar refused: how many of the entries didn't get through.
     """
 
@@ -141,7 +144,7 @@ def measure(sources: Sequence[SourceRoot]) -> Totals:
             raise LocalFileError(f"{source.path}: {reason}; name something that the daemon can read") from error
         entries += more
         size += more_bytes
-    return Totals(entries, None if endless else size)
+    return Totals(entries, None if endless or size > _MOST else size)
 
 
 def _measure(source: SourceRoot, name: str) -> tuple[int, int]:
@@ -168,10 +171,11 @@ def _measure_folder(folder: int, path: str) -> tuple[int, int]:
         with suppress(OSError), os.scandir(folder) as found:  # what it is, the walk will say
             for entry in found:
                 entries += 1
-                if entry.is_dir(follow_symlinks=False):
+                kind = _kind(entry)
+                if kind == stat.S_IFDIR:
                     folders.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    with suppress(FileNotFoundError):  # it is gone already
+                elif kind == stat.S_IFREG:
+                    with suppress(OSError):  # it is gone already, or can't be looked at
                         size += entry.stat(follow_symlinks=False).st_size
         for name in folders:
             opened = _opened(f"{path}/{name}", name, folder)
@@ -318,11 +322,14 @@ def _opened(path: str, name: str, folder: int) -> int | Refusal:
 
 
 def _kind(entry: os.DirEntry[str]) -> int:
-    if entry.is_symlink():
-        return stat.S_IFLNK
-    if entry.is_dir(follow_symlinks=False):
-        return stat.S_IFDIR
-    return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+    try:
+        if entry.is_symlink():
+            return stat.S_IFLNK
+        if entry.is_dir(follow_symlinks=False):
+            return stat.S_IFDIR
+        return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+    except OSError:
+        return stat.S_IFREG  # whoever opens it is told why it can't be looked at
 
 
 def _found(path: str, name: str, folder: int, kind: int) -> Found | Refusal:

@@ -208,6 +208,7 @@ def _encoded(state: State) -> dict[str, Any]:
                 "outcome": step.outcome,
                 "folder": number(step.folder),
                 "made": number(step.made),
+                "notes": step.notes,
                 **{name: getattr(step, name) for name in _STEP_FIELDS},
             }
             for step in state.steps
@@ -235,7 +236,8 @@ def _decoded(raw: dict[str, Any]) -> State:
             steps.append(Close(folders[each["close"]]))
             continue
         own = {name: each[name] for name in _STEP_FIELDS}
-        step = Place(kind=Kind(each["kind"]), folder=maybe(each["folder"]), **own)
+        notes = [*each.get("notes", ())]  # earlier versions had none
+        step = Place(kind=Kind(each["kind"]), folder=maybe(each["folder"]), notes=notes, **own)
         step.made, step.outcome = maybe(each["made"]), Outcome(each["outcome"])
         steps.append(step)
     stack = [folders[number] for number in raw.pop("stack")]

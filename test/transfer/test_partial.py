@@ -279,6 +279,18 @@ class PartialFileTests(ReceivingTestCase):
         part.close()
         self.assertEqual(SIZE, os.fstat(file).st_size)
 
+    def test_mode_was_set(self) -> None:
+        """A part that a crash has left with the mode that it is to have at its place can be opened again."""
+        self.filled()
+        (self.inbox / "1").chmod(0o400)
+        fail(self, "open", errno.EACCES, when=lambda name, *more, **named: name == "1" and not self.mode() & 0o200)
+        self.assertEqual(SIZE, self.recovered())
+        self.assertEqual(0o600, self.mode())
+
+    def mode(self) -> int:
+        """The permissions of the part."""
+        return (self.inbox / "1").stat().st_mode & 0o777
+
     def test_not_opened(self) -> None:
         """If one of its two files can't be opened, the other one isn't left open."""
         fail(self, "open", calls=2)

@@ -165,7 +165,7 @@ class WorkFolderTests(ReceivingTestCase):
             stack=[top],
             steps=[
                 Place("a/b", Kind.FOLDER, "1", top, "b", outcome=Outcome.REFUSED, reason="full", made=inner),
-                Place("a/b/c", Kind.FILE, "2", inner, "c (2)", 5, "00"),
+                Place("a/b/c", Kind.FILE, "2", inner, "c (2)", 5, "00", notes=["odd"]),
                 Place("x", Kind.LINK, "3", None, "x"),
                 Close(inner),
             ],
@@ -185,6 +185,21 @@ class WorkFolderTests(ReceivingTestCase):
         self.assertEqual((Kind.FOLDER, Outcome.REFUSED, "full"), (made.kind, made.outcome, made.reason))
         self.assertEqual(("c (2)", 5, "00", Outcome.OK), (placed.final, placed.size, placed.root, placed.outcome))
         self.assertEqual((None, None), (linked.folder, linked.made))
+        self.assertEqual((["odd"], []), (placed.notes, linked.notes))
+
+    def test_earlier_version(self) -> None:
+        """What an earlier version has written down is read."""
+        made = self.folder()
+        made.save(State(steps=[Place("x", Kind.FILE, "3", None, "x")], partial=PartialEntry("7", "a", 5, 9)))
+        raw = json.loads((self.work / "state.json").read_bytes())
+        del raw["steps"][0]["notes"], raw["partial"]["marks"]
+        raw["partial"]["synced"] = 2
+        (self.work / "state.json").write_text(json.dumps({**raw, "boot": "b"}))
+        found = made.load()
+        self.assertEqual(PartialEntry("7", "a", 5, 9), found.partial)
+        (step,) = found.steps
+        assert isinstance(step, Place)
+        self.assertEqual([], step.notes)
 
     def test_synced(self) -> None:
         """It is on the disk before it takes the place of what was there."""

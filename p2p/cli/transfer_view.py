@@ -180,8 +180,8 @@ class PeopleView:
 
     def _is_worth(self, event: Verified, told: _Told) -> bool:
         """Whether an entry is told of because it isn't quite what is at the sender's; many such are not."""
-        told.problems += bool(event.reason)
-        return bool(event.reason) and told.problems <= PROBLEMS
+        told.problems += bool(event.note)
+        return bool(event.note) and told.problems <= PROBLEMS
 
     def _count(self, event: Progress, told: _Told) -> None:
         if self._bars is not None or not told.counts or self._now() - self._counted_at < self._wait_s:

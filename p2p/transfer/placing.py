@@ -50,7 +50,8 @@ class Receipt:
     :ivar name: its path below the receiver's folder; empty if it isn't there.
     :ivar root: the root of its tree in hex; empty for what isn't a file.
     :ivar outcome: ``ok``; ``refused``, if it wasn't taken or couldn't be sent; ``truncated``, if given up halfway.
-    :ivar reason: why it isn't ``ok``; or in what it isn't quite what is at the sender's.
+    :ivar reason: why it isn't ``ok``.
+    :ivar note: in what it isn't quite what is at the sender's, though it is ``ok``.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Receipt:
     root: str = ""
     outcome: Outcome = Outcome.OK
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -194,7 +196,7 @@ class Placer:
             self._discard(step)
             return Receipt(step.path, "", step.size, step.root, step.outcome, step.reason)
         name = step.final if folder is None else f"{folder.path()}/{step.final}"
-        return Receipt(step.path, name, step.size, step.root, reason="; ".join(step.notes))
+        return Receipt(step.path, name, step.size, step.root, note="; ".join(step.notes))
 
     def _touch_again(self, folder: Folder | None) -> None:
         """What is in a folder has its place, but the crash may have come before the folder was synced."""

@@ -46,6 +46,7 @@ class ReceivingEngine:
     :param links: whether links are made or left out.
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
+    :ivar restarted: the path of a file that the sender begins anew although there is a part of it here.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
     """
@@ -69,6 +70,8 @@ class ReceivingEngine:
         self._broken = False
         self._closed = False
         self.current: str | None = None
+        self.restarted: list[str] = []
+        self._partial: str | None = None
         self._settling = Settling(folder, transfer_id, exists, sync)
 
     @property
@@ -90,12 +93,14 @@ class ReceivingEngine:
         :raises ExchangeFailed: with ``refused``, if the disk doesn't take it, or what it says makes no sense.
         """
         try:
-            return self._settling.load()
+            have = self._settling.load()
         except OSError as error:
             raise self._failed(error) from error
         except ExchangeFailed:
             self._broken = True  # what can't be read isn't written over
             raise
+        self._partial = have.partial
+        return have
 
     def feed(self, pieces: Sequence[Buffer]) -> list[Receipt]:
         """Take bytes of the body; returns what became of the entries that were finished by this."""
@@ -248,6 +253,8 @@ class ReceivingEngine:
         reason = reason or (folder.refused if folder is not None else "")
         partial = settling.state.partial
         if not entry.offset:
+            if entry.path == self._partial:
+                self.restarted.append(entry.path)
             settling.forget_part()  # it begins anew, or the sender has passed it over
         elif partial is None or partial.path != entry.path or reason:
             raise ProtocolViolation(f"{shown(entry.path)} begins in the middle, but nothing of it is here")

@@ -120,7 +120,7 @@ class StreamReceiver:
                 raise ProtocolViolation(f"{self.done_entries} entries came, {record.entries} were announced")
             self._ended = True
             if record.grew and self._receipt is not None and self._receipt.outcome is Outcome.OK:
-                self._receipt = replace(self._receipt, reason=GREW)
+                self._receipt = replace(self._receipt, note=GREW)
         else:
             self._begin(record)
 

@@ -63,6 +63,19 @@ class GoesOnTests(ReceivingTestCase):
         self.assertEqual({}, self.there())
         self.assertEqual(Have(), self.engine(fresh=False).have())
 
+    def test_restarted(self) -> None:
+        """A file that the sender begins anew is known; one that goes on, or of which there was nothing, isn't it."""
+        engine = self.engine(fresh=False)
+        self.assertEqual(8, engine.have().offset)
+        self.fed(engine, file("a", b"12345678abcdefgh1234", offset=8), file("b", bytes(20)), end(2))
+        engine.finish()
+        self.assertEqual([], engine.restarted)
+        self.fed(self.engine(), begun("c", 20), chunk(b"12345678"))
+        self.engines[-1].suspend()
+        engine = self.engine()
+        self.fed(engine, file("c", bytes(20)), end(1))
+        self.assertEqual(["c"], engine.restarted)
+
     def test_passed_over(self) -> None:
         """A sender that has nothing of it any more goes on with what comes after it."""
         engine = self.engine()
@@ -103,7 +116,7 @@ class OddTests(ReceivingTestCase):
         receipts = self.received(folder("d"), file("d/a", b"1"), file("b", b"2"), end(3))
         self.assertEqual({"d": {"a": b"1"}, "b": b"2"}, self.there())
         self.assertEqual(Outcome.OK, receipts["b"].outcome)
-        self.assertIn("its time and mode can't be set there", receipts["b"].reason)
+        self.assertIn("its time and mode can't be set there", receipts["b"].note)
 
     def test_far_time(self) -> None:
         """An entry whose time was too far away to be sent has the nearest one, and that is told."""
@@ -111,7 +124,7 @@ class OddTests(ReceivingTestCase):
             folder("d", mtime=FAR_TIME), file("d/a", b"1", mtime=-FAR_TIME - 9), file("b", b"2", mtime=-5), end(3)
         )
         self.assertEqual({"d": {"a": b"1"}, "b": b"2"}, self.there())
-        self.assertEqual([FAR_AWAY, FAR_AWAY, ""], [receipts[name].reason for name in ("d", "d/a", "b")])
+        self.assertEqual([FAR_AWAY, FAR_AWAY, ""], [receipts[name].note for name in ("d", "d/a", "b")])
         self.assertEqual({Outcome.OK}, {receipt.outcome for receipt in receipts.values()})
 
     def test_links(self) -> None:
@@ -136,11 +149,9 @@ class GrewTests(ReceivingTestCase):
             ):
                 self.chunks_of(8)
                 receipts = self.received(file("a", bytes(size)), after)
-                self.assertEqual(
-                    (GREW, Outcome.OK, count), (receipts["a"].reason, receipts["a"].outcome, len(receipts))
-                )
+                self.assertEqual((GREW, Outcome.OK, count), (receipts["a"].note, receipts["a"].outcome, len(receipts)))
                 if count == 2:
-                    self.assertNotEqual(GREW, receipts["b"].reason)
+                    self.assertEqual("", receipts["b"].note)
                 shutil.rmtree(self.inbox)
                 self.inbox.mkdir()
 
@@ -154,7 +165,7 @@ class GrewTests(ReceivingTestCase):
         repair()
         engine = self.engine()
         (receipt,) = self.fed(engine, end(1))
-        self.assertEqual(GREW, receipt.reason)
+        self.assertEqual(GREW, receipt.note)
 
     def test_of_nothing(self) -> None:
         """Said of no file, it means nothing."""

@@ -69,7 +69,7 @@ class StreamReceiverTests(SynchronousTestCase):
     def test_grew(self) -> None:
         """If it grew while it was sent, that is told; of what was given up it isn't."""
         (receipt,) = self.feed(file("a", b"abc"), encode_end(1, 3, grew=True))
-        self.assertEqual((GREW, Outcome.OK), (receipt.reason, receipt.outcome))
+        self.assertEqual((GREW, Outcome.OK), (receipt.note, receipt.outcome))
         self.assertEqual(([], Totals(1, 3, 0)), self.receiver.finish())
         self.receiver = StreamReceiver(self.writer)
         (receipt,) = self.feed(begun("a", 3), gave_up("a", "gone"), encode_end(1, 0, grew=True))

@@ -253,7 +253,9 @@ class RubbishTests(SynchronousTestCase):
         far = 9_223_372_037 * 10**9
         for ns, expected in ((far, FAR_TIME), (-(2**63) * 10**9, -FAR_TIME), (-5, -5), (FAR_TIME, FAR_TIME)):
             self.assertEqual(clamped(ns), expected)
-            (sent,) = decoded([encoded(Entry("a", Kind.FOLDER, 0o755, ns))])
+            wire = encoded(Entry("a", Kind.FOLDER, 0o755, ns))
+            self.assertIn(b"\0\5mtime" + len(b"%d" % expected).to_bytes(2) + b"%d" % expected, wire)
+            (sent,) = decoded([wire])
             self.assertEqual(sent, Entry("a", Kind.FOLDER, 0o755, expected))
             fields = {"path": "a", "kind": "folder", "mode": "755", "mtime": str(ns)}
             self.assertEqual(RecordDecoder().feed(raw(b"E", encode_box(fields))), [sent])

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 
 from bench._rivals import Transfer, Unavailable, free_port
 from p2p.client import Client
-from p2p.control.transfer_operations import TransferEvent
+from p2p.console.transfer_operations import TransferEvent
 from p2p.identity.lab import create_lab
 from p2p.identity.lab_plan import Links
 from p2p.measure.processes import Daemon, Daemons

@@ -22,7 +22,7 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import deferLater, react
 
 from bench._p2p import P2P, RECEIVER, tell
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 from p2p.measure.samples import figures
 
 GOAL_MS: Final = 200

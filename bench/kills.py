@@ -25,8 +25,8 @@ from twisted.internet.defer import CancelledError, ensureDeferred
 from twisted.internet.task import LoopingCall, deferLater, react
 
 from bench._rivals import free_port
+from p2p.base.errors import P2PError
 from p2p.client import Client
-from p2p.errors import P2PError
 from p2p.identity.lab import create_lab
 from p2p.measure.processes import Daemon, Daemons
 

@@ -27,12 +27,12 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
 from twisted.protocols.amp import AMP, Command
 
-from p2p.config import Neighbour, RouterConfig, RouterLimits, TLSFiles
+from p2p.base.config import Neighbour, RouterConfig, RouterLimits, TLSFiles
+from p2p.base.names import router_name
 from p2p.control.channel import Channel
 from p2p.control.commands import LookupPeer
 from p2p.identity.authority import Authority
 from p2p.identity.tls import CONTROL_ALPN, Credentials
-from p2p.names import router_name
 from p2p.router.service import RouterService
 from p2p.router.sockets import SocketMeter
 from p2p.router.table import Entry

@@ -38,7 +38,7 @@ from twisted.python.failure import Failure
 
 from bench._rivals import free_port
 from p2p.client import Client
-from p2p.control.operations import PeerStatus
+from p2p.console.operations import PeerStatus
 from p2p.identity.lab import create_lab
 from p2p.measure.processes import Daemons
 from p2p.measure.samples import figures

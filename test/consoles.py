@@ -14,8 +14,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
 
-from p2p.control.console import ConsoleServer, Handler, checked
-from p2p.control.operations import (
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.operations import (
     Connected,
     Direct,
     DisconnectArguments,
@@ -37,7 +37,7 @@ from p2p.control.operations import (
     SocketBytes,
     WaitRegisteredArguments,
 )
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.console.server import ConsoleServer, Handler, checked
 from test.moves import transfer_operations
 
 _T = TypeVar("_T")

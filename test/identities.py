@@ -6,7 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from p2p.config import TLSFiles
+from p2p.base.config import TLSFiles
 from p2p.identity.authority import Authority
 from p2p.identity.tls import Credentials
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.control.console import Emit, FileHandler, Handler, checked
-from p2p.control.transfer_operations import (
+from p2p.console.server import Emit, FileHandler, Handler, checked
+from p2p.console.transfer_operations import (
     CancelArguments,
     Cancelled,
     DecideArguments,

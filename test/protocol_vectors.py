@@ -16,14 +16,9 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.amp import Command, CommandLocator
 from twisted.python.failure import Failure
 
-from p2p.config import PeerLimits
-from p2p.content.chat import CHAT, chat
-from p2p.content.chat_room import Conversation
-from p2p.content.echo import echo
-from p2p.content.exchange import Request, Serving, Sink, Source, perform
-from p2p.content.files import BytesSource, store
-from p2p.content.services import Context, Services
-from p2p.content.text import uppercase
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed
+from p2p.base.ticket import Ticket
 from p2p.control.commands import (
     Busy,
     InstructConnect,
@@ -34,23 +29,29 @@ from p2p.control.commands import (
     RequestConnect,
     UnknownPeer,
 )
-from p2p.errors import ExchangeFailed
+from p2p.exchange.exchange import Request, Serving, Sink, Source, perform
+from p2p.exchange.service import Context, Services
 from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
-from p2p.link.ticket import Ticket
-from p2p.transfer.bodies import GetSession, SendSession, fetch_request, send_request
+from p2p.services.chat import CHAT, chat
+from p2p.services.chat_room import ChatRoom, Conversation
+from p2p.services.echo import echo
+from p2p.services.store import BytesSource, store
+from p2p.services.text import uppercase
+from p2p.transfer.answers import Asked
 from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession, listing
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.receiving_service import transfer
+from p2p.transfer.send_session import GetSession, SendSession, fetch_request, send_request
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from p2p.transfer.sharing_service import fetch
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
-from test.content.doubles import HeldThreads, OpenHost, make_context
 from test.control.conversation import a_channel
+from test.exchange.doubles import HeldThreads, OpenHost, make_context
 from test.transfer.sessions import Told
 
 __all__ = ["NONCE", "vectors"]
@@ -309,7 +310,9 @@ class _Recording:
         """Get a file that is shared."""
         _made(self.shared / "a.txt", b"abc")
         self.host.shares["docs"] = self.shared
-        session = GetSession(ReceivingEngine(self.here, FETCHED), ["docs/a.txt"], self.threads, self.clock, Told())
+        asked = Asked(["docs/a.txt"])
+        receiver = ReceivingEngine(self.here, FETCHED, asked=asked)
+        session = GetSession(receiver, asked, self.threads, self.clock, Told())
         request = fetch_request(FETCHED, limit=10_000_000)
         return self.exchange(request, session, session.sink())
 
@@ -324,7 +327,7 @@ class _Recording:
         Deferred.fromCoroutine(conversation.say("hello"))
 
         def come() -> None:
-            self.context.chats.join(INITIATOR, lambda state, line: None)
+            self.context.of(ChatRoom).join(INITIATOR, lambda state, line: None)
             conversation.end()
 
         return self.exchange(Request(CHAT, "text"), conversation, conversation.replies(), come)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import (
+from p2p.base.config import (
     AcceptRule,
     Neighbour,
     PeerConfig,
@@ -21,7 +21,7 @@ from p2p.config import (
     load_peers,
     load_router,
 )
-from p2p.errors import ConfigError
+from p2p.base.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import EVENTS, MovedOne, TransferEvent, read_event
+from p2p.console.transfer_operations import EVENTS, MovedOne, TransferEvent, read_event
 
 TEXT: Final = (Path(__file__).resolve().parents[1] / "docs" / "events.rst").read_text("utf-8")
 

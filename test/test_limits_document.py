@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits, RouterLimits
+from p2p.base.config import PeerLimits, RouterLimits
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TEXT: Final = (ROOT / "docs" / "limits.rst").read_text("utf-8")

@@ -13,7 +13,10 @@ from twisted.internet.task import Clock
 from twisted.protocols.amp import Argument, Boolean, Command, Float, Integer, ListOf, String, Unicode
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.experiment_words import (
+from p2p.base.errors import Outcome
+from p2p.console import operations, transfer_operations
+from p2p.control import commands
+from p2p.experiment.words import (
     BlockOrder,
     Ended,
     Exchanged,
@@ -23,8 +26,6 @@ from p2p.content.experiment_words import (
     parse_lines,
     parse_order,
 )
-from p2p.control import commands, operations, transfer_operations
-from p2p.errors import Outcome
 from p2p.peer.console import PeerConsole
 from test.protocol_vectors import vectors
 

@@ -16,8 +16,8 @@ from p2p.cli.names import peer_argument
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import Session
 from p2p.client import Client
-from p2p.control.operations import PeerStatus
-from p2p.control.transfer_operations import ChatLine
+from p2p.console.operations import PeerStatus
+from p2p.console.transfer_operations import ChatLine
 
 __all__ = ["chat"]
 

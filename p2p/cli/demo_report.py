@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
+from p2p.base.errors import P2PError
 from p2p.cli.experiment_progress import Silence, experiment_progress
 from p2p.cli.output import on_terminal, problem
-from p2p.content.made_files import MEDIA_MISSING, has_media
-from p2p.errors import P2PError
 from p2p.measure.experiment import RunResult, run_experiment
 from p2p.measure.installed import installed_folders
 from p2p.measure.raw_writer import remove_run
 from p2p.measure.running_lab import lab_here
 from p2p.report.writing import ReportFiles, ReportUnavailable, write_report
+from p2p.services.inspect_workers import MEDIA_MISSING, has_media
 
 __all__ = ["DEMO_PLAN", "demo_plan", "report_of_demo", "run_demo_experiment", "why_no_experiment"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Self
 
-from p2p.errors import (
+from p2p.base.errors import (
     ConfigError,
     ConsoleUnreachable,
     ExchangeFailed,
@@ -80,7 +80,7 @@ NEXT_STEPS = {
     Outcome.RESET: "try again; the log of the peer daemon says why the link ended",
     Outcome.TRUNCATED: "try again; the content ended before its announced length",
     Outcome.CORRUPT: "try again, with a file that doesn't change while it is sent; if that doesn't help, install the "
-    "same version of p2p on both machines",
+    "same version of p2p on both machines; a peer that gives other answers than it was asked for isn't to be trusted",
 }
 """What a person can do about each outcome that isn't ``ok``."""
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from p2p.base.errors import Outcome, P2PError
 from p2p.cli.comparison import show_comparison
 from p2p.cli.exit_codes import ExitCode
 from p2p.cli.experiment_progress import experiment_progress
 from p2p.cli.output import json_option, printable
 from p2p.cli.session import Session
-from p2p.errors import Outcome, P2PError
 from p2p.measure.experiment import OpenLab, RunResult, run_experiment
 from p2p.measure.lab_hosts import load_lab_hosts
 from p2p.measure.plan import load_plan

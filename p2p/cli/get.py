@@ -8,13 +8,13 @@ from typing import Final, get_args
 
 import click
 
+from p2p.base.errors import LocalFileError
 from p2p.cli.moving import Move, move, moving_options
 from p2p.cli.names import complete_files, complete_shared, peer_argument
 from p2p.cli.output import json_option
 from p2p.cli.session import Session
 from p2p.client import Client, Moved, OnTransferEvent
-from p2p.control.transfer_operations import Exists, Links
-from p2p.errors import LocalFileError
+from p2p.console.transfer_operations import Exists, Links
 
 __all__ = ["get"]
 
@@ -101,7 +101,7 @@ def _destination(names: tuple[str, ...]) -> tuple[list[str], Path | None]:
 
     :raises LocalFileError: if the folder can't be made, or isn't there any more.
     """
-    wanted, last = [name.rstrip("/") or name for name in names], names[-1]
+    wanted, last = list(names), names[-1]
     if len(wanted) > 1 and last == "-":
         return wanted[:-1], None
     # Not Path.is_dir, which raises for what can't be a path, such as an over-long name.

@@ -14,13 +14,13 @@ from typing import Any, Final, TextIO
 import click
 
 from p2p import __version__
+from p2p.base.errors import LocalFileError, P2PError
+from p2p.base.names import parse_peer
 from p2p.cli.exit_codes import ExitCode, exit_codes_text
 from p2p.cli.names import complete_acting
 from p2p.cli.output import describe, show_error, show_json
 from p2p.cli.running import run_in_reactor
 from p2p.cli.session import Session
-from p2p.errors import LocalFileError, P2PError
-from p2p.names import parse_peer
 
 __all__ = ["cli", "main"]
 

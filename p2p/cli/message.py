@@ -9,7 +9,7 @@ import click
 from p2p.cli.names import peer_argument
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import Session
-from p2p.control.lines import REQUEST_BYTES
+from p2p.console.lines import REQUEST_BYTES
 
 __all__ = ["message"]
 

@@ -8,13 +8,13 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 import click
 
+from p2p.base.errors import ConsoleUnreachable, Outcome
 from p2p.cli.exit_codes import ExitCode, exit_code_of_outcome
 from p2p.cli.parameters import duration_value, rate_value
 from p2p.cli.session import Session
 from p2p.cli.transfer_view import GOES_ON, JSONView, PeopleView, TransferView
 from p2p.client import Client, Moved, OnTransferEvent, TransferEvent, Verified
-from p2p.control.transfer_operations import Links, MovedOne
-from p2p.errors import ConsoleUnreachable, Outcome
+from p2p.console.transfer_operations import Links, MovedOne
 
 __all__ = ["Move", "move", "moving_options"]
 

@@ -10,12 +10,12 @@ from click.shell_completion import CompletionItem
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
 
+from p2p.base.errors import InvalidName, P2PError
+from p2p.base.names import parse_cluster, parse_peer
 from p2p.cli.running import run_in_reactor
 from p2p.cli.session import Session, peer_name
 from p2p.client import Client
-from p2p.control.operations import PeerStatus
-from p2p.errors import InvalidName, P2PError
-from p2p.names import parse_cluster, parse_peer
+from p2p.console.operations import PeerStatus
 
 __all__ = [
     "complete_acting",

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 from rich.filesize import decimal
 
+from p2p.base.errors import ExchangeFailed, P2PError
 from p2p.cli.exit_codes import ExitCode, exit_code_of, next_step_of
-from p2p.errors import ExchangeFailed, P2PError
 
 __all__ = [
     "columns",

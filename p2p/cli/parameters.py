@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from p2p.sizes import parse_size
+from p2p.base.sizes import parse_size
 
 __all__ = ["duration_value", "parse_duration", "rate_value"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from p2p.base.names import parse_cluster
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import Session
-from p2p.names import parse_cluster
 
 __all__ = ["peers"]
 

@@ -11,7 +11,7 @@ from p2p.cli.names import peer_argument
 from p2p.cli.output import duration, json_option, printable, show_json
 from p2p.cli.session import Session
 from p2p.client import Client
-from p2p.control.operations import Ponged
+from p2p.console.operations import Ponged
 
 __all__ = ["ping"]
 

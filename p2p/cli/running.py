@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 
 __all__ = ["Runner", "run_in_reactor"]
 

@@ -11,14 +11,14 @@ from typing import Final, cast, get_args
 
 import click
 
+from p2p.base.errors import LocalFileError
 from p2p.cli.moving import Move, move, moving_options
 from p2p.cli.names import complete_files, complete_targets, is_pattern, target_names
 from p2p.cli.output import json_option
 from p2p.cli.session import Session
 from p2p.client import Client, Moved, OnTransferEvent
-from p2p.control.operations import ContentType
-from p2p.control.transfer_operations import Links
-from p2p.errors import LocalFileError
+from p2p.console.operations import ContentType
+from p2p.console.transfer_operations import Links
 
 __all__ = ["guess_type", "send"]
 

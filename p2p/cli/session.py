@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
+from p2p.base.config import load_peers, load_router
+from p2p.base.errors import ConfigError
+from p2p.base.names import parse_peer
 from p2p.cli.running import Runner
 from p2p.client import Client
-from p2p.config import load_peers, load_router
-from p2p.errors import ConfigError
-from p2p.names import parse_peer
 
 __all__ = ["Daemon", "Session", "peer_name"]
 

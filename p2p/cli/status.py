@@ -6,7 +6,7 @@ import click
 
 from p2p.cli.output import columns, duration, json_option, printable, show_json, size
 from p2p.cli.session import Session
-from p2p.control.operations import PeerStatus, RouterStatus
+from p2p.console.operations import PeerStatus, RouterStatus
 
 __all__ = ["status"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from p2p.cli.output import duration, printable, size
 from p2p.cli.transfer_lines import how_far
-from p2p.control.transfer_operations import Done, Failed, Offered, Pending, Progress, TransferEvent, Verified
+from p2p.console.transfer_operations import Done, Failed, Offered, Pending, Progress, TransferEvent, Verified
 
 if TYPE_CHECKING:
     from rich.live import Live

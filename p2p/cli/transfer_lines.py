@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from p2p.base.errors import Outcome
 from p2p.cli.output import duration, printable, rate, size
-from p2p.control.transfer_operations import (
+from p2p.console.transfer_operations import (
     Done,
     Failed,
     Offered,
@@ -16,7 +17,6 @@ from p2p.control.transfer_operations import (
     Verified,
     Waiting,
 )
-from p2p.errors import Outcome
 
 __all__ = [
     "counted",

@@ -7,11 +7,12 @@ from typing import Final, Protocol
 
 import click
 
+from p2p.base.errors import Outcome
 from p2p.cli.exit_codes import ExitCode, next_step_of
 from p2p.cli.output import on_terminal, printable, problem, show_json
 from p2p.cli.transfer_bars import Bars
 from p2p.cli.transfer_lines import counted, entry_line, is_file, note, summary, why_left_out
-from p2p.control.transfer_operations import (
+from p2p.console.transfer_operations import (
     Done,
     Failed,
     Moved,
@@ -25,7 +26,6 @@ from p2p.control.transfer_operations import (
     Verified,
     Waiting,
 )
-from p2p.errors import Outcome
 
 __all__ = ["GOES_ON", "JSONView", "PeopleView", "TransferView"]
 

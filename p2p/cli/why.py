@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
+from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
+from p2p.base.names import parse_peer
 from p2p.cli.exit_codes import ExitCode, exit_code_of
 from p2p.cli.names import peer_argument
 from p2p.cli.output import duration, json_option, printable, show_json
 from p2p.cli.session import Session
 from p2p.client import Client
-from p2p.control.legs import LegName, LegState, legs_between
-from p2p.control.operations import Diagnosis, FoundLink, Leg
-from p2p.errors import ConsoleUnreachable, ExchangeFailed, Outcome
-from p2p.names import parse_peer
+from p2p.console.legs import LegName, LegState, legs_between
+from p2p.console.operations import Diagnosis, FoundLink, Leg
 
 __all__ = ["why"]
 

@@ -36,7 +36,7 @@ from __future__ import annotations
 from p2p.client.client import Client, OnLeg, OnProgress
 from p2p.client.console import ANSWER_S, CONNECT_S, NETWORK_S, OnEvent
 from p2p.client.transfers import OnChat, OnTransferEvent
-from p2p.control.transfer_operations import (
+from p2p.console.transfer_operations import (
     Cancelled,
     ChatLine,
     Done,

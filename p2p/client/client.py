@@ -8,8 +8,8 @@ from typing import Any
 
 from p2p.client.console import ANSWER_S, NETWORK_S, OnEvent, acting_as, read_answer
 from p2p.client.transfers import TransferClient
-from p2p.control.legs import LegName
-from p2p.control.operations import (
+from p2p.console.legs import LegName
+from p2p.console.operations import (
     Connected,
     ContentType,
     Diagnosis,
@@ -35,10 +35,11 @@ OnLeg = Callable[[Leg], None]
 class Client(TransferClient):
     """A connection to the console of a daemon.
 
-    Each method raises :class:`~p2p.errors.ConsoleUnreachable` if the daemon doesn't answer in time or ends the
-    connection, :class:`~p2p.errors.InvalidRequest` for what it can't carry out,
-    :class:`~p2p.errors.LocalFileError` for a file that it can't use and :class:`~p2p.errors.DaemonFault` for a fault
-    of its own. What concerns another peer raises :class:`~p2p.errors.ExchangeFailed` with the outcome.
+    Each method raises :class:`~p2p.base.errors.ConsoleUnreachable` if the daemon doesn't answer in time or ends the
+    connection, :class:`~p2p.base.errors.InvalidRequest` for what it can't carry out,
+    :class:`~p2p.base.errors.LocalFileError` for a file that it can't use and
+    :class:`~p2p.base.errors.DaemonFault` for a fault of its own. What concerns another peer raises
+    :class:`~p2p.base.errors.ExchangeFailed` with the outcome.
     """
 
     async def status(self) -> PeerStatus | RouterStatus:

@@ -14,10 +14,10 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory
 
-from p2p.config import check_console
-from p2p.control.console import REQUESTS
-from p2p.control.console_client import ConsoleConnection, OnEvent
-from p2p.errors import ConsoleUnreachable, DaemonFault
+from p2p.base.config import check_console
+from p2p.base.errors import ConsoleUnreachable, DaemonFault
+from p2p.console.connection import ConsoleConnection, OnEvent
+from p2p.console.server import REQUESTS
 
 __all__ = [
     "ANSWER_S",

@@ -9,8 +9,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from p2p.client.console import ANSWER_S, NETWORK_S, ConsoleClient, OnEvent, acting_as, not_understood, read_answer
-from p2p.control.operations import ContentType
-from p2p.control.transfer_operations import (
+from p2p.console.operations import ContentType
+from p2p.console.transfer_operations import (
     DEADLINE_S,
     EVENTS,
     Cancelled,

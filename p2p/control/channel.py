@@ -20,10 +20,10 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.base.errors import IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
 from p2p.control.commands import Ping
 from p2p.control.questions import Question, Questions
-from p2p.control.texts import TEXT_CHARACTERS, address_text, printable
-from p2p.errors import IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.identity.tls import CONTROL_ALPN, connection_failure, remote_name
 
 __all__ = ["BACKLOG_BYTES", "BOX_KEYS", "Channel", "ControlLost", "ControlTimeout", "reason_of"]

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from twisted.protocols.amp import Boolean, Command, Float, Integer, ListOf, String, Unicode
 
-from p2p.errors import Outcome, P2PError
+from p2p.base.errors import Outcome, P2PError
 
 __all__ = [
     "Busy",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.protocols.amp import Command
 
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import ProtocolViolation
 
 __all__ = ["Question", "Questions"]
 

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from p2p.errors import IdentityError
+from p2p.base.errors import IdentityError
+from p2p.base.names import ROUTER, parse_cluster, parse_peer
 from p2p.identity.pem_files import load_certificate, load_key, require_private, write_pair
-from p2p.names import ROUTER, parse_cluster, parse_peer
 
 __all__ = ["AUTHORITY_CERTIFICATE", "AUTHORITY_KEY", "Authority", "Issued", "days_left"]
 

@@ -21,8 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from p2p.config import check_console
-from p2p.errors import ConfigError, LocalFileError
+from p2p.base.config import check_console
+from p2p.base.errors import ConfigError, LocalFileError
+from p2p.base.names import parse_cluster, parse_peer, router_name
+from p2p.base.yaml_files import load, nearest
 from p2p.identity.authority import Authority, Issued
 from p2p.identity.lab_files import (
     CERTIFICATES,
@@ -36,8 +38,6 @@ from p2p.identity.lab_files import (
 )
 from p2p.identity.lab_plan import LabPlan, Links, make_plan
 from p2p.identity.pem_files import write_new
-from p2p.names import parse_cluster, parse_peer, router_name
-from p2p.yaml_files import load, nearest
 
 __all__ = ["LAB_FILE", "MAX_PEERS", "IssuedPeer", "Lab", "create_lab", "issue_peer", "write_peer_daemon"]
 

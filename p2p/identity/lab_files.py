@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from p2p.base.names import router_name
+from p2p.base.yaml_tree import quote
 from p2p.identity.authority import AUTHORITY_CERTIFICATE
 from p2p.identity.lab_plan import LabPlan
-from p2p.names import router_name
-from p2p.yaml_tree import quote
 
 __all__ = ["CERTIFICATES", "INBOX", "console_of", "lab_yaml", "peer_file", "peers_yaml", "router_file", "router_yaml"]
 

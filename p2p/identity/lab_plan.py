@@ -10,11 +10,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from twisted.internet.endpoints import quoteStringArgument
 
-from p2p.config import StrictModel
-from p2p.config_fields import ClusterName
-from p2p.errors import ConfigError
-from p2p.yaml_files import LocatedErrors, nearest
-from p2p.yaml_tree import key_of
+from p2p.base.config import StrictModel
+from p2p.base.config_fields import ClusterName
+from p2p.base.errors import ConfigError
+from p2p.base.yaml_files import LocatedErrors, nearest
+from p2p.base.yaml_tree import key_of
 
 __all__ = ["FIRST_PORT", "LOCAL_HOST", "LabPlan", "Links", "RouterPlace", "make_plan"]
 

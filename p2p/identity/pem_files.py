@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from p2p.errors import IdentityError
+from p2p.base.errors import IdentityError
 
 __all__ = ["load_certificate", "load_key", "require_private", "write_new", "write_pair"]
 

@@ -28,9 +28,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.errors import IdentityError
-from p2p.identity.bulk import BulkConnection, BulkTLS
+from p2p.base.errors import IdentityError
 from p2p.identity.pem_files import load_certificate, load_key
+from p2p.wire.bulk import BulkConnection, BulkTLS
 
 __all__ = ["CONTROL_ALPN", "LINK_ALPN", "Credentials", "connection_failure", "remote_name", "require_name"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import ProtocolViolation
 
 __all__ = ["Box", "BoxParser", "encode_box", "text_of"]
 

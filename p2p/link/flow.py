@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
 from zope.interface import implementer
 
-from p2p.errors import ExchangeFailed
+from p2p.base.errors import ExchangeFailed
 from p2p.link.pieces import Pieces
 
 __all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver"]

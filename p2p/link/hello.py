@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import ProtocolViolation
+from p2p.base.ticket import Ticket
 from p2p.link.boxes import Box, encode_box, text_of
-from p2p.link.ticket import Ticket
 
 __all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "check_hello", "encode_hello"]
 

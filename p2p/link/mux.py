@@ -17,7 +17,7 @@ import struct
 from collections import deque
 from typing import Final
 
-from p2p.errors import P2PError, ProtocolViolation
+from p2p.base.errors import P2PError, ProtocolViolation
 from p2p.link.events import (
     DataReceived,
     Event,

@@ -18,8 +18,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.config import PeerLimits
-from p2p.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
 from p2p.link.events import (
@@ -36,7 +36,7 @@ from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
 from p2p.link.steps import Steps
-from p2p.link.wide_socket import WideSocket, widened
+from p2p.wire.wide_socket import WideSocket, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order
 from p2p.measure.estimates import RESAMPLES, Estimate, estimate, share
 from p2p.measure.raw_data import LINKS, MissingBlock

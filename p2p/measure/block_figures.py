@@ -9,7 +9,7 @@ from typing import Any, Final, get_type_hints
 import numpy as np
 import pandas as pd
 
-from p2p.errors import Outcome, P2PError
+from p2p.base.errors import Outcome, P2PError
 from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, Table
 from p2p.measure.raw_reader import RawRun
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import count
 from typing import Final, Literal
 
-from p2p.content.making import SMALLEST, Content
+from p2p.experiment.making import SMALLEST, Content
 
 __all__ = [
     "CONDITIONS",

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.client import Client
 from p2p.client.console import acting_as
-from p2p.content.experiment_words import (
+from p2p.experiment.words import (
     SERVICE,
     BlockOrder,
     Ended,
@@ -27,10 +28,9 @@ from p2p.content.experiment_words import (
     Told,
     parse_lines,
 )
-from p2p.errors import ExchangeFailed, Outcome
 from p2p.measure.blocks import Block
+from p2p.measure.gather import together
 from p2p.measure.raw_data import BlockRow, LinkRow, SampleRow
-from p2p.measure.together import together
 
 __all__ = ["BlockDone", "Conductor", "Pair"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from p2p.content.made_files import MadeFiles
-from p2p.content.making import Content
+from p2p.experiment.made_files import MadeFiles
+from p2p.experiment.making import Content
 from p2p.measure.blocks import Block
 
 __all__ = ["make_all", "needed"]

@@ -22,14 +22,14 @@ from blake3 import blake3
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome, P2PError
 from p2p.client import Client
-from p2p.control.operations import Connected, PeerStatus, RouterStatus
-from p2p.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.console.operations import Connected, PeerStatus, RouterStatus
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.measure import sample_files
+from p2p.measure.gather import together
 from p2p.measure.processes import Daemon, Daemons
 from p2p.measure.samples import Sample, figures, message_figures, outcomes, write_csv
-from p2p.measure.together import together
 
 __all__ = ["CLUSTERS", "DemoPlan", "DemoResult", "Progress", "run_demo"]
 

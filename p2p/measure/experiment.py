@@ -18,7 +18,7 @@ import psutil
 from OpenSSL import SSL
 
 from p2p import __version__
-from p2p.errors import ConfigError, LocalFileError, P2PError
+from p2p.base.errors import ConfigError, LocalFileError, P2PError
 from p2p.measure.blocks import Block
 from p2p.measure.conductor import BlockDone
 from p2p.measure.gauges import Gauges

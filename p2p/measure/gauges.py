@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.content.gauge import read_gauge
-from p2p.errors import ExchangeFailed
+from p2p.base.errors import ExchangeFailed
+from p2p.experiment.gauge import read_gauge
 from p2p.measure.conductor import Conductor
+from p2p.measure.gather import together
 from p2p.measure.raw_data import DaemonRow
-from p2p.measure.together import together
 
 __all__ = ["Gauges", "LabGauges", "LocalGauges", "Reader"]
 

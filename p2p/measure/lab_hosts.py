@@ -8,11 +8,11 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from p2p.config import StrictModel, load_peers
-from p2p.config_fields import Loading, StateFolder
-from p2p.errors import ConfigError
-from p2p.names import parse_peer
-from p2p.yaml_files import LocatedErrors, load
+from p2p.base.config import StrictModel, load_peers
+from p2p.base.config_fields import Loading, StateFolder
+from p2p.base.errors import ConfigError
+from p2p.base.names import parse_peer
+from p2p.base.yaml_files import LocatedErrors, load
 
 __all__ = ["LabHosts", "load_lab_hosts"]
 

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
-from p2p.config import StrictModel
-from p2p.config_fields import Size
+from p2p.base.config import StrictModel
+from p2p.base.config_fields import Size
+from p2p.base.yaml_files import LocatedErrors, load
 from p2p.measure.blocks import CONDITIONS, MAX_EXCHANGES, Block, Condition, Factors, Load, Problems, drawn, impossible
 from p2p.measure.blocks import parse_condition as _parse_condition
-from p2p.yaml_files import LocatedErrors, load
 
 __all__ = ["MAX_BLOCKS", "MAX_CONTENT", "MIN_CONTENT", "Arm", "Plan", "load_plan"]
 

@@ -16,7 +16,7 @@ from typing import Any, Final, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from p2p.errors import LocalFileError, Outcome
+from p2p.base.errors import LocalFileError, Outcome
 
 __all__ = [
     "BLOCKS",

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.measure.raw_data import (
     BLOCKS,
     DAEMONS,

@@ -14,17 +14,17 @@ from typing import Any, Final
 
 from twisted.internet.task import deferLater
 
+from p2p.base.errors import ConfigError, ExchangeFailed, P2PError
 from p2p.client import Client
-from p2p.content.experiment_words import GaugeTold
-from p2p.control.operations import RouterStatus
-from p2p.errors import ConfigError, ExchangeFailed, P2PError
+from p2p.console.operations import RouterStatus
+from p2p.experiment.words import GaugeTold
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.measure.conductor import Conductor, Pair
+from p2p.measure.gather import together
 from p2p.measure.gauges import LabGauges, LocalGauges, Reader
 from p2p.measure.lab_hosts import LabHosts
 from p2p.measure.processes import Daemon, Daemons
 from p2p.measure.raw_data import Placement
-from p2p.measure.together import together
 
 __all__ = ["Lab", "lab_elsewhere", "lab_here"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 from p2p.measure.installed import installed_folders
 
 __all__ = ["ContentType", "Sample", "samples"]

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 
 __all__ = ["Sample", "drops", "figures", "message_figures", "outcomes", "write_csv"]
 

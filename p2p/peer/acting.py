@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from p2p.control.operations import ActingArguments
-from p2p.errors import InvalidRequest
+from p2p.base.errors import InvalidRequest
+from p2p.console.operations import ActingArguments
 from p2p.peer.node import HostedPeer
 
 __all__ = ["acting_peer"]

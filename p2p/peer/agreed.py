@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from p2p.content.rules import Agreement
+from p2p.exchange.rules import Agreement
 from p2p.transfer.ended import KEEP_S, MAX_KEPT, remove_old
 
 __all__ = ["Agreed"]

@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ControlError, RequestConnect
-from p2p.errors import ExchangeFailed, Outcome
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
-from p2p.link.ticket import NONCE_BYTES, TicketBook
 from p2p.peer.dialling import Gate, Wiring
 from p2p.peer.moments import Moments
 from p2p.peer.registration import Registration

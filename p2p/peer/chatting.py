@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from p2p.content.chat import CHAT
-from p2p.content.chat_room import Conversation
-from p2p.content.exchange import Request
-from p2p.control.console import Emit
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.server import Emit
+from p2p.exchange.exchange import Request
 from p2p.peer.node import HostedPeer
+from p2p.services.chat import CHAT
+from p2p.services.chat_room import Conversation
 
 __all__ = ["hold_chat"]
 

@@ -15,11 +15,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p import __version__
-from p2p.content.digest_sink import DigestSink
-from p2p.content.exchange import Request, Sink
-from p2p.content.files import BytesSource, FileSource
-from p2p.control.console import Emit, Handler, checked
-from p2p.control.operations import (
+from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.base.names import parse_cluster
+from p2p.console.operations import (
     ActingArguments,
     Connected,
     Diagnosis,
@@ -40,19 +38,21 @@ from p2p.control.operations import (
     WaitRegisteredArguments,
     WhyArguments,
 )
-from p2p.control.operations import (
+from p2p.console.operations import (
     HostedPeer as HostedPeerStatus,
 )
-from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.console.server import Emit, Handler, checked
+from p2p.exchange.digest_sink import DigestSink
+from p2p.exchange.exchange import Request, Sink
 from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 from p2p.link.protocol import DirectLink
-from p2p.names import parse_cluster
 from p2p.peer.acting import acting_peer
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfer_console import Consent, Mover, TransferConsole
 from p2p.peer.transfers.targets import list_peers
 from p2p.peer.why import why
+from p2p.services.store import BytesSource, FileSource
 
 __all__ = ["PeerConsole"]
 
@@ -341,6 +341,8 @@ def _receipt(fields: Mapping[str, str]) -> Mapping[str, Any]:
         size, seconds = int(fields["size"]), float(fields["received_s"])
         if not isfinite(seconds):
             raise ValueError("received_s is no time")
+        if "/" in fields["name"] or fields["name"] in (".", ".."):
+            raise ValueError("name is a path")
         return {"name": fields["name"], "size": size, "digest": fields["digest"], "received_s": seconds}
     except (KeyError, ValueError) as error:
         raise ExchangeFailed(Outcome.CORRUPT, "the other side's receipt makes no sense") from error

@@ -15,9 +15,9 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.config import PeerLimits
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.control.channel import reason_of
-from p2p.errors import ExchangeFailed, Outcome
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink, LinkOwner

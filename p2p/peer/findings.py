@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.names import parse_peer, router_name
+from p2p.console.legs import LegName
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
-from p2p.control.legs import LegName
-from p2p.errors import ExchangeFailed, Outcome, P2PError
 from p2p.link.steps import Steps
-from p2p.names import parse_peer, router_name
 from p2p.peer.attempt import AttemptFailed
 from p2p.peer.moments import Moments
 

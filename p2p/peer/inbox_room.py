@@ -14,8 +14,8 @@ from typing import Final
 
 from rich.filesize import decimal
 
-from p2p.content.inbox import refusal
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.inbox import refusal
 
 __all__ = ["InboxRoom"]
 

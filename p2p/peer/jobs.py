@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.content.services import Threads
+from p2p.exchange.service import Threads
 
 __all__ = ["Jobs"]
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.content.services import Threads
+from p2p.exchange.service import Threads
 from p2p.transfer.leftovers import remove_expired
 
 __all__ = ["Leftovers"]

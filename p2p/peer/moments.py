@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 from p2p.link.steps import Steps
 
 __all__ = ["Moments"]

@@ -12,24 +12,24 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
-from p2p.config import PeerLimits
-from p2p.content.chat_room import ChatRoom
-from p2p.content.exchange import Request, Result, Serving, Sink, Source, perform
-from p2p.content.services import Context, Host, Services
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.names import parse_peer
+from p2p.base.texts import printable
+from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
 from p2p.control.commands import Busy, Refused
-from p2p.control.texts import printable
-from p2p.errors import ExchangeFailed, Outcome, P2PError
+from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
+from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
-from p2p.link.ticket import NONCE_BYTES, Ticket, TicketBook
-from p2p.names import parse_peer
 from p2p.peer.attempt import Attempting, Setup
 from p2p.peer.dialling import Wiring, dial
 from p2p.peer.registration import Registration
 from p2p.peer.rendezvous import goes_first, survivor
+from p2p.services.chat_room import ChatRoom
 
 __all__ = ["HostedPeer", "Surroundings"]
 
@@ -104,7 +104,7 @@ class HostedPeer:
             now=self._clock.seconds,
             clock=self._clock,
             host=host,
-            chats=self.chats,
+            beside={ChatRoom: self.chats},
         )
         self.link_watchers: list[Callable[[str], None]] = []
         self._tickets = TicketBook()

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.content.rules import Offer
-from p2p.control.transfer_operations import PendingOffer
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.console.transfer_operations import PendingOffer
+from p2p.exchange.rules import Offer
 
 __all__ = ["OFFERS", "OFFERS_EACH", "WAIT_S", "PendingOffers"]
 

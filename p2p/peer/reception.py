@@ -7,12 +7,12 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from p2p.config import AcceptRule, PeerEntry
-from p2p.content.consent import Terms
-from p2p.content.paths import RESERVED
-from p2p.content.rules import Agreement, Offer, Rule, decide
-from p2p.content.services import TRANSFER, Incoming, Threads
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.config import AcceptRule, PeerEntry
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.exchange.consent import Terms
+from p2p.exchange.paths import RESERVED
+from p2p.exchange.rules import Agreement, Offer, Rule, decide
+from p2p.exchange.service import TRANSFER, Incoming, Threads
 from p2p.peer.agreed import Agreed
 from p2p.peer.inbox_room import InboxRoom
 from p2p.peer.offers import PendingOffers
@@ -29,7 +29,7 @@ GiveUp = Callable[[str, Offer, Path], Awaitable[None]]
 
 
 class Reception:
-    """See :class:`p2p.content.services.Host`.
+    """See :class:`p2p.exchange.service.Host`.
 
     :param state: the folder for what must outlive the daemon.
     :param threads: runs what blocks.

@@ -15,14 +15,14 @@ from twisted.protocols.amp import Command, CommandLocator
 from twisted.python.failure import Failure
 
 from p2p import __version__
-from p2p.config import PeerLimits
+from p2p.base.config import PeerLimits
+from p2p.base.errors import P2PError
+from p2p.base.names import parse_peer, router_name
+from p2p.base.texts import printable
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import InstructConnect, Register
 from p2p.control.responders import responder
-from p2p.control.texts import printable
-from p2p.errors import P2PError
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
-from p2p.names import parse_peer, router_name
 
 __all__ = ["Instructed", "Registration"]
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from automat import TypeMachineBuilder
 
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
 
 __all__ = ["Attempt", "World", "goes_first", "new_attempt", "survivor"]
 

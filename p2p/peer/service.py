@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +14,17 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from p2p.config import PeerConfig, PeerEntry
-from p2p.content.consent import Offer
-from p2p.content.inbox import clear_leftovers
-from p2p.content.services import Services
-from p2p.control.console import ConsoleServer, Handler
-from p2p.daemon import CannotStart, keep_memory, raise_open_files, warn_of_expiry
-from p2p.errors import ConfigError, IdentityError, P2PError
+from p2p.base.config import PeerConfig, PeerEntry
+from p2p.base.errors import ConfigError, IdentityError, P2PError
+from p2p.base.notify import READY, STOPPING, notify
+from p2p.base.process import CannotStart, keep_memory, raise_open_files
+from p2p.console.server import ConsoleServer, Handler
+from p2p.exchange.consent import Offer
+from p2p.exchange.inbox import clear_leftovers
+from p2p.exchange.service import IContentService, Services
+from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import Credentials
-from p2p.notify import READY, STOPPING, notify
 from p2p.peer.console import PeerConsole
-from p2p.peer.experiment import Contents, ExperimentService
 from p2p.peer.jobs import Jobs
 from p2p.peer.leftovers import Leftovers
 from p2p.peer.node import HostedPeer, Surroundings
@@ -35,11 +35,16 @@ from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 
-__all__ = ["PeerService", "load_credentials"]
+__all__ = ["OwnServices", "PeerService", "load_credentials"]
 
 THREADS: Final = 64
 """Threads at most, besides one for each transfer that may take place: it holds one while it waits for the other end of
 a pipe, or for the slowest of several receivers."""
+
+
+OwnServices = Callable[[Mapping[str, HostedPeer], Jobs, Path], Iterable[IContentService]]
+"""Makes the content services that belong to one daemon, from its hosted peers by name (filled in later), its threads,
+and the folder of its state."""
 
 
 def load_credentials(config: PeerConfig) -> list[Credentials]:
@@ -67,6 +72,7 @@ class PeerService(MultiService):
 
     :param services: the content services that they offer.
     :param pool: the threads for what blocks; the reactor's own if there is none.
+    :param own_services: makes the content services that aren't plugins, because they act for the peers of this daemon.
     """
 
     _log = Logger()
@@ -83,6 +89,7 @@ class PeerService(MultiService):
         wall: Callable[[], float] = time.time,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
         pool: Any = None,
+        own_services: OwnServices = lambda peers, jobs, state: (),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
         self._config = config
@@ -98,13 +105,11 @@ class PeerService(MultiService):
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
         self._state = find_state(config)
-        contents = Contents(self._state / "experiment", self._jobs)
-        experiment = ExperimentService(self.peers, config.experiment, contents, reactor, now_ns)
         surroundings = Surroundings(
             reactor=reactor,
             router=clientFromString(reactor, config.router),
             limits=config.limits,
-            services=services.joined_by(experiment),
+            services=services.joined_by(*own_services(self.peers, self._jobs, self._state)),
             threads=self._jobs,
             random=random,
             now_ns=now_ns,

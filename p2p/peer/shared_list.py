@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from p2p.control.lines import ANSWER_BYTES, encode
-from p2p.control.transfer_operations import ListedEntry
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.lines import ANSWER_BYTES, encode
+from p2p.console.transfer_operations import ListedEntry
 from p2p.peer.node import HostedPeer
 from p2p.transfer.listing import ListSession
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from p2p.config import PeerConfig
+from p2p.base.config import PeerConfig
 
 __all__ = ["JOURNAL", "find_state"]
 

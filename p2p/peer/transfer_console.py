@@ -9,8 +9,10 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.control.console import Emit, Handler, checked, checked_with_file
-from p2p.control.transfer_operations import (
+from p2p.base.errors import InvalidRequest
+from p2p.base.names import parse_peer
+from p2p.console.server import Emit, Handler, checked, checked_with_file
+from p2p.console.transfer_operations import (
     CancelArguments,
     Cancelled,
     ChatArguments,
@@ -29,8 +31,6 @@ from p2p.control.transfer_operations import (
     TransfersArguments,
     TransfersShown,
 )
-from p2p.errors import InvalidRequest
-from p2p.names import parse_peer
 from p2p.peer.acting import acting_peer
 from p2p.peer.chatting import hold_chat
 from p2p.peer.node import HostedPeer

@@ -14,16 +14,15 @@ from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
 from p2p import __version__
-from p2p.content.exchange import Request
-from p2p.content.files import BytesSource
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.names import parse_peer
+from p2p.console.legs import LegName, LegState, legs_between
+from p2p.console.operations import Diagnosis, FoundLink, Leg
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, Ping
-from p2p.control.legs import LegName, LegState, legs_between
-from p2p.control.operations import Diagnosis, FoundLink, Leg
-from p2p.errors import ExchangeFailed, Outcome, P2PError
+from p2p.exchange.exchange import Request
 from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
-from p2p.names import parse_peer
 from p2p.peer.attempt import AttemptFailed, Setup
 from p2p.peer.findings import (
     Finding,
@@ -35,6 +34,7 @@ from p2p.peer.findings import (
     host_of,
 )
 from p2p.peer.node import HostedPeer
+from p2p.services.store import BytesSource
 
 __all__ = ["Sheet", "why"]
 

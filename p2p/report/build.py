@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.measure.analysis import analyse
 from p2p.measure.block_figures import frames
 from p2p.measure.raw_reader import read_run
-from p2p.report import figures, words
+from p2p.report import figures, formats
 from p2p.report.contents import contents, headlines
 from p2p.report.document import plain
 from p2p.report.page import page
@@ -61,7 +61,7 @@ def build(folder: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
 
 def _first(notes: Sequence[str]) -> str:
     """Tell the first of the notes in brackets, which may be why."""
-    return f" ({words.cut(notes[0])})" if notes else ""
+    return f" ({formats.cut(notes[0])})" if notes else ""
 
 
 def _write(path: Path, content: bytes) -> None:

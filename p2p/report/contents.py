@@ -8,13 +8,13 @@ from typing import Protocol
 from p2p.report import (
     exchange_findings,
     exchange_tables,
+    formats,
     glance,
     limits,
     link_findings,
     link_tables,
     setting,
     verdict_tables,
-    words,
 )
 from p2p.report.discussion import about_content, discussion, overall
 from p2p.report.document import Answer, Graph, Items, Part, Report, Section, Table, Text
@@ -62,7 +62,7 @@ def contents(subject: Subject, pictures: Sequence[Drawn]) -> Report:
         setting.raw_data(subject),
     )
     facts = subject.run.facts
-    title = words.cut(facts.title, 200) or "An experiment"
+    title = formats.cut(facts.title, 200) or "An experiment"
     return Report(
         title, setting.byline(subject), facts.started, tuple(one for one in sections if one.parts or one.sections)
     )
@@ -100,9 +100,9 @@ def _what_was_done(subject: Subject) -> Iterable[str]:
     total = subject.total
     where = "on one machine" if subject.is_one_machine else "in a lab"
     yield (
-        f"Peers of two clusters exchanged {words.counted(total.offered, 'message')} over direct links {where}, up to "
-        f"{words.counted(subject.most_pairs, 'pair')} at once, in "
-        f"{words.counted(len(subject.analysis.blocks), 'block')}."
+        f"Peers of two clusters exchanged {formats.counted(total.offered, 'message')} over direct links {where}, up to "
+        f"{formats.counted(subject.most_pairs, 'pair')} at once, in "
+        f"{formats.counted(len(subject.analysis.blocks), 'block')}."
     )
     yield "Does it matter to the network what type of content they sent?"
 

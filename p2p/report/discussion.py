@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from p2p.measure.results import ArmResult
 from p2p.measure.verdicts import Verdict
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.exchange_findings import figure, level_name
 from p2p.report.headlines import farthest, headline, most_different, times_as_long
 from p2p.report.subject import Subject
@@ -31,13 +31,13 @@ def overall(subject: Subject) -> Iterator[str]:
         if arms
     ]
     if said:
-        yield f"Does the content type matter? By the transmission time, {words.listed(said)}."
+        yield f"Does the content type matter? By the transmission time, {formats.listed(said)}."
     else:
         yield "No arm compares content types, so this run doesn't say whether they matter."
 
 
 def _arms(arms: list[str]) -> str:
-    return f"{'arms' if len(arms) > 1 else 'arm'} {words.listed(arms)}" if arms else ""
+    return f"{'arms' if len(arms) > 1 else 'arm'} {formats.listed(arms)}" if arms else ""
 
 
 def _about_controls(result: ArmResult) -> Iterator[str]:
@@ -49,7 +49,7 @@ def _about_controls(result: ArmResult) -> Iterator[str]:
     if content.outcome == "equivalent":
         yield (
             f"Arm {result.arm}: zeros and random bytes take as long as real content, within "
-            f"±{words.percent(content.margin)}: nothing on the way compresses it, or looks into it."
+            f"±{formats.percent(content.margin)}: nothing on the way compresses it, or looks into it."
         )
     elif most is not None:
         yield f"Arm {result.arm}, control of the content: {times_as_long(most)}, so something depends on the bytes."
@@ -100,13 +100,13 @@ def _part_of_services(arm: str, common: ArmResult, least: float) -> Iterator[str
     if most == 1:
         yield (
             f"With one service for all types (arm {common.arm}) they are equivalent, and with services of their own "
-            f"(arm {arm}) one takes at least {words.times(least)} as long as another: the difference is what the "
+            f"(arm {arm}) one takes at least {formats.times(least)} as long as another: the difference is what the "
             "services do with the content, not what the network does with bytes."
         )
     elif least > most:
         yield (
-            f"With one service for all types (arm {common.arm}) no ratio beyond {words.number(most)} is left open by "
-            f"the data; with services of their own (arm {arm}) one takes at least {words.times(least)} as long as "
+            f"With one service for all types (arm {common.arm}) no ratio beyond {formats.number(most)} is left open by "
+            f"the data; with services of their own (arm {arm}) one takes at least {formats.times(least)} as long as "
             "another. So the larger part of that difference is what the services do with the content."
         )
 
@@ -121,10 +121,10 @@ def _how_many_more(subject: Subject, result: ArmResult) -> Iterator[str]:
     repetitions = max(block.repetition for block in subject.blocks(result.arm))
     needed = math.ceil(repetitions * (widest / bound) ** 2)
     yield (
-        f"Arm {result.arm}: the widest interval reaches {words.percent(math.expm1(widest))} to either side, and the "
-        f"margin is ±{words.percent(verdict.margin)}. An interval narrows with the root of the number of blocks, so "
-        f"with this noise it would take about {words.counted(needed, 'repetition')} instead of "
-        f"{words.count(repetitions)}, or a machine that does nothing else."
+        f"Arm {result.arm}: the widest interval reaches {formats.percent(math.expm1(widest))} to either side, and the "
+        f"margin is ±{formats.percent(verdict.margin)}. An interval narrows with the root of the number of blocks, so "
+        f"with this noise it would take about {formats.counted(needed, 'repetition')} instead of "
+        f"{formats.count(repetitions)}, or a machine that does nothing else."
     )
 
 
@@ -134,8 +134,8 @@ def _cycle(subject: Subject) -> Iterator[str]:
     closed = all(block.load == "closed" for block in subject.analysis.blocks)
     if cycle and latency and closed and 0.9 <= latency / cycle <= 1:
         yield (
-            f"The transmission time is {words.percent(latency / cycle)} of the cycle time: an initiator sends its next "
-            "message almost as soon as the last was answered."
+            f"The transmission time is {formats.percent(latency / cycle)} of the cycle time: an initiator sends its "
+            "next message almost as soon as the last was answered."
         )
 
 
@@ -152,6 +152,6 @@ def _set_up(subject: Subject) -> Iterator[str]:
         messages = (one.estimate.median or 0.0) / 1e9 / figure(fastest, "latency_s")
         if messages >= 2:
             yield (
-                f"The set-up of a link takes as long as {words.number(messages)} messages over it "
+                f"The set-up of a link takes as long as {formats.number(messages)} messages over it "
                 f"({level_name(fastest)}): a link is worth keeping."
             )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Final
 
-from p2p.report.words import cut, cut_words, shown
+from p2p.report.formats import cut, cut_words, shown
 
 __all__ = [
     "Answer",

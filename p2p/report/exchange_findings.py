@@ -12,7 +12,7 @@ from typing import Final, Literal
 from p2p.measure.block_figures import in_order
 from p2p.measure.estimates import Estimate
 from p2p.measure.results import LevelFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.subject import Subject
 
 __all__ = ["about_latency", "about_pairs", "about_throughput", "figure", "level_name"]
@@ -32,7 +32,7 @@ def figure(one: LevelFigures, metric: str) -> float:
 def level_name(one: LevelFigures) -> str:
     """Name a level in a sentence: ``text of 16 KiB in arm scaling, 10 pairs``."""
     level = one.level
-    return f"{level.condition} of {words.size(level.size)} in arm {level.arm}, {words.counted(level.pairs, 'pair')}"
+    return f"{level.condition} of {formats.size(level.size)} in arm {level.arm}, {formats.counted(level.pairs, 'pair')}"
 
 
 def _apart(a: Estimate, b: Estimate) -> bool:
@@ -74,9 +74,9 @@ def about_latency(subject: Subject) -> Iterator[str]:
     if grown:
         share, by, larger, first, last = min(grown, key=lambda one: one[0])
         text = (
-            f"A message of {words.size(last.level.size)} takes {words.times(by)} as long as one of "
-            f"{words.size(first.level.size)} ({last.level.condition}, arm {last.level.arm}), and has "
-            f"{words.times(larger)} the bytes"
+            f"A message of {formats.size(last.level.size)} takes {formats.times(by)} as long as one of "
+            f"{formats.size(first.level.size)} ({last.level.condition}, arm {last.level.arm}), and has "
+            f"{formats.times(larger)} the bytes"
         )
         yield (
             f"{text}: a small message costs its time for being a message, not for its bytes."
@@ -90,7 +90,7 @@ def about_latency(subject: Subject) -> Iterator[str]:
     ]
     if tails:
         ratio, one = max(tails, key=lambda each: each[0])
-        yield f"The tail is longest with {level_name(one)}: the 99th percentile is {words.times(ratio)} the median."
+        yield f"The tail is longest with {level_name(one)}: the 99th percentile is {formats.times(ratio)} the median."
 
 
 def about_throughput(subject: Subject) -> Iterator[str]:
@@ -100,8 +100,8 @@ def about_throughput(subject: Subject) -> Iterator[str]:
         return
     best = max(levels, key=lambda one: figure(one, "throughput_bytes_per_s"))
     yield (
-        f"The highest throughput is {words.rate(figure(best, 'throughput_bytes_per_s'))}, requests and replies of all "
-        f"pairs together, with {level_name(best)}."
+        f"The highest throughput is {formats.rate(figure(best, 'throughput_bytes_per_s'))}, requests and replies of "
+        f"all pairs together, with {level_name(best)}."
     )
     series = list(_series(subject, "size"))
     rising = sum(_rises(first, last) for first, *_, last in series)
@@ -109,8 +109,8 @@ def about_throughput(subject: Subject) -> Iterator[str]:
         yield "Larger messages move more bytes per second, in every arm and with every content."
     elif rising:
         yield (
-            f"Larger messages move more bytes per second in {words.count(rising)} of {words.count(len(series))} series "
-            "of sizes; in the others that isn't shown."
+            f"Larger messages move more bytes per second in {formats.count(rising)} of {formats.count(len(series))} "
+            "series of sizes; in the others that isn't shown."
         )
 
 
@@ -128,22 +128,22 @@ def about_pairs(subject: Subject) -> Iterator[str]:
     for _, series in sorted({(one[0].level.arm, one[0].level.load, one[0].level.size): one for one in found}.items()):
         first, last = series[0], series[-1]
         short, long = figure(first, "latency_s"), figure(last, "latency_s")
-        where = f"Arm {first.level.arm}, {first.level.condition} of {words.size(first.level.size)}: "
+        where = f"Arm {first.level.arm}, {first.level.condition} of {formats.size(first.level.size)}: "
         metric = "throughput_bytes_per_s"
         peak = max(series, key=lambda one: figure(one, metric))
         if _rises(first, peak) and figure(first, metric):
             yield (
-                f"{where}{words.counted(peak.level.pairs, 'pair')} at once move "
-                f"{words.times(figure(peak, metric) / figure(first, metric))} the bytes per second of "
-                f"{words.count(first.level.pairs)}."
+                f"{where}{formats.counted(peak.level.pairs, 'pair')} at once move "
+                f"{formats.times(figure(peak, metric) / figure(first, metric))} the bytes per second of "
+                f"{formats.count(first.level.pairs)}."
             )
         else:
             yield f"{where}more pairs at once aren't shown to move more bytes per second."
         if _differ(first, last, "latency_s") and short:
             yield (
-                f"{where}the median transmission time goes from {words.seconds(short)} with "
-                f"{words.counted(first.level.pairs, 'pair')} to {words.seconds(long)} with "
-                f"{words.count(last.level.pairs)}, {words.times(long / short)} as long."
+                f"{where}the median transmission time goes from {formats.seconds(short)} with "
+                f"{formats.counted(first.level.pairs, 'pair')} to {formats.seconds(long)} with "
+                f"{formats.count(last.level.pairs)}, {formats.times(long / short)} as long."
             )
         yield from _saturation(where, series)
 
@@ -165,8 +165,8 @@ def _saturation(where: str, series: list[LevelFigures]) -> Iterator[str]:
         longer, more = figure(last, "latency_s") / figure(one, "latency_s"), last.level.pairs / one.level.pairs
         if more / NEAR <= longer <= more * NEAR:
             yield (
-                f"{where}from {words.counted(one.level.pairs, 'pair')} on, throughput stays about the same and the "
-                f"transmission time grows as the pairs do ({words.times(more)} the pairs, {words.times(longer)} the "
-                "time): what they share is used up, and further pairs wait for it."
+                f"{where}from {formats.counted(one.level.pairs, 'pair')} on, throughput stays about the same and the "
+                f"transmission time grows as the pairs do ({formats.times(more)} the pairs, {formats.times(longer)} "
+                "the time): what they share is used up, and further pairs wait for it."
             )
         return

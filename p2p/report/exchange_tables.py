@@ -7,11 +7,11 @@ from typing import Final
 
 from p2p.measure.block_figures import in_order
 from p2p.measure.results import LevelFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Table
+from p2p.report.formats import NOTHING
 from p2p.report.rows import INTERVALS, table
 from p2p.report.subject import Subject
-from p2p.report.words import NOTHING
 
 __all__ = ["by_type", "latency", "scaling", "throughput"]
 
@@ -22,7 +22,7 @@ SIDE_BY_SIDE: Final = 6
 def _place(one: LevelFigures) -> tuple[str, ...]:
     level = one.level
     load = "" if level.load == "closed" else f", {level.load}"
-    return f"{level.arm}{load}", level.condition, words.size(level.size), words.count(level.pairs)
+    return f"{level.arm}{load}", level.condition, formats.size(level.size), formats.count(level.pairs)
 
 
 _PLACE: Final = ("arm", "content", "size", "pairs")
@@ -46,10 +46,10 @@ def latency(subject: Subject) -> Table:
         [
             (
                 *_place(one),
-                words.spread(one.estimates["latency_s"], "s"),
-                words.seconds(one.estimates["latency_p99_s"].median),
-                words.seconds(one.estimates["first_byte_s"].median),
-                words.seconds(one.estimates["cycle_s"].median),
+                formats.spread(one.estimates["latency_s"], "s"),
+                formats.seconds(one.estimates["latency_p99_s"].median),
+                formats.seconds(one.estimates["first_byte_s"].median),
+                formats.seconds(one.estimates["cycle_s"].median),
             )
             for one in _levels(subject)
         ],
@@ -66,8 +66,8 @@ def throughput(subject: Subject) -> Table:
         [
             (
                 *_place(one),
-                words.spread(one.estimates["throughput_bytes_per_s"], "B/s"),
-                words.spread(one.estimates["pair_bytes_per_s"], "B/s"),
+                formats.spread(one.estimates["throughput_bytes_per_s"], "B/s"),
+                formats.spread(one.estimates["pair_bytes_per_s"], "B/s"),
             )
             for one in _levels(subject)
         ],
@@ -89,10 +89,10 @@ def scaling(subject: Subject) -> Table | None:
         [
             (
                 *_place(one),
-                words.spread(one.estimates["throughput_bytes_per_s"], "B/s"),
-                words.rate(one.estimates["pair_bytes_per_s"].median),
-                words.seconds(one.estimates["latency_s"].median),
-                words.seconds(one.estimates["latency_p99_s"].median),
+                formats.spread(one.estimates["throughput_bytes_per_s"], "B/s"),
+                formats.rate(one.estimates["pair_bytes_per_s"].median),
+                formats.seconds(one.estimates["latency_s"].median),
+                formats.seconds(one.estimates["latency_p99_s"].median),
             )
             for one in levels
         ],
@@ -111,7 +111,7 @@ def by_type(subject: Subject) -> Table | None:
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for one in levels:
         arm, condition, size, pairs = _place(one)
-        rows.setdefault((arm, size, pairs), {})[condition] = words.seconds(one.estimates["latency_s"].median)
+        rows.setdefault((arm, size, pairs), {})[condition] = formats.seconds(one.estimates["latency_s"].median)
     return table(
         "Median transmission time at equal size",
         ["arm", "size", "pairs", *conditions],

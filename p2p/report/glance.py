@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from p2p.measure.results import Drops, LinkFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Table
+from p2p.report.formats import NOTHING
 from p2p.report.rows import share_interval, table
 from p2p.report.subject import Subject
-from p2p.report.words import NOTHING
 
 __all__ = ["links_at_a_glance", "messages_at_a_glance"]
 
@@ -44,20 +44,20 @@ def _cells(subject: Subject) -> Iterator[tuple[str, _Cell]]:
     def message(write: Callable[[float, float], float]) -> _Cell:
         def cell(arm: str) -> str:
             found = subject.messages.get(arm)
-            return NOTHING if found is None else words.bytes_(write(found.sent, found.replied))
+            return NOTHING if found is None else formats.bytes_(write(found.sent, found.replied))
 
         return cell
 
-    yield "Messages offered", lambda arm: words.count(drops[arm].offered)
+    yield "Messages offered", lambda arm: formats.count(drops[arm].offered)
     yield "Average message size", message(lambda sent, replied: sent)
     yield "Average size of the reply", message(lambda sent, replied: replied)
-    yield "Transmission time, median", metric("latency_s", words.seconds)
-    yield "Transmission time, 99th percentile", metric("latency_p99_s", words.seconds)
-    yield "Time to the first byte of the reply", metric("first_byte_s", words.seconds)
-    yield "Cycle time", metric("cycle_s", words.seconds)
-    yield "Bytes per second, all pairs", metric("throughput_bytes_per_s", words.rate)
-    yield "Bytes per second, one initiator", metric("pair_bytes_per_s", words.rate)
-    yield "Message drops", lambda arm: words.count(drops[arm].dropped.count)
+    yield "Transmission time, median", metric("latency_s", formats.seconds)
+    yield "Transmission time, 99th percentile", metric("latency_p99_s", formats.seconds)
+    yield "Time to the first byte of the reply", metric("first_byte_s", formats.seconds)
+    yield "Cycle time", metric("cycle_s", formats.seconds)
+    yield "Bytes per second, all pairs", metric("throughput_bytes_per_s", formats.rate)
+    yield "Bytes per second, one initiator", metric("pair_bytes_per_s", formats.rate)
+    yield "Message drops", lambda arm: formats.count(drops[arm].dropped.count)
     yield "Share of message drops, 95 %", lambda arm: share_interval(drops[arm].dropped)
 
 
@@ -66,8 +66,8 @@ def links_at_a_glance(subject: Subject) -> Table | None:
     rows = []
     found = subject.analysis.lookups
     for one in dict.fromkeys((*found[:1], *found[-1:])):
-        name = f"Routing-table look-up time, table of {words.counted(one.table_size, 'entry', 'entries')}"
-        rows.append((name, words.spread(one.estimate, "ns"), NOTHING))
+        name = f"Routing-table look-up time, table of {formats.counted(one.table_size, 'entry', 'entries')}"
+        rows.append((name, formats.spread(one.estimate, "ns"), NOTHING))
     for figure, name in (
         ("table_lookup_ns", "Routing-table look-up time, in the running router"),
         ("router_lookup_ns", "Look-up from router to router, there and back"),
@@ -75,7 +75,7 @@ def links_at_a_glance(subject: Subject) -> Table | None:
     ):
         links = subject.links(figure)
         rows += [
-            (f"{name}, {_at_once(each)}", words.spread(each.estimate, "ns"), _p99(each))
+            (f"{name}, {_at_once(each)}", formats.spread(each.estimate, "ns"), _p99(each))
             for each in dict.fromkeys((*links[:1], *links[-1:]))
         ]
     if not rows:
@@ -89,8 +89,8 @@ def links_at_a_glance(subject: Subject) -> Table | None:
 
 
 def _at_once(one: LinkFigures) -> str:
-    return f"{words.counted(one.pairs, 'pair')} at once"
+    return f"{formats.counted(one.pairs, 'pair')} at once"
 
 
 def _p99(one: LinkFigures) -> str:
-    return words.seconds(one.p99 / 1e9)
+    return formats.seconds(one.p99 / 1e9)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from p2p.measure.results import ArmResult
 from p2p.measure.verdicts import Comparison, Verdict
-from p2p.report import words
+from p2p.report import formats
 
 __all__ = ["Headline", "control", "farthest", "headline", "most_different", "named_ratio", "times_as_long"]
 
@@ -32,10 +32,10 @@ def headline(result: ArmResult) -> Headline:
     if len(verdict.conditions) < 2:
         only = verdict.conditions[0] if verdict.conditions else "nothing"
         return Headline(arm, "not asked", f"This arm sends {only} alone, so it doesn't ask about content types.")
-    names = words.listed(verdict.conditions)
+    names = formats.listed(verdict.conditions)
     if verdict.outcome == "equivalent":
         text = (
-            f"The content type doesn't matter: {names} take the same time, within ±{words.percent(verdict.margin)}"
+            f"The content type doesn't matter: {names} take the same time, within ±{formats.percent(verdict.margin)}"
             f"{_reach(verdict)}."
         )
     elif verdict.outcome == "differs":
@@ -50,7 +50,7 @@ def control(verdict: Verdict) -> str:
     one = farthest(verdict)
     if one is None:
         return f"It remains open whether the same bytes take the same time under another label: {verdict.reason}."
-    margin = f"±{words.percent(verdict.margin)}"
+    margin = f"±{formats.percent(verdict.margin)}"
     if verdict.outcome == "equivalent":
         return (
             f"The same bytes take the same time under another label, within {margin}: the ratio of {one.b} to "
@@ -78,13 +78,16 @@ def _difference(verdict: Verdict) -> str:
     if beyond and len(beyond) < len(one.levels):
         level = max(beyond, key=lambda each: abs(math.log(each.ratio)))
         where = _where(level.factors)
-        text += f", and with {where} it is shown to be outside the margin: {words.number(level.ratio)}"
+        text += f", and with {where} it is shown to be outside the margin: {formats.number(level.ratio)}"
     return text
 
 
 def _where(factors: Mapping[str, str | int]) -> str:
     """Name the size and the pairs of a level."""
-    named: Mapping[str, Callable[[int], str]] = {"size": words.size, "pairs": lambda many: words.counted(many, "pair")}
+    named: Mapping[str, Callable[[int], str]] = {
+        "size": formats.size,
+        "pairs": lambda many: formats.counted(many, "pair"),
+    }
     return " and ".join(name(value) for key, name in named.items() if isinstance(value := factors.get(key), int))
 
 
@@ -94,8 +97,8 @@ def times_as_long(one: Comparison) -> str:
     if ratio < 1:
         slow, fast, ratio = fast, slow, 1 / ratio
         low, high = (1 / high if high else None), (1 / low if low else None)
-    within = "" if low is None or high is None else f" (90 % interval {words.interval(low, high)})"
-    return f"{slow} takes {words.times(ratio)} as long as {fast}{within}"
+    within = "" if low is None or high is None else f" (90 % interval {formats.interval(low, high)})"
+    return f"{slow} takes {formats.times(ratio)} as long as {fast}{within}"
 
 
 def _open(verdict: Verdict) -> str:
@@ -104,13 +107,13 @@ def _open(verdict: Verdict) -> str:
         return f": {verdict.reason}"
     return (
         f": no difference is shown, but the ratio of {one.b} to {one.a} may lie outside "
-        f"±{words.percent(verdict.margin)}: {named_ratio(one)}"
+        f"±{formats.percent(verdict.margin)}: {named_ratio(one)}"
     )
 
 
 def named_ratio(one: Comparison) -> str:
     """Write a ratio with its interval."""
-    return f"{words.number(one.ratio or 0.0)} (90 % interval {words.interval(one.low, one.high)})"
+    return f"{formats.number(one.ratio or 0.0)} (90 % interval {formats.interval(one.low, one.high)})"
 
 
 def farthest(verdict: Verdict) -> Comparison | None:

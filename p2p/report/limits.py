@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Items, Part, Section, Text
 from p2p.report.rows import table
 from p2p.report.subject import Subject
@@ -24,18 +24,18 @@ def section(subject: Subject) -> Section:
     parts: list[Part] = [Items(tuple(_limits(subject)))]
     missing = subject.analysis.missing
     if missing:
-        rows = [(words.count(one.block), words.cut(one.why, REASON)) for one in missing[:LISTED]]
+        rows = [(formats.count(one.block), formats.cut(one.why, REASON)) for one in missing[:LISTED]]
         parts.append(table("Blocks that something is missing of", ["block", "why"], rows, left=2, note=_more(missing)))
     notes = subject.analysis.notes
     if notes:
         parts.append(Text("What else to know of the raw data:"))
         more = [_more(notes)] if len(notes) > LISTED else []
-        parts.append(Items((*(words.cut(note, REASON) for note in notes[:LISTED]), *more)))
+        parts.append(Items((*(formats.cut(note, REASON) for note in notes[:LISTED]), *more)))
     return Section("limits", "Limits of the measurement", tuple(parts))
 
 
 def _more(found: Sequence[object]) -> str:
-    return f"And {words.count(len(found) - LISTED)} more." if len(found) > LISTED else ""
+    return f"And {formats.count(len(found) - LISTED)} more." if len(found) > LISTED else ""
 
 
 def _limits(subject: Subject) -> Iterator[str]:
@@ -46,8 +46,8 @@ def _limits(subject: Subject) -> Iterator[str]:
         )
         if 0 < subject.processors < 2 * subject.most_pairs:
             yield (
-                f"Both ends of up to {words.counted(subject.most_pairs, 'pair')} shared "
-                f"{words.counted(subject.processors, 'processor')}, so times with many pairs include waiting for "
+                f"Both ends of up to {formats.counted(subject.most_pairs, 'pair')} shared "
+                f"{formats.counted(subject.processors, 'processor')}, so times with many pairs include waiting for "
                 "a processor."
             )
     elif not subject.machines:
@@ -64,7 +64,7 @@ def _limits(subject: Subject) -> Iterator[str]:
     repetitions = max(one.repetition for one in subject.analysis.blocks)
     yield (
         "The unit is the block, not the message: a figure rests on at most "
-        f"{words.counted(repetitions, 'repetition')}, however many messages a block has. A verdict takes at least "
+        f"{formats.counted(repetitions, 'repetition')}, however many messages a block has. A verdict takes at least "
         "five block sets."
     )
     yield (
@@ -73,10 +73,10 @@ def _limits(subject: Subject) -> Iterator[str]:
     )
     if subject.lacking:
         yield (
-            f"{words.count(subject.lacking)} of {words.counted(len(subject.planned), 'planned block')} are missing; "
-            "their figures rest on fewer repetitions, or aren't there."
+            f"{formats.count(subject.lacking)} of {formats.counted(len(subject.planned), 'planned block')} are "
+            "missing; their figures rest on fewer repetitions, or aren't there."
         )
     if not subject.run.facts.finished:
         yield "The run isn't finished, or doesn't say so."
     if subject.plan_problem and subject.run.plan:
-        yield f"The plan can't be read: {words.cut(subject.plan_problem, REASON)}."
+        yield f"The plan can't be read: {formats.cut(subject.plan_problem, REASON)}."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from p2p.measure.results import LinkFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.headlines import farthest
 from p2p.report.subject import Subject
 
@@ -32,11 +32,12 @@ def about_look_ups(subject: Subject) -> Iterator[str]:
         by = (last.estimate.median or 0.0) / (first.estimate.median or 1.0)
         larger = last.table_size / first.table_size
         text = (
-            f"In a table of {words.counted(last.table_size, 'entry', 'entries')} a look-up takes "
-            f"{words.spread(last.estimate, 'ns')}, {words.times(by)} that in a table of {words.count(first.table_size)}"
+            f"In a table of {formats.counted(last.table_size, 'entry', 'entries')} a look-up takes "
+            f"{formats.spread(last.estimate, 'ns')}, {formats.times(by)} that in a table of "
+            f"{formats.count(first.table_size)}"
         )
         yield (
-            f"{text}, which has {words.times(larger)} fewer: the look-up hardly depends on the size."
+            f"{text}, which has {formats.times(larger)} fewer: the look-up hardly depends on the size."
             if by < FLAT * larger
             else f"{text}."
         )
@@ -45,9 +46,9 @@ def about_look_ups(subject: Subject) -> Iterator[str]:
         whole, table = one.estimate.median, tables.get(one.pairs)
         if whole and table and table < FLAT * whole:
             yield (
-                f"Of the question from router to router, {words.seconds(whole / 1e9)} with "
-                f"{words.counted(one.pairs, 'pair')} at once, the look-up in the table is "
-                f"{words.percent(table / whole)}: what takes time is the way between the routers, not the table."
+                f"Of the question from router to router, {formats.seconds(whole / 1e9)} with "
+                f"{formats.counted(one.pairs, 'pair')} at once, the look-up in the table is "
+                f"{formats.percent(table / whole)}: what takes time is the way between the routers, not the table."
             )
 
 
@@ -66,7 +67,7 @@ def about_links(subject: Subject) -> Iterator[str]:
 
 
 def _after(one: LinkFigures) -> str:
-    return f"after {words.spread(one.estimate, 'ns')} with {words.counted(one.pairs, 'pair')} at once"
+    return f"after {formats.spread(one.estimate, 'ns')} with {formats.counted(one.pairs, 'pair')} at once"
 
 
 def _longest(subject: Subject, pairs: int) -> LinkFigures | None:
@@ -80,19 +81,20 @@ def about_drops(subject: Subject) -> Iterator[str]:
     lost = total.dropped
     if not lost.count:
         yield (
-            f"None of {words.counted(lost.of, 'message')} was dropped; with 95 % confidence the share of drops is at "
-            f"most {words.percent(lost.high)}."
+            f"None of {formats.counted(lost.of, 'message')} was dropped; with 95 % confidence the share of drops is at "
+            f"most {formats.percent(lost.high)}."
         )
     else:
         yield (
-            f"{words.count(lost.count)} of {words.counted(lost.of, 'message')} {_were(lost.count)} dropped, "
-            f"{words.percent(lost.share)} (95 % interval {words.percent(lost.low)} to {words.percent(lost.high)})."
+            f"{formats.count(lost.count)} of {formats.counted(lost.of, 'message')} {_were(lost.count)} "
+            f"dropped, {formats.percent(lost.share)} (95 % interval {formats.percent(lost.low)} to "
+            f"{formats.percent(lost.high)})."
         )
         causes = sorted((one for one in total.causes.items() if one[1].count), key=lambda one: -one[1].count)
-        named = words.listed([f"{cause} {words.count(one.count)}" for cause, one in causes])
+        named = formats.listed([f"{cause} {formats.count(one.count)}" for cause, one in causes])
         yield f"By cause: {named}."
     if total.refused:
-        yield f"{words.counted(total.refused, 'message')} {_were(total.refused)} refused, which is no drop."
+        yield f"{formats.counted(total.refused, 'message')} {_were(total.refused)} refused, which is no drop."
     yield "In every block the outcomes add up to what was offered: no message is unaccounted for."
 
 
@@ -106,19 +108,20 @@ def about_resources(subject: Subject) -> Iterator[str]:
     if not found:
         return
     memory = max(found, key=lambda one: one.rss_bytes_most)
-    yield f"The most memory was held by {memory.daemon}: {words.bytes_(memory.rss_bytes_most)}."
+    yield f"The most memory was held by {memory.daemon}: {formats.bytes_(memory.rss_bytes_most)}."
     busy = [one for one in found if one.cpu_share is not None]
     if busy:
         most = max(busy, key=lambda one: one.cpu_share or 0.0)
-        yield f"The most processor time was used by {most.daemon}: {words.percent(most.cpu_share)} of one processor."
+        yield f"The most processor time was used by {most.daemon}: {formats.percent(most.cpu_share)} of one processor."
     routers = [one for one in found if one.role == "router"]
     if routers and all(one.sockets_most <= one.sockets_first for one in routers):
         yield "No router held more sockets than at first: the direct links are none of theirs."
     sockets = max(found, key=lambda one: one.sockets_most - one.sockets_first)
     if sockets.sockets_most > sockets.sockets_first:
         yield (
-            f"The open sockets of {sockets.daemon} went from {words.count(sockets.sockets_first)} to at most "
-            f"{words.count(sockets.sockets_most)}, and were {words.count(sockets.sockets_last)} at the last reading."
+            f"The open sockets of {sockets.daemon} went from {formats.count(sockets.sockets_first)} to at most "
+            f"{formats.count(sockets.sockets_most)}, and were {formats.count(sockets.sockets_last)} at the last "
+            "reading."
         )
 
 
@@ -128,8 +131,8 @@ def about_sampling(subject: Subject) -> Iterator[str]:
     one = None if verdict is None else farthest(verdict)
     if verdict is None or one is None or one.ratio is None:
         return
-    within = f"{words.number(one.ratio)} (90 % interval {words.interval(one.low, one.high)})"
-    margin = words.percent(verdict.margin)
+    within = f"{formats.number(one.ratio)} (90 % interval {formats.interval(one.low, one.high)})"
+    margin = formats.percent(verdict.margin)
     if verdict.outcome == "equivalent":
         yield f"Sampling costs less than {margin} of throughput: with it, throughput is {within} times that without."
     elif verdict.outcome == "inconclusive":

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from p2p.measure.results import Drops
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Table
+from p2p.report.formats import NOTHING
 from p2p.report.rows import INTERVALS, share_interval, table
 from p2p.report.subject import Subject
-from p2p.report.words import NOTHING
 
 __all__ = ["causes", "daemons", "drops", "legs", "look_ups", "round_trips"]
 
@@ -22,7 +22,7 @@ def look_ups(subject: Subject) -> Table | None:
         "Routing-table look-up time",
         ["entries in the table", "one look-up (95 % interval)", "batches"],
         [
-            (words.count(one.table_size), words.spread(one.estimate, "ns"), words.count(one.estimate.n))
+            (formats.count(one.table_size), formats.spread(one.estimate, "ns"), formats.count(one.estimate.n))
             for one in subject.analysis.lookups
         ],
         left=0,
@@ -48,17 +48,17 @@ def legs(subject: Subject) -> Table | None:
 
     def median(figure: str, pairs: int) -> str:
         one = found.get((figure, pairs))
-        return NOTHING if one is None or one.estimate.median is None else words.seconds(one.estimate.median / 1e9)
+        return NOTHING if one is None or one.estimate.median is None else formats.seconds(one.estimate.median / 1e9)
 
     return table(
         "Set-up of a direct link by legs, medians",
         ["pairs at once", "links", *(name for _, name in _LEGS), "its 99th percentile"],
         [
             (
-                words.count(one.pairs),
-                words.count(one.links),
+                formats.count(one.pairs),
+                formats.count(one.links),
                 *(median(figure, one.pairs) for figure, _ in _LEGS),
-                words.seconds(one.p99 / 1e9),
+                formats.seconds(one.p99 / 1e9),
             )
             for one in whole
         ],
@@ -77,11 +77,11 @@ def round_trips(subject: Subject) -> Table | None:
 
     def cell(figure: str, number: int, unit: str) -> str:
         one = found.get((figure, number))
-        return NOTHING if one is None else words.spread(one.estimate, unit)
+        return NOTHING if one is None else formats.spread(one.estimate, unit)
 
     def total(figure: str, number: int) -> str:
         one = found.get((figure, number))
-        return NOTHING if one is None else words.number(one.total)
+        return NOTHING if one is None else formats.number(one.total)
 
     return table(
         "Look-ups as the peers saw them, and TCP's round trip",
@@ -94,7 +94,7 @@ def round_trips(subject: Subject) -> Table | None:
         ],
         [
             (
-                words.count(number),
+                formats.count(number),
                 cell("table_lookup_ns", number, "ns"),
                 cell("router_lookup_ns", number, "ns"),
                 cell("rtt_us", number, "µs"),
@@ -118,7 +118,7 @@ def drops(subject: Subject) -> Table:
             (
                 one.arm or "whole run",
                 one.condition or "all",
-                *map(words.count, (one.offered, one.ok, one.refused, one.dropped.count)),
+                *map(formats.count, (one.offered, one.ok, one.refused, one.dropped.count)),
                 share_interval(one.dropped),
             )
             for one in sorted(subject.analysis.drops, key=lambda one: order.index(one.arm))
@@ -132,7 +132,7 @@ def causes(total: Drops) -> Table:
     return table(
         "Message drops of the whole run by cause",
         ["cause", "messages", "share, 95 % interval"],
-        [(cause, words.count(one.count), share_interval(one)) for cause, one in total.causes.items()],
+        [(cause, formats.count(one.count), share_interval(one)) for cause, one in total.causes.items()],
         note="Intervals of Clopper and Pearson; they take messages for independent. None of n gives at most 3/n.",
     )
 
@@ -148,10 +148,10 @@ def daemons(subject: Subject) -> Table | None:
             (
                 one.daemon,
                 one.role,
-                *map(words.count, (one.sockets_first, one.sockets_most, one.sockets_last)),
-                words.seconds(one.cpu_s),
-                words.percent(one.cpu_share),
-                words.bytes_(one.rss_bytes_most),
+                *map(formats.count, (one.sockets_first, one.sockets_most, one.sockets_last)),
+                formats.seconds(one.cpu_s),
+                formats.percent(one.cpu_share),
+                formats.bytes_(one.rss_bytes_most),
             )
             for one in sorted(subject.analysis.daemons, key=lambda one: (one.role != "router", one.role, one.daemon))
         ],

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from p2p.measure.estimates import Share
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Table
-from p2p.report.words import NOTHING
+from p2p.report.formats import NOTHING
 
 __all__ = ["CELL", "INTERVALS", "ROWS", "share_interval", "table"]
 
@@ -26,9 +26,9 @@ INTERVALS: Final = "In brackets: the 95 % interval of the median over blocks."
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, note: str = "") -> Table:
     """Make a table of cells that are as long, and rows that are as many, as a page bears."""
-    kept = [tuple(words.cut_words(words.cut(cell, CELL), WORD) for cell in row) for row in rows]
+    kept = [tuple(formats.cut_words(formats.cut(cell, CELL), WORD) for cell in row) for row in rows]
     if len(kept) > ROWS:
-        note = f"{note} The raw data have {words.counted(len(kept) - ROWS, 'more row')}.".strip()
+        note = f"{note} The raw data have {formats.counted(len(kept) - ROWS, 'more row')}.".strip()
     return Table(caption, tuple(heads), tuple(kept[:ROWS]), left, note)
 
 
@@ -37,5 +37,5 @@ def share_interval(share: Share) -> str:
     if share.low is None or share.high is None:
         return NOTHING
     if not share.count:
-        return f"≤ {words.percent(share.high)}"
-    return f"{words.percent(share.low)} to {words.percent(share.high)}"
+        return f"≤ {formats.percent(share.high)}"
+    return f"{formats.percent(share.low)} to {formats.percent(share.high)}"

@@ -10,7 +10,7 @@ from blake3 import blake3
 from p2p.measure.blocks import Block
 from p2p.measure.plan import Plan
 from p2p.measure.raw_data import BLOCKS, DAEMONS, FACTS, LINKS, LOOKUPS, PLAN, SAMPLES, RunFacts
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Code, Facts, Items, Part, Section, Table, Text
 from p2p.report.rows import table
 from p2p.report.subject import Subject
@@ -27,10 +27,10 @@ VALUE: Final = 200
 def byline(subject: Subject) -> str:
     """Say when it was measured, and where."""
     facts = subject.run.facts
-    machine = words.cut(str(facts.machine.get("name", "")), 80)
-    version = words.cut(facts.versions.get("p2p", ""), 40)
+    machine = formats.cut(str(facts.machine.get("name", "")), 80)
+    version = formats.cut(facts.versions.get("p2p", ""), 40)
     parts = [
-        f"measured {words.day(facts.started)}" if words.day(facts.started) else "",
+        f"measured {formats.day(facts.started)}" if formats.day(facts.started) else "",
         f"on {machine}" if machine else "",
         f"with p2p {version}" if version else "",
     ]
@@ -67,33 +67,35 @@ def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
     facts = subject.run.facts
     if when := _when(facts):
         yield "measured", when
-    yield "machine", words.listed(tuple(_machine(facts))) or "unknown"
+    yield "machine", formats.listed(tuple(_machine(facts))) or "unknown"
     yield (
         "versions",
-        ", ".join(words.cut(f"{name} {value}", 80) for name, value in list(facts.versions.items())[:20]) or "unknown",
+        ", ".join(formats.cut(f"{name} {value}", 80) for name, value in list(facts.versions.items())[:20]) or "unknown",
     )
     if facts.clock:
-        name = words.cut(str(facts.clock.get("name", "unknown")), VALUE)
+        name = formats.cut(str(facts.clock.get("name", "unknown")), VALUE)
         resolution = facts.clock.get("resolution_ns")
         finest = f", resolution {resolution:g} ns" if isinstance(resolution, int | float) else ""
         yield "clock", f"{name}{finest}"
     yield "seed", str(subject.analysis.seed)
-    yield "margin of equivalence", f"±{words.percent(subject.analysis.margin)}, fixed in the plan"
+    yield "margin of equivalence", f"±{formats.percent(subject.analysis.margin)}, fixed in the plan"
     yield "blocks", _blocks(subject)
-    yield "messages", words.count(subject.total.offered)
+    yield "messages", formats.count(subject.total.offered)
 
 
 def _blocks(subject: Subject) -> str:
     done = len(subject.run.finished)
     text = (
-        f"{words.count(done)} of {words.count(len(subject.planned))} planned" if subject.planned else words.count(done)
+        f"{formats.count(done)} of {formats.count(len(subject.planned))} planned"
+        if subject.planned
+        else formats.count(done)
     )
     silent = done - len(subject.analysis.blocks)
-    return f"{text}; {words.count(silent)} of them without sampling, to see what it costs" if silent else text
+    return f"{text}; {formats.count(silent)} of them without sampling, to see what it costs" if silent else text
 
 
 def _when(facts: RunFacts) -> str:
-    began, ended = words.day(facts.started), words.day(facts.finished)
+    began, ended = formats.day(facts.started), formats.day(facts.finished)
     return f"{began} to {ended}" if began and ended else began
 
 
@@ -101,12 +103,12 @@ def _machine(facts: RunFacts) -> Iterator[str]:
     machine = facts.machine
     for key in ("name", "system", "processor"):
         if value := str(machine.get(key, "")):
-            yield words.cut(value, VALUE)
+            yield formats.cut(value, VALUE)
     processors, memory = machine.get("processors"), machine.get("memory_bytes")
     if isinstance(processors, int) and processors:
-        yield words.counted(processors, "processor")
+        yield formats.counted(processors, "processor")
     if isinstance(memory, int | float) and memory:
-        yield f"{words.bytes_(memory)} of memory"
+        yield f"{formats.bytes_(memory)} of memory"
 
 
 def _planned_arms(subject: Subject, plan: Plan) -> Table:
@@ -129,8 +131,8 @@ def _planned_arms(subject: Subject, plan: Plan) -> Table:
                 name,
                 arm.service or "what each type is for",
                 ", ".join(one.name for one in arm.types),
-                ", ".join(words.size(size) for size in arm.sizes),
-                ", ".join(map(words.count, arm.pairs)),
+                ", ".join(formats.size(size) for size in arm.sizes),
+                ", ".join(map(formats.count, arm.pairs)),
                 str(arm.load or plan.load),
                 *_counts([block for block in subject.planned if block.arm == name], arm.sizes),
             )
@@ -147,9 +149,9 @@ def _counts(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[str, str, st
     by_size = {one.size: one.exchanges for one in blocks}
     differ = len(set(by_size.values())) > 1
     return (
-        ", ".join(map(words.count, (by_size[size] for size in sizes) if differ else (blocks[0].exchanges,))),
-        words.count(blocks[0].warm_up),
-        words.count(max(one.repetition for one in blocks)),
+        ", ".join(map(formats.count, (by_size[size] for size in sizes) if differ else (blocks[0].exchanges,))),
+        formats.count(blocks[0].warm_up),
+        formats.count(max(one.repetition for one in blocks)),
     )
 
 
@@ -175,8 +177,8 @@ def again(subject: Subject) -> Section:
     ]
     parts: list[Part] = [
         Text(
-            f"In the folder of the raw data, with p2p{f' {words.cut(version, 40)}' if version else ''} and its extras "
-            "report and media installed:"
+            f"In the folder of the raw data, with p2p{f' {formats.cut(version, 40)}' if version else ''} and its "
+            "extras report and media installed:"
         ),
         Code("\n".join(lines)),
     ]
@@ -188,7 +190,7 @@ def again(subject: Subject) -> Section:
     said.append("p2p report alone gives this report again from the same raw data, to the byte.")
     parts.append(Items(tuple(said)))
     if subject.run.plan:
-        parts.append(Code(words.cut(subject.run.plan.rstrip(), PLAN_CHARACTERS), f"The plan, {PLAN}"))
+        parts.append(Code(formats.cut(subject.run.plan.rstrip(), PLAN_CHARACTERS), f"The plan, {PLAN}"))
     return Section("again", "How to run it again", tuple(parts))
 
 
@@ -202,7 +204,7 @@ def raw_data(subject: Subject) -> Section:
         (LOOKUPS.file, "a row for each batch of look-ups", run.lookups["table_size"]),
         (DAEMONS.file, "a row for each reading of a daemon", run.daemons["daemon"]),
     ]
-    cells = [(file, what, words.count(len(column)), _digest(subject, file)) for file, what, column in rows]
+    cells = [(file, what, formats.count(len(column)), _digest(subject, file)) for file, what, column in rows]
     cells += [
         (file, what, "", _digest(subject, file))
         for file, what in ((PLAN, "the plan"), (FACTS, "machine, versions, clock, seed"))
@@ -227,4 +229,4 @@ def _digest(subject: Subject, file: str) -> str:
     try:
         return blake3(path.read_bytes()).hexdigest()[:16]
     except OSError:
-        return words.NOTHING
+        return formats.NOTHING

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from functools import cached_property
 
-from p2p.errors import ConfigError, Outcome
+from p2p.base.errors import ConfigError, Outcome
 from p2p.measure.blocks import Block
 from p2p.measure.plan import Arm, Plan, load_plan
 from p2p.measure.raw_data import PLAN, Columns

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from p2p.measure.verdicts import Comparison, Verdict
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.document import Table
+from p2p.report.formats import NOTHING
 from p2p.report.rows import table
 from p2p.report.subject import Subject
-from p2p.report.words import NOTHING
 
 __all__ = ["comparisons", "other_measures", "sampling"]
 
@@ -19,17 +19,17 @@ _HEADS = ("ratio (90 % interval)", "sets", "p, equivalent", "p, different", "ver
 def _cells(one: Comparison) -> tuple[str, ...]:
     return (
         NOTHING if one.ratio is None else _ratio(one),
-        words.count(one.observations),
-        words.probability(one.p_equivalence),
-        words.probability(one.p_holm),
+        formats.count(one.observations),
+        formats.probability(one.p_equivalence),
+        formats.probability(one.p_holm),
         one.outcome,
     )
 
 
 def _ratio(one: Comparison) -> str:
     assert one.ratio is not None
-    within = "" if one.low is None else f" ({words.interval(one.low, one.high)})"
-    return f"{words.number(one.ratio)}{within}"
+    within = "" if one.low is None else f" ({formats.interval(one.low, one.high)})"
+    return f"{formats.number(one.ratio)}{within}"
 
 
 def comparisons(subject: Subject) -> Table | None:
@@ -41,8 +41,8 @@ def comparisons(subject: Subject) -> Table | None:
     ]
     if not rows:
         return None
-    margin = words.number(1 + subject.analysis.margin)
-    least = words.number(1 / (1 + subject.analysis.margin))
+    margin = formats.number(1 + subject.analysis.margin)
+    least = formats.number(1 / (1 + subject.analysis.margin))
     return table(
         "Ratios of the transmission time",
         ["arm", "ratio of", "question", *_HEADS],
@@ -96,5 +96,5 @@ def sampling(subject: Subject) -> Table | None:
         "Bytes per second with sampling to without",
         ["ratio of", *_HEADS],
         [(f"sampling {one.b} / {one.a}", *_cells(one)) for one in verdict.comparisons],
-        note=f"Equivalent means here: within ±{words.percent(verdict.margin)}.",
+        note=f"Equivalent means here: within ±{formats.percent(verdict.margin)}.",
     )

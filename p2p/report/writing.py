@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 
 __all__ = ["ArmVerdict", "ReportFiles", "ReportUnavailable", "write_report"]
 

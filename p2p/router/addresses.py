@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 
 __all__ = ["Address", "Network", "NotAllowed", "checked_address", "dialable", "granted", "normalised", "seen_through"]
 

@@ -6,9 +6,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from p2p.errors import InvalidName, P2PError
-from p2p.link.ticket import NONCE_BYTES
-from p2p.names import PeerName, parse_peer
+from p2p.base.errors import InvalidName, P2PError
+from p2p.base.names import PeerName, parse_peer
+from p2p.base.ticket import NONCE_BYTES
 from p2p.router.addresses import NotAllowed, checked_address
 
 __all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_listed", "check_request", "route"]

@@ -6,7 +6,10 @@ from collections.abc import Container, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Protocol, TypedDict
 
-from p2p.config import RouterLimits
+from p2p.base.config import RouterLimits
+from p2p.base.errors import InvalidName
+from p2p.base.names import parse_peer
+from p2p.base.texts import printable
 from p2p.control.channel import Channel, ControlLost, ControlTimeout
 from p2p.control.commands import (
     Busy,
@@ -17,9 +20,6 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
-from p2p.control.texts import printable
-from p2p.errors import InvalidName
-from p2p.names import parse_peer
 from p2p.router.addresses import Network, NotAllowed, dialable
 from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
 from p2p.router.table import Entry, RoutingTable, TableFull

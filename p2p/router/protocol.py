@@ -13,6 +13,9 @@ from twisted.logger import Logger
 from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 
+from p2p.base.errors import IdentityError, InvalidName
+from p2p.base.names import parse_cluster, parse_peer, router_name
+from p2p.base.texts import printable
 from p2p.control.admission import Admission
 from p2p.control.commands import (
     Busy,
@@ -29,9 +32,6 @@ from p2p.control.commands import (
 )
 from p2p.control.quota import Slots, TokenBucket
 from p2p.control.responders import responder
-from p2p.control.texts import printable
-from p2p.errors import IdentityError, InvalidName
-from p2p.names import parse_cluster, parse_peer, router_name
 from p2p.router.core import ConnectAnswer, DialAnswer, NamesAnswer, PeerHandle, Router, checked_request
 from p2p.router.sockets import host_of
 

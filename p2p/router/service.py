@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,17 +14,18 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.config import RouterConfig
+from p2p import __version__
+from p2p.base.config import RouterConfig
+from p2p.base.errors import IdentityError, LocalFileError
+from p2p.base.names import router_name
+from p2p.base.notify import READY, STOPPING, notify
+from p2p.base.process import CannotStart, raise_open_files
+from p2p.base.texts import address_text
+from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
+from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
-from p2p.control.console import ConsoleServer, checked
-from p2p.control.operations import NoArguments
-from p2p.control.texts import address_text
-from p2p.daemon import CannotStart, raise_open_files, warn_of_expiry
-from p2p.errors import IdentityError, LocalFileError
+from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import CONTROL_ALPN, Credentials
-from p2p.names import router_name
-from p2p.notify import READY, STOPPING, notify
-from p2p.router.console import StatusOperation
 from p2p.router.core import Router
 from p2p.router.federation import Federation
 from p2p.router.protocol import AcceptedChannels
@@ -57,7 +59,7 @@ class RouterService(MultiService):
 
     :param reactor: the reactor.
     :param random: gives numbers between 0 and 1, for the times between two attempts to link.
-    :param tell: says to the service manager how the daemon is, see :func:`p2p.notify.notify`.
+    :param tell: says to the service manager how the daemon is, see :func:`p2p.base.notify.notify`.
     :ivar router: the routing table and what may be asked of it.
     :ivar federation: the links to the neighbours.
     :ivar meter: counts what goes through the sockets.
@@ -96,7 +98,7 @@ class RouterService(MultiService):
         self._channels = AcceptedChannels(self.router, admission, reactor)
         self._door = Door(self._wrapped(self._channels, client=False), admission, reactor)
         if config.console is not None:
-            operations = {"status": checked(NoArguments, StatusOperation(self))}
+            operations = {"status": checked(NoArguments, self.status)}
             self._add(ConsoleServer(reactor, config.console, operations))
 
     def privilegedStartService(self) -> None:
@@ -131,6 +133,22 @@ class RouterService(MultiService):
     def stopService(self) -> Deferred[None]:
         """Listen no more, say goodbye to everybody, and stop; cut off who doesn't answer within 5 s."""
         return Deferred.fromCoroutine(self._stop())
+
+    async def status(self, arguments: NoArguments, emit: Emit) -> RouterStatus:
+        """Say how the router is, for its console; the counters are since it started."""
+        times = self.router.times
+        return RouterStatus(
+            version=__version__,
+            pid=os.getpid(),
+            cluster=self.router.cluster,
+            listening=self.listening,
+            peers=len(self.router.table),
+            neighbours=dict(self.federation.clusters),
+            connections=self.meter.open,
+            socket_bytes=SocketBytes(received=self.meter.received, sent=self.meter.sent),
+            lookups=times.count,
+            table_lookup_ns=Mean(count=times.count, mean=times.mean, max=times.longest),
+        )
 
     async def _stop(self) -> None:
         self._tell(STOPPING)

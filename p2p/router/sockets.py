@@ -12,8 +12,8 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.base.texts import address_text
 from p2p.control.admission import Admission
-from p2p.control.texts import address_text
 from p2p.router.addresses import normalised
 
 __all__ = ["Door", "SocketMeter", "host_of"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 
 __all__ = ["Entry", "RoutingTable", "TableFull"]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from p2p.content.paths import shown
-from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.exchange.paths import shown
+from p2p.transfer.final_names import ONE_ENTRY, Folder
 from p2p.transfer.partial import PartialFile, write_all
-from p2p.transfer.placing import ONE_ENTRY, Folder
 from p2p.transfer.records import Chunk, EndOfFile, Entry
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
 from p2p.transfer.work_folder import PartialEntry

@@ -12,11 +12,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.content.box_reader import BoxReader
-from p2p.content.services import Context
-from p2p.content.threaded import Worker
-from p2p.content.writer import ReplyWriter
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.exchange.service import Context
+from p2p.exchange.threaded import Worker
+from p2p.exchange.writer import ReplyWriter
+from p2p.link.box_reader import BoxReader
 from p2p.link.boxes import Box
 
 __all__ = ["AskingSink"]

@@ -11,10 +11,10 @@ from typing import Any, Final
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
-from p2p.content.request import Request
-from p2p.content.services import TRANSFER, Context
-from p2p.content.writer import MessageWriter, ReplyWriter
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.request import Request
+from p2p.exchange.service import TRANSFER, Context
+from p2p.exchange.writer import MessageWriter, ReplyWriter
 from p2p.link.boxes import Box
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.offering import offer_of

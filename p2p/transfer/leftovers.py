@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from p2p.content.paths import RESERVED
-from p2p.errors import ExchangeFailed
-from p2p.transfer.placing import FOLDER_FLAGS
+from p2p.base.errors import ExchangeFailed
+from p2p.exchange.paths import RESERVED
+from p2p.transfer.final_names import FOLDER_FLAGS
 from p2p.transfer.work_folder import WorkFolder
 
 __all__ = ["remove_expired"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from p2p.content.request import Request
-from p2p.content.rules import Offer
-from p2p.control.texts import printable
-from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.texts import printable
+from p2p.exchange.request import Request
+from p2p.exchange.rules import Offer
 from p2p.transfer.reports import number_of
 
 __all__ = ["offer_of"]

@@ -11,22 +11,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.content.consent import Terms
-from p2p.content.request import Request
-from p2p.content.services import TRANSFER, Context, IContentService, Incoming
-from p2p.content.threaded import ThreadedSink, Worker
-from p2p.content.writer import ReplyWriter
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.consent import Terms
+from p2p.exchange.request import Request
+from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming
+from p2p.exchange.threaded import ThreadedSink, Worker
+from p2p.exchange.writer import ReplyWriter
 from p2p.link.boxes import Box
 from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.offering import offer_of
-from p2p.transfer.placing import Receipt
 from p2p.transfer.receiving import ReceivingEngine
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
-from p2p.transfer.session import PROGRESS_S
+from p2p.transfer.session_requests import PROGRESS_S
 from p2p.transfer.walking import Totals
 
 __all__ = ["TransferSink", "transfer"]

@@ -28,23 +28,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from p2p.content.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
-from p2p.control.texts import TEXT_CHARACTERS, printable
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import Outcome, ProtocolViolation
+from p2p.base.texts import TEXT_CHARACTERS, printable
+from p2p.exchange.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.link.boxes import Box, BoxParser, encode_box, text_of
 from p2p.link.pieces import Pieces
 from p2p.transfer.tree import CHUNK, LEAF
 
-__all__ = ["FAR_TIME", "Buffer", "Chunk", "EndOfFile", "EndOfTransfer", "Entry", "GaveUp", "Have", "Kind", "Record"]
-__all__ += [
-    "RecordDecoder",
-    "clamped",
-    "encode_chunk",
-    "encode_end",
-    "encode_end_of_file",
-    "encode_entry",
-    "encode_gave_up",
-]
+__all__ = ["FAR_TIME", "Buffer", "Chunk", "EndOfFile", "EndOfTransfer", "Entry", "GaveUp", "Have", "Kind", "Receipt"]
+__all__ += ["Record", "RecordDecoder", "clamped", "encode_chunk", "encode_end", "encode_end_of_file", "encode_entry"]
+__all__ += ["encode_gave_up"]
 
 Buffer = bytes | memoryview
 """A piece of what goes over a stream."""
@@ -81,7 +74,7 @@ class Kind(StrEnum):
 class Entry:
     """A file, a folder or a link begins.
 
-    :ivar path: relative, ``/`` between its parts; **not** checked yet, see :func:`p2p.content.paths.checked_path`.
+    :ivar path: relative, ``/`` between its parts; **not** checked yet, see :func:`p2p.exchange.paths.checked_path`.
     :ivar mode: permission bits, at most 0o7777.
     :ivar mtime: ns since 1970.
     :ivar size: bytes of a file; None if only its end will tell.
@@ -187,6 +180,27 @@ class Have:
             _number(box, "entries", 0),
             _number(box, "bytes", 0),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an entry.
+
+    :ivar path: its path as the sender calls it.
+    :ivar name: its path below the receiver's folder; empty if it isn't there.
+    :ivar root: the root of its tree in hex; empty for what isn't a file.
+    :ivar outcome: ``ok``; ``refused``, if it wasn't taken or couldn't be sent; ``truncated``, if given up halfway.
+    :ivar reason: why it isn't ``ok``.
+    :ivar note: in what it isn't quite what is at the sender's, though it is ``ok``.
+    """
+
+    path: str
+    name: str
+    size: int = 0
+    root: str = ""
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+    note: str = ""
 
 
 def clamped(ns: int) -> int:

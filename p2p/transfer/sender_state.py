@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.transfer.partial import write_all
 from p2p.transfer.tree import CHUNK, LEAF, leaf_digest
 

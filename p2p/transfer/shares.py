@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from p2p.content.paths import RESERVED, InvalidPath, checked_path, shown
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.paths import RESERVED, InvalidPath, checked_path, shown
 from p2p.transfer.records import Kind
 from p2p.transfer.walking import SourceRoot
 

@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 from zope.interface import implementer
 
-from p2p.content.consent import Offer
-from p2p.content.paths import from_bytes
-from p2p.content.request import Request
-from p2p.content.services import Context, IContentService, Incoming
-from p2p.content.writer import ReplyWriter
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.exchange.consent import Offer
+from p2p.exchange.paths import from_bytes
+from p2p.exchange.request import Request
+from p2p.exchange.service import Context, IContentService, Incoming
+from p2p.exchange.writer import ReplyWriter
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.ended import KEEP_S, local_id, remove_old
 from p2p.transfer.offering import offer_of
@@ -23,7 +23,7 @@ from p2p.transfer.records import Have
 from p2p.transfer.reports import number_of
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.session import FETCH
+from p2p.transfer.session_requests import FETCH
 from p2p.transfer.shares import shared_source
 
 __all__ = ["FetchSink", "fetch"]

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from p2p.content.paths import InvalidPath, checked_path, shown
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
+from p2p.exchange.paths import InvalidPath, checked_path, shown
 from p2p.transfer.records import Kind
 
 __all__ = ["Found", "Refusal", "SourceRoot", "Totals", "entry_names", "measure", "walk", "why_not"]

@@ -17,11 +17,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from p2p.content.naming import is_there, sync_names
-from p2p.content.paths import RESERVED
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.naming import is_there, sync_names
+from p2p.exchange.paths import RESERVED
+from p2p.transfer.final_names import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step
 from p2p.transfer.partial import leaves_of, write_all
-from p2p.transfer.placing import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step
 from p2p.transfer.records import Kind
 
 __all__ = ["PartialEntry", "State", "WorkFolder"]

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.cli.main import cli
-from p2p.control.console import Handler
+from p2p.console.server import Handler
 from test.consoles import ConsoleReactor, peer_operations
 
 PEER_YAML = """\

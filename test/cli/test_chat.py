@@ -12,10 +12,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.cli import chat as module
-from p2p.content.chat_room import LINE_BYTES
-from p2p.control.console import Handler
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.console.server import Handler
+from p2p.services.chat_room import LINE_BYTES
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, failing, peer_operations
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import Outcome, P2PError
 from p2p.cli import demo_report, experiment_progress
 from p2p.cli.main import cli
-from p2p.errors import Outcome, P2PError
 from p2p.measure.demo import DemoPlan, DemoResult, Progress
 from p2p.measure.experiment import OpenLab, RunResult, Telling
 from p2p.measure.plan import load_plan

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.cli.exit_codes import NEXT_STEPS, ExitCode, exit_code_of, exit_codes_text
-from p2p.errors import (
+from p2p.base.errors import (
     ConfigError,
     ConsoleUnreachable,
     DaemonFault,
@@ -17,6 +16,7 @@ from p2p.errors import (
     Outcome,
     ProtocolViolation,
 )
+from p2p.cli.exit_codes import NEXT_STEPS, ExitCode, exit_code_of, exit_codes_text
 
 
 class ExitCodeTests(SynchronousTestCase):

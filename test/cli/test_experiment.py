@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import P2PError
 from p2p.cli import experiment_progress
 from p2p.cli.main import cli
-from p2p.errors import P2PError
 from p2p.measure.experiment import OpenLab, RunResult, Telling
 from p2p.measure.raw_data import BLOCKS, SAMPLES, MissingBlock, RunFacts
 from p2p.measure.raw_writer import RunWriter

@@ -9,7 +9,7 @@ from typing import Any
 
 from click.testing import Result
 
-from p2p.control.transfer_operations import GetArguments
+from p2p.console.transfer_operations import GetArguments
 from test.cli.commands import CommandCase
 from test.consoles import peer_operations
 from test.moves import Move, done, failed, moved, moved_one, verified
@@ -57,9 +57,9 @@ class GetTests(GetCase):
         for arguments, names, folder in (
             (["film.mkv"], ["film.mkv"], self.here),
             (["into"], ["into"], self.here),
-            (["photos/"], ["photos"], self.here),
+            (["photos/"], ["photos/"], self.here),
             (["a", "b"], ["a", "b"], self.here),
-            (["a", "b/", "into"], ["a", "b"], self.here / "into"),
+            (["a", "b/", "into"], ["a", "b/"], self.here / "into"),
             (["a", "new/deep/"], ["a"], self.here / "new" / "deep"),
             (["a", str(self.here)], ["a"], self.here),
             (["a", "x" * 300], ["a", "x" * 300], self.here),

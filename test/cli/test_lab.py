@@ -10,9 +10,9 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.config import load_peers, load_router
+from p2p.base.errors import ConfigError, IdentityError, LocalFileError
 from p2p.cli.lab import lab
-from p2p.config import load_peers, load_router
-from p2p.errors import ConfigError, IdentityError, LocalFileError
 
 
 class LabCommandTestCase(SynchronousTestCase):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from p2p.control.transfer_operations import ListedEntry
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.transfer_operations import ListedEntry
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, failing, peer_operations
 from test.moves import ENTRIES, transfer_operations

@@ -11,8 +11,8 @@ from typing import Any
 from click.testing import CliRunner
 
 from p2p import __version__
+from p2p.base.errors import ConfigError, ConsoleUnreachable, DaemonFault, ExchangeFailed, InvalidRequest, Outcome
 from p2p.cli.main import COMMANDS, cli
-from p2p.errors import ConfigError, ConsoleUnreachable, DaemonFault, ExchangeFailed, InvalidRequest, Outcome
 from test.cli.commands import CommandCase
 from test.consoles import failing, peer_operations
 

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.cli.main import cli
-from p2p.control.console import Handler, checked
-from p2p.control.operations import PeersArguments, PeersListed
-from p2p.control.transfer_operations import ListedEntry
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.console.operations import PeersArguments, PeersListed
+from p2p.console.server import Handler, checked
+from p2p.console.transfer_operations import ListedEntry
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, ConsoleReactor, failing, peer_operations, router_operations
 from test.moves import ID, shown, transfer_operations

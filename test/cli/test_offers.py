@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from p2p.control.transfer_operations import PendingOffer
-from p2p.errors import InvalidRequest
+from p2p.base.errors import InvalidRequest
+from p2p.console.transfer_operations import PendingOffer
 from test.cli.commands import CommandCase
 from test.consoles import failing, peer_operations
 from test.moves import ID, OFFER, transfer_operations

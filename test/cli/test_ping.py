@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
 from test.cli.commands import CommandCase
 from test.consoles import peer_operations
 

@@ -16,7 +16,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from p2p.control.console import ConsoleServer, Handler
+from p2p.console.server import ConsoleServer, Handler
 from test.cli.commands import PEER_YAML
 from test.consoles import peer_operations
 from test.moves import Move, whole

@@ -10,8 +10,8 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import LocalFileError
 from p2p.cli.main import cli
-from p2p.errors import LocalFileError
 from p2p.report.writing import ArmVerdict, ReportFiles, ReportUnavailable
 
 REPORT = import_module("p2p.cli.report")  # in p2p.cli the name means the command

@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import ConsoleUnreachable
 from p2p.cli.running import run_in_reactor
-from p2p.errors import ConsoleUnreachable
 
 
 class Loop:

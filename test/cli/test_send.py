@@ -12,9 +12,9 @@ from typing import Any
 from click.testing import Result
 from twisted.internet.defer import CancelledError, Deferred
 
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.cli.send import guess_type
-from p2p.control.transfer_operations import SendArguments
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.console.transfer_operations import SendArguments
 from test.cli.commands import CommandCase
 from test.consoles import ConsoleReactor, failing, peer_operations
 from test.moves import Move, done, failed, left_out, moved, moved_one, offered, progress, verified, whole

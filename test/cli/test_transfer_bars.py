@@ -9,7 +9,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.cli.transfer_bars import BARS, Bars
-from p2p.control.transfer_operations import TransferEvent
+from p2p.console.transfer_operations import TransferEvent
 from test.moves import done, failed, offered, pending, progress, verified, waiting
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.cli import transfer_view
 from p2p.cli.exit_codes import ExitCode
 from p2p.cli.transfer_view import COUNT_S, LARGE_BYTES, LINES, LINES_AT_ONCE, PROBLEMS, PeopleView
-from p2p.control.transfer_operations import TransferEvent
+from p2p.console.transfer_operations import TransferEvent
 from test.consoles import HOSTILE
 from test.moves import (
     done,

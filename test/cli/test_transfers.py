@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from p2p.control.console import Handler
-from p2p.control.transfer_operations import TransferShown
-from p2p.errors import InvalidRequest
+from p2p.base.errors import InvalidRequest
+from p2p.console.server import Handler
+from p2p.console.transfer_operations import TransferShown
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, ConsoleReactor, failing, peer_operations
 from test.moves import (

@@ -10,11 +10,11 @@ from click.testing import Result
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 
+from p2p.base.errors import Outcome
 from p2p.cli import why as module
-from p2p.control.console import Handler, checked
-from p2p.control.legs import LegName, LegState, legs_between
-from p2p.control.operations import Diagnosis, FoundLink, Leg, WhyArguments
-from p2p.errors import Outcome
+from p2p.console.legs import LegName, LegState, legs_between
+from p2p.console.operations import Diagnosis, FoundLink, Leg, WhyArguments
+from p2p.console.server import Handler, checked
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, ConsoleReactor, peer_operations
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.client import Client
-from p2p.control.console import Handler
+from p2p.console.server import Handler
 from test.consoles import ConsoleReactor
 
 CONSOLE = Path("/run/p2p/console")

@@ -12,12 +12,7 @@ from twisted.internet.error import ConnectError, ConnectionDone, TimeoutError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
-from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client
-from p2p.control.console import REQUESTS
-from p2p.control.console_client import ConsoleConnection
-from p2p.control.lines import ANSWER_BYTES
-from p2p.control.operations import Leg, PeerStatus, RouterStatus
-from p2p.errors import (
+from p2p.base.errors import (
     ConfigError,
     ConsoleUnreachable,
     DaemonFault,
@@ -26,6 +21,11 @@ from p2p.errors import (
     LocalFileError,
     Outcome,
 )
+from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client
+from p2p.console.connection import ConsoleConnection
+from p2p.console.lines import ANSWER_BYTES
+from p2p.console.operations import Leg, PeerStatus, RouterStatus
+from p2p.console.server import REQUESTS
 from test.client.cases import CONSOLE, ClientCase
 from test.consoles import DIGEST, failing, peer_operations, pending, router_operations
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from p2p.base.errors import DaemonFault, InvalidRequest, LocalFileError
 from p2p.client import ANSWER_S, ChatLine, Done, TransferEvent, TransfersShown
-from p2p.control.console import checked
-from p2p.control.transfer_operations import (
+from p2p.console.server import checked
+from p2p.console.transfer_operations import (
     EVENTS,
     ChatArguments,
     ChatSayArguments,
@@ -20,7 +21,6 @@ from p2p.control.transfer_operations import (
     SendArguments,
     TransfersArguments,
 )
-from p2p.errors import DaemonFault, InvalidRequest, LocalFileError
 from test.client.cases import ClientCase
 from test.consoles import failing, peer_operations, pending
 from test.moves import ENTRIES, ID, OFFER, Move, done, moved, moved_one, offered, progress, shown, verified, whole

@@ -12,10 +12,10 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import Outcome
+from p2p.base.texts import TEXT_CHARACTERS
 from p2p.control.channel import ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import ListPeers, LookupPeer, Ping, UnknownPeer
-from p2p.control.texts import TEXT_CHARACTERS
-from p2p.errors import Outcome
 from p2p.identity.tls import LINK_ALPN
 from test.control.conversation import (
     CALL_S,

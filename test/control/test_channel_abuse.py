@@ -8,9 +8,9 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.texts import TEXT_CHARACTERS
 from p2p.control.channel import BOX_KEYS, ControlLost
 from p2p.control.commands import Busy, LookupPeer, Refused, UnknownPeer
-from p2p.control.texts import TEXT_CHARACTERS
 from test.control.conversation import (
     FOUND,
     SILENCE_S,

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.amp import Command, CommandLocator, TooLong
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import Outcome
 from p2p.control import commands
 from p2p.control.channel import Channel
 from p2p.control.commands import (
@@ -22,7 +23,6 @@ from p2p.control.commands import (
     RequestConnect,
 )
 from p2p.control.responders import responder
-from p2p.errors import Outcome
 from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, Line
 
 TICKET = bytes(range(32))

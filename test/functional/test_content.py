@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from p2p.errors import LocalFileError, Outcome
+from p2p.base.errors import LocalFileError, Outcome
 from test.functional.cases import Run, SharedLabCase
 from test.functional.lab import until
 

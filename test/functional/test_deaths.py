@@ -8,8 +8,8 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
+from p2p.base.errors import Outcome
 from p2p.client import Client
-from p2p.errors import Outcome
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, reactor, until
 

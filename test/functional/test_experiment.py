@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from twisted.internet.task import deferLater
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.measure.raw_reader import RawRun, read_run
 from test.functional.cases import FunctionalCase, Run, SharedLabCase
 from test.functional.lab import reactor, until

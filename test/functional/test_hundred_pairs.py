@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from p2p.control.operations import PeerStatus
+from p2p.console.operations import PeerStatus
 from test.functional.cases import FunctionalCase
 from test.functional.lab import no_links
 

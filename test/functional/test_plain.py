@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from p2p.control.operations import Connected
+from p2p.console.operations import Connected
 from test.functional.cases import SharedLabCase
 
 PLAIN = "links: plain\n"

@@ -6,8 +6,8 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from p2p.control.operations import Connected, Exchanged, PeerStatus
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
+from p2p.console.operations import Connected, Exchanged, PeerStatus
 from test.functional.cases import SharedLabCase
 from test.functional.lab import until
 

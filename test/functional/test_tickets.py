@@ -13,13 +13,13 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from p2p.config import PeerLimits
-from p2p.control.operations import Connected
+from p2p.base.config import PeerLimits
+from p2p.base.ticket import NONCE_BYTES, Ticket
+from p2p.console.operations import Connected
 from p2p.identity.lab import issue_peer
 from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
-from p2p.link.ticket import NONCE_BYTES, Ticket
 from p2p.peer.dialling import Wiring
 from p2p.peer.registration import Registration
 from test.functional.cases import SharedLabCase

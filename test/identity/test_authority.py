@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import IdentityError, InvalidName
+from p2p.base.errors import IdentityError, InvalidName
 from p2p.identity.authority import Authority, days_left
 from p2p.identity.pem_files import load_certificate, load_key, write_new
 from p2p.identity.tls import Credentials

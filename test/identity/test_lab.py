@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import load_peers, load_router
-from p2p.errors import ConfigError, IdentityError, InvalidName, LocalFileError, P2PError
+from p2p.base.config import load_peers, load_router
+from p2p.base.errors import ConfigError, IdentityError, InvalidName, LocalFileError, P2PError
 from p2p.identity import lab, pem_files
 from p2p.identity.authority import Authority
 from p2p.identity.lab import create_lab, issue_peer, write_peer_daemon

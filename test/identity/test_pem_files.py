@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import IdentityError
+from p2p.base.errors import IdentityError
 from p2p.identity.authority import Authority
 from p2p.identity.pem_files import load_certificate, load_key, require_private, write_new, write_pair
 

@@ -25,9 +25,8 @@ from twisted.test.iosim import FakeTransport, IOPump, connect
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface import implementer
 
-from p2p.errors import IdentityError
+from p2p.base.errors import IdentityError
 from p2p.identity.authority import Authority
-from p2p.identity.bulk import BulkTLS
 from p2p.identity.tls import (
     CONTROL_ALPN,
     LINK_ALPN,
@@ -36,6 +35,7 @@ from p2p.identity.tls import (
     remote_name,
     require_name,
 )
+from p2p.wire.bulk import BulkTLS
 from test.identity.certificates import Files, odd_certificate
 
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 5555)

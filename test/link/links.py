@@ -9,14 +9,14 @@ from twisted.internet.protocol import ClientFactory, Factory, Protocol, connecti
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
-from p2p.errors import ExchangeFailed
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed
+from p2p.base.ticket import Ticket, TicketBook
 from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import Box, BoxParser, encode_box
 from p2p.link.flow import Stream
 from p2p.link.hello import VERSION, LinkTerms
 from p2p.link.protocol import DirectLink
-from p2p.link.ticket import Ticket, TicketBook
 from test.identities import credentials
 from test.link.frames import Frame, FrameReader
 from test.network import Network

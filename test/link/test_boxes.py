@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import ProtocolViolation
 from p2p.link.boxes import Box, BoxParser, encode_box, text_of
 from test.properties import PROPERTY, cut_up
 

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.link.flow import HIGH_WATER, LOW_WATER, Stream
 
 BROKEN = ExchangeFailed(Outcome.RESET, "the link broke")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import ProtocolViolation
 from p2p.link.events import DataReceived, Ponged, StreamEnded, StreamOpened, StreamReset
 from p2p.link.mux import INITIAL_WINDOW, MAX_CONTROL_BACKLOG, Session
 from test.link.frames import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.link.flow import NotTaken
 from p2p.link.mux import TooManyStreams
 from test.link.frames import ACK, DATA, GO_AWAY, PING, SYN, raw

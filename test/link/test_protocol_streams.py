@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.link.boxes import encode_box
 from p2p.link.flow import HIGH_WATER
 from p2p.link.hello import VERSION

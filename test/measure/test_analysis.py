@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.measure import analysis
 from p2p.measure.analysis import analyse, compare
 from p2p.measure.block_figures import Frames, Unaccounted

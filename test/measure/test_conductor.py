@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.experiment_words import (
+from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
+from p2p.experiment.words import (
     Ended,
     Exchanged,
     GaugeOrder,
@@ -24,7 +25,6 @@ from p2p.content.experiment_words import (
     encode_samples,
     parse_order,
 )
-from p2p.errors import ConsoleUnreachable, ExchangeFailed, Outcome
 from p2p.measure.blocks import Block, Load
 from p2p.measure.conductor import BlockDone, Conductor, Pair
 from p2p.measure.gauges import Gauges, LabGauges, LocalGauges

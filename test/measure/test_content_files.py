@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.made_files import MadeFiles
+from p2p.experiment.made_files import MadeFiles
 from p2p.measure.blocks import Factors, Load, drawn, parse_condition
 from p2p.measure.content_files import make_all, needed
 

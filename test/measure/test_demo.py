@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
-from p2p.errors import ConfigError, LocalFileError
+from p2p.base.errors import ConfigError, LocalFileError
 from p2p.measure.demo import DemoPlan, DemoResult, run_demo
 
 

@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.experiment_words import PrepareOrder, RunOrder, encode_samples
-from p2p.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.experiment.words import PrepareOrder, RunOrder, encode_samples
 from p2p.measure import experiment
 from p2p.measure.block_figures import block_figures, frames
 from p2p.measure.conductor import Conductor

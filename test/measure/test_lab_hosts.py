@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ConfigError
+from p2p.base.errors import ConfigError
 from p2p.measure.lab_hosts import LabHosts, load_lab_hosts
 from test.cli.commands import PEER_YAML
 

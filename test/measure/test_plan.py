@@ -7,7 +7,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ConfigError
+from p2p.base.errors import ConfigError
 from p2p.measure.blocks import Load
 from p2p.measure.plan import MAX_BLOCKS, MAX_CONTENT, MIN_CONTENT, Arm, Plan, load_plan
 

@@ -16,10 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from p2p.content.echo import EchoSink
-from p2p.content.exchange import MessageWriter, Request
-from p2p.content.files import BytesSource
-from p2p.content.services import Context, IContentService
+from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.service import Context, IContentService
+from p2p.experiment.service import Contents, ExperimentService
 from p2p.link.boxes import Box
 from p2p.measure import experiment
 from p2p.measure.analysis import analyse
@@ -31,8 +30,9 @@ from p2p.measure.gauges import LocalGauges
 from p2p.measure.raw_reader import RawRun, read_run
 from p2p.measure.results import Analysis, to_json
 from p2p.measure.running_lab import Lab
-from p2p.peer.experiment import Contents, ExperimentService
-from test.content.doubles import Gatherer
+from p2p.services.echo import EchoSink
+from p2p.services.store import BytesSource
+from test.exchange.doubles import Gatherer
 from test.measure.test_experiment import Listening
 from test.peer.pair import NodeCase, at_once
 

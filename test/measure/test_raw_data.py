@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, BlockRow, RunFacts, SampleRow, Table
 from test.measure.synthetic_run import Synthetic
 

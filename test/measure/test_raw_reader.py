@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.measure.raw_data import BLOCKS, DAEMONS, FACTS, LINKS, LOOKUPS, PLAN, SAMPLES, RunFacts
 from p2p.measure.raw_reader import read_run
 from test.measure.synthetic_run import Synthetic

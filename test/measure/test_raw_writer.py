@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.measure.raw_data import BLOCKS, SAMPLES, BlockRow, DaemonRow, LinkRow, LookupRow, RunFacts, SampleRow
 from p2p.measure.raw_reader import read_run
 from p2p.measure.raw_writer import RunWriter, remove_run

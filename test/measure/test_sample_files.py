@@ -10,7 +10,7 @@ from typing import Any
 import av
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
 from p2p.measure.sample_files import Sample, samples
 
 DATA = Path(__file__).resolve().parents[2] / "data"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.measure.samples import Sample, drops, figures, message_figures, outcomes, write_csv
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.control.transfer_operations import (
+from p2p.base.errors import InvalidRequest
+from p2p.console.transfer_operations import (
     Cancelled,
     GetArguments,
     Moved,
@@ -16,7 +17,6 @@ from p2p.control.transfer_operations import (
     TransferEvent,
     TransfersShown,
 )
-from p2p.errors import InvalidRequest
 from test.moves import ID, OFFER, moved, shown
 
 

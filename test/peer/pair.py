@@ -10,16 +10,16 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, maybeDeferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
-from p2p.content.echo import echo
-from p2p.content.files import store
-from p2p.content.services import Services
-from p2p.content.text import uppercase
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.control.commands import UnknownPeer
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.exchange.service import Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
-from test.content.doubles import OpenHost
+from p2p.services.echo import echo
+from p2p.services.store import store
+from p2p.services.text import uppercase
+from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.rules import Agreement
+from p2p.exchange.rules import Agreement
 from p2p.peer.agreed import Agreed
 from p2p.transfer.ended import KEEP_S
 

@@ -7,11 +7,11 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, RequestConnect, UnknownPeer
-from p2p.errors import ExchangeFailed, Outcome
-from p2p.link.ticket import NONCE_BYTES, TicketBook
 from p2p.peer.attempt import AttemptFailed, Attempting, Setup
 from p2p.peer.dialling import Wiring
 from test.identities import credentials

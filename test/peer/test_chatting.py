@@ -6,13 +6,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from p2p.content.chat import CHAT, chat
-from p2p.content.chat_room import ALIVE_S, WAIT_S, Conversation
-from p2p.content.exchange import Request
-from p2p.content.services import Services
-from p2p.errors import InvalidRequest, Outcome
+from p2p.base.errors import InvalidRequest, Outcome
+from p2p.exchange.exchange import Request
+from p2p.exchange.service import Services
 from p2p.peer.chatting import hold_chat
 from p2p.peer.node import HostedPeer
+from p2p.services.chat import CHAT, chat
+from p2p.services.chat_room import ALIVE_S, WAIT_S, Conversation
 from test.peer import pair as pairs
 from test.peer.pair import LIMITS, NodeCase, Pair
 

@@ -8,10 +8,10 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from p2p import __version__
+from p2p.base.errors import InvalidName, InvalidRequest, Outcome
+from p2p.console.operations import PeerStatus, Registered
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import UnknownCluster
-from p2p.control.operations import PeerStatus, Registered
-from p2p.errors import InvalidName, InvalidRequest, Outcome
 from test.peer.consoles import SECOND, ConsoleCase, raiser
 from test.peer.pair import M4, N1
 

@@ -9,7 +9,7 @@ from typing import Any
 from blake3 import blake3
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
 from p2p.peer.console import PROGRESS_S
 from test.peer.consoles import SECOND, ConsoleCase, raiser
 from test.peer.pair import M4, N1
@@ -103,6 +103,8 @@ class ExchangeTests(ConsoleCase):
             ({**good, "size": "many"}, "makes no sense"),
             ({**good, "received_s": "soon"}, "makes no sense"),
             ({**good, "received_s": "nan"}, "makes no sense"),
+            ({**good, "name": "../../etc/passwd"}, "makes no sense"),
+            ({**good, "name": ".."}, "makes no sense"),
             ({key: value for key, value in good.items() if key != "name"}, "makes no sense"),
             ({}, "makes no sense"),
         ):

@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ClientFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.ticket import TicketBook
 from p2p.link.hello import LinkTerms
-from p2p.link.ticket import TicketBook
 from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring, dial
 from test.identities import credentials
 from test.link.links import Hand, Owner

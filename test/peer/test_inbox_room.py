@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.peer.inbox_room import FULL_MEASURE_S, MEASURE_S, InboxRoom
 
 QUOTA = "m4.m has a quota of 100 bytes for its inbox, and there is no room for more; free some there"

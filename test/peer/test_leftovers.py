@@ -13,7 +13,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.leftovers import DAY_S, EVERY_S, Leftovers
-from test.content.doubles import HeldThreads
+from test.exchange.doubles import HeldThreads
 
 
 class LeftoversTests(SynchronousTestCase):

@@ -9,9 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs
 
+from p2p.base.errors import InvalidName, Outcome
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
-from p2p.errors import InvalidName, Outcome
 from p2p.peer.attempt import Setup
 from p2p.peer.node import HostedPeer
 from test.network import Machine

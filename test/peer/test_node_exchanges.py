@@ -8,13 +8,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from p2p.content.exchange import Request, Result, Source
-from p2p.content.files import BytesSource, FileSource
+from p2p.base.errors import LocalFileError, Outcome
 from p2p.control.commands import UnknownPeer
-from p2p.errors import LocalFileError, Outcome
+from p2p.exchange.exchange import Request, Result, Source
 from p2p.link.mux import INITIAL_WINDOW
 from p2p.peer.node import TRIES
-from test.content.doubles import Gatherer, HeldSource
+from p2p.services.store import BytesSource, FileSource
+from test.exchange.doubles import Gatherer, HeldSource
 from test.peer.pair import NodeCase, Pair, at_once
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.peer.node import HostedPeer
 from test.peer.pair import LIMITS, M4, N1, NodeCase, Pair
 

@@ -8,9 +8,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.rules import Offer
-from p2p.control.transfer_operations import PendingOffer
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.console.transfer_operations import PendingOffer
+from p2p.exchange.rules import Offer
 from p2p.peer.offers import OFFERS, OFFERS_EACH, TELL_S, WAIT_S, PendingOffers
 
 FILM = Offer("n1.n", "transfer", "video", "film.mp4", 5, 1, "0" * 16)

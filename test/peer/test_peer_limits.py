@@ -13,16 +13,16 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
-from p2p.content.exchange import Request
-from p2p.content.files import BytesSource
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.control.commands import Busy, Refused
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.exchange.exchange import Request
 from p2p.link.flow import NotTaken
 from p2p.peer.dialling import MAX_CALLERS
 from p2p.peer.node import MAX_CANDIDATES, TRIES
 from p2p.peer.registration import Registration
 from p2p.peer.transfers.targets import MAX_NAMES, list_peers
+from p2p.services.store import BytesSource
 from test.identities import credentials
 from test.peer.pair import Pair
 

@@ -11,16 +11,16 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import AcceptRule, PeerEntry
-from p2p.content.consent import Terms
-from p2p.content.rules import GROWTH, Offer
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.config import AcceptRule, PeerEntry
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.exchange.consent import Terms
+from p2p.exchange.rules import GROWTH, Offer
 from p2p.peer import agreed
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
 from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.walking import Totals
-from test.content.doubles import Session
+from test.exchange.doubles import Session
 from test.peer.pair import at_once
 
 ID = "0123456789abcdef"

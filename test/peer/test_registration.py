@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p import __version__
-from p2p.config import PeerLimits
+from p2p.base.config import PeerLimits
 from p2p.control.channel import ControlLost
 from p2p.control.commands import InstructConnect, ListPeers, NameMismatch, Ping
 from p2p.peer import registration as module

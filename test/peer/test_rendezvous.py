@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.peer.rendezvous import Attempt, goes_first, new_attempt, survivor
 from test.properties import PROPERTY
 

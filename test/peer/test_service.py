@@ -15,13 +15,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import AcceptRule, PeerConfig, PeerEntry, PeerLimits
-from p2p.content.rules import Offer
-from p2p.content.services import Services
-from p2p.control import console
-from p2p.daemon import CannotStart
-from p2p.errors import ConfigError, LocalFileError
-from p2p.notify import READY, STOPPING
+from p2p.base.config import AcceptRule, PeerConfig, PeerEntry, PeerLimits
+from p2p.base.errors import ConfigError, LocalFileError
+from p2p.base.notify import READY, STOPPING
+from p2p.base.process import CannotStart
+from p2p.console import server
+from p2p.exchange.rules import Offer
+from p2p.exchange.service import Services
 from p2p.peer import service as module
 from p2p.peer.service import THREADS, PeerService, load_credentials
 from p2p.peer.transfers.journal import Journal
@@ -164,7 +164,7 @@ class StartTests(ServiceCase):
         def taken(*arguments: object) -> None:
             raise LocalFileError("console: a daemon answers on this console already; stop it, or name another console")
 
-        self.patch(console, "listen_privately", taken)
+        self.patch(server, "listen_privately", taken)
         refusal = self.assertRaises(CannotStart, self.make().startService)
         self.assertIn("a daemon answers on this console already", str(refusal))
         self.assertTrue((inbox / ".p2p-1.part").exists())
@@ -198,7 +198,7 @@ class StartTests(ServiceCase):
         self.assertIn("can't read the certificate", str(self.assertRaises(CannotStart, service.startService)))
 
     def test_limits(self) -> None:
-        """The limits of the console, of registrations and of transfers at once are those of the configuration."""
+        """The limits of the server, of registrations and of transfers at once are those of the configuration."""
         service = self.make(limits=PeerLimits(console_connections=7, connecting=3, transfers=5, transfers_unfinished=9))
         self.assertEqual(7, service._console.factory.max_connections)
         turns = {peer.registration._turn for peer in service.peers.values()}
@@ -285,7 +285,7 @@ class CredentialsTests(ServiceCase):
 
 class StopTests(ServiceCase):
     def test_stop(self) -> None:
-        """It says that it stops, leaves the router, closes the console, and nothing is left."""
+        """It says that it stops, leaves the router, closes the server, and nothing is left."""
         router = Router(self.network)
         service = self.make()
         service.startService()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import ExchangeFailed
 from p2p.control.commands import Busy, UnknownPeer
-from p2p.errors import ExchangeFailed
 from p2p.link.protocol import DirectLink
 from test.peer.pair import Pair
 from test.properties import PROPERTY

@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerConfig, PeerEntry
+from p2p.base.config import PeerConfig, PeerEntry
 from p2p.peer.state_folder import find_state
 
 

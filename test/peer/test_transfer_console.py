@@ -9,8 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.console import FileHandler
-from p2p.control.transfer_operations import (
+from p2p.base.errors import InvalidName, InvalidRequest
+from p2p.console.server import FileHandler
+from p2p.console.transfer_operations import (
     Cancelled,
     Listed,
     ListedEntry,
@@ -18,7 +19,6 @@ from p2p.control.transfer_operations import (
     Offers,
     TransfersShown,
 )
-from p2p.errors import InvalidName, InvalidRequest
 from p2p.peer import transfer_console
 from p2p.peer.transfer_console import EARLY, TransferConsole
 from test.moves import ENTRIES, ID, OFFER, done, moved, offered, shown, verified

@@ -8,13 +8,13 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import DEADLINE_S, Moved
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.console.transfer_operations import DEADLINE_S, Moved
 from p2p.peer.transfers import plans
 from p2p.peer.transfers.shown import MAX_NAMES, shown_transfer
 from p2p.transfer import ended, sharing_service
-from p2p.transfer.bodies import fetch_request
 from p2p.transfer.ended import EndedTransfers
+from p2p.transfer.send_session import fetch_request
 from p2p.transfer.walking import Totals
 from test.peer.transfers.journals import row
 from test.peer.transfers.movings import TransfersCase

@@ -8,12 +8,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from p2p.config import PeerLimits
-from p2p.content.exchange import MessageWriter, Request
-from p2p.content.services import Context
-from p2p.control.legs import LegName, legs_between
-from p2p.control.operations import Diagnosis
-from p2p.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
+from p2p.base.config import PeerLimits
+from p2p.base.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
+from p2p.console.legs import LegName, legs_between
+from p2p.console.operations import Diagnosis
+from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.service import Context
 from p2p.peer.console import PeerConsole
 from p2p.peer.node import HostedPeer
 from p2p.peer.why import why

@@ -8,11 +8,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ClientFactory, Factory
 
-from p2p.config import PeerLimits
+from p2p.base.config import PeerLimits
+from p2p.base.errors import Outcome
+from p2p.console.legs import LegName
+from p2p.console.operations import Diagnosis
 from p2p.control.commands import Busy, Refused
-from p2p.control.legs import LegName
-from p2p.control.operations import Diagnosis
-from p2p.errors import Outcome
 from p2p.link.boxes import encode_box
 from test.link.links import Hand
 from test.peer.walks import ENDPOINT, ByHand, WalkCase, Walks, by_name, states

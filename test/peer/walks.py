@@ -12,19 +12,19 @@ from twisted.internet.protocol import ClientFactory
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import PeerLimits
-from p2p.content.echo import echo
-from p2p.content.services import IContentService, Services
-from p2p.control.legs import LegName, LegState
-from p2p.control.operations import Diagnosis, Leg
-from p2p.errors import Outcome
+from p2p.base.config import PeerLimits
+from p2p.base.errors import Outcome
+from p2p.base.ticket import Ticket
+from p2p.console.legs import LegName, LegState
+from p2p.console.operations import Diagnosis, Leg
+from p2p.exchange.service import IContentService, Services
 from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import encode_box
 from p2p.link.hello import VERSION
-from p2p.link.ticket import Ticket
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.why import why
-from test.content.doubles import OpenHost
+from p2p.services.echo import echo
+from test.exchange.doubles import OpenHost
 from test.link.links import Hand
 from test.peer.pair import at_once
 from test.router.lab import Lab, credentials

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.measure.analysis import analyse
 from p2p.measure.block_figures import METRICS, frames
 from p2p.measure.estimates import Estimate, Share, share

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.measure.analysis import analyse
 from p2p.measure.block_figures import Unaccounted
 from p2p.measure.raw_data import BLOCKS, FACTS, LINKS, PLAN, SAMPLES

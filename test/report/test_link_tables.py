@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.measure.results import LookupFigures
 from p2p.report.link_tables import causes, daemons, drops, legs, look_ups, round_trips
 from test.report.subjects import arm, daemon, estimate, link, subject

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.estimates import share
+from p2p.report.formats import NOTHING
 from p2p.report.rows import CELL, ROWS, WORD, share_interval, table
-from p2p.report.words import NOTHING
 
 
 class TableTests(SynchronousTestCase):

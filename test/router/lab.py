@@ -13,7 +13,7 @@ from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import Neighbour, RouterConfig, RouterLimits
+from p2p.base.config import Neighbour, RouterConfig, RouterLimits
 from p2p.control.channel import Channel
 from p2p.control.commands import InstructConnect, Register, RequestConnect
 from p2p.control.responders import responder

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import InvalidName
+from p2p.base.errors import InvalidName
 from p2p.router.broker import CANDIDATES, Forbidden, Route, check_listed, check_request, route
 
 GOOD: dict[str, Any] = {

@@ -14,6 +14,7 @@ from twisted.protocols.amp import AmpBox
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import P2PError
 from p2p.control.channel import Channel
 from p2p.control.commands import (
     Busy,
@@ -27,7 +28,6 @@ from p2p.control.commands import (
     UnknownPeer,
 )
 from p2p.control.responders import responder
-from p2p.errors import P2PError
 from p2p.identity.tls import CONTROL_ALPN
 from p2p.router.core import PAGE
 from p2p.router.federation import retry_delay

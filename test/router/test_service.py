@@ -13,12 +13,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.config import RouterConfig, TLSFiles
-from p2p.control.operations import NoArguments
-from p2p.daemon import CannotStart
-from p2p.errors import IdentityError, P2PError
-from p2p.notify import READY, STOPPING
-from p2p.router.console import StatusOperation
+from p2p.base.config import RouterConfig, TLSFiles
+from p2p.base.errors import IdentityError, P2PError
+from p2p.base.notify import READY, STOPPING
+from p2p.base.process import CannotStart
+from p2p.console.operations import NoArguments
 from p2p.router.service import RouterService, load_credentials
 from test.router.lab import Lab, credentials, tls_files
 
@@ -186,7 +185,7 @@ class ConsoleTests(SynchronousTestCase):
         async def emit(event: str, /, **fields: Any) -> None:
             """Status has no events."""
 
-        status = self.successResultOf(Deferred.fromCoroutine(StatusOperation(router)(NoArguments(), emit)))
+        status = self.successResultOf(Deferred.fromCoroutine(router.status(NoArguments(), emit)))
         told = json.loads(status.model_dump_json())
         received, sent = told["socket_bytes"]["received"], told["socket_bytes"]["sent"]
         carried = [wire.sent for wire in lab.network.wires]

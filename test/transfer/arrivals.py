@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content import naming
-from p2p.errors import ExchangeFailed, Outcome
-from p2p.transfer import arriving, partial, records, settling, tree
-from p2p.transfer.placing import Receipt
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange import naming
+from p2p.transfer import arriving, partial, receiver_memory, records, tree
+from p2p.transfer.final_names import Receipt
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import (
     Buffer,
@@ -184,9 +184,9 @@ class ReceivingTestCase(SynchronousTestCase):
 
     def chunks_of(self, size: int) -> None:
         """Make chunks that small."""
-        for module in (arriving, partial, settling, tree):
+        for module in (arriving, partial, receiver_memory, tree):
             self.patch(module, "CHUNK", size)
-        self.patch(settling, "GROUP_BYTES", size)
+        self.patch(receiver_memory, "GROUP_BYTES", size)
         self.patch(records, "_LENGTHS", {**records._LENGTHS, b"C": (tree.LEAF + 1, tree.LEAF + size)})
 
     def engine(self, *, fresh: bool = True, **options: Any) -> ReceivingEngine:

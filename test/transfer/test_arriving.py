@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from p2p.errors import Outcome, ProtocolViolation
+from p2p.base.errors import Outcome, ProtocolViolation
 from p2p.transfer.arriving import Arriving, is_small
 from p2p.transfer.records import Chunk, EndOfFile, Entry, Kind
 from p2p.transfer.tree import Tree, leaf_digest

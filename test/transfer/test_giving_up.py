@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.content.request import Request
-from p2p.content.services import TRANSFER
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.request import Request
+from p2p.exchange.service import TRANSFER
 from p2p.transfer.giving_up import GiveUpSession
 from test.transfer.sessions import ID, SessionCase
 

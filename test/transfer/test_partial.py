@@ -6,7 +6,7 @@ import errno
 import os
 from typing import Any
 
-from p2p.transfer import partial, settling
+from p2p.transfer import partial, receiver_memory
 from p2p.transfer.partial import PartialFile, begin_sync, write_all
 from p2p.transfer.tree import LEAF, leaf_digest
 from test.transfer.arrivals import ReceivingTestCase, end, fail, file, watched
@@ -55,7 +55,7 @@ class BeginSyncTests(ReceivingTestCase):
     def test_group(self) -> None:
         """Of small files the disk gets a whole group, before the first of them is waited for."""
         calls = watched(self, "fsync")
-        self.patch(settling, "begin_sync", lambda file: calls.append(("begin", file)))
+        self.patch(receiver_memory, "begin_sync", lambda file: calls.append(("begin", file)))
         self.received(file("a", b"1"), file("b", b"2"), end(2))
         self.assertEqual(["begin", "begin", "fsync", "fsync"], [name for name, *_ in calls[:4]])
         self.assertEqual(calls[0][1:], calls[2][1:])

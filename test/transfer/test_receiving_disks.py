@@ -7,9 +7,9 @@ import os
 import shutil
 from typing import Any
 
-from p2p.content import naming
-from p2p.errors import ExchangeFailed, Outcome
-from p2p.transfer.placing import FAR_AWAY, GREW
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange import naming
+from p2p.transfer.final_names import FAR_AWAY, GREW
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import FAR_TIME, Entry, Have, Kind, encode_end, encode_entry, encode_gave_up
 from p2p.transfer.tree import CHUNK

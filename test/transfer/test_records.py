@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
-from p2p.errors import ProtocolViolation
+from p2p.base.errors import ProtocolViolation
+from p2p.exchange.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.link.boxes import encode_box
 from p2p.transfer.records import (
     FAR_TIME,

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.link.boxes import encode_box
-from p2p.transfer.placing import Receipt
+from p2p.transfer.final_names import Receipt
 from p2p.transfer.records import Have
 from p2p.transfer.reports import (
     Began,

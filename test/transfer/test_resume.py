@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content import naming
-from p2p.transfer import arriving, partial, records, sender_state, sending, settling, tree
+from p2p.exchange import naming
+from p2p.transfer import arriving, partial, receiver_memory, records, sender_state, sending, tree
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have
 from p2p.transfer.sending import SenderState, SendingEngine, SourceRoot
@@ -91,12 +91,12 @@ class ResumeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make chunks small."""
         self.folder = quick_folder(self)
-        modules = (arriving, partial, records, sender_state, sending, settling, tree)
+        modules = (arriving, partial, records, sender_state, sending, receiver_memory, tree)
         for module in modules:
             if hasattr(module, "CHUNK"):
                 self.patch(module, "CHUNK", CHUNK)
-        self.patch(settling, "GROUP_BYTES", CHUNK)
-        self.patch(settling, "GROUP_ENTRIES", 3)
+        self.patch(receiver_memory, "GROUP_BYTES", CHUNK)
+        self.patch(receiver_memory, "GROUP_ENTRIES", 3)
 
     @given(
         TREES,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.transfer import sender_state
 from p2p.transfer.sender_state import Kept, SenderState, leaf_at
 from p2p.transfer.tree import CHUNK, LEAF, leaf_digest

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.transfer.interfaces import Sender
 from p2p.transfer.records import FAR_TIME, Chunk, EndOfFile, EndOfTransfer, Entry, Kind, Record, RecordDecoder
 from p2p.transfer.sending import SendingEngine

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.transfer.records import Chunk, EndOfFile, EndOfTransfer, Entry, GaveUp, Have, Kind, Record, RecordDecoder
 from p2p.transfer.sending import SendingEngine
 from p2p.transfer.tree import CHUNK, LEAF

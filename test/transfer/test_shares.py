@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.transfer import shares
 from p2p.transfer.records import Kind
 from p2p.transfer.shares import SharedEntry, listed, shared_source

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.paths import MAX_DEPTH, from_bytes
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
+from p2p.exchange.paths import MAX_DEPTH, from_bytes
 from p2p.transfer import walking
 from p2p.transfer.walking import Found, Refusal, SourceRoot, Totals, entry_names, measure, walk, why_not
 from test.properties import PROPERTY

@@ -9,8 +9,8 @@ import os
 import stat
 from typing import Any
 
-from p2p.errors import Outcome
-from p2p.transfer.placing import Close, Folder, Place, Receipt
+from p2p.base.errors import Outcome
+from p2p.transfer.final_names import Close, Folder, Place, Receipt
 from p2p.transfer.records import Kind
 from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
 from test.transfer.arrivals import ID, ReceivingTestCase, fail, watched

@@ -13,7 +13,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
-from p2p.control.transfer_operations import Progress, Stalled, TransferEvent
+from p2p.console.transfer_operations import Progress, Stalled, TransferEvent
 
 __all__ = ["Audience", "Tell"]
 

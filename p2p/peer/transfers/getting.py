@@ -8,18 +8,19 @@ from typing import Any, Literal
 
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.content.services import Threads
-from p2p.errors import ExchangeFailed
+from p2p.base.errors import ExchangeFailed
+from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
-from p2p.peer.transfers.carrying import Engaged, Pipe, Way
+from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.moving import Told
+from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
 from p2p.peer.transfers.stalls import TELL_S, Own
-from p2p.transfer.bodies import GetSession, fetch_request
+from p2p.transfer.answers import Asked
+from p2p.transfer.final_names import Exists
 from p2p.transfer.get_session import local_error
 from p2p.transfer.interfaces import Receiver
-from p2p.transfer.placing import Exists
 from p2p.transfer.receiving import ReceivingEngine
+from p2p.transfer.send_session import GetSession, fetch_request
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
@@ -122,9 +123,10 @@ class Getting:
         if self._row.sealed:  # the daemon was killed at the very end
             await self.remove_parts()
             return Totals(self._row.entries, self._row.bytes)
-        receiver: Receiver = await self._engaged(self._make)
+        asked = Asked(self.names, self._row.how.get("folders", ()))
+        receiver: Receiver = await self._engaged(self._make, asked)
         self._receiver = receiver
-        session = GetSession(receiver, self.names, self._engaged, self._clock, told, sealed=self._sealed)
+        session = GetSession(receiver, asked, self._engaged, self._clock, told, sealed=self._sealed)
         told.on_begun()
         try:
             request = fetch_request(self._row.id, limit=self._limit, links=self._links)
@@ -153,11 +155,11 @@ class Getting:
         if not self.stream:
             self._seal(self._row)
 
-    def _make(self) -> Receiver:
+    def _make(self, asked: Asked) -> Receiver:
         if self._pipe is not None:
-            return StreamReceiver(self._pipe.file)
+            return StreamReceiver(asked, self._pipe.file)
         assert self._folder is not None
-        return _here(self._folder, self._row.id, exists=self._exists, links=self._links)
+        return _here(self._folder, self._row.id, exists=self._exists, links=self._links, asked=asked)
 
 
 def remove_parts(folder: Path, transfer_id: str) -> None:

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from p2p.control.transfer_operations import Done, Failed, Offered, Progress, TransferEvent
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
+from p2p.console.transfer_operations import Done, Failed, Offered, Progress, TransferEvent
 from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, Shared
 from p2p.peer.transfers.journal import State, TransferRow
 from p2p.peer.transfers.rates import Rate

@@ -19,8 +19,8 @@ from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from p2p.control.transfer_operations import Direction
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
+from p2p.console.transfer_operations import Direction
 
 __all__ = ["KEEP", "Journal", "State", "TransferRow"]
 
@@ -189,7 +189,7 @@ class Journal:
     def enter(self, row: TransferRow) -> Deferred[None]:
         """Enter a transfer; fires when it is on disk. One that is known keeps the time when it was created.
 
-        Fails with :class:`~p2p.errors.LocalFileError` if the disk doesn't take it.
+        Fails with :class:`~p2p.base.errors.LocalFileError` if the disk doesn't take it.
         """
         self._unwritten[row.key] = _ENTER, _values(row)
         return self._written()

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredLock, Deferre
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.content.consent import Offer
-from p2p.content.services import Threads
-from p2p.control.transfer_operations import (
+from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.names import parse_peer
+from p2p.console.transfer_operations import (
     Cancelled,
     GetArguments,
     Moved,
@@ -21,24 +21,24 @@ from p2p.control.transfer_operations import (
     SendArguments,
     TransfersShown,
 )
-from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
-from p2p.names import parse_peer
+from p2p.exchange.consent import Offer
+from p2p.exchange.service import Threads
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.account import Shared
 from p2p.peer.transfers.audience import Audience, Tell
-from p2p.peer.transfers.carrying import Pipe, Way
 from p2p.peer.transfers.getting import remove_parts
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow
-from p2p.peer.transfers.kept import KeptState
+from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
+from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.shown import shown_transfer
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer
-from p2p.transfer.bodies import FETCH
 from p2p.transfer.ended import local_id
+from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 
 __all__ = ["FIRST_S", "LONGEST_S", "Retries"]
 

@@ -11,19 +11,19 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.content.exchange import Request
-from p2p.content.services import Threads
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.exchange.exchange import Request
+from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
-from p2p.peer.transfers.carrying import Engaged, Pipe, Way
+from p2p.peer.transfers.interfaces import BeginAnew, Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.moving import BeginAnew, Told
+from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
 from p2p.peer.transfers.sources import sources_of
 from p2p.peer.transfers.stalls import Own
-from p2p.transfer.bodies import NotFresh, SendSession, send_request
 from p2p.transfer.giving_up import GiveUpSession
 from p2p.transfer.interfaces import Sender
 from p2p.transfer.pace import Pace
+from p2p.transfer.send_session import NotFresh, SendSession, send_request
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine
 from p2p.transfer.sharing import LeftBehind

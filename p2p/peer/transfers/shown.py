@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Final
 
-from p2p.control.transfer_operations import TransferShown
+from p2p.console.transfer_operations import TransferShown
 from p2p.peer.transfers.journal import TransferRow
 
 __all__ = ["MAX_NAMES", "names_of", "shown_transfer"]

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from p2p.content.paths import shown
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
+from p2p.exchange.paths import shown
 from p2p.transfer.walking import SourceRoot, entry_names
 
 __all__ = ["checked_folder", "checked_sources", "sources_of"]

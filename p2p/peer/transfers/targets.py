@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.names import parse_cluster, parse_peer
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, ListPeers
-from p2p.errors import ExchangeFailed, InvalidRequest, Outcome
-from p2p.names import parse_cluster, parse_peer
 from p2p.peer.node import HostedPeer
 
 __all__ = ["MAX_NAMES", "MAX_TARGETS", "expanded", "list_peers"]

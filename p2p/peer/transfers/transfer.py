@@ -10,12 +10,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.control.transfer_operations import Done, Failed, MovedOne, Waiting
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.console.transfer_operations import Done, Failed, MovedOne, Waiting
 from p2p.peer.transfers.account import Account, Shared
 from p2p.peer.transfers.audience import Tell
+from p2p.peer.transfers.interfaces import BeginAnew, Moving
 from p2p.peer.transfers.journal import State, TransferRow
-from p2p.peer.transfers.moving import BeginAnew, Moving
 from p2p.peer.transfers.retry import Retries
 from p2p.transfer.walking import Totals
 

@@ -12,11 +12,11 @@ from matplotlib.patches import FancyBboxPatch
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
+from p2p.report.figures.lab_layout import Lab, lab_of
 from p2p.report.figures.panels import cut
 from p2p.report.figures.picture import Picture
-from p2p.report.figures.placed import Lab, lab_of
 from p2p.report.figures.theme import Theme
 
 __all__ = ["setup_diagram"]
@@ -39,24 +39,24 @@ def setup_diagram(run: RawRun, analysis: Analysis) -> Picture | None:
     first = " and ".join(cut(peer, _NAME) for peer in lab.pairs[0])
     where = f", all on machine {cut(lab.machine)}" if lab.machine else ""
     machines = len(set(lab.machines.values()))
-    where = f", on {words.counted(machines, 'machine')}" if machines else where
+    where = f", on {formats.counted(machines, 'machine')}" if machines else where
     several = len(lab.clusters) > 1
     routers = "; the routers are joined by AMP over TLS" if several else ""
     own = f"{'each with' if len(lab.pairs) > 1 else 'with'} a direct link of its own that doesn't go by the routers"
     alt = (
         f"{_clusters(lab)}{', each' if several else ''} with its router{where}{routers}. Every peer has a control "
-        f"channel to its router. {words.counted(len(lab.pairs), 'pair')} of peers, the first of them {first}, {own}."
+        f"channel to its router. {formats.counted(len(lab.pairs), 'pair')} of peers, the first of them {first}, {own}."
     )
     return Picture("setup-diagram", "What ran where?", caption, alt, partial(_draw, lab))
 
 
 def _clusters(lab: Lab) -> str:
-    names = words.listed([cut(name, _NAME) for name in lab.clusters])
+    names = formats.listed([cut(name, _NAME) for name in lab.clusters])
     return f"{'Clusters' if len(lab.clusters) > 1 else 'Cluster'} {names}"
 
 
 def _caption(lab: Lab) -> Sequence[str]:
-    number = words.counted(len(lab.pairs), "pair")
+    number = formats.counted(len(lab.pairs), "pair")
     said = [
         f"{number} of peers, each with a direct link of its own.",
         "The routers help to set it up, over control channels (thin), and no content goes by them.",
@@ -68,7 +68,7 @@ def _caption(lab: Lab) -> Sequence[str]:
             "says, 5555 and 5556 in the examples."
         )
     if lab.more:
-        said.append(f"{words.counted(lab.more, 'more pair')} of other clusters talked at the same time.")
+        said.append(f"{formats.counted(lab.more, 'more pair')} of other clusters talked at the same time.")
     return said
 
 

@@ -15,7 +15,7 @@ from p2p.measure.block_figures import in_order
 from p2p.measure.estimates import Share
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet, units
 from p2p.report.figures.panels import cut, planned, told
 from p2p.report.figures.picture import Picture
@@ -45,12 +45,12 @@ def drops(run: RawRun, analysis: Analysis) -> Picture | None:
     causes = [_Line("all causes", whole.dropped, True)]
     causes += [_Line(cause, one) for cause, one in whole.causes.items()]
     contents = _by_content(run, analysis)
-    refused = f"; refused, which is no drop: {words.count(whole.refused)}" if whole.refused else ""
+    refused = f"; refused, which is no drop: {formats.count(whole.refused)}" if whole.refused else ""
     caption = (
         "The share of messages that were dropped, with 95 % intervals: on the left by cause, on the right by arm and "
         "content. The axis is logarithmic, with a place of its own for 0; an open circle there is none of them, and "
         "the line ends where the share may be in spite of that. Dropped in all: "
-        f"{words.count(whole.dropped.count)} of {words.counted(whole.offered, 'message')}{refused}."
+        f"{formats.count(whole.dropped.count)} of {formats.counted(whole.offered, 'message')}{refused}."
     )
     main = [line for line in (*causes, *contents[:ROWS]) if line.is_total or line.share.count]
     alt = f"Shares of drops. {told(_said(main))}"
@@ -77,8 +77,8 @@ def _by_content(run: RawRun, analysis: Analysis) -> list[_Line]:
 def _said(lines: Sequence[_Line]) -> Iterator[str]:
     for line in lines:
         one = line.share
-        most = f"with 95 % confidence at most {words.percent(one.high)}"
-        yield f"{line.label}: {words.count(one.count)} of {words.count(one.of)}, {most}."
+        most = f"with 95 % confidence at most {formats.percent(one.high)}"
+        yield f"{line.label}: {formats.count(one.count)} of {formats.count(one.of)}, {most}."
 
 
 def _draw(causes: Sequence[_Line], contents: Sequence[_Line], theme: Theme) -> Figure:
@@ -141,7 +141,7 @@ def _share(axes: Axes, place: int, one: Share, low: float, high: float, theme: T
         zorder=3,
     )
     axes.annotate(
-        f"{words.count(one.count)} of {words.count(one.of)}",
+        f"{formats.count(one.count)} of {formats.count(one.of)}",
         (1, place),
         (6, 0),
         xycoords=("axes fraction", "data"),

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from p2p.measure.verdicts import Comparison
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.theme import Theme
 
@@ -46,12 +46,12 @@ def written(one: Comparison) -> str:
     """Write a ratio with its interval: ``1.010 (0.990 to 1.030)``."""
     if one.ratio is None:
         return "no ratio"
-    said = f"{one.ratio:.3f}" if one.ratio < 10 else words.number(one.ratio)
+    said = f"{one.ratio:.3f}" if one.ratio < 10 else formats.number(one.ratio)
     return said if one.low is None or one.high is None else f"{said} ({_short(one.low)} to {_short(one.high)})"
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}" if value < 10 else words.number(value)
+    return f"{value:.3f}" if value < 10 else formats.number(value)
 
 
 def draw(lines: Sequence[Line], theme: Theme) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from p2p.measure.block_figures import in_order
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, Ecdf
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.panels import Column, Row, cut, left_out, number_of_blocks, rows, told
 from p2p.report.figures.picture import Picture
@@ -31,7 +31,7 @@ def latency(run: RawRun, analysis: Analysis) -> Picture | None:
         "The share of messages that were answered within a time, by content type, on a logarithmic axis of time: "
         "further left is faster, and where lines lie on each other, the types take equally long. Across are the median "
         "and the 99th percentile; the slowest and the fastest half percent may lie outside. "
-        f"{words.counted(messages, 'message')} of {words.counted(number_of_blocks(analysis, shown), 'block')}. "
+        f"{formats.counted(messages, 'message')} of {formats.counted(number_of_blocks(analysis, shown), 'block')}. "
         f"{left_out(run, analysis, shown)}"
     ).strip()
     alt = f"Cumulative shares of the transmission time. {told(_said(timed, shown))}"
@@ -47,12 +47,12 @@ def _said(timed: Sequence[Ecdf], shown: Sequence[Row]) -> Iterator[str]:
     for row in shown:
         for column in dict.fromkeys((row.columns[0], row.columns[-1])):
             medians = [
-                f"{cut(one.level.condition)} {words.seconds(one.latency_s[len(one.latency_s) // 2])}"
+                f"{cut(one.level.condition)} {formats.seconds(one.latency_s[len(one.latency_s) // 2])}"
                 for one in _curves(timed, row, column)
             ]
             if medians:
                 where = f"{row.title}{f', {column.title}' if column.title else ''}"
-                yield f"{where}: medians {words.listed(medians)}."
+                yield f"{where}: medians {formats.listed(medians)}."
 
 
 def _draw(timed: Sequence[Ecdf], shown: Sequence[Row], theme: Theme) -> Figure:
@@ -77,7 +77,7 @@ def _draw(timed: Sequence[Ecdf], shown: Sequence[Row], theme: Theme) -> Figure:
                     linestyle=how["linestyle"],
                     linewidth=1.4,
                 )
-            sheet.logarithmic(axes, "x", min(held), max(held), words.seconds, inches=6.3 / len(row.columns) - 0.15)
+            sheet.logarithmic(axes, "x", min(held), max(held), formats.seconds, inches=6.3 / len(row.columns) - 0.15)
             sheet.linear(axes, "y", 0, 1.02, shares, most=4)
             axes.set_xlabel("transmission time" if row is shown[-1] else "")
         panels[0].set_ylabel("answered within")

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, LinkFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.panels import spread
 from p2p.report.figures.picture import Picture
@@ -49,7 +49,7 @@ def legs(run: RawRun, analysis: Analysis) -> Picture | None:
     inner = any((pairs, "router_lookup_ns") in found for pairs in shown)
     caption = (
         "The set-up of a direct link by legs, in the order in which they come: the median of each over blocks, "
-        f"{words.counted(links, 'link')} in all."
+        f"{formats.counted(links, 'link')} in all."
         + (" The thin bar is what the question from router to router takes of the routers' answer." if inner else "")
         + " The diamond is the median of the whole set-up with its 95 % interval: medians of legs needn't add up to it."
         + (f" {len(there) - len(shown)} more numbers of pairs are in the table." if len(there) > len(shown) else "")
@@ -67,11 +67,11 @@ def legs(run: RawRun, analysis: Analysis) -> Picture | None:
 def _said(found: dict[tuple[int, str], LinkFigures], ends: Sequence[int]) -> Iterator[str]:
     for pairs in dict.fromkeys(ends):
         parts = [
-            f"{name} {words.seconds(_median(found[pairs, leg]) / 1e9)}"
+            f"{name} {formats.seconds(_median(found[pairs, leg]) / 1e9)}"
             for leg, name in (*_LEGS, ("setup_ns", "the whole set-up"))
             if (pairs, leg) in found
         ]
-        yield f"{words.counted(pairs, 'pair')} at once: {words.listed(parts)}."
+        yield f"{formats.counted(pairs, 'pair')} at once: {formats.listed(parts)}."
 
 
 def _draw_legs(found: dict[tuple[int, str], LinkFigures], shown: Sequence[int], theme: Theme) -> Figure:
@@ -102,7 +102,7 @@ def _draw_legs(found: dict[tuple[int, str], LinkFigures], shown: Sequence[int], 
             began += took
         longest = max(longest, began, _draw_whole(axes, place, found.get((pairs, "setup_ns")), began, handles, theme))
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_yticks(range(len(shown)), [words.counted(pairs, "pair") for pairs in shown])
+    axes.set_yticks(range(len(shown)), [formats.counted(pairs, "pair") for pairs in shown])
     sheet.linear(axes, "x", 0, longest * 1.12 or 1e-3, seconds, most=7)
     axes.set_xlabel("time since the link was asked for")
     sheet.keys(figure, handles)
@@ -126,5 +126,5 @@ def _draw_whole(
     median = _median(whole) / 1e9
     axes.plot([median], [place], zorder=3, **how)  # type: ignore[arg-type] # likewise
     right = max(end, median, (whole.estimate.high or 0.0) / 1e9)
-    axes.annotate(words.seconds(median), (right, place), (6, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.annotate(formats.seconds(median), (right, place), (6, 0), textcoords="offset points", va="center", fontsize=8)
     return right

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, LinkFigures, LookupFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.panels import spread
 from p2p.report.figures.picture import Picture
@@ -42,7 +42,7 @@ def lookup(run: RawRun, analysis: Analysis) -> Picture | None:
         return None
     said = []
     if tables:
-        batches = words.counted(tables[0].estimate.n, "batch", "batches")
+        batches = formats.counted(tables[0].estimate.n, "batch", "batches")
         said.append(
             f"{'Left: the' if seen else 'The'} time of one look-up in a routing table against its size; a point is a "
             f"batch of look-ups, and the large marks are the medians of {batches} with their 95 % intervals."
@@ -50,13 +50,13 @@ def lookup(run: RawRun, analysis: Analysis) -> Picture | None:
     if seen:
         pairs = seen[0][1].pairs
         said.append(
-            f"{'Right: what' if tables else 'What'} became of it in the run, with {words.counted(pairs, 'pair')} at "
-            f"once, on a logarithmic axis: medians of {words.counted(seen[0][1].estimate.n, 'block')} with their 95 % "
-            "intervals."
+            f"{'Right: what' if tables else 'What'} became of it in the run, with {formats.counted(pairs, 'pair')} at "
+            f"once, on a logarithmic axis: medians of {formats.counted(seen[0][1].estimate.n, 'block')} with their 95 "
+            "% intervals."
         )
-    parts = [f"{words.count(one.table_size)} entries: {words.seconds(_median(one) / 1e9)}" for one in tables]
+    parts = [f"{formats.count(one.table_size)} entries: {formats.seconds(_median(one) / 1e9)}" for one in tables]
     alt = f"Look-up times. {'; '.join(parts)}. " if parts else "Look-up times. "
-    alt += " ".join(f"{name[0].upper()}{name[1:]}: {words.seconds(_median(one) / 1e9)}." for name, one in seen)
+    alt += " ".join(f"{name[0].upper()}{name[1:]}: {formats.seconds(_median(one) / 1e9)}." for name, one in seen)
     points: dict[int, list[float]] = {}
     for size, ns in zip(run.lookups["table_size"], run.lookups["ns"], strict=True):
         points.setdefault(size, []).append(ns)
@@ -97,7 +97,7 @@ def _draw_tables(axes: Axes, tables: Sequence[LookupFigures], batches: dict[int,
     axes.set_title("In the table, by its size", fontweight="bold")
     sheet.calm(axes, theme)
     sizes = [one.table_size for one in tables]
-    sheet.places(axes, sizes, words.count, inches=2.8)
+    sheet.places(axes, sizes, formats.count, inches=2.8)
     values = []
     for one in tables:
         points = sheet.finite(batches.get(one.table_size, []))
@@ -118,11 +118,11 @@ def _draw_tables(axes: Axes, tables: Sequence[LookupFigures], batches: dict[int,
 
 
 def _ns(value: float) -> str:
-    return words.seconds(value / 1e9)
+    return formats.seconds(value / 1e9)
 
 
 def _draw_seen(axes: Axes, seen: Sequence[tuple[str, LinkFigures]], theme: Theme) -> None:
-    axes.set_title(f"In the run, {words.counted(seen[0][1].pairs, 'pair')} at once", fontweight="bold")
+    axes.set_title(f"In the run, {formats.counted(seen[0][1].pairs, 'pair')} at once", fontweight="bold")
     sheet.calm(axes, theme, grid="x")
     axes.spines["left"].set_visible(False)
     values = [value for _, one in seen for value in sheet.finite((one.estimate.low, _median(one), one.estimate.high))]
@@ -135,7 +135,7 @@ def _draw_seen(axes: Axes, seen: Sequence[tuple[str, LinkFigures]], theme: Theme
         axes.plot([_median(one)], [place], "o", color=theme.ink)
         axes.annotate(name, (left, place), (3, 9), textcoords="offset points", fontsize=8, color=theme.soft)
         axes.annotate(
-            words.seconds(_median(one) / 1e9),
+            formats.seconds(_median(one) / 1e9),
             (_median(one), place),
             (0, -12),
             textcoords="offset points",

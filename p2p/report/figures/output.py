@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import matplotlib
 from matplotlib.figure import Figure
 
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
@@ -124,7 +124,7 @@ def svg(picture: Picture) -> str:
         "viewBox": " ".join(map(_short, viewed.split())),
         "width": "100%",
         "role": "img",
-        "aria-label": words.shown(picture.alt),
+        "aria-label": formats.shown(picture.alt),
         "font-family": FONTS,
         "stroke-linejoin": "round",
         "stroke-linecap": "butt",

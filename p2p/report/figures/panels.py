@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, BlockFigures, Level
-from p2p.report import words
+from p2p.report import formats
 
 __all__ = ["Column", "Row", "arms", "cut", "left_out", "number_of_blocks", "planned", "rows", "spread", "told"]
 
@@ -58,7 +58,7 @@ def cut(name: str, limit: int = NAME) -> str:
 
     Names come from files that anybody may have written.
     """
-    return words.cut("".join(one if one in _LETTERS else "?" for one in words.shown(name)), limit)
+    return formats.cut("".join(one if one in _LETTERS else "?" for one in formats.shown(name)), limit)
 
 
 def told(sentences: Iterable[str], most: int = SENTENCES) -> str:
@@ -99,16 +99,16 @@ def _row(arm: str, analysis: Analysis, most: int) -> Row:
     sizes, pairs, loads = ({key[place] for key in keys} for place in range(3))
     common = [f"Arm {cut(arm)}"]
     if len(sizes) == 1:
-        common.append(words.size(keys[0][0]))
+        common.append(formats.size(keys[0][0]))
     if len(pairs) == 1:
-        common.append(f"{words.counted(keys[0][1], 'pair')}{' at once' if keys[0][1] > 1 else ''}")
+        common.append(f"{formats.counted(keys[0][1], 'pair')}{' at once' if keys[0][1] > 1 else ''}")
     if len(loads) == 1 and keys[0][2] != "closed":
         common.append(f"load {cut(keys[0][2])}")
 
     def title(size: int, number: int, load: str) -> str:
         parts = [
-            words.size(size) if len(sizes) > 1 else "",
-            words.counted(number, "pair") if len(pairs) > 1 else "",
+            formats.size(size) if len(sizes) > 1 else "",
+            formats.counted(number, "pair") if len(pairs) > 1 else "",
             cut(load) if len(loads) > 1 else "",
         ]
         return ", ".join(part for part in parts if part)
@@ -123,10 +123,10 @@ def left_out(run: RawRun, analysis: Analysis, shown: Iterable[Row]) -> str:
     said = []
     cropped = [f"{len(row.columns)} of {row.of} of arm {cut(row.arm)}" for row in shown if len(row.columns) < row.of]
     if cropped:
-        said.append(f"Of the combinations of size, pairs and load the figure has {words.listed(cropped)}.")
+        said.append(f"Of the combinations of size, pairs and load the figure has {formats.listed(cropped)}.")
     others = len({one.level.arm for one in analysis.levels}) - len(shown)
     if others:
-        said.append(f"{words.counted(others, 'more arm')} {'is' if others == 1 else 'are'} in the tables alone.")
+        said.append(f"{formats.counted(others, 'more arm')} {'is' if others == 1 else 'are'} in the tables alone.")
     return " ".join(said)
 
 

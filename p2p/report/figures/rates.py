@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from p2p.measure.block_figures import in_order
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, LevelFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.panels import arms, cut, spread, told
 from p2p.report.figures.picture import Picture
@@ -61,7 +61,7 @@ def throughput(run: RawRun, analysis: Analysis) -> Picture | None:
         "Throughput of all pairs together, both ways, against the size of the content: medians of blocks with their "
         f"95 % intervals{_beside(shown)}. {_scales(shown, THROUGHPUT)} {_rests_on(shown)} {_more(several, shown)}"
     ).strip()
-    alt = f"Throughput against size. {told(_said(shown, lambda one: words.size(one.level.size)))}"
+    alt = f"Throughput against size. {told(_said(shown, lambda one: formats.size(one.level.size)))}"
     return Picture("throughput", "How many bytes per second, by size?", caption, alt, partial(_draw_throughput, shown))
 
 
@@ -79,7 +79,7 @@ def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
     ).strip()
     alt = (
         "Throughput and transmission time against the number of pairs. "
-        f"{told(_said(shown, lambda one: words.counted(one.level.pairs, 'pair'), latency=True))}"
+        f"{told(_said(shown, lambda one: formats.counted(one.level.pairs, 'pair'), latency=True))}"
     )
     return Picture("scaling", "What do more pairs at once do?", caption, alt, partial(_draw_scaling, shown))
 
@@ -88,11 +88,11 @@ def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
 
 
 def _of_pairs(one: LevelFigures) -> str:
-    return f"{words.counted(one.level.pairs, 'pair')}{_load(one)}"
+    return f"{formats.counted(one.level.pairs, 'pair')}{_load(one)}"
 
 
 def _of_size(one: LevelFigures) -> str:
-    return f"{words.size(one.level.size)}{_load(one)}"
+    return f"{formats.size(one.level.size)}{_load(one)}"
 
 
 def _load(one: LevelFigures) -> str:
@@ -112,13 +112,13 @@ def _scales(shown: Sequence[_Panel], metric: str) -> str:
 def _rests_on(shown: Sequence[_Panel]) -> str:
     blocks = Counter(one.estimates[THROUGHPUT].n for panel in shown for one in panel.levels)
     fewest, most = min(blocks), max(blocks)
-    return f"Each mark rests on {words.counted(most, 'block') if fewest == most else f'{fewest} to {most} blocks'}."
+    return f"Each mark rests on {formats.counted(most, 'block') if fewest == most else f'{fewest} to {most} blocks'}."
 
 
 def _more(there: Sequence[_Panel], shown: Sequence[_Panel]) -> str:
     more = len(there) - len(shown)
     return (
-        f"{words.counted(more, 'more combination')} of arm and factors {'are' if more > 1 else 'is'} in the tables."
+        f"{formats.counted(more, 'more combination')} of arm and factors {'are' if more > 1 else 'is'} in the tables."
         * (more > 0)
     )
 
@@ -133,11 +133,11 @@ def _said(shown: Sequence[_Panel], where: Callable[[LevelFigures], str], *, late
 
 
 def _figures(one: LevelFigures, *, latency: bool) -> str:
-    rate = words.rate(one.estimates[THROUGHPUT].median)
+    rate = formats.rate(one.estimates[THROUGHPUT].median)
     if not latency:
         return rate
     median, worst = (one.estimates[metric].median for metric in ("latency_s", "latency_p99_s"))
-    return f"{rate}, median {words.seconds(median)}, 99th percentile {words.seconds(worst)},"
+    return f"{rate}, median {formats.seconds(median)}, 99th percentile {formats.seconds(worst)},"
 
 
 # -- panels ---------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def _curves(
     """
     sheet.calm(axes, theme)
     at = {getattr(one.level, factor) for one in panel.levels}
-    write = words.size if factor == "size" else words.count
+    write = formats.size if factor == "size" else formats.count
     sheet.places(axes, at, write, inches=6.0 / columns - 0.5)
     left, right = axes.get_xlim()
     conditions = panel.conditions()
@@ -227,7 +227,7 @@ def _curves(
 
 
 def _amounts(axes: Axes, values: Sequence[float], *, is_rate: bool) -> None:
-    write, write_all = (words.rate, rates) if is_rate else (words.seconds, seconds)
+    write, write_all = (formats.rate, rates) if is_rate else (formats.seconds, seconds)
     if _is_wide(values):
         sheet.logarithmic(axes, "y", min(values), max(values), write, inches=1.6)
     else:

@@ -9,7 +9,7 @@ from typing import Final
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, ArmResult, RunComparison
 from p2p.measure.verdicts import Comparison, Verdict
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures.forest import Line, draw, written
 from p2p.report.figures.panels import cut, planned, told
 from p2p.report.figures.picture import Picture
@@ -32,7 +32,7 @@ def ratios(run: RawRun, analysis: Analysis) -> Picture | None:
         return None
     caption = (
         "Ratios of the transmission time, of the first named to the second, with their 90 % intervals. "
-        f"{_marks_said(found)} The band is the margin of ±{words.percent(analysis.margin)}, fixed in the plan: an "
+        f"{_marks_said(found)} The band is the margin of ±{formats.percent(analysis.margin)}, fixed in the plan: an "
         "interval within it is equivalent. What lies beyond the axis is an arrow. Controls are in italics. "
         f"{_rests_on(found)} {_more(every - len(found))}"
     ).strip()
@@ -58,7 +58,7 @@ def comparison_picture(comparison: RunComparison) -> Picture:
     found = [line.comparison for line in lines if line.comparison is not None]
     caption = (
         f"Ratios of run B to run A with their 90 % intervals. {_marks_said(found)} The band is the margin of "
-        f"±{words.percent(comparison.margin)}. {_rests_on(found)} {_more(every - len(found))}"
+        f"±{formats.percent(comparison.margin)}. {_rests_on(found)} {_more(every - len(found))}"
     ).strip()
     return Picture(
         "runs",
@@ -80,7 +80,7 @@ def _of_analysis(run: RawRun, analysis: Analysis) -> Iterator[Line]:
             yield from lines
     if analysis.sampling is not None:
         margin = analysis.sampling.margin
-        yield Line(f"Cost of sampling, ±{words.percent(margin)}", margin)
+        yield Line(f"Cost of sampling, ±{formats.percent(margin)}", margin)
         yield from (Line("with sampling / without", margin, one) for one in analysis.sampling.comparisons)
 
 
@@ -106,7 +106,7 @@ def _marks_said(found: Iterable[Comparison]) -> str:
         "inconclusive": "an open square is inconclusive",
     }
     there = {one.outcome for one in found}
-    said = words.listed([name for outcome, name in names.items() if outcome in there])
+    said = formats.listed([name for outcome, name in names.items() if outcome in there])
     return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 
@@ -115,12 +115,12 @@ def _rests_on(found: Sequence[Comparison]) -> str:
     if not counts:
         return ""
     fewest, most = min(counts), max(counts)
-    many = words.counted(most, found[0].unit) if fewest == most else f"{fewest} to {most} {found[0].unit}s"
+    many = formats.counted(most, found[0].unit) if fewest == most else f"{fewest} to {most} {found[0].unit}s"
     return f"Each ratio rests on {many}."
 
 
 def _more(more: int) -> str:
-    return f"{words.counted(more, 'more ratio')} {'are' if more > 1 else 'is'} in the table." if more else ""
+    return f"{formats.counted(more, 'more ratio')} {'are' if more > 1 else 'is'} in the table." if more else ""
 
 
 def _said(lines: Sequence[Line]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.panels import cut
 from p2p.report.figures.picture import Picture
@@ -61,7 +61,7 @@ def resources(run: RawRun, analysis: Analysis) -> Picture | None:
         return None
     found.sort(key=lambda one: (one.role != "router", one.daemon))
     together = len(found) > LINES
-    number = words.counted(len(found), "daemon")
+    number = formats.counted(len(found), "daemon")
     how = (
         f"{number}; those of one role are drawn together: the line is their median, the area holds all of them."
         if together
@@ -73,13 +73,13 @@ def resources(run: RawRun, analysis: Analysis) -> Picture | None:
         "processor between two readings." + (" Gaps are where the run was interrupted." if broken else "")
     )
     parts = [
-        f"{cut(one.daemon)}: at most {words.count(one.sockets_most)} sockets, {words.percent(one.cpu_share)} of a "
-        f"processor on average, at most {words.bytes_(one.rss_bytes_most)} of memory."
+        f"{cut(one.daemon)}: at most {formats.count(one.sockets_most)} sockets, {formats.percent(one.cpu_share)} of a "
+        f"processor on average, at most {formats.bytes_(one.rss_bytes_most)} of memory."
         for one in analysis.daemons[:LINES]
     ]
     more = len(analysis.daemons) - LINES
     if more > 0:
-        parts.append(f"And {words.counted(more, 'more daemon')}.")
+        parts.append(f"And {formats.counted(more, 'more daemon')}.")
     return Picture(
         "resources",
         "What do the daemons hold?",

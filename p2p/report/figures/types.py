@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from p2p.measure.block_figures import in_order
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, BlockFigures
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.panels import Column, Row, cut, left_out, rows, told
 from p2p.report.figures.picture import Picture
@@ -42,7 +42,7 @@ def content_types(run: RawRun, analysis: Analysis) -> Picture | None:
     caption = (
         "The median transmission time of each block (points) by content type, at equal size and number of pairs. The "
         "box holds the middle half of the blocks, the line in it is their median, and the whiskers reach as far as "
-        f"there are blocks within 1.5 times the length of the box. {words.counted(points, 'block')}. The axes are "
+        f"there are blocks within 1.5 times the length of the box. {formats.counted(points, 'block')}. The axes are "
         f"logarithmic, and each panel has its own. {left_out(run, analysis, shown)}"
     ).strip()
     alt = f"Medians of the transmission time over blocks. {told(_said(blocks, shown))}"
@@ -67,12 +67,12 @@ def _said(blocks: Sequence[BlockFigures], shown: Sequence[Row]) -> Iterator[str]
     for row in shown:
         for column in dict.fromkeys((row.columns[0], row.columns[-1])):
             medians = [
-                f"{cut(condition)} {words.seconds(float(np.median(values)))}"
+                f"{cut(condition)} {formats.seconds(float(np.median(values)))}"
                 for condition in _conditions(blocks, row)
                 if (values := _values(blocks, row, column, condition))
             ]
             if medians:
-                yield f"{row.title}{f', {column.title}' if column.title else ''}: {words.listed(medians)}."
+                yield f"{row.title}{f', {column.title}' if column.title else ''}: {formats.listed(medians)}."
 
 
 def _draw(blocks: Sequence[BlockFigures], shown: Sequence[Row], theme: Theme) -> Figure:
@@ -125,6 +125,6 @@ def _box(axes: Axes, place: int, values: Sequence[float], condition: str, theme:
 def _time(axes: Axes, values: Sequence[float], columns: int) -> None:
     """Give the axis room for all blocks, and never so little that noise looks large."""
     if values:
-        sheet.logarithmic(axes, "x", min(values), max(values), words.seconds, inches=5.6 / columns - 0.2)
+        sheet.logarithmic(axes, "x", min(values), max(values), formats.seconds, inches=5.6 / columns - 0.2)
     else:
         axes.set_xticks([])

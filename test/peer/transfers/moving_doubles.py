@@ -8,11 +8,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.task import Clock
 
-from p2p.control.transfer_operations import TransferEvent
-from p2p.errors import P2PError
+from p2p.base.errors import P2PError
+from p2p.console.transfer_operations import TransferEvent
 from p2p.peer.transfers.account import Shared
+from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.moving import Told
 from p2p.peer.transfers.stalls import LOOK_S, Own
 from p2p.transfer.walking import Totals
 

@@ -8,13 +8,13 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, Verified
-from p2p.errors import LocalFileError, Outcome
+from p2p.base.errors import LocalFileError, Outcome
+from p2p.console.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, Verified
 from p2p.peer.transfers.account import Account
 from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.retry import Retries
 from p2p.peer.transfers.stalls import Own
-from p2p.transfer.placing import Receipt
+from p2p.transfer.final_names import Receipt
 from p2p.transfer.records import Have
 from p2p.transfer.walking import Totals
 from test.peer.transfers.journals import row

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import Progress, Verified
+from p2p.console.transfer_operations import Progress, Verified
 from p2p.peer.transfers.audience import BEHIND, Audience
 
 PROGRESS = Progress(transfer="00" * 8, peer="m4.m", direction="send", entries=0, bytes=1)

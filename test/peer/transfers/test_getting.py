@@ -10,12 +10,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.paths import RESERVED
-from p2p.errors import ExchangeFailed, LocalFileError
+from p2p.base.errors import ExchangeFailed, LocalFileError
+from p2p.exchange.paths import RESERVED
 from p2p.peer.transfers import getting
-from p2p.peer.transfers.carrying import Pipe, Way
 from p2p.peer.transfers.getting import Getting
 from p2p.peer.transfers.journal import TransferRow
+from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Entry, Kind, encode_chunk, encode_entry

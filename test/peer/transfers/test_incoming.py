@@ -8,8 +8,8 @@ from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import Done, Failed, Offered, Progress
-from p2p.errors import LocalFileError, Outcome
+from p2p.base.errors import LocalFileError, Outcome
+from p2p.console.transfer_operations import Done, Failed, Offered, Progress
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import State
 from test.peer.transfers.journals import row

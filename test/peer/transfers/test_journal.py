@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from p2p.control.transfer_operations import Direction
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
+from p2p.console.transfer_operations import Direction
 from p2p.peer.transfers import journal as module
 from p2p.peer.transfers.journal import Journal, State
 from test.peer.transfers.journals import make_journal, row

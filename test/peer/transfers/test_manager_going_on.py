@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from p2p.content.paths import RESERVED
-from p2p.control.transfer_operations import Failed
-from p2p.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
+from p2p.console.transfer_operations import Failed
+from p2p.exchange.paths import RESERVED
 from p2p.transfer.records import Entry, Have, Kind, encode_entry
 from p2p.transfer.tree import CHUNK
 from test.peer.transfers.moving_doubles import WALL

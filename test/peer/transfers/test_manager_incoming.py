@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs, formatEvent
 
-from p2p.content.consent import Offer
-from p2p.control.transfer_operations import Done
-from p2p.errors import LocalFileError, Outcome
+from p2p.base.errors import LocalFileError, Outcome
+from p2p.console.transfer_operations import Done
+from p2p.exchange.consent import Offer
 from p2p.transfer.ended import local_id
 from p2p.transfer.receiving import ReceivingEngine
 from test.peer.transfers.moving_doubles import WALL, Events

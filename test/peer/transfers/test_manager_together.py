@@ -10,16 +10,16 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.content.consent import Offer
-from p2p.content.paths import RESERVED
-from p2p.content.services import Incoming, Services
-from p2p.control.transfer_operations import Done, GetArguments, Moved, Progress, Resumed, SendArguments, Waiting
+from p2p.console.transfer_operations import Done, GetArguments, Moved, Progress, Resumed, SendArguments, Waiting
+from p2p.exchange.consent import Offer
+from p2p.exchange.paths import RESERVED
+from p2p.exchange.service import Incoming, Services
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.transfers.manager import Transfers
 from p2p.transfer.receiving_service import transfer
 from p2p.transfer.sharing_service import fetch
 from p2p.transfer.tree import CHUNK
-from test.content.doubles import OpenHost
+from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.peer.pair import Pair, _StandInRegistration, at_once
 from test.peer.transfers.journals import make_journal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.peer.transfers.retry import LONGEST_S, Retries
 
 PASSES = [Outcome.RESET, Outcome.TRUNCATED, Outcome.TIMEOUT, Outcome.CONNECT_FAILED, Outcome.CLUSTER_UNREACHABLE]

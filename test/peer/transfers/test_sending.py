@@ -11,15 +11,16 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.peer.transfers import sending
-from p2p.peer.transfers.carrying import Pipe, Way
+from p2p.peer.transfers.interfaces import BeginAnew
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.moving import BeginAnew
+from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.stalls import Own
-from p2p.transfer.bodies import NotFresh
+from p2p.transfer.answers import Asked
 from p2p.transfer.records import Have
+from p2p.transfer.send_session import NotFresh
 from p2p.transfer.sharing import Shared
 from p2p.transfer.walking import Totals
 from test.peer.transfers.moving_doubles import Link
@@ -63,7 +64,7 @@ class SendingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, (), *rest, **how))
+        self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, Asked(()), *rest, **how))
         self.base = Path(self.mktemp()).absolute()
         self.base.mkdir()
         (self.base / "film.mp4").write_bytes(b"film")

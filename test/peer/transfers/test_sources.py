@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import LocalFileError
+from p2p.base.errors import LocalFileError
 from p2p.peer.transfers.sources import checked_folder, checked_sources, sources_of
 
 

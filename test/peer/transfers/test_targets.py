@@ -8,9 +8,9 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import UnknownCluster
-from p2p.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers import targets
 from p2p.peer.transfers.targets import expanded, list_peers

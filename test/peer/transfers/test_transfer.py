@@ -8,10 +8,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.transfer_operations import Done, Failed, MovedOne, Resumed, Waiting
-from p2p.errors import ExchangeFailed, InvalidName, LocalFileError, Outcome, P2PError
+from p2p.base.errors import ExchangeFailed, InvalidName, LocalFileError, Outcome, P2PError
+from p2p.console.transfer_operations import Done, Failed, MovedOne, Resumed, Waiting
+from p2p.peer.transfers.interfaces import BeginAnew
 from p2p.peer.transfers.journal import State
-from p2p.peer.transfers.moving import BeginAnew
 from p2p.peer.transfers.transfer import Ending, Transfer
 from p2p.transfer.records import Have
 from p2p.transfer.walking import Totals

@@ -10,7 +10,7 @@ from p2p.measure.raw_reader import RawRun
 from p2p.report.figures import Picture
 from p2p.report.figures.diagram import setup_diagram
 from test.report.figures.cases import LAB, drawn, empty, said, small
-from test.report.figures.test_placed import OWN, ran
+from test.report.figures.test_lab_layout import OWN, ran
 
 
 def made(run: RawRun) -> tuple[Picture, Figure]:

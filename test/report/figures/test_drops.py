@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.errors import Outcome
+from p2p.base.errors import Outcome
 from p2p.report.figures.drops import drops
 from test.report.figures.cases import analysed, drawn, empty, said, small
 from test.report.subjects import drops as lost

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.estimates import Estimate
-from p2p.report import words
+from p2p.report import formats
 from p2p.report.figures import LIGHT, sheet
 from p2p.report.figures.units import durations, seconds
 
@@ -45,13 +45,13 @@ class LogarithmicTests(SynchronousTestCase):
             (1e-1, 1.3, "1 ms,10 ms,100 ms"),
             (1e1, 1.6, "1 ms,100 ms,10 s"),
         ):
-            _, labels = ticks(sheet.logarithmic, "x", 1e-3, high, words.seconds, inches=inches)
+            _, labels = ticks(sheet.logarithmic, "x", 1e-3, high, formats.seconds, inches=inches)
             self.assertEqual(",".join(labels), expected)
 
     def test_narrow(self) -> None:
         """An axis shows a good part of its middle even if there is one value alone; it has a tick still."""
         axes = new_axes()
-        sheet.logarithmic(axes, "y", 1.0, 1.0, words.seconds, inches=1.0)
+        sheet.logarithmic(axes, "y", 1.0, 1.0, formats.seconds, inches=1.0)
         low, high = axes.get_ylim()
         self.assertGreater(high / low, 1.4)
         self.assertTrue(axes.get_yticks().tolist())
@@ -65,7 +65,7 @@ class LogarithmicTests(SynchronousTestCase):
     def test_labels_never_touch(self, low: float, factor: float, inches: float) -> None:
         """Whatever the values, the ticks lie on the axis, and no label touches the next one."""
         axes = AXES
-        sheet.logarithmic(axes, "x", low, low * factor, words.seconds, inches=inches)
+        sheet.logarithmic(axes, "x", low, low * factor, formats.seconds, inches=inches)
         at = axes.transAxes.inverted().transform(axes.transData.transform([(tick, 0) for tick in axes.get_xticks()]))
         labels = [label.get_text() for label in axes.get_xticklabels()]
         ends = 0.0
@@ -82,17 +82,17 @@ class PlacesTests(SynchronousTestCase):
 
     def test_values(self) -> None:
         """Each value has a tick; where labels would touch, some have none, but the first and the last have."""
-        at, labels = ticks(sheet.places, [1024, 65536, 1 << 20], words.size, inches=3.0)
+        at, labels = ticks(sheet.places, [1024, 65536, 1 << 20], formats.size, inches=3.0)
         self.assertEqual(labels, ["1 KiB", "64 KiB", "1 MiB"])
         sizes = [1 << power for power in range(10, 27)]
-        at, labels = ticks(sheet.places, sizes, words.size, inches=2.0)
+        at, labels = ticks(sheet.places, sizes, formats.size, inches=2.0)
         self.assertEqual((at[0], at[-1]), (sizes[0], sizes[-1]))
         self.assertLess(len(labels), 6)
 
     def test_one_value(self) -> None:
         """A single value stands in the middle."""
         axes = new_axes()
-        sheet.places(axes, [7], words.count, inches=3.0)
+        sheet.places(axes, [7], formats.count, inches=3.0)
         low, high = axes.get_xlim()
         self.assertAlmostEqual(low * high, 49)
         self.assertEqual(axes.get_xticks().tolist(), [7])

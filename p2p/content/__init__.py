@@ -1,1 +1,0 @@
-"""Exchanges over a direct link, and the services that receive content."""

@@ -1,0 +1,41 @@
+"""On what terms a peer takes what somebody offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from p2p.exchange.rules import Offer
+
+__all__ = ["Exists", "Links", "Offer", "Room", "Terms"]
+
+Exists = Literal["rename", "replace", "refuse"]
+Links = Literal["keep", "refuse"]
+
+
+class Room(Protocol):
+    """Is asked in threads before anything more is written."""
+
+    def __call__(self, size: int, here: int | None = None) -> None:
+        """See that so many more bytes may come.
+
+        :param here: how many have come in all sessions before them; None if those that were asked for are all.
+        :raises ExchangeFailed: with ``refused`` and the reason, if they may not.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms something is taken.
+
+    :ivar folder: where it goes.
+    :ivar exists: what to do when a name is taken.
+    :ivar links: whether links are kept as links or refused.
+    :ivar room: how much may come.
+    """
+
+    folder: Path
+    exists: Exists
+    links: Links
+    room: Room

@@ -1,0 +1,164 @@
+"""One exchange on one stream: a request and its reply, as the initiator runs it and as the other side serves it.
+
+Every exchange ends with exactly one :class:`~p2p.base.errors.Outcome`. The initiator learns it from the reply's tail,
+or finds it itself when no such tail comes: the stream was reset, the message is truncated, nothing moved for too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
+from p2p.base.texts import printable
+from p2p.exchange.request import Request, Sink, Source
+from p2p.exchange.serving import Serving
+from p2p.exchange.watching import MessageReceiver, Watch
+from p2p.exchange.writer import MessageWriter, ReplyWriter
+from p2p.link.boxes import Box, text_of
+from p2p.link.flow import Stream
+
+__all__ = ["MessageWriter", "ReplyWriter", "Request", "Result", "Serving", "Sink", "Source", "Watch", "perform"]
+
+_log = Logger()
+
+
+@dataclass(slots=True)
+class Result:
+    """How an exchange that ended ``ok`` went, by the initiator's clock (ns, monotonic).
+
+    :ivar tail: what the service said of it, such as the receipt of ``store``.
+    """
+
+    bytes: int
+    reply_bytes: int
+    planned_ns: int
+    first_byte_ns: int
+    end_ns: int
+    sent: Mapping[str, str] = field(default_factory=dict)
+    tail: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Reply(MessageReceiver):
+    """The initiator's side of a reply.
+
+    :ivar finished: fires with the tail's box and the texts in it when the reply says ``ok``, else with the failure.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        sink: Sink,
+        now_ns: Callable[[], int],
+        *,
+        clock: IReactorTime,
+        silence_s: float,
+        header_bytes: int,
+    ) -> None:
+        super().__init__(stream, header_bytes, clock, silence_s)
+        self._sink = sink
+        self._now_ns = now_ns
+        self.first_byte_ns: int | None = None
+        self.body_bytes = 0
+        self.finished: Deferred[tuple[Box, dict[str, str]]] = Deferred()
+        stream.receive_with(self)
+
+    def data_received(self, data: memoryview) -> None:
+        if self.first_byte_ns is None:
+            self.first_byte_ns = self._now_ns()
+        super().data_received(data)
+
+    def on_head(self, box: Box) -> None:
+        self._sink.registerProducer(self.stream, True)
+
+    def on_body(self, data: memoryview) -> None:
+        if self.finished.called:
+            return
+        self.body_bytes += len(data)
+        try:
+            self._sink.write(data)
+        except P2PError as error:
+            self.fail(error)
+
+    def on_tail(self, box: Box) -> None:
+        self._sink.unregisterProducer()
+        fields = {key: printable(text_of(box, key)) for key in box}
+        outcome = fields.get("outcome", "")
+        if outcome not in set(Outcome):
+            raise ProtocolViolation(f"{outcome[:40]!r} is no outcome of an exchange")
+        if self.finished.called:
+            return
+        if outcome == Outcome.OK:
+            self.finished.callback((box, fields))
+        else:
+            self.fail(ExchangeFailed(Outcome(outcome), fields.get("reason") or "no reason was given"))
+
+    def broken(self, failure: ExchangeFailed) -> None:
+        self.fail(failure)
+
+    def fail(self, error: Exception) -> None:
+        """End the exchange, unless it has ended."""
+        if not self.finished.called:
+            self.finished.errback(Failure(error))
+
+
+async def perform(
+    stream: Stream,
+    request: Request,
+    source: Source,
+    sink: Sink,
+    *,
+    clock: IReactorTime,
+    now_ns: Callable[[], int],
+    planned_ns: int,
+    silence_s: float,
+    header_bytes: int,
+) -> Result:
+    """Run one exchange as its initiator; the source must be open, and is the caller's to close.
+
+    :param silence_s: seconds without a byte either way after which the exchange is given up.
+    :raises ExchangeFailed: with the outcome, whenever it isn't ``ok``.
+    :raises LocalFileError: if the source or the sink fails on this side; the stream is reset.
+    """
+    reply = _Reply(stream, sink, now_ns, clock=clock, silence_s=silence_s, header_bytes=header_bytes)
+    writer = MessageWriter(stream, request.fields())
+    sent: dict[str, str] = {}
+
+    async def send() -> None:
+        tail = await source.send(writer)
+        sent.update({key: value for key, value in tail.items() if isinstance(value, str)})
+        writer.end(tail)
+
+    def not_sent(failure: Failure) -> None:
+        if not reply.finished.called:
+            reply.finished.errback(failure)
+        elif not failure.check(CancelledError, P2PError):
+            _log.failure("the source of an exchange failed after its end", failure)
+
+    sending = Deferred.fromCoroutine(send())
+    sending.addErrback(not_sent)
+    try:
+        box, fields = await reply.finished
+        end_ns = now_ns()
+        if not writer.ended or stream.unsent:
+            raise ExchangeFailed(Outcome.CORRUPT, "the other side said ok before it had everything")
+        await sink.complete(box)
+    except Exception:
+        reply.give_up(ExchangeFailed(Outcome.RESET, "the exchange is over"))
+        sending.cancel()
+        sink.abandon()
+        raise
+    return Result(
+        bytes=writer.body_bytes,
+        reply_bytes=reply.body_bytes,
+        planned_ns=planned_ns,
+        first_byte_ns=end_ns if reply.first_byte_ns is None else reply.first_byte_ns,
+        end_ns=end_ns,
+        sent=sent,
+        tail=fields,
+    )

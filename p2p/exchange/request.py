@@ -1,0 +1,96 @@
+"""What an exchange is made of at either end: the request, where its body comes from, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from p2p.base.errors import ProtocolViolation
+from p2p.exchange.writer import MessageWriter
+from p2p.link.boxes import Box, text_of
+
+__all__ = ["Request", "Sink", "Source"]
+
+_KNOWN: Final = frozenset({"service", "type", "name", "length", "encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the head of a request says; everything in it is the other side's word.
+
+    :ivar service: the content service that shall take it.
+    :ivar type: the content type: ``text``, ``audio``, ``video``, ``data``.
+    :ivar name: the content's name, empty if it has none.
+    :ivar length: bytes of the body, None if unknown beforehand.
+    :ivar encoding: of text, ``utf-8`` unless it says otherwise.
+    :ivar sender: the peer at the other end of the link, proved by its certificate.
+    :ivar more: the fields of the head that only its service knows.
+    """
+
+    service: str
+    type: str = "data"
+    name: str = ""
+    length: int | None = None
+    encoding: str = "utf-8"
+    sender: str = ""
+    more: Mapping[str, str | bytes] = field(default_factory=dict, hash=False)
+
+    def fields(self) -> dict[str, str | bytes]:
+        """The head's box."""
+        known = {"service": self.service, "type": self.type, "name": self.name, "encoding": self.encoding}
+        fields: dict[str, str | bytes] = {**self.more, **known}
+        if self.length is not None:
+            fields["length"] = str(self.length)
+        return fields
+
+    @classmethod
+    def parse(cls, box: Box, sender: str) -> Request:
+        """Read a head.
+
+        :raises ProtocolViolation: if a value isn't UTF-8 or the length isn't a number of bytes.
+        """
+        digits = box.get("length")
+        if digits is not None and not (digits.isdigit() and len(digits) <= 18):
+            raise ProtocolViolation("the length in a request's head isn't a number of bytes")
+        return cls(
+            service=text_of(box, "service"),
+            type=text_of(box, "type", "data"),
+            name=text_of(box, "name"),
+            length=None if digits is None else int(digits),
+            encoding=text_of(box, "encoding", "utf-8"),
+            sender=sender,
+            more={key: value for key, value in box.items() if key not in _KNOWN},
+        )
+
+
+class Source(Protocol):
+    """Where the body of a request comes from."""
+
+    async def open(self) -> int | None:
+        """Get ready and return the length in bytes, None if it isn't known beforehand."""
+
+    async def send(self, consumer: MessageWriter) -> Mapping[str, str | bytes]:
+        """Produce the body into the consumer and return the fields of the tail."""
+
+    def close(self) -> None:
+        """Let go of everything, at whatever point."""
+
+
+class Sink(Protocol):
+    """Where a body goes. Also an ``IConsumer``: registered with the stream it may pause."""
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Get the stream to pause and resume."""
+
+    def unregisterProducer(self) -> None:
+        """The body has ended."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes; raises ``ExchangeFailed`` to end the exchange."""
+
+    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
+        """Everything came: finish, and return the fields of the reply's tail; raises ``ExchangeFailed``."""
+
+    def abandon(self) -> None:
+        """The exchange failed: undo what was begun."""

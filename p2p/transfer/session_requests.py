@@ -1,0 +1,99 @@
+"""What the sessions of both directions have in common: how they are asked for, what they tell, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Protocol
+
+from twisted.internet.defer import Deferred
+
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
+from p2p.exchange.request import Request
+from p2p.exchange.service import TRANSFER
+from p2p.link.boxes import Box
+from p2p.transfer.records import Have, Receipt
+from p2p.transfer.reports import number_of
+from p2p.transfer.walking import Totals
+
+__all__ = ["FETCH", "PROGRESS_S", "NotFresh", "Told", "fetch_request", "send_request", "totals_of"]
+
+FETCH: Final = "fetch"
+"""The service that sends what it shares."""
+
+PROGRESS_S: Final = 0.2
+"""Seconds between two reports of progress, at least."""
+
+
+class NotFresh(P2PError):
+    """The receiver has something of this transfer already: begin a session that waits for what it has.
+
+    :ivar have: how much that is.
+    """
+
+    def __init__(self, have: Have) -> None:
+        super().__init__("the receiver has a part of this transfer already; go on from there")
+        self.have = have
+
+
+class Told(Protocol):
+    """Whoever is told what happens in a session."""
+
+    def on_pending(self, reason: str) -> None:
+        """A person at the other side is asked; comes again and again."""
+
+    def on_have(self, have: Have) -> None:
+        """Both sides agree, and the receiver has so much."""
+
+    def on_progress(self, entries: int, size: int) -> None:
+        """So many entries and bytes are verified at the receiver, those of earlier sessions among them."""
+
+    def on_receipts(self, receipts: Sequence[Receipt]) -> Deferred[Any] | None:
+        """So many entries are finished; when what is returned fires, more of them may be told."""
+
+
+def send_request(
+    transfer_id: str,
+    name: str,
+    *,
+    type: str = "data",  # noqa: A002 - the words of the wire
+    entries: int | None = None,
+    bytes: int | None = None,  # noqa: A002 - as above
+    resume: bool = False,
+) -> Request:
+    """The request of a session that sends.
+
+    :param name: what to show of it: the name of the first entry.
+    :param resume: whether the sender waits until it knows what the receiver has; as the session was made.
+    """
+    more: dict[str, Any] = {"id": transfer_id}
+    if entries is not None:
+        more["entries"] = str(entries)
+    if bytes is not None:
+        more["bytes"] = str(bytes)
+    if resume:
+        more["resume"] = "1"
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    return Request(TRANSFER, type, shown, more=more)
+
+
+def fetch_request(transfer_id: str, *, limit: int | None = None, links: Literal["keep", "refuse"] = "keep") -> Request:
+    """The request of a session that gets.
+
+    :param limit: bytes a second that the other side shall send at most.
+    """
+    more = {"id": transfer_id, "links": links}
+    return Request(FETCH, more=more if limit is None else {**more, "limit": str(limit)})
+
+
+def totals_of(tail: Box) -> Totals:
+    """How much it was, as the tail of a reply says.
+
+    :raises ExchangeFailed: with ``corrupt``, if it doesn't.
+    """
+    try:
+        entries, size, refused = (number_of(tail, key) for key in ("entries", "bytes", "refused"))
+    except ProtocolViolation as error:
+        raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
+    if entries is None or size is None:
+        raise ExchangeFailed(Outcome.CORRUPT, "the other side doesn't say how much it was")
+    return Totals(entries, size, refused or 0)

@@ -1,0 +1,35 @@
+"""Tests of what is shown of texts from elsewhere."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
+from test.properties import PROPERTY
+
+
+class PrintableTests(SynchronousTestCase):
+    @PROPERTY
+    @given(st.text(max_size=2000) | st.binary(max_size=4000))
+    def test_anything(self, text: str | bytes) -> None:
+        """Whatever comes in, what comes out is short, on one line, and steers no terminal."""
+        shown = printable(text)
+        self.assertLessEqual(len(shown), TEXT_CHARACTERS)
+        self.assertTrue(shown.isprintable())
+
+    def test_kept(self) -> None:
+        """Letters of any script stay as they are."""
+        self.assertEqual("m4.m weiß es nicht: 日本", printable("m4.m weiß es nicht: 日本"))
+        self.assertEqual("über\ufffd", printable("über".encode() + b"\xff"))
+
+
+class AddressTextTests(SynchronousTestCase):
+    def test_shown(self) -> None:
+        """Addresses read as people write them; what has no host and port is shown as it is."""
+        self.assertEqual("192.0.2.7:5555", address_text(IPv4Address("TCP", "192.0.2.7", 5555)))
+        self.assertEqual("[2001:db8::7]:5555", address_text(IPv6Address("TCP", "2001:db8::7", 5555)))
+        self.assertEqual("None", address_text(None))
+        self.assertIn("example", address_text(HostnameAddress(b"example.org", 1)))

@@ -1,0 +1,90 @@
+"""Orders and the lines of their answers."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.experiment.words import (
+    BlockOrder,
+    Ended,
+    Exchanged,
+    GaugeOrder,
+    GaugeTold,
+    LinkTold,
+    PrepareOrder,
+    RunOrder,
+    encode_line,
+    encode_samples,
+    parse_lines,
+    parse_order,
+)
+
+BLOCK = BlockOrder(
+    partner="m1.m",
+    service="echo",
+    content="text",
+    label="video",
+    name="text-as-video-1024",
+    size=1024,
+    seed=7,
+    exchanges=10,
+    warm_up=2,
+    rate=20.0,
+    deadline_s=60.0,
+)
+SAMPLES = [Exchanged(5, 6, 10, None, 30, "reset", "gone"), Exchanged(5, 6, 40, 50, 60, "ok", "")]
+
+
+class OrderTests(SynchronousTestCase):
+    def test_there_and_back(self) -> None:
+        """Each kind of order is read as it was given."""
+        for order in (PrepareOrder(block=BLOCK), RunOrder(block=BLOCK), GaugeOrder()):
+            self.assertEqual(parse_order(order.model_dump_json().encode()), order)
+
+    def test_senseless(self) -> None:
+        """What is no order, or asks for what can't be, is refused with the place of it."""
+        block = json.loads(BLOCK.model_dump_json())
+        for data, where in (
+            (b"", "beginning"),
+            (b"{}", "beginning"),
+            (b'{"order": "dance"}', "beginning"),
+            (json.dumps({"order": "run", "block": {**block, "size": 1 << 40}}).encode(), "size"),
+            (json.dumps({"order": "run", "block": {**block, "content": "smell"}}).encode(), "content"),
+            (b"\xff", "beginning"),
+        ):
+            failure = self.assertRaises(ExchangeFailed, parse_order, data)
+            self.assertEqual(failure.outcome, Outcome.REFUSED)
+            self.assertIn(where, str(failure))
+
+
+class LineTests(SynchronousTestCase):
+    def test_there_and_back(self) -> None:
+        """Everything that is told is read as it was told, and empty lines say nothing."""
+        told: list[LinkTold | Ended | GaugeTold] = [
+            LinkTold(setup_ns=5),
+            Ended(offered=2, bytes=11, rtt_us=20),
+            GaugeTold(daemon="d", machine="m", t_ns=1, sockets=2, cpu_s=0.5, rss_bytes=3),
+        ]
+        text = b"\n".join([encode_samples(SAMPLES), *map(encode_line, told)]).decode()
+        self.assertEqual(list(parse_lines(text)), [*SAMPLES, *told])
+
+    def test_cut_off(self) -> None:
+        """A last line that is cut off is left out, and the lines before it count."""
+        text = encode_samples(SAMPLES).decode() + encode_line(Ended(offered=2, bytes=11)).decode()[:-3]
+        self.assertEqual(list(parse_lines(text)), SAMPLES)
+
+    def test_unknown(self) -> None:
+        """What a later version tells besides is passed over."""
+        self.assertEqual(
+            list(parse_lines('{"weather": "fine"}\n{"end": {"offered": 1, "bytes": 2, "new": 3}}\n')),
+            [Ended(offered=1, bytes=2)],
+        )
+
+    def test_senseless(self) -> None:
+        """Lines that are none end the answer by name."""
+        for text in ("x\n", "5\n", '{"samples": [[1]]}\n', '{"end": {"offered": -1, "bytes": 0}}\n', '{"link": 5}\n'):
+            failure = self.assertRaises(ExchangeFailed, list, parse_lines(text))
+            self.assertEqual(failure.outcome, Outcome.CORRUPT)

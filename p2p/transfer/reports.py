@@ -7,7 +7,7 @@ field            what a box with it says
 ``have``         ``1``: it begins, and the other fields (see ``Have``) say how much the receiver has. With the
                  field ``done`` it has everything, and nothing is to be sent
 ``path``         what became of an entry: ``name`` if it has another one there, ``size`` and ``root`` (hex) of a file,
-                 ``outcome`` and ``reason`` if it isn't ``ok``
+                 ``outcome`` and ``reason`` if it isn't ``ok``, ``note`` if it isn't quite what is at the sender's
 ``bytes``        so many bytes are verified, and ``entries`` (digits) done with
 ================ =========================================================================================
 """
@@ -95,6 +95,8 @@ def _receipt(receipt: Receipt) -> bytes:
         fields["outcome"] = receipt.outcome.value
     if receipt.reason:
         fields["reason"] = printable(receipt.reason)
+    if receipt.note:
+        fields["note"] = printable(receipt.note)
     return encode_box(fields)
 
 
@@ -162,4 +164,5 @@ def _read_receipt(box: Box) -> Receipt:
         root=root,
         outcome=Outcome(outcome),
         reason=printable(text_of(box, "reason")),
+        note=printable(text_of(box, "note")),
     )

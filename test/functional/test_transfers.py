@@ -82,11 +82,15 @@ class TransferTests(FunctionalCase):
         (folder / "link").symlink_to("run.sh")
         os.utime(folder / "run.sh", ns=(10**18, 10**18 + 7))
         (folder / "empty").chmod(0o500)
-        run = self.p2p(self.lab, "n", "send", "m1.m", folder, self.film, "--json")
+        far = self.lab.folder / "far"
+        far.write_bytes(b"x")
+        os.utime(far, (0, 9_223_372_037))  # in 2262, after the last time that a transfer can tell
+        run = self.p2p(self.lab, "n", "send", "m1.m", far, folder, self.film, "--json")
         await self.ended(run, 0)
+        self.assertEqual(["far"], [one["path"] for one in events(run) if one["event"] == "verified" and one["note"]])
         self.assertEqual(tree(folder), tree(self.inbox / "project"))
         self.assertEqual(self.film.read_bytes(), (self.inbox / "film").read_bytes())
-        self.assertEqual(["film", "project"], self.lab.inbox("m1.m"), "nothing else is left in the inbox")
+        self.assertEqual(["far", "film", "project"], self.lab.inbox("m1.m"), "nothing else is left in the inbox")
         (folder / "empty").chmod(0o700)
         (self.inbox / "project" / "empty").chmod(0o700)
 
@@ -135,15 +139,18 @@ class TransferTests(FunctionalCase):
         await until(done, "the journal to say so")
 
     async def test_interrupted_and_asked_again(self) -> None:
-        """Ctrl-C stops a transfer, and the same command takes it up; a changed source begins anew, and says so."""
+        """Ctrl-C stops a transfer, and the same command takes it up; a changed source begins anew, and says so, though
+        its time is as before."""
         for changed in (False, True):
             run = self.p2p(self.lab, "n", "send", "m1.m", self.film, "--json", "--limit", "8MB/s")
             await self.moved_on(run, 4 * CHUNK)
             run.transport.signalProcess("INT")
             await self.ended(run, 130)
             if changed:
+                status = self.film.stat()
                 with self.film.open("r+b") as file:
                     file.write(b"changed")
+                os.utime(self.film, ns=(status.st_atime_ns, status.st_mtime_ns))
             again = self.p2p(self.lab, "n", "send", "m1.m", self.film, "--json")
             await self.ended(again, 0)
             (resumed,) = (one for one in events(again) if one["event"] == "resumed")

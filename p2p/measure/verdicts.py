@@ -20,8 +20,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from p2p.measure.estimates import RESAMPLES, Estimate, Values, estimate
-from p2p.measure.trimmed import Middle
+from p2p.measure.estimates import RESAMPLES, Estimate, Middle, Values, estimate
 
 __all__ = [
     "ALPHA",

@@ -7,13 +7,16 @@ order.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Final
 
-from p2p.report.formats import cut, cut_words, shown
+from p2p.report.formats import counted, cut, cut_words, shown
 
 __all__ = [
+    "CELL",
+    "INTERVALS",
+    "ROWS",
     "Answer",
     "Code",
     "Facts",
@@ -25,6 +28,7 @@ __all__ = [
     "Table",
     "Text",
     "plain",
+    "table",
 ]
 
 
@@ -96,6 +100,26 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     left: int = 1
     note: str = ""
+
+
+ROWS: Final = 120
+"""Rows of one table; whoever wants more finds them in the raw data."""
+
+CELL: Final = 80
+"""Characters of one cell."""
+
+WORD: Final = 40
+"""Characters of one word in a cell."""
+
+INTERVALS: Final = "In brackets: the 95 % interval of the median over blocks."
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, note: str = "") -> Table:
+    """Make a table of cells that are as long, and rows that are as many, as a page bears."""
+    kept = [tuple(cut_words(cut(cell, CELL), WORD) for cell in row) for row in rows]
+    if len(kept) > ROWS:
+        note = f"{note} The raw data have {counted(len(kept) - ROWS, 'more row')}.".strip()
+    return Table(caption, tuple(heads), tuple(kept[:ROWS]), left, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from p2p.measure.blocks import Block
 from p2p.measure.plan import Plan
 from p2p.measure.raw_data import BLOCKS, DAEMONS, FACTS, LINKS, LOOKUPS, PLAN, SAMPLES, RunFacts
 from p2p.report import formats
-from p2p.report.document import Code, Facts, Items, Part, Section, Table, Text
-from p2p.report.rows import table
+from p2p.report.document import Code, Facts, Items, Part, Section, Table, Text, table
 from p2p.report.subject import Subject
 
 __all__ = ["again", "byline", "raw_data", "section"]

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from p2p.measure.verdicts import Comparison, Verdict
 from p2p.report import formats
-from p2p.report.document import Table
+from p2p.report.document import Table, table
 from p2p.report.formats import NOTHING
-from p2p.report.rows import table
 from p2p.report.subject import Subject
 
 __all__ = ["comparisons", "other_measures", "sampling"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.report.document import (
+    CELL,
     LONGEST,
     LONGEST_WORD,
+    ROWS,
+    WORD,
     Answer,
     Code,
     Facts,
@@ -17,6 +20,7 @@ from p2p.report.document import (
     Table,
     Text,
     plain,
+    table,
 )
 
 
@@ -64,3 +68,18 @@ class PlainTests(SynchronousTestCase):
         self.assertEqual(len(found["sections"][0]["parts"][0]["text"]), LONGEST)
         self.assertEqual(found["sections"][0]["parts"][1]["text"], "a\\x00\nb")
         self.assertEqual(len(found["sections"][0]["parts"][2]["text"]), LONGEST_WORD)
+
+
+class TableTests(SynchronousTestCase):
+    """Tables as a page bears them."""
+
+    def test_rows(self) -> None:
+        """At most so many rows are shown, and the note says how many there are beyond them."""
+        made = table("caption", ["a"], [("x",)] * (ROWS + 3), note="Note.")
+        self.assertEqual((len(made.rows), made.note), (ROWS, "Note. The raw data have 3 more rows."))
+        self.assertEqual(table("caption", ["a"], [("x",)] * ROWS).note, "")
+
+    def test_cells(self) -> None:
+        """A cell that is too long, such as a name from a hostile file, is cut."""
+        self.assertEqual(len(table("caption", ["a"], [("x " * 5000,)]).rows[0][0]), CELL)
+        self.assertEqual(len(table("caption", ["a"], [("x" * 5000,)]).rows[0][0]), WORD)

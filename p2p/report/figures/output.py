@@ -1,4 +1,4 @@
-"""Figures as SVG, PDF and PNG, the same bytes for the same data. Needs the extra ``report``."""
+"""Figures as SVG and PDF, the same bytes for the same data. Needs the extra ``report``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from p2p.report import formats
 from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
-__all__ = ["FONTS", "drawing", "pdf", "png", "svg"]
+__all__ = ["FONTS", "drawing", "pdf", "svg"]
 
 FONTS: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 """Of the page. Matplotlib measures text with its own DejaVu Sans, which is wider than any of these."""
@@ -98,15 +98,6 @@ def pdf(picture: Picture) -> bytes:
     with drawing(picture, LIGHT) as figure:
         nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
         figure.savefig(content, format="pdf", metadata=nothing)
-    return content.getvalue()
-
-
-def png(picture: Picture, dpi: float, *, dark: bool) -> bytes:
-    """Draw a figure as an image on its paper."""
-    theme = DARK if dark else LIGHT
-    content = io.BytesIO()
-    with drawing(picture, theme) as figure:
-        figure.savefig(content, format="png", dpi=dpi, facecolor=theme.paper, metadata={"Software": None})
     return content.getvalue()
 
 

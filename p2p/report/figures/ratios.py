@@ -7,14 +7,14 @@ from functools import partial
 from typing import Final
 
 from p2p.measure.raw_reader import RawRun
-from p2p.measure.results import Analysis, ArmResult, RunComparison
+from p2p.measure.results import Analysis, ArmResult
 from p2p.measure.verdicts import Comparison, Verdict
 from p2p.report import formats
 from p2p.report.figures.forest import Line, draw, written
 from p2p.report.figures.panels import cut, planned, told
 from p2p.report.figures.picture import Picture
 
-__all__ = ["comparison_picture", "ratios"]
+__all__ = ["ratios"]
 
 ROWS: Final = 36
 """Ratios of one figure: more don't fit on a page."""
@@ -41,30 +41,6 @@ def ratios(run: RawRun, analysis: Analysis) -> Picture | None:
         "By how much do content types differ?",
         caption,
         f"Ratios of the transmission time with 90 % intervals. {told(_said(lines), ROWS)}",
-        partial(draw, lines),
-    )
-
-
-def comparison_picture(comparison: RunComparison) -> Picture:
-    """Show the ratios of run B to run A, for each arm and each figure that is compared."""
-    lines: list[Line] = []
-    for verdict in comparison.verdicts:
-        question = verdict.question
-        if not any(line.label == f"Arm {cut(question.arm)}" for line in lines):
-            lines.append(Line(f"Arm {cut(question.arm)}", comparison.margin))
-        lines += [Line(question.quantity, verdict.margin, one) for one in verdict.comparisons]
-    every = sum(line.comparison is not None for line in lines)
-    lines = lines[:ROWS]
-    found = [line.comparison for line in lines if line.comparison is not None]
-    caption = (
-        f"Ratios of run B to run A with their 90 % intervals. {_marks_said(found)} The band is the margin of "
-        f"±{formats.percent(comparison.margin)}. {_rests_on(found)} {_more(every - len(found))}"
-    ).strip()
-    return Picture(
-        "runs",
-        "Do the two runs differ?",
-        caption,
-        f"Ratios of run B to run A with 90 % intervals. {told(_said(lines), ROWS)}".strip(),
         partial(draw, lines),
     )
 

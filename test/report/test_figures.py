@@ -1,4 +1,4 @@
-"""Tests for ``p2p.report.figures.gallery``, and for all figures together."""
+"""Tests for ``p2p.report.figures`` itself: all figures together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = [
 ]
 
 
-class GalleryTests(SynchronousTestCase):
+class PicturesTests(SynchronousTestCase):
     """All figures of a run."""
 
     def test_order(self) -> None:

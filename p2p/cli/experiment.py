@@ -24,7 +24,7 @@ from p2p.measure.running_lab import lab_elsewhere, lab_here
 if TYPE_CHECKING:  # it needs the extra "report"
     from p2p.measure.estimates import Estimate
     from p2p.measure.results import LevelPair, RunComparison
-    from p2p.measure.verdicts import Verdict
+    from p2p.measure.verdicts import EquivalenceVerdict
 
 __all__ = ["experiment", "experiment_progress"]
 
@@ -237,7 +237,7 @@ def _show_comparison(found: RunComparison, a: RawRun, b: RawRun) -> None:
         click.echo(f"note: {printable(note)}")
 
 
-def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
+def _verdict_row(verdict: EquivalenceVerdict) -> tuple[str, ...]:
     question, (one,) = verdict.question, verdict.comparisons
     ratio = "" if one.ratio is None else f"{one.ratio:.3f}"
     interval = "" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"

@@ -29,7 +29,7 @@ __all__ = [
     "CLUSTERS",
     "HOSTS",
     "ROUTERS",
-    "Lab",
+    "ExperimentLab",
     "LabHere",
     "daemons_here",
     "lab_elsewhere",
@@ -48,7 +48,7 @@ REGISTER_S: Final = 120.0
 
 
 @dataclass
-class Lab:
+class ExperimentLab:
     """A lab that is ready.
 
     :ivar inboxes: the folder of each peer's inbox, where it is on this machine and belongs to the experiment.
@@ -189,7 +189,9 @@ async def daemons_here(
 
 
 @asynccontextmanager
-async def lab_here(reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]) -> AsyncIterator[Lab]:
+async def lab_here(
+    reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]
+) -> AsyncIterator[ExperimentLab]:
     """Start a lab of so many pairs on this machine for an experiment; nothing of it is left in the end.
 
     :raises P2PError: if it can't be started, with what to do.
@@ -198,7 +200,7 @@ async def lab_here(reactor: Any, pairs: int, seed: int, progress: Callable[[str]
         daemons_here(reactor, pairs, progress, coordinator=COORDINATOR) as here,
         await here.connect("coordinator") as client,
     ):
-        yield Lab(
+        yield ExperimentLab(
             conductor=Conductor(client, COORDINATOR, pairs_here(pairs), seed),
             gauges=LocalGauges(
                 {name: ("router" if name in ROUTERS else "peer", one.pid) for name, one in here.daemons.items()}
@@ -212,7 +214,7 @@ async def lab_here(reactor: Any, pairs: int, seed: int, progress: Callable[[str]
 @asynccontextmanager
 async def lab_elsewhere(
     reactor: Any, hosts: LabHosts, pairs: int, seed: int, progress: Callable[[str], None]
-) -> AsyncIterator[Lab]:
+) -> AsyncIterator[ExperimentLab]:
     """Use a lab that runs already.
 
     :param pairs: how many the plan needs.
@@ -243,7 +245,7 @@ async def lab_elsewhere(
         if len(missing) == len(peers):
             raise ExchangeFailed(missing[0].outcome, f"no peer of the lab can be had; the first of them: {missing[0]}")
         gauges = LabGauges(conductor, list(daemons.values()))
-        yield Lab(conductor, gauges, placement, missing=[f"{one.outcome}: {one}" for one in missing])
+        yield ExperimentLab(conductor, gauges, placement, missing=[f"{one.outcome}: {one}" for one in missing])
 
 
 async def _look(conductor: Conductor, peer: str) -> GaugeTold | ExchangeFailed:

@@ -19,11 +19,11 @@ __all__ = [
     "ROWS",
     "Answer",
     "Code",
+    "Document",
     "Facts",
     "Graph",
     "Items",
     "Part",
-    "Report",
     "Section",
     "Table",
     "Text",
@@ -154,7 +154,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Document:
     """All of it.
 
     :ivar made: the run's own day, ISO 8601; a report of the same data is the same, whenever it is made.
@@ -166,7 +166,7 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def plain(report: Report) -> dict[str, Any]:
+def plain(report: Document) -> dict[str, Any]:
     """Make plain values of it, for a template: every text is harmless, tables and figures are numbered."""
     made: dict[str, Any] = _plain(report, {Table: itertools.count(1), Graph: itertools.count(1)})
     return made

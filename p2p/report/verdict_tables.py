@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from p2p.measure.verdicts import Comparison, Verdict
+from p2p.measure.verdicts import Comparison, EquivalenceVerdict
 from p2p.report import formats
 from p2p.report.document import Table, table
 from p2p.report.formats import NOTHING
@@ -53,7 +53,7 @@ def comparisons(subject: Subject) -> Table | None:
     )
 
 
-def _verdicts(subject: Subject) -> Iterator[tuple[str, str, Verdict]]:
+def _verdicts(subject: Subject) -> Iterator[tuple[str, str, EquivalenceVerdict]]:
     for result in subject.results:
         arm = result.arm
         yield arm, "content types", result.verdict

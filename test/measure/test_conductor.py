@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
 from p2p.experiment.words import (
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeOrder,
     GaugeTold,
     LinkTold,
@@ -84,7 +84,7 @@ class StandInClient:
         if isinstance(order, GaugeOrder):
             return encode_line(GAUGE).decode()
         block = order.block
-        samples = [Exchanged(block.size, 1, 10, 20, 30, "ok", "")] * block.exchanges
+        samples = [ExchangeTold(block.size, 1, 10, 20, 30, "ok", "")] * block.exchanges
         end = Ended(
             offered=block.exchanges, bytes=block.exchanges * (block.size + 1), took_ns=10**9, rtt_us=80, retransmits=3
         )
@@ -148,7 +148,7 @@ class ConductorTests(SynchronousTestCase):
 
     def test_dies(self) -> None:
         """What a pair told before it died is kept, and what isn't known isn't made up."""
-        told = encode_samples([Exchanged(5, 5, 10, 20, 30, "ok", "")]).decode() + '{"sampl'
+        told = encode_samples([ExchangeTold(5, 5, 10, 20, 30, "ok", "")]).decode() + '{"sampl'
         self.client.changed["m2.m", RunOrder] = (told, ExchangeFailed(Outcome.RESET, "the link broke"))
         done = self.block()
         assert done.row is not None
@@ -168,8 +168,8 @@ class ConductorTests(SynchronousTestCase):
 
     def test_senseless(self) -> None:
         """A peer that answers something else is left out by name, whatever it says."""
-        late = encode_samples([Exchanged(5, 5, 30, None, 10, "ok", "")] * 2).decode()
-        strange = encode_samples([Exchanged(5, 5, 10, None, 30, "splendid", "")] * 2).decode()
+        late = encode_samples([ExchangeTold(5, 5, 30, None, 10, "ok", "")] * 2).decode()
+        strange = encode_samples([ExchangeTold(5, 5, 10, None, 30, "splendid", "")] * 2).decode()
         end = encode_line(Ended(offered=2, bytes=2)).decode()
         for kind, answer in (
             (PrepareOrder, ""),

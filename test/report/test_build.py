@@ -17,7 +17,7 @@ from p2p.measure.block_figures import Unaccounted
 from p2p.measure.raw_data import BLOCKS, FACTS, LINKS, PLAN, SAMPLES
 from p2p.report import build as module
 from p2p.report.build import build, page, paper
-from p2p.report.document import Answer, Code, Facts, Graph, Items, Part, Report, Section, Table, Text, plain
+from p2p.report.document import Answer, Code, Document, Facts, Graph, Items, Part, Section, Table, Text, plain
 from test.report.subjects import measured, write_run
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="A graph of the latency."></svg>'
@@ -220,7 +220,7 @@ class PageTests(SynchronousTestCase):
 
     def source(self, *parts: Part, title: str = "Title", byline: str = "measured") -> str:
         inner = Section("inner", "Inner", (Text("Deep."),))
-        report = Report(title, byline, "", (Section("first", "First", parts, (inner,)), Section("last", "Last")))
+        report = Document(title, byline, "", (Section("first", "First", parts, (inner,)), Section("last", "Last")))
         return page(plain(report), {"latency": SVG})
 
     def test_self_contained(self) -> None:
@@ -302,7 +302,7 @@ class PaperTests(SynchronousTestCase):
     """The PDF."""
 
     def made(self, *parts: Part, made: str = "2026-11-23T04:47:39+00:00", title: str = "Title") -> bytes:
-        report = Report(title, "measured", made, (Section("a", "A", parts, (Section("b", "B", (Text("b"),)),)),) * 2)
+        report = Document(title, "measured", made, (Section("a", "A", parts, (Section("b", "B", (Text("b"),)),)),) * 2)
         return paper(plain(report), {"latency": picture()})
 
     def test_parts(self) -> None:

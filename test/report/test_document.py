@@ -12,10 +12,10 @@ from p2p.report.document import (
     WORD,
     Answer,
     Code,
+    Document,
     Facts,
     Graph,
     Items,
-    Report,
     Section,
     Table,
     Text,
@@ -27,8 +27,8 @@ from p2p.report.document import (
 class PlainTests(SynchronousTestCase):
     """What the templates get."""
 
-    def made(self, *sections: Section) -> Report:
-        return Report("Title", "by line", "2026-11-23T00:00:00+00:00", sections)
+    def made(self, *sections: Section) -> Document:
+        return Document("Title", "by line", "2026-11-23T00:00:00+00:00", sections)
 
     def test_parts(self) -> None:
         """Every part says what it is and keeps what it has."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, ArmResult
-from p2p.measure.verdicts import Comparison, Verdict
+from p2p.measure.verdicts import Comparison, EquivalenceVerdict
 from p2p.report import formats
 from p2p.report.figures.forest import Line, draw, written
 from p2p.report.figures.panels import cut, planned, told
@@ -68,7 +68,7 @@ def _of_arm(result: ArmResult) -> Iterator[Line]:
         yield from _of_verdict(result.content, is_control=True)
 
 
-def _of_verdict(verdict: Verdict, *, is_control: bool) -> Iterator[Line]:
+def _of_verdict(verdict: EquivalenceVerdict, *, is_control: bool) -> Iterator[Line]:
     for one in verdict.comparisons:
         yield Line(
             f"{cut(one.b, 20)} / {cut(one.a, 20)}", verdict.margin, one, is_control, verdict.question.kind == "content"

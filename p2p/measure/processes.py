@@ -135,10 +135,14 @@ class Daemons:
         self._daemons: list[Daemon] = []
         self._starts = 0
 
-    async def start(self, name: str, plugin: str, config: Path, *, deadline: float = 30.0) -> Daemon:
+    async def start(
+        self, name: str, plugin: str, config: Path, *, deadline: float = 30.0, python: str = sys.executable
+    ) -> Daemon:
         """Start a daemon and wait until it is ready.
 
         :param plugin: ``p2p-router`` or ``p2p-peer``.
+        :param python: the interpreter that runs it, with the ``twistd`` beside it: that of another environment may
+            have another version of p2p.
         :raises DaemonFailed: if it exits instead, or isn't ready in time; it is gone then.
         """
         self._starts += 1
@@ -146,7 +150,7 @@ class Daemons:
         daemon = Daemon(name, self._folder / f"{name}.log", self._reactor)
         listening = self._reactor.listenUNIXDatagram(str(notify), _Listener(daemon), mode=0o600)
         try:
-            self._spawn(daemon, plugin, config, notify)
+            self._spawn(daemon, python, plugin, config, notify)
             self._daemons.append(daemon)
             try:
                 await daemon.when_ready().addTimeout(deadline, self._reactor)
@@ -158,15 +162,15 @@ class Daemons:
             notify.unlink(missing_ok=True)
         return daemon
 
-    def _spawn(self, daemon: Daemon, plugin: str, config: Path, notify: Path) -> None:
+    def _spawn(self, daemon: Daemon, python: str, plugin: str, config: Path, notify: Path) -> None:
         """Start the process; no pipe joins it to this one, and its log holds what it prints, tracebacks too."""
-        twistd = Path(sys.executable).with_name("twistd")
+        twistd = Path(python).with_name("twistd")
         arguments = [str(twistd), "--nodaemon", "--pidfile=", "--logfile=-", plugin, "--config", str(config)]
         with Path(os.devnull).open("rb") as nothing, daemon.log.open("ab") as log:
             process = self._reactor.spawnProcess(
                 daemon,
-                sys.executable,
-                [sys.executable, "-IS", "-c", _TIED, str(os.getpid()), *arguments],
+                python,
+                [python, "-IS", "-c", _TIED, str(os.getpid()), *arguments],
                 env={**os.environ, "NOTIFY_SOCKET": str(notify)},
                 childFDs={0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()},
             )

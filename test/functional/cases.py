@@ -76,12 +76,14 @@ class FunctionalCase(TestCase):
             return str(failure)
         raise AssertionError(f"{outcome} was expected, but it ended well: {answer}")
 
-    def run_program(self, name: str, *arguments: str | bytes | Path, **environment: str) -> Run:
-        """Start a script; it is killed when the test ends before it."""
+    def run_program(
+        self, name: str, *arguments: str | bytes | Path, python: str = sys.executable, **environment: str
+    ) -> Run:
+        """Start a script that lies beside an interpreter; it is killed when the test ends before it."""
         run = Run()
-        script = Path(sys.executable).with_name(name)
-        argv = [os.fsencode(one) for one in (sys.executable, script, *arguments)]
-        reactor.spawnProcess(run, sys.executable, argv, {**os.environ, **environment})
+        script = Path(python).with_name(name)
+        argv = [os.fsencode(one) for one in (python, script, *arguments)]
+        reactor.spawnProcess(run, python, argv, {**os.environ, **environment})
 
         def end() -> Deferred[int | None] | None:
             if run.ended.called:
@@ -94,8 +96,9 @@ class FunctionalCase(TestCase):
         return run
 
     def p2p(self, lab: RunningLab, daemon: str, *arguments: str | bytes | Path) -> Run:
-        """Start the ``p2p`` command for a daemon of a lab."""
-        return self.run_program("p2p", *arguments, P2P_CONFIG=str(lab.folder / f"{daemon}.yaml"))
+        """Start the ``p2p`` command for a daemon of a lab, in the version of the daemon."""
+        config = str(lab.folder / f"{daemon}.yaml")
+        return self.run_program("p2p", *arguments, python=lab.python(daemon), P2P_CONFIG=config)
 
     async def ended(self, run: Run, code: int | None) -> str:
         """Wait until a command has ended with this code, None for a signal, and return its standard error."""

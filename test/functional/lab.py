@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -58,8 +59,11 @@ class RunningLab:
 
     :param ports: of the routers, by cluster; free ones if left out.
     :param settings: further lines of YAML for every peer daemon.
-    :param more: further arguments of ``create_lab``.
+    :param create: makes the lab's folder, ``create_lab`` or what takes the same arguments.
+    :param peers: of each cluster, with a daemon of its own for each; none if left out.
+    :param more: further arguments of ``create``.
     :ivar folder: the lab's folder.
+    :ivar pythons: the interpreters of daemons that run another version of p2p, by name.
     :ivar daemons: those that were started, by name; the latest of each name.
     """
 
@@ -69,13 +73,16 @@ class RunningLab:
         *,
         ports: Mapping[str, int] | None = None,
         settings: str = "",
+        create: Callable[..., object] = create_lab,
+        peers: int = 0,
         **more: Any,
     ) -> None:
         names = list(clusters)
         self.ports = ports or dict(zip(names, free_ports(len(names)), strict=True))
         self._top = Path(tempfile.mkdtemp(prefix="p2p-"))  # short, for the paths of UNIX sockets
         self.folder = self._top / "lab"
-        create_lab(self.folder, clusters=names, peers=0, ports=self.ports, **more)
+        create(self.folder, clusters=names, peers=peers, ports=self.ports, **more)
+        self.pythons: dict[str, str] = {}
         self.daemons: dict[str, Daemon] = {}
         self._settings = settings
         self._processes = Daemons(reactor, self._top)
@@ -134,6 +141,10 @@ class RunningLab:
         """The path of a daemon's console."""
         return self.folder / f"{daemon}.sock"
 
+    def python(self, daemon: str) -> str:
+        """The interpreter that runs a daemon, and the commands for it."""
+        return self.pythons.get(daemon, sys.executable)
+
     async def router_status(self, cluster: str) -> RouterStatus:
         """What a router says of itself."""
         async with await self.connect(f"router-{cluster}") as client:
@@ -188,7 +199,9 @@ class RunningLab:
             shutil.rmtree(self._top)
 
     async def _start(self, name: str, plugin: str) -> Daemon:
-        daemon = await self._processes.start(name, plugin, self.folder / f"{name}.yaml", deadline=START_S)
+        daemon = await self._processes.start(
+            name, plugin, self.folder / f"{name}.yaml", deadline=START_S, python=self.python(name)
+        )
         self.daemons[name] = daemon
         return daemon
 

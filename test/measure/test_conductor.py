@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
@@ -27,8 +25,6 @@ from p2p.experiment.words import (
 )
 from p2p.measure.blocks import Block, Load
 from p2p.measure.conductor import BlockDone, Conductor, Pair
-from p2p.measure.gauges import Gauges, LabGauges, LocalGauges
-from p2p.measure.raw_data import DaemonRow
 
 __all__ = ["BLOCK", "PAIRS", "StandInClient"]
 
@@ -197,55 +193,3 @@ class ConductorTests(SynchronousTestCase):
             self.client.changed["n1.n", GaugeOrder] = answer
             failure = self.failureResultOf(Deferred.fromCoroutine(self.conductor.gauge("n1.n")), ExchangeFailed)
             self.assertEqual(failure.value.outcome, outcome)
-
-
-class GaugesTests(SynchronousTestCase):
-    def test_local(self) -> None:
-        """Processes that are there are read, under their names and roles."""
-        import os
-
-        reader = LocalGauges({"peers-n": ("peer", os.getpid()), "gone": ("router", 2**30)})
-        (row,) = self.successResultOf(Deferred.fromCoroutine(reader.read()))
-        self.assertEqual((row.daemon, row.role), ("peers-n", "peer"))
-        self.assertGreater(row.rss_bytes, 0)
-
-    def test_lab(self) -> None:
-        """Peers are asked, and those that are gone are left out."""
-        client = StandInClient()
-        client.changed["m1.m", GaugeOrder] = ExchangeFailed(Outcome.UNKNOWN_PEER, "gone")
-        conductor = Conductor(client, "coordinator.n", PAIRS, 7)  # type: ignore[arg-type]  # stands in
-        rows = self.successResultOf(Deferred.fromCoroutine(LabGauges(conductor, ["n1.n", "m1.m"]).read()))
-        self.assertEqual(rows, [DaemonRow(5, "d", "peer", 6, 0.5, 7)])
-
-    def test_each_second(self) -> None:
-        """They are read at once and each second, not while paused, and not after the stop; a fault is logged."""
-        clock, rows, row = Clock(), list[DaemonRow](), DaemonRow(5, "d", "peer", 6, 0.5, 7)
-
-        class Reader:
-            failing = False
-
-            async def read(self) -> list[DaemonRow]:
-                if self.failing:
-                    raise OSError("no")
-                await succeed(None)
-                return [row]
-
-        reader = Reader()
-        gauges = Gauges(clock, reader, rows.append)
-        gauges.start()
-        clock.pump([0.5] * 4)
-        self.assertEqual(len(rows), 3)
-        gauges.paused = True
-        clock.advance(1)
-        self.assertEqual(len(rows), 3)
-        gauges.paused = False
-        gauges.stop()
-        clock.advance(5)
-        self.assertEqual(len(rows), 3)
-        self.assertEqual(clock.getDelayedCalls(), [])
-        reader.failing = True
-        with capturedLogs() as events:
-            gauges.start()
-        self.assertEqual(len(events), 1)
-        self.flushLoggedErrors(OSError)
-        gauges.stop()

@@ -174,19 +174,6 @@ class ExperimentTests(SynchronousTestCase):
         self.assertIn("no pair could take part", str(failure.value))
         self.assertIn("run again", str(failure.value))
 
-    def test_dead_daemon(self) -> None:
-        """Where a daemon of this machine has ended, its last words are told."""
-
-        class Dead:
-            name, exit, exited = "peers-n", -9, True
-
-            def tail(self) -> str:
-                return "last words"
-
-        lab = ExperimentLab(None, LocalGauges({}), [], _daemons=[Dead()])  # type: ignore[arg-type, list-item]  # stand in
-        self.assertIn("last words", str(self.assertRaises(P2PError, lab.check)))
-        lab.empty_inboxes()
-
     def test_no_file(self) -> None:
         """A plan that isn't there is named, and so is a folder that can't be written."""
         self.plan.unlink()

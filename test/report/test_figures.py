@@ -8,7 +8,8 @@ import warnings
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.raw_data import Placement, RunFacts
-from p2p.report.figures import Picture, pictures, svg
+from p2p.report.figures import pictures, svg
+from p2p.report.figures.output import Picture
 from test.report.figures.cases import LAB, analysed, columns, empty, run, shown, small
 
 NAMES = [

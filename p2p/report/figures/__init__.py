@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     from p2p.measure.raw_reader import RawRun
     from p2p.measure.results import Analysis
+    from p2p.report.figures.output import Picture
 
-__all__ = ["DARK", "LIGHT", "Picture", "Theme", "pdf", "pictures", "svg"]
+__all__ = ["DARK", "LIGHT", "Theme", "pdf", "pictures", "svg"]
 
 
 def pictures(run: RawRun, analysis: Analysis) -> tuple[Picture, ...]:

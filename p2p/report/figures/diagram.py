@@ -15,8 +15,8 @@ from p2p.measure.results import Analysis
 from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.lab_layout import LabLayout, lab_of
+from p2p.report.figures.output import Picture
 from p2p.report.figures.panels import cut
-from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 
 __all__ = ["setup_diagram"]

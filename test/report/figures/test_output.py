@@ -12,8 +12,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.report.figures import DARK, LIGHT, Picture, Theme, pdf, sheet, svg
-from p2p.report.figures.output import _style
+from p2p.report.figures import DARK, LIGHT, Theme, pdf, sheet, svg
+from p2p.report.figures.output import Picture, _style
 
 SVG = "{http://www.w3.org/2000/svg}"
 

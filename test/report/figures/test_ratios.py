@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.results import Analysis, ArmResult
 from p2p.measure.verdicts import Comparison
-from p2p.report.figures import Picture
+from p2p.report.figures.output import Picture
 from p2p.report.figures.ratios import ROWS, ratios
 from test.report.figures.cases import analysed, drawn, empty, run, said, small
 from test.report.subjects import arm, comparison, verdict

@@ -30,7 +30,7 @@ from p2p.experiment.words import (
     ORDER_BYTES,
     SERVICE,
     BlockOrder,
-    Exchanged,
+    ExchangeTold,
     GaugeTold,
     LinkTold,
     Order,
@@ -217,9 +217,9 @@ class _Lines:
 
     def __init__(self, reply: ReplyWriter) -> None:
         self._reply = reply
-        self._samples: list[Exchanged] = []
+        self._samples: list[ExchangeTold] = []
 
-    def sample(self, one: Exchanged) -> None:
+    def sample(self, one: ExchangeTold) -> None:
         """Keep a sample for the next line."""
         self._samples.append(one)
 

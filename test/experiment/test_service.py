@@ -18,7 +18,7 @@ from p2p.experiment.service import HOLD_S, ORDERS, Contents, ExperimentService, 
 from p2p.experiment.words import (
     ORDER_BYTES,
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeOrder,
     GaugeTold,
     LinkTold,
@@ -96,7 +96,7 @@ class ExperimentServiceTests(ExperimentCase):
         self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
         self.assertEqual(len(samples), 3)
         for one in samples:
-            assert isinstance(one, Exchanged)
+            assert isinstance(one, ExchangeTold)
             self.assertEqual((one.bytes, one.reply_bytes, one.outcome), (ORDER.size, ORDER.size, "ok"))
         self.assertNotIn("m4.m", self.pair.n1.links)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -45,9 +44,8 @@ from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Setup
 from p2p.peer.node import HostedPeer
-from p2p.wire.tcp_info import TCP_INFO_BYTES, TcpInfo, parse_tcp_info
 
-__all__ = ["Contents", "ExperimentService", "link_told", "tcp_info_of"]
+__all__ = ["Contents", "ExperimentService", "link_told"]
 
 ORDERS: Final = 4
 """Orders that a peer carries out at once: one of a block, and those for gauges."""
@@ -187,7 +185,7 @@ class ExperimentService:
             if not self._blocks:
                 self._quiet.fire(None)
         link = peer.links.get(block.partner)
-        info = None if link is None else tcp_info_of(link)
+        info = None if link is None else link.tcp_info()
         if info is not None:
             ended = ended.model_copy(update={"rtt_us": info.rtt_us, "retransmits": info.retransmits})
         # Telling would slow the exchanges of others down, and they are being measured: those of this daemon until all
@@ -300,21 +298,6 @@ def link_told(link: DirectLink, setup: Setup) -> LinkTold:
         tls_ns=secured_ns - steps.connected_ns if steps.secured_ns else None,
         ticket_ns=steps.proved_ns - secured_ns,
     )
-
-
-def tcp_info_of(link: DirectLink) -> TcpInfo | None:
-    """Ask the kernel about the connection of a link; None where it doesn't tell."""
-    option = getattr(socket, "TCP_INFO", None)
-    transport: Any = link.transport
-    while transport is not None and option is not None:
-        handle = transport.getHandle() if hasattr(transport, "getHandle") else None
-        if isinstance(handle, socket.socket):
-            try:
-                return parse_tcp_info(handle.getsockopt(socket.IPPROTO_TCP, option, TCP_INFO_BYTES))
-            except OSError:
-                return None  # it was closed meanwhile
-        transport = getattr(transport, "transport", None)
-    return None
 
 
 def _own_gauge() -> GaugeTold:

@@ -33,10 +33,9 @@ from p2p.link.events import (
     WentAway,
 )
 from p2p.link.flow import NotTaken, Stream
-from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
+from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
-from p2p.link.steps import Steps
-from p2p.wire.wide_socket import WideSocket, widened
+from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
 
@@ -147,6 +146,10 @@ class DirectLink(TwistedProtocol):
         """The TCP addresses of both ends, ``host:port``, this end first."""
         assert self.transport is not None
         return _shown(self.transport.getHost()), _shown(self.transport.getPeer())
+
+    def tcp_info(self) -> TcpInfo | None:
+        """Ask the system about the connection; None where it doesn't tell."""
+        return None if self._gone or self._below is None else tcp_info(self._below)
 
     def open_stream(self) -> Stream:
         """Open a stream for one exchange.
@@ -340,8 +343,9 @@ class DirectLink(TwistedProtocol):
                 if not self._pinged and len(event.data) > 4096:
                     self._pinged = True  # bulk comes: the window grows by the measured round trip
                     self._session.ping(self._heard)
-                    if isinstance(self._below, WideSocket):
-                        self._session.way = self._below.least_round_trip()
+                    info = self.tcp_info()
+                    if info is not None and info.least_rtt_us is not None:
+                        self._session.way = info.least_rtt_us / 1e6
                 if (stream := self._streams.get(event.stream_id)) is not None:
                     stream.link_data(event.data)
             elif isinstance(event, StreamOpened):

@@ -11,8 +11,8 @@ are checked. From then on a byte takes this way, here and back:
   :meth:`DirectLink.stream_consumed`, ``Session.consumed``.
 - Out: ``Stream.write`` (flow.py) queues by :meth:`DirectLink.stream_write` and ``Session.write``, and pauses its
   producer above a mark; in the reactor's next turn ``_pump`` asks ``Session.take`` (mux.py) for frames, in fair turns;
-  ``BulkTLS.writeSequence`` (wire/bulk.py) passes them to ``WideSocket.writeSequence``, which has ``BulkTLS.send`` encrypt
-  what the socket takes; while that has no room, :meth:`DirectLink.pauseProducing` stops the pump.
+  ``BulkTLS.writeSequence`` (wire/bulk.py) passes them to ``WideSocket.writeSequence`` (wire/wide_socket.py), for which
+  ``BulkTLS.send`` encrypts what the socket takes; as long as it has no room, ``pauseProducing`` stops the pump.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -29,9 +27,14 @@ class WaitersTests(SynchronousTestCase):
 
     def test_fire(self) -> None:
         """All who wait get the result in the order in which they came; who comes later waits for the next."""
-        told: list[Any] = []
-        for name in "abc":
-            self.waiters.wait().addCallback(lambda result, name=name: told.append((name, result)))
+        told: list[tuple[str, int]] = []
+
+        def note(result: int, name: str) -> None:
+            told.append((name, result))
+
+        waiting = [self.waiters.wait() for _ in range(3)]
+        for one, name in zip(waiting, "abc", strict=True):
+            one.addCallback(note, name)
         self.assertEqual(3, len(self.waiters))
         self.waiters.fire(7)
         self.assertEqual([("a", 7), ("b", 7), ("c", 7)], told)
@@ -88,13 +91,17 @@ class WaitersTests(SynchronousTestCase):
         """Who is told may cancel others of those who are being told; they aren't told, and nothing breaks."""
         for tell in (lambda: self.waiters.fire(7), lambda: self.waiters.fail(ValueError())):
             first, second, third = (self.waiters.wait() for _ in range(3))
-            first.addBoth(lambda result, second=second: second.cancel())
+            self.cancels(first, second)
             tell()
             self.successResultOf(first)
             self.failureResultOf(second, CancelledError)
             self.assertTrue(third.called)
             third.addErrback(lambda failure: None)
         self.assertEqual((0, 0), (len(self.waiters), self.deserted))
+
+    def cancels(self, first: Deferred[int], second: Deferred[int]) -> None:
+        """Cancel the second when the first is told."""
+        first.addBoth(lambda _: second.cancel())
 
     def test_waiting_again_when_told(self) -> None:
         """Who waits again as soon as they are told waits for the next time, not for ever in this one."""

@@ -14,8 +14,7 @@ from p2p.exchange.paths import from_bytes, to_bytes
 from p2p.exchange.request import Request
 from p2p.exchange.service import Context, IContentService
 from p2p.exchange.writer import MessageWriter, ReplyWriter
-from p2p.link.box_reader import BoxReader
-from p2p.link.boxes import Box, encode_box, text_of
+from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import ListedNames
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.production import Production

@@ -22,8 +22,7 @@ from typing import Final
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.base.texts import printable
 from p2p.exchange.paths import from_bytes, to_bytes
-from p2p.link.box_reader import BoxReader
-from p2p.link.boxes import Box, encode_box, text_of
+from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import CONTROLS
 from p2p.transfer.records import Have, Receipt
 

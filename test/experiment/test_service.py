@@ -14,7 +14,7 @@ from p2p.base.errors import ConfigError, LocalFileError, Outcome
 from p2p.exchange.exchange import Request, Result
 from p2p.experiment import service as module
 from p2p.experiment.made_files import MadeFiles
-from p2p.experiment.service import HOLD_S, ORDERS, Contents, ExperimentService, link_told, tcp_info_of
+from p2p.experiment.service import HOLD_S, ORDERS, Contents, ExperimentService, link_told
 from p2p.experiment.words import (
     ORDER_BYTES,
     Ended,
@@ -28,7 +28,7 @@ from p2p.experiment.words import (
     Told,
     parse_lines,
 )
-from p2p.link.steps import Steps
+from p2p.link.hello import Steps
 from p2p.peer.attempt import Setup
 from p2p.peer.moments import Moments
 from p2p.services.store import BytesSource
@@ -260,7 +260,7 @@ class LinkToldTests(NodeCase):
 
     def test_no_socket(self) -> None:
         """Where there is no socket the kernel isn't asked."""
-        self.assertIsNone(tcp_info_of(self.make_pair().link()))
+        self.assertIsNone(self.make_pair().link().tcp_info())
 
 
 class GrantTests(NodeCase):

@@ -9,8 +9,7 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.console.server import Emit
 from p2p.exchange.exchange import Request
 from p2p.peer.node import HostedPeer
-from p2p.services.chat import CHAT
-from p2p.services.chat_room import Conversation
+from p2p.services.chat_room import CHAT, Conversation
 
 __all__ = ["hold_chat"]
 

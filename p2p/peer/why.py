@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from zope.interface import implementer
 
 from p2p import __version__
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
@@ -20,7 +19,7 @@ from p2p.console.legs import LegName, LegState, legs_between
 from p2p.console.operations import Diagnosis, FoundLink, Leg
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, Ping
-from p2p.exchange.exchange import Request
+from p2p.exchange.request import BaseSink, Request
 from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import AttemptFailed, Setup
@@ -349,19 +348,12 @@ class _Walk:
         return f"{where}; {proof} that it is {way.target}, and no router carries the link"
 
 
-@implementer(IConsumer)
-class _Back:
+class _Back(BaseSink):
     """Takes an echo and compares it with what was sent."""
 
     def __init__(self, expected: bytes) -> None:
         self._expected = expected
         self._came = bytearray()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Take bytes in, as many as there can be."""
@@ -376,6 +368,3 @@ class _Back:
                 Outcome.CORRUPT, f"{len(self._came)} bytes came back, of the {len(self._expected)} that were sent"
             )
         return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""

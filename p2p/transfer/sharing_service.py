@@ -17,7 +17,7 @@ from p2p.exchange.request import Request
 from p2p.exchange.rules import Names
 from p2p.exchange.service import Context, IContentService, Incoming
 from p2p.transfer.asking import AskingSink
-from p2p.transfer.ended import KEEP_S, local_id, remove_old
+from p2p.transfer.notes import KEEP_S, local_id, remove_old
 from p2p.transfer.offering import offer_of
 from p2p.transfer.production import Production
 from p2p.transfer.records import Have

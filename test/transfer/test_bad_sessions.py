@@ -16,8 +16,8 @@ from p2p.link import flow
 from p2p.link.boxes import encode_box
 from p2p.transfer import answers, production, receiving_service
 from p2p.transfer.answers import Asked
-from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession
+from p2p.transfer.notes import local_id
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have, Receipt, encode_end, encode_entry
 from p2p.transfer.reports import Began, encode_have, encode_progress, encode_receipts

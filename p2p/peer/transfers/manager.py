@@ -37,7 +37,7 @@ from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer
-from p2p.transfer.ended import local_id
+from p2p.transfer.notes import local_id
 from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]

@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from p2p.cli.demo_report import report_of_demo, run_demo_experiment, why_no_experiment
-from p2p.cli.exit_codes import ExitCode
-from p2p.cli.output import duration, json_option, on_terminal, printable, problem, show_json, size
-from p2p.cli.session import Session
+from p2p.cli.output import ExitCode, duration, json_option, on_terminal, printable, problem, show_json, size
+from p2p.cli.session import ConsoleSession
 from p2p.measure.demo import DemoPlan, DemoResult, Progress, run_demo
 from p2p.measure.experiment import RunResult
 from p2p.report.writing import ReportFiles
@@ -45,7 +44,7 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 @json_option
 @click.pass_obj
 def demo(
-    session: Session, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, quick: bool, as_json: bool
+    session: ConsoleSession, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, quick: bool, as_json: bool
 ) -> None:
     """Run a whole lab on this machine, measure it, and report.
 

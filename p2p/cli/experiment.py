@@ -10,10 +10,9 @@ import click
 
 from p2p.base.errors import Outcome, P2PError
 from p2p.cli.comparison import show_comparison
-from p2p.cli.exit_codes import ExitCode
 from p2p.cli.experiment_progress import experiment_progress
-from p2p.cli.output import json_option, printable
-from p2p.cli.session import Session
+from p2p.cli.output import ExitCode, json_option, printable
+from p2p.cli.session import ConsoleSession
 from p2p.measure.experiment import OpenLab, RunResult, run_experiment
 from p2p.measure.lab_hosts import load_lab_hosts
 from p2p.measure.plan import load_plan
@@ -42,7 +41,7 @@ def experiment() -> None:
     help="YAML file of a lab that runs already; without it, a lab is started on this machine.",
 )
 @click.pass_obj
-def run(session: Session, plan: Path, out: Path | None, hosts: Path | None) -> None:
+def run(session: ConsoleSession, plan: Path, out: Path | None, hosts: Path | None) -> None:
     """Run the blocks of a PLAN, or those that its folder lacks.
 
     Each block is kept as soon as it is finished: after Ctrl-C or a crash, the same command goes on where it was.

@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome, P2PError
-from p2p.client import Client
+from p2p.client import Client, ExchangeArguments
 from p2p.console.operations import Connected, PeerStatus, RouterStatus
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.measure import sample_files
@@ -239,14 +239,15 @@ class _Demo:
         service = "uppercase" if sample.content_type == "text" else "store"
         outcome, first_byte_ns, reply_bytes = Outcome.OK, None, 0
         try:
-            answer = await self._clients[near].exchange(
-                receiver,
-                service,
-                path=sample.path,
+            asked = ExchangeArguments(
+                peer=receiver,
+                service=service,
+                path=str(sample.path),
                 name=sample.name,
-                content_type=sample.content_type,
+                type=sample.content_type,
                 acting=initiator,
             )
+            answer = await self._clients[near].exchange(asked)
         except ExchangeFailed as failure:
             outcome = failure.outcome
             self._why = self._why or f"the first: {initiator} to {receiver}, {sample.name}: {outcome}: {failure}"

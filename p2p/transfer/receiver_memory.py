@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from p2p.base.choices import Exists
 from p2p.exchange.inbox import refusal
-from p2p.transfer.final_names import FOLDER_FLAGS, Close, Exists, Place, Placer, Receipt, Step
+from p2p.transfer.final_names import FOLDER_FLAGS, Close, Place, Placer, Receipt, Step
 from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK

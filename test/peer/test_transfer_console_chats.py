@@ -9,8 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from p2p.base.errors import InvalidRequest, Outcome
 from p2p.exchange.exchange import Request
 from p2p.exchange.service import Services
-from p2p.peer.chatting import hold_chat
 from p2p.peer.node import HostedPeer
+from p2p.peer.transfer_console import hold_chat
 from p2p.services.chat import CHAT, chat
 from p2p.services.chat_room import ALIVE_S, WAIT_S, Conversation
 from test.peer import pair as pairs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -21,12 +20,10 @@ from p2p.base.errors import (
     LocalFileError,
     Outcome,
 )
-from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client
-from p2p.console.connection import ConsoleConnection
-from p2p.console.lines import ANSWER_BYTES
-from p2p.console.operations import Leg, PeerStatus, RouterStatus
-from p2p.console.server import REQUESTS
-from test.client.cases import CONSOLE, ClientCase
+from p2p.client import ANSWER_S, CONNECT_S, NETWORK_S, Client, ExchangeArguments
+from p2p.console.lines import ANSWER_BYTES, REQUESTS, ConsoleConnection
+from p2p.console.operations import Leg, PeerStatus, RouterStatus, WhyArguments
+from test.client_cases import CONSOLE, ClientCase
 from test.consoles import DIGEST, failing, peer_operations, pending, router_operations
 
 
@@ -68,11 +65,11 @@ class OperationTests(ClientCase):
 
         client = self.client(peer_operations(why=why))
         told: list[Leg] = []
-        found = self.result(client.why("m4.m", fresh=True, on_leg=told.append))
+        found = self.result(client.why(WhyArguments(peer="m4.m", fresh=True), on_leg=told.append))
         self.assertEqual(("m4.m", "ok", None), (found.peer, found.outcome, found.link))
         self.assertEqual([0, 5], [leg.took_ns for leg in found.legs])
         self.assertEqual(told, found.legs)
-        self.assertEqual(found, self.result(client.why("m4.m", fresh=True)))
+        self.assertEqual(found, self.result(client.why(WhyArguments(peer="m4.m", fresh=True))))
 
     def test_acting(self) -> None:
         """The peer that acts goes as ``as``, and isn't named when it isn't given."""
@@ -99,23 +96,15 @@ class OperationTests(ClientCase):
         def on_progress(done: int, length: int | None) -> None:
             progress.append((done, length))
 
+        film = ExchangeArguments(peer="m4.m", service="store", path="/srv/film.mkv", name="film.mkv", type="video")
         for told in (None, on_progress):
-            answer = self.result(
-                self.peer.exchange(
-                    "m4.m",
-                    "store",
-                    path=Path("/srv/film.mkv"),
-                    name="film.mkv",
-                    content_type="video",
-                    on_progress=told,
-                )
-            )
+            answer = self.result(self.peer.exchange(film, on_progress=told))
             self.assertEqual((answer.type, answer.receipt.name, answer.digest), ("video", "film.mkv", DIGEST))
         self.assertEqual(progress, [(1000, 4000), (4000, 4000)])
 
-    def test_neither_text_nor_path(self) -> None:
-        """An exchange needs a text or a path, and says so."""
-        error = self.error(self.peer.exchange("m4.m", "store"), InvalidRequest)
+    def test_senseless(self) -> None:
+        """What can't be asked isn't: a model of the request says what is wrong with it, before anything is sent."""
+        error = self.assertRaises(ValueError, ExchangeArguments, peer="m4.m", service="store")
         self.assertIn('give either "text" or "path"', str(error))
 
 
@@ -219,7 +208,8 @@ class WaitingTests(ClientCase):
         def fail(done: int, length: int | None) -> None:
             raise ZeroDivisionError
 
-        sending = client.exchange("m4.m", "store", path=Path("/srv/a"), on_progress=fail)
+        arguments = ExchangeArguments(peer="m4.m", service="store", path="/srv/a")
+        sending = client.exchange(arguments, on_progress=fail)
         self.error(sending, ZeroDivisionError)
         self.assertEqual(self.result(client.ping("m4.m")).peer, "m4.m")
 
@@ -228,7 +218,7 @@ class WaitingTests(ClientCase):
         begun: list[Deferred[None]] = []
         client = self.client({"wait": pending(begun)})
         count = 3 * REQUESTS
-        running = gatherResults([Deferred.fromCoroutine(client.request("wait", number=n)) for n in range(count)])
+        running = gatherResults([Deferred.fromCoroutine(client.request("wait", {"number": n})) for n in range(count)])
         for _ in range(3):
             self.reactor.settle()
             self.assertEqual(len(begun), REQUESTS)
@@ -263,7 +253,7 @@ class ConnectionTests(ClientCase):
         """When the daemon ends the connection, every request fails, and so does each later one."""
         begun: list[Deferred[None]] = []
         client = self.client({"wait": pending(begun)})
-        running = [self.begin(client.request("wait")) for _ in range(2)]
+        running = [self.begin(client.request("wait", {})) for _ in range(2)]
         self.reactor.console.stopService()
         self.reactor.settle()
         for one in running:
@@ -273,7 +263,7 @@ class ConnectionTests(ClientCase):
     def test_one_fails_and_cancels_another(self) -> None:
         """Who gives up a request because another failed with the connection disturbs nobody."""
         client = self.client({"wait": pending([])})
-        first, second = (self.begin(client.request("wait")) for _ in range(2))
+        first, second = (self.begin(client.request("wait", {})) for _ in range(2))
         first.addErrback(lambda failure: second.cancel())
         self.reactor.console.stopService()
         self.reactor.settle()
@@ -284,7 +274,7 @@ class ConnectionTests(ClientCase):
         """Leaving the client ends the connection, and the daemon cancels what was under way."""
         begun: list[Deferred[None]] = []
         client = self.client({"wait": pending(begun)})
-        running = self.begin(client.request("wait"))
+        running = self.begin(client.request("wait", {}))
 
         async def leave() -> None:
             async with client:

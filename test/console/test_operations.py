@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.console.legs import LegName, legs_between
+from p2p.console.operations import LegName, legs_between
 
 
 class LegsTests(SynchronousTestCase):

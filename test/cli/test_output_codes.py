@@ -16,7 +16,7 @@ from p2p.base.errors import (
     Outcome,
     ProtocolViolation,
 )
-from p2p.cli.exit_codes import NEXT_STEPS, ExitCode, exit_code_of, exit_codes_text
+from p2p.cli.output import NEXT_STEPS, ExitCode, exit_code_of, exit_codes_text
 
 
 class ExitCodeTests(SynchronousTestCase):

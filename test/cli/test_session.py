@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ConsoleUnreachable
-from p2p.cli.running import run_in_reactor
+from p2p.cli.session import run_in_reactor
 
 
 class Loop:

@@ -9,10 +9,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from p2p.base.errors import DaemonFault, InvalidRequest, LocalFileError
-from p2p.client import ANSWER_S, ChatLine, Done, TransferEvent, TransfersShown
+from p2p.client import ANSWER_S, ChatLine, TransferEvent, TransfersShown
 from p2p.console.server import checked
 from p2p.console.transfer_operations import (
-    EVENTS,
     ChatArguments,
     ChatSayArguments,
     DecideArguments,
@@ -22,7 +21,7 @@ from p2p.console.transfer_operations import (
 )
 from test.client_cases import ClientCase
 from test.consoles import failing, peer_operations, pending
-from test.moves import ENTRIES, ID, OFFER, Move, done, moved, moved_one, offered, progress, shown, verified, whole
+from test.moves import ENTRIES, ID, OFFER, Move, done, moved, moved_one, offered, shown, verified, whole
 
 FILE = SendArguments(peers=["m4.m"], paths=["/srv/a"])
 
@@ -243,14 +242,3 @@ class ChatTests(ClientCase):
         self.assertIsNone(self.successResultOf(talking))
         self.assertEqual(["hi", None], said)
         self.assertEqual([ChatLine(state="joined"), ChatLine(state="line", line="hello")], told)
-
-
-class EventTests(ClientCase):
-    """The kinds of events."""
-
-    def test_kinds(self) -> None:
-        """They are known by name."""
-        kinds = {"offered", "pending", "resumed", "progress", "verified", "stalled", "waiting", "done", "failed"}
-        self.assertEqual(kinds, EVENTS)
-        self.assertIsInstance(progress(1).bytes, int)
-        self.assertEqual("done", Done.model_validate(done().model_dump()).event)

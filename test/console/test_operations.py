@@ -1,10 +1,31 @@
-"""The legs of the way to a link."""
+"""What the console takes, and the legs of the way to a link."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.console.operations import LegName, legs_between
+from p2p.base.errors import InvalidRequest
+from p2p.console.operations import ExchangeArguments, LegName, PeerArguments, legs_between
+
+
+class ArgumentsTests(SynchronousTestCase):
+    """How arguments are read and written."""
+
+    def test_strict(self) -> None:
+        """What is unknown, missing or of another type is told, all of it at once."""
+        error = self.assertRaises(InvalidRequest, ExchangeArguments.read, {"peer": 5, "speed": "high"})
+        for part in ("peer: Input should be a valid string", "speed: Extra inputs", "service: Field required"):
+            self.assertIn(part, str(error))
+        error = self.assertRaises(InvalidRequest, ExchangeArguments.read, {"peer": "m4.m", "service": "echo"})
+        self.assertIn('the request: Value error, give either "text" or "path"', str(error))
+
+    def test_request(self) -> None:
+        """A request says what differs from the defaults; the daemon reads it as it was meant."""
+        self.assertEqual({"peer": "m4.m"}, PeerArguments(peer="m4.m").request())
+        arguments = ExchangeArguments(peer="m4.m", service="echo", text="", show="text", acting="n1.n")
+        fields = {"peer": "m4.m", "service": "echo", "text": "", "show": "text", "as": "n1.n"}
+        self.assertEqual(fields, arguments.request())
+        self.assertEqual(arguments, ExchangeArguments.read(fields))
 
 
 class LegsTests(SynchronousTestCase):

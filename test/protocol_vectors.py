@@ -40,6 +40,7 @@ from p2p.services.chat_room import ChatRoom, Conversation
 from p2p.services.echo import echo
 from p2p.services.store import BytesSource, store
 from p2p.services.text import uppercase
+from p2p.transfer.answers import Asked
 from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession, listing
 from p2p.transfer.receiving import ReceivingEngine
@@ -309,7 +310,9 @@ class _Recording:
         """Get a file that is shared."""
         _made(self.shared / "a.txt", b"abc")
         self.host.shares["docs"] = self.shared
-        session = GetSession(ReceivingEngine(self.here, FETCHED), ["docs/a.txt"], self.threads, self.clock, Told())
+        asked = Asked(["docs/a.txt"])
+        receiver = ReceivingEngine(self.here, FETCHED, asked=asked)
+        session = GetSession(receiver, asked, self.threads, self.clock, Told())
         request = fetch_request(FETCHED, limit=10_000_000)
         return self.exchange(request, session, session.sink())
 

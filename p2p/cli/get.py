@@ -83,7 +83,7 @@ def _destination(names: tuple[str, ...]) -> tuple[list[str], str | None]:
 
     :raises LocalFileError: if the folder can't be made, or isn't there any more.
     """
-    wanted, last = [name.rstrip("/") or name for name in names], names[-1]
+    wanted, last = list(names), names[-1]
     if len(wanted) > 1 and last == "-":
         return wanted[:-1], None
     # Not Path.is_dir, which raises for what can't be a path, such as an over-long name.

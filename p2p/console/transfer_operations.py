@@ -102,7 +102,10 @@ class SendArguments(MovingArguments):
 
 
 class GetArguments(MovingArguments):
-    """``get``: what a peer shares, into the folder at an absolute path, or one file of it to a stream."""
+    """``get``: what a peer shares, into the folder at an absolute path, or one file of it to a stream.
+
+    A name that ends with ``/`` is a folder's.
+    """
 
     peer: str
     names: list[str] = Field(min_length=1, max_length=10_000)

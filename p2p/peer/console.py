@@ -352,6 +352,8 @@ def _receipt(fields: Mapping[str, str]) -> Mapping[str, Any]:
         size, seconds = int(fields["size"]), float(fields["received_s"])
         if not isfinite(seconds):
             raise ValueError("received_s is no time")
+        if "/" in fields["name"] or fields["name"] in (".", ".."):
+            raise ValueError("name is a path")
         return {"name": fields["name"], "size": size, "digest": fields["digest"], "received_s": seconds}
     except (KeyError, ValueError) as error:
         raise ExchangeFailed(Outcome.CORRUPT, "the other side's receipt makes no sense") from error

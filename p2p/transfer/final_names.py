@@ -19,7 +19,7 @@ from p2p.base.choices import Exists
 from p2p.base.errors import Outcome
 from p2p.exchange.naming import free_name, is_there, move_new, sync_names
 from p2p.exchange.paths import shown
-from p2p.transfer.records import Kind
+from p2p.transfer.records import Kind, Receipt
 
 __all__ = ["FOLDER_FLAGS", "ONE_ENTRY", "Close", "Folder", "Place", "Placer", "Receipt", "Step"]
 
@@ -30,25 +30,6 @@ ONE_ENTRY: Final = frozenset(
     | {errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM, errno.EXDEV}
 )
 """Errors that are about one name; all others end the transfer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of an entry.
-
-    :ivar path: its path as the sender calls it.
-    :ivar name: its path below the receiver's folder; empty if it isn't there.
-    :ivar root: the root of its tree in hex; empty for what isn't a file.
-    :ivar outcome: ``ok``; ``refused``, if it wasn't taken or couldn't be sent; ``truncated``, if given up halfway.
-    :ivar reason: why it isn't ``ok``.
-    """
-
-    path: str
-    name: str
-    size: int = 0
-    root: str = ""
-    outcome: Outcome = Outcome.OK
-    reason: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -15,9 +15,9 @@ from p2p.exchange.service import Threads
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.exchange.writer import MessageWriter
 from p2p.link.boxes import Box, encode_box
-from p2p.transfer.final_names import Receipt
+from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Receiver
-from p2p.transfer.records import Buffer, Have
+from p2p.transfer.records import Buffer, Have, Receipt
 from p2p.transfer.session_requests import PROGRESS_S, Told
 from p2p.transfer.walking import Totals
 
@@ -30,8 +30,9 @@ _T = TypeVar("_T")
 class GetSession:
     """A session that gets; the source of its exchange, and by :meth:`sink` what takes the reply.
 
-    :param receiver: takes the records; fresh. What its disk doesn't take is a ``LocalFileError`` of the exchange.
-    :param names: what is asked for, as the other side calls it.
+    :param receiver: takes the records of what is asked for and no others; fresh. What its disk doesn't take is a
+        ``LocalFileError`` of the exchange.
+    :param asked: what is asked for; the same that the receiver has.
     :param sealed: is called in a thread when everything has come, before the receiver forgets that it ever was.
     :ivar totals: how much it was, when it has ended well.
     """
@@ -39,7 +40,7 @@ class GetSession:
     def __init__(
         self,
         receiver: Receiver,
-        names: Sequence[str],
+        asked: Asked,
         threads: Threads,
         clock: IReactorTime,
         told: Told,
@@ -52,7 +53,7 @@ class GetSession:
         self.receiver = receiver
         self.worker = Worker(threads)
         self.have: Have | None = None
-        self._names = names
+        self._asked = asked
         self._sealed = sealed
 
     async def open(self) -> None:
@@ -64,7 +65,7 @@ class GetSession:
         """Say what is asked for, and what is here of it."""
         assert self.have is not None
         boxes = [encode_box({"have": "1", **self.have.to_box()})]
-        boxes += (encode_box({"path": to_bytes(name)}) for name in self._names)
+        boxes += (encode_box({"path": to_bytes(path)}) for path in self._asked.paths)
         consumer.write(b"".join(boxes))
         return {}
 

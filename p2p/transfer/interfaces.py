@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from p2p.transfer.final_names import Receipt
-from p2p.transfer.records import Buffer, Have
+from p2p.transfer.answers import Dealt
+from p2p.transfer.records import Buffer, Have, Receipt
 from p2p.transfer.walking import Totals
 
 __all__ = ["Receiver", "Sender"]
@@ -18,6 +18,10 @@ __all__ = ["Receiver", "Sender"]
 
 class Sender(Protocol):
     """Gives the records of a transfer."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names at its top."""
 
     @property
     def ended(self) -> bool:
@@ -36,13 +40,19 @@ class Sender(Protocol):
         """The path of the entry that is or was dealt with last."""
 
     def resume(self, have: Have) -> None:
-        """Go on from where the receiver is; before the first :meth:`next`."""
+        """Go on from where the receiver is; before the first :meth:`next`.
+
+        :raises ExchangeFailed: with ``corrupt``, if it can't be there.
+        """
 
     def next(self, max_bytes: int) -> list[Buffer]:
         """The next records, about so many bytes; empty when all were given out.
 
         :raises LocalFileError: if this machine's disk fails in a way that ends the transfer.
         """
+
+    def dealt(self) -> Sequence[Dealt]:
+        """The entries whose ends are in what :meth:`next` has just given."""
 
     def stop(self) -> None:
         """Have a :meth:`next` that waits for its source end soon; safe in any thread, at any time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,6 +16,7 @@ from p2p.exchange.service import Context, IContentService
 from p2p.exchange.writer import MessageWriter, ReplyWriter
 from p2p.link.box_reader import BoxReader
 from p2p.link.boxes import Box, encode_box, text_of
+from p2p.transfer.answers import ListedNames
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.production import Production
 from p2p.transfer.records import Buffer, Kind
@@ -29,7 +29,6 @@ LIST: Final = "list"
 
 _BOX_BYTES: Final = 16384
 _AT_ONCE: Final = 1000  # entries that are encoded at once
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class ListSink(AskingSink):
@@ -96,6 +95,7 @@ class _Entries:
     def __init__(self, entries: list[SharedEntry]) -> None:
         self._entries = entries
         self._reader = BoxReader(_BOX_BYTES)
+        self._names = ListedNames()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Nothing is paused: it is not much."""
@@ -109,31 +109,35 @@ class _Entries:
         :raises ExchangeFailed: with ``corrupt``, if it is no list, or longer than any.
         """
         try:
-            self._entries += map(_decoded, self._reader.feed(data))
+            self._entries += map(self._decoded, self._reader.feed(data))
         except ProtocolViolation as error:
             raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
         if len(self._entries) > MAX_LISTED:
             raise ExchangeFailed(Outcome.CORRUPT, f"a list of more than {MAX_LISTED} entries")
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """That was all."""
+        """That was all.
+
+        :raises ExchangeFailed: with ``corrupt``, if it breaks off.
+        """
+        if not self._reader.between:
+            raise ExchangeFailed(Outcome.CORRUPT, "a list that ends within an entry")
         return {}
 
     def abandon(self) -> None:
         """Nothing is kept."""
 
+    def _decoded(self, box: Box) -> SharedEntry:
+        kind = text_of(box, "kind")
+        if "name" not in box or kind not in set(Kind):
+            raise ProtocolViolation("an entry of a list has no name, or is of no known kind")
+        size = number_of(box, "size") or 0 if kind == Kind.FILE else 0
+        return SharedEntry(self._names.checked(box["name"]), Kind(kind), size, number_of(box, "mtime") or 0)
+
 
 def _encoded(entry: SharedEntry) -> bytes:
     fields = {"kind": entry.kind.value, "size": str(entry.size), "mtime": str(max(entry.mtime, 0))}
     return encode_box({"name": to_bytes(entry.name), **fields})
-
-
-def _decoded(box: Box) -> SharedEntry:
-    kind = text_of(box, "kind")
-    if "name" not in box or kind not in set(Kind):
-        raise ProtocolViolation("an entry of a list has no name, or is of no known kind")
-    name = _CONTROLS.sub("?", from_bytes(box["name"][:255]))
-    return SharedEntry(name, Kind(kind), number_of(box, "size") or 0, number_of(box, "mtime") or 0)
 
 
 @implementer(IContentService)

@@ -32,6 +32,7 @@ class Production:
     :param give: gives the next buffers, about so many bytes; empty when there is no more. It is called by the worker.
     :param pace: keeps a limit, if there is one.
     :param written: is called after each piece of work.
+    :param full: whether to read no further now; :meth:`go_on` says that it may have changed.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Production:
         *,
         pace: Pace | None = None,
         written: Callable[[], object] = lambda: None,
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._give = give
         self._worker = worker
         self._clock = clock
         self._pace = pace
         self._written = written
+        self._full = full
         self._ready: deque[list[Buffer]] = deque()
         self._parts: deque[list[Buffer]] = deque()
         self._reading = False
@@ -82,6 +85,10 @@ class Production:
                 self._timer = None
             consumer.unregisterProducer()
 
+    def go_on(self) -> None:
+        """There may be no reason any more to read no further."""
+        self._read()
+
     def resumeProducing(self) -> None:
         """The stream has room."""
         self._asked = True
@@ -91,7 +98,8 @@ class Production:
         """The stream is gone; whoever performs the exchange ends this."""
 
     def _read(self) -> None:
-        if not (self._reading or self._ended or self._over) and len(self._ready) < AHEAD:
+        idle = not (self._reading or self._ended or self._over)
+        if idle and len(self._ready) < AHEAD and not self._full():
             self._reading = True
             self._worker(self._give, BATCH).addCallback(self._got).addErrback(self._failed)
 

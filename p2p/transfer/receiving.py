@@ -17,6 +17,7 @@ from p2p.base.choices import Exists
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
+from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
 from p2p.transfer.final_names import ONE_ENTRY, Folder, Place, Receipt
 from p2p.transfer.receiver_memory import Settling
@@ -44,6 +45,7 @@ class ReceivingEngine:
     :param exists: what to do with an entry at the top whose name is taken.
     :param links: whether links are made or left out.
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
+    :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
@@ -57,10 +59,12 @@ class ReceivingEngine:
         exists: Exists = "rename",
         links: Literal["keep", "refuse"] = "keep",
         room: Callable[[int], None] = lambda size: None,
+        asked: Asked | None = None,
         sync: bool = True,
     ) -> None:
         self._links = links
         self._room = room
+        self._asked = asked
         self._sync = sync
         self._decoder = RecordDecoder()
         self._arriving: Arriving | None = None
@@ -89,7 +93,10 @@ class ReceivingEngine:
         :raises ExchangeFailed: with ``refused``, if the disk doesn't take it, or what it says makes no sense.
         """
         try:
-            return self._settling.load()
+            have = self._settling.load()
+            if self._asked is not None:
+                self._asked.resume(have.last, inside=bool(self._settling.state.stack))
+            return have
         except OSError as error:
             raise self._failed(error) from error
         except ExchangeFailed:
@@ -182,6 +189,8 @@ class ReceivingEngine:
             self._end(record)
 
     def _entry(self, entry: Entry) -> None:
+        if self._asked is not None:
+            self._asked.begins(entry)
         self.current = entry.path
         reason = ""
         folder: Folder | None = None
@@ -213,6 +222,8 @@ class ReceivingEngine:
             return "it is a link, and links aren't taken here"
         if not stays_inside(parts, target):
             return f"it is a link to {shown(target)}, which is outside of what is sent"
+        if self._asked is not None and len(parts) == 1 and not self._asked.reaches(target):
+            return f"it is a link to {shown(target)}, which wasn't asked for"
         return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
 
     def _make_link(self, place: Place, entry: Entry) -> None:
@@ -297,6 +308,8 @@ class ReceivingEngine:
         self.current = record.path
         reason = record.reason or "the sender gave it up"
         if arriving is None:
+            if self._asked is not None:
+                self._asked.given_up(record.path)
             place = Place(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
             self._settling.add(place)
         elif arriving.entry.path != record.path:
@@ -319,6 +332,8 @@ class ReceivingEngine:
         self._settling.leave(0)
         if end.entries != self.done_entries:
             raise ExchangeFailed(Outcome.CORRUPT, f"{self.done_entries} entries came, {end.entries} were announced")
+        if self._asked is not None:
+            self._asked.complete()
         self._ended = True
 
 

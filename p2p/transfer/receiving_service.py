@@ -19,12 +19,11 @@ from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.exchange.writer import ReplyWriter
 from p2p.link.boxes import Box
 from p2p.transfer.ended import EndedTransfers, local_id
-from p2p.transfer.final_names import Receipt
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.offering import offer_of
 from p2p.transfer.receiving import ReceivingEngine
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
 from p2p.transfer.session_requests import PROGRESS_S
 from p2p.transfer.walking import Totals

@@ -27,14 +27,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from p2p.base.errors import ProtocolViolation
+from p2p.base.errors import Outcome, ProtocolViolation
 from p2p.base.texts import TEXT_CHARACTERS, printable
 from p2p.exchange.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.link.boxes import Box, BoxParser, encode_box, text_of
 from p2p.link.pieces import Pieces
 from p2p.transfer.tree import CHUNK, LEAF
 
-__all__ = ["Buffer", "Chunk", "EndOfFile", "EndOfTransfer", "Entry", "GaveUp", "Have", "Kind", "Record"]
+__all__ = ["Buffer", "Chunk", "EndOfFile", "EndOfTransfer", "Entry", "GaveUp", "Have", "Kind", "Receipt", "Record"]
 __all__ += ["RecordDecoder", "encode_chunk", "encode_end", "encode_end_of_file", "encode_entry", "encode_gave_up"]
 
 Buffer = bytes | memoryview
@@ -169,6 +169,25 @@ class Have:
             _number(box, "entries", 0),
             _number(box, "bytes", 0),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an entry.
+
+    :ivar path: its path as the sender calls it.
+    :ivar name: its path below the receiver's folder; empty if it isn't there.
+    :ivar root: the root of its tree in hex; empty for what isn't a file.
+    :ivar outcome: ``ok``; ``refused``, if it wasn't taken or couldn't be sent; ``truncated``, if given up halfway.
+    :ivar reason: why it isn't ``ok``.
+    """
+
+    path: str
+    name: str
+    size: int = 0
+    root: str = ""
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
 
 
 def encode_entry(entry: Entry) -> list[Buffer]:

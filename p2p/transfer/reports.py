@@ -24,8 +24,8 @@ from p2p.base.texts import printable
 from p2p.exchange.paths import from_bytes, to_bytes
 from p2p.link.box_reader import BoxReader
 from p2p.link.boxes import Box, encode_box, text_of
-from p2p.transfer.final_names import Receipt
-from p2p.transfer.records import Have
+from p2p.transfer.answers import CONTROLS
+from p2p.transfer.records import Have, Receipt
 
 __all__ = ["Began", "Pending", "Progress", "Report", "ReportReader", "encode_have", "encode_pending"]
 __all__ += ["encode_progress", "encode_receipts", "number_of"]
@@ -35,7 +35,6 @@ BOX_BYTES: Final = 16384
 
 _MAX_NUMBER: Final = 2**63
 _ROOT: Final = re.compile(r"[0-9a-f]{64}|")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,11 @@ class ReportReader:
         self._boxes = BoxReader(BOX_BYTES)
         self._began = False
 
+    @property
+    def between(self) -> bool:
+        """Whether the bytes so far end with a report."""
+        return self._boxes.between
+
     def feed(self, data: bytes | memoryview) -> list[Report]:
         """Take bytes in and return what they report.
 
@@ -147,13 +151,13 @@ class ReportReader:
 
 
 def _read_receipt(box: Box) -> Receipt:
-    path = _CONTROLS.sub("?", from_bytes(box["path"]))
+    path = CONTROLS.sub("?", from_bytes(box["path"]))
     outcome, root = text_of(box, "outcome", Outcome.OK), text_of(box, "root")
     if outcome not in set(Outcome) or not _ROOT.fullmatch(root):
         raise ProtocolViolation("the receipt of an entry makes no sense")
     return Receipt(
         path=path,
-        name=_CONTROLS.sub("?", from_bytes(box["name"])) if "name" in box else path,
+        name=CONTROLS.sub("?", from_bytes(box["name"])) if "name" in box else path,
         size=number_of(box, "size") or 0,
         root=root,
         outcome=Outcome(outcome),

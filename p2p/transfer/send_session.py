@@ -25,12 +25,12 @@ from p2p.exchange.service import Threads
 from p2p.exchange.threaded import Worker
 from p2p.exchange.writer import MessageWriter
 from p2p.link.boxes import Box
-from p2p.transfer.final_names import Receipt
+from p2p.transfer.answers import Sent
 from p2p.transfer.get_session import GetSession
 from p2p.transfer.interfaces import Sender
 from p2p.transfer.pace import Pace
 from p2p.transfer.production import Production
-from p2p.transfer.records import Have
+from p2p.transfer.records import Buffer, Have, Receipt
 from p2p.transfer.reports import Began, Pending, Progress, ReportReader
 from p2p.transfer.session_requests import FETCH, NotFresh, Told, fetch_request, send_request, totals_of
 from p2p.transfer.walking import Totals
@@ -65,7 +65,8 @@ class SendSession:
         self._told = told
         self._resume = resume
         self._worker = Worker(threads)
-        self._production = Production(engine.next, self._worker, clock, pace=pace)
+        self._sent = Sent(engine.names)
+        self._production = Production(self._next, self._worker, clock, pace=pace, full=lambda: self._sent.is_full)
         self._begun = False
         self._agreed: Deferred[Began] = Deferred()
 
@@ -105,16 +106,23 @@ class SendSession:
 
     def sink(self) -> _Reports:
         """Make what takes the reply."""
-        return _Reports(self._told, self._began, self._ended)
+        return _Reports(self._told, self._sent, self._began, self._ended, self._production.go_on)
 
     async def release(self) -> None:
         """Wait for the thread that is at work, if one is, and close the engine."""
         self._engine.stop()
         await self._worker(self._engine.close)
 
+    def _next(self, max_bytes: int) -> list[Buffer]:
+        """The next records, which are noted before they leave; in a thread."""
+        buffers = self._engine.next(max_bytes)
+        self._sent.add(self._engine.dealt(), sum(map(len, buffers)))
+        return buffers
+
     def _began(self, began: Began) -> None:
         if not self._resume and (began.done or began.have != Have()):
             raise NotFresh(began.have)
+        self._sent.began(began.have, done=began.done)
         self._told.on_have(began.have)
         self._agreed.callback(began)
 
@@ -126,10 +134,19 @@ class SendSession:
 class _Reports:
     """Takes the reply to a session that sends."""
 
-    def __init__(self, told: Told, began: Callable[[Began], None], ended: Callable[[Totals], None]) -> None:
+    def __init__(
+        self,
+        told: Told,
+        sent: Sent,
+        began: Callable[[Began], None],
+        ended: Callable[[Totals], None],
+        go_on: Callable[[], None],
+    ) -> None:
         self._told = told
+        self._sent = sent
         self._began = began
         self._ended = ended
+        self._go_on = go_on
         self._reader = ReportReader()
         self._producer: Any = None
         self._unread = 0
@@ -146,14 +163,16 @@ class _Reports:
     def write(self, data: bytes | memoryview) -> None:
         """Tell what is reported; what became of many entries is told at once.
 
-        :raises ExchangeFailed: with ``corrupt``, if it is no report.
+        :raises ExchangeFailed: with ``corrupt``, if it is no report, or not of what was sent.
         """
         receipts: list[Receipt] = []
         progress: Progress | None = None
         for report in self._reader.feed(data):
             if isinstance(report, Receipt):
+                self._sent.receipt(report)
                 receipts.append(report)
             elif isinstance(report, Progress):
+                self._sent.progress(report.entries, report.bytes)
                 progress = report
             elif isinstance(report, Pending):
                 self._told.on_pending(report.reason)
@@ -161,6 +180,7 @@ class _Reports:
                 self._agreed = True
                 self._began(report)
         if receipts:
+            self._go_on()
             self._wait_for(self._told.on_receipts(receipts))
         if progress is not None:
             self._told.on_progress(progress.entries, progress.bytes)
@@ -170,9 +190,11 @@ class _Reports:
 
         :raises ExchangeFailed: with ``corrupt``, if the reply makes no sense.
         """
-        if not self._agreed:
-            raise ExchangeFailed(Outcome.CORRUPT, "the receiver says that it has everything, but never began")
-        self._ended(totals_of(tail))
+        if not self._agreed or not self._reader.between:
+            raise ExchangeFailed(Outcome.CORRUPT, "the receiver says that it has everything, but not what it did")
+        totals = totals_of(tail)
+        self._sent.ended(totals.entries, totals.bytes or 0, totals.refused)
+        self._ended(totals)
         return {}
 
     def abandon(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final, Literal
 
 from p2p.link.pieces import Pieces
+from p2p.transfer.answers import Dealt, check_have
 from p2p.transfer.records import (
     Buffer,
     Entry,
@@ -51,6 +52,7 @@ class SendingEngine:
     :param state: where to keep the leaves of large files; without it, a file that was sent in part begins anew.
     :param clock: seconds, never going back.
     :param wall_ns: ns since 1970, for what comes from a stream.
+    :ivar names: the names at the top of the transfer.
     :ivar restarted: paths of files that begin anew although the receiver has a part of them, because they changed
         or their leaves weren't kept.
     :ivar given_up: path and reason of the last 1000 entries that were given up.
@@ -70,7 +72,7 @@ class SendingEngine:
         clock: Callable[[], float] = time.monotonic,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        entry_names(sources)
+        self.names = entry_names(sources)
         self._sources = sources
         self._links = links
         self._state = state
@@ -82,6 +84,7 @@ class SendingEngine:
         self._complete = 0
         self._under_way = 0
         self._totals: Totals | None = None
+        self._dealt: list[Dealt] = []
         self.restarted: list[str] = []
         self.given_up: list[tuple[str, str]] = []
         self.given_up_count = 0
@@ -113,7 +116,11 @@ class SendingEngine:
         return self._totals
 
     def resume(self, have: Have) -> None:
-        """Go on from where a receiver is; before the first :meth:`next`."""
+        """Go on from where a receiver is; before the first :meth:`next`.
+
+        :raises ExchangeFailed: with ``corrupt``, if it can't be there.
+        """
+        check_have(have, self.names)
         assert self._records is None, "the engine has begun"
         self._have = have
         self.done_entries = have.entries
@@ -150,6 +157,11 @@ class SendingEngine:
             raise
         return _joined(buffers)
 
+    def dealt(self) -> list[Dealt]:
+        """The entries whose ends are in what was given out since this was called last."""
+        dealt, self._dealt = self._dealt, []
+        return dealt
+
     def stop(self) -> None:
         """Have a :meth:`next` that waits for its source end soon; any thread may do it, at any time."""
         self._stopped = True
@@ -172,6 +184,7 @@ class SendingEngine:
             elif found.kind is Kind.FOLDER:
                 assert found.status is not None
                 mode, mtime = stat.S_IMODE(found.status.st_mode), found.status.st_mtime_ns
+                self._dealt.append(Dealt(found.path, Kind.FOLDER))
                 yield encode_entry(Entry(found.path, Kind.FOLDER, mode, mtime))
             elif found.kind is Kind.LINK:
                 yield self._link(found)
@@ -188,6 +201,7 @@ class SendingEngine:
         self.given_up_count += 1
         self.given_up.append((path, reason))
         del self.given_up[:-1000]
+        self._dealt.append(Dealt(path, None))
         return encode_gave_up(path, reason)
 
     def _link(self, found: Found) -> list[Buffer]:
@@ -198,6 +212,7 @@ class SendingEngine:
             mtime = os.stat(found.name, dir_fd=found.folder, follow_symlinks=False).st_mtime_ns
         except OSError as error:
             return self._give_up(found.path, why_not(error))
+        self._dealt.append(Dealt(found.path, Kind.LINK))
         return encode_entry(Entry(found.path, Kind.LINK, 0o777, mtime, target=target))
 
     def _file(self, found: Found) -> Iterator[list[Buffer]]:
@@ -235,7 +250,7 @@ class SendingEngine:
             tree.add(leaf, size)
             buffers += encode_chunk(leaf, [data])
         self._complete += size
-        return buffers + encode_end_of_file(tree.root(), size)
+        return buffers + self._end_of_file(path, tree)
 
     def _large(self, path: str, file: int, status: os.stat_result) -> Iterator[list[Buffer]]:
         size = status.st_size
@@ -264,7 +279,12 @@ class SendingEngine:
             return
         self._complete += size
         self._under_way = 0
-        yield encode_end_of_file(tree.root(), size)
+        yield self._end_of_file(path, tree)
+
+    def _end_of_file(self, path: str, tree: Tree) -> list[Buffer]:
+        root = tree.root()
+        self._dealt.append(Dealt(path, Kind.FILE, tree.size, root.hex()))
+        return encode_end_of_file(root, tree.size)
 
     def _kept(self, path: str, file: int, status: os.stat_result) -> tuple[int, bytes]:
         """From which offset a file goes on, and its leaves before that."""
@@ -309,7 +329,7 @@ class SendingEngine:
                 yield encode_chunk(leaf, data)
         self._complete += tree.size
         self._under_way = 0
-        yield encode_end_of_file(tree.root(), tree.size)
+        yield self._end_of_file(path, tree)
 
 
 def _read_chunk(file: int, length: int) -> tuple[int, bytes, list[Buffer]]:

@@ -11,8 +11,7 @@ from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
 from p2p.exchange.request import Request
 from p2p.exchange.service import TRANSFER
 from p2p.link.boxes import Box
-from p2p.transfer.final_names import Receipt
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import number_of
 from p2p.transfer.walking import Totals
 

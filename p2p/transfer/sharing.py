@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 from typing import Final, Protocol
 
 from p2p.base.errors import P2PError
+from p2p.transfer.answers import Dealt
 from p2p.transfer.records import Buffer, Have
 
 __all__ = ["PATIENCE_S", "RING", "LeftBehind", "Shared", "SharedSender", "Source"]
 
 RING: Final = 32 * 1024 * 1024
 """Bytes that are kept for the slower ones."""
+
+DEALT: Final = 256
+"""Bytes of memory for each entry whose end is kept there."""
 
 PATIENCE_S: Final = 5.0
 """Seconds that the others wait for the slowest ones, those counted together in which the ring was full."""
@@ -38,11 +42,18 @@ class Source(Protocol):
     current: str | None
 
     @property
+    def names(self) -> Sequence[str]:
+        """The names at the top of the transfer."""
+
+    @property
     def done_bytes(self) -> int:
         """Bytes of content given out."""
 
     def read(self, max_bytes: int) -> list[Buffer]:
         """The next records; empty at the end, and when there is nothing yet."""
+
+    def dealt(self) -> Sequence[Dealt]:
+        """The entries whose ends are in what was read since this was called last."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -53,6 +64,7 @@ class _Batch:
     """Records, and how far the source was after them."""
 
     buffers: list[Buffer]
+    dealt: Sequence[Dealt]
     size: int
     entries: int
     bytes: int
@@ -65,6 +77,7 @@ class SharedSender:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._dealt: list[Dealt] = []
         self.ended = False
         self.done_entries = 0
         self.done_bytes = 0
@@ -91,7 +104,21 @@ class SharedSender:
         :raises LeftBehind: if the receiver was slower than the others, who went on.
         :raises LocalFileError: if the source failed; all members get that.
         """
-        return self._shared.next(self, max_bytes)
+        batch = self._shared.next(self, max_bytes)
+        if batch is None:
+            return []
+        self._dealt += batch.dealt
+        return batch.buffers
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names at the top of the transfer."""
+        return self._shared.names
+
+    def dealt(self) -> Sequence[Dealt]:
+        """The entries whose ends are in what :meth:`next` has given since this was called last."""
+        dealt, self._dealt = self._dealt, []
+        return dealt
 
     def stop(self) -> None:
         """Have a :meth:`next` that waits end soon, of this member alone; any thread may do it, at any time."""
@@ -108,6 +135,7 @@ class Shared:
     :param count: how many members there are.
     :param clock: seconds, never going back.
     :param ring: bytes that are kept; a batch more at most.
+    :ivar names: the names at the top of the transfer.
     :ivar members: a sender for each receiver.
     """
 
@@ -120,6 +148,7 @@ class Shared:
         ring: int = RING,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        self.names = engine.names
         self._engine = engine
         self._clock = clock
         self._ring = ring
@@ -135,15 +164,13 @@ class Shared:
         self._full_s = 0.0
         self.members = tuple(SharedSender(self) for _ in range(count))
 
-    def next(self, member: SharedSender, max_bytes: int) -> list[Buffer]:
-        """What a member gets next; it reads if nobody does."""
+    def next(self, member: SharedSender, max_bytes: int) -> _Batch | None:
+        """What a member gets next, None if nothing; it reads if nobody does."""
         while True:
             with self._changed:
                 batch = self._next(member)
-            if batch is not None:
-                return batch.buffers
-            if not member.active:
-                return []
+            if batch is not None or not member.active:
+                return batch
             self._read(max_bytes)
 
     def leave(self, member: SharedSender) -> None:
@@ -204,9 +231,10 @@ class Shared:
             with self._changed:
                 self._reading, self._failure = False, failure
                 if buffers:
-                    size = sum(map(len, buffers))
+                    dealt = engine.dealt()
+                    size = sum(map(len, buffers)) + DEALT * len(dealt)
                     progress = engine.done_entries, engine.done_bytes, engine.current
-                    self._batches.append(_Batch(buffers, size, *progress, engine.ended))
+                    self._batches.append(_Batch(buffers, dealt, size, *progress, engine.ended))
                     self._held += size
                     self._total += size
                     self._drop()  # whoever read may have been stopped meanwhile

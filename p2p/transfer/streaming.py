@@ -13,7 +13,7 @@ from typing import Final
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
 from p2p.exchange.paths import shown
-from p2p.transfer.final_names import Receipt
+from p2p.transfer.answers import Asked
 from p2p.transfer.records import (
     Buffer,
     Chunk,
@@ -23,6 +23,7 @@ from p2p.transfer.records import (
     GaveUp,
     Have,
     Kind,
+    Receipt,
     Record,
     RecordDecoder,
 )
@@ -41,11 +42,13 @@ _FITS: Final = select.PIPE_BUF
 class StreamReceiver:
     """Takes the records of a transfer of one file; see :class:`p2p.transfer.interfaces.Receiver`.
 
+    :param asked: the one thing that was asked for: nothing else is passed on.
     :param file: the descriptor of a pipe or a file, which stays the caller's to close.
     :ivar written: bytes that went there, from where they can't be taken back.
     """
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, asked: Asked, file: int) -> None:
+        self._asked = asked
         self._file = file
         self._decoder = RecordDecoder()
         self._entry: Entry | None = None
@@ -68,6 +71,7 @@ class StreamReceiver:
 
     def have(self) -> Have:
         """Nothing."""
+        self._asked.resume(None, inside=False)
         return Have()
 
     def feed(self, pieces: Sequence[Buffer]) -> list[Receipt]:
@@ -112,11 +116,13 @@ class StreamReceiver:
         elif isinstance(record, GaveUp):
             if self._receipt is not None:
                 raise ProtocolViolation("more than one entry, where one file was asked for")
+            self._check_given_up(record.path)
             reason = record.reason or "the sender gave it up"
             self._receipt = Receipt(record.path, "", self._tree.size, "", Outcome.TRUNCATED, reason)
         elif isinstance(record, EndOfTransfer):
             if record.entries != self.done_entries:
                 raise ProtocolViolation(f"{self.done_entries} entries came, {record.entries} were announced")
+            self._asked.complete()
             self._ended = True
         else:
             self._begin(record)
@@ -124,12 +130,19 @@ class StreamReceiver:
     def _begin(self, entry: Entry) -> None:
         if self._entry is not None or self._receipt is not None:
             raise ProtocolViolation("more than one entry, where one file was asked for")
+        self._asked.begins(entry)
         if entry.kind is not Kind.FILE:
             raise ExchangeFailed(Outcome.REFUSED, f"{shown(entry.path)} is a {entry.kind}; only a file goes to a pipe")
         if entry.offset:
             raise ProtocolViolation(f"{shown(entry.path)} begins in the middle, but nothing of it is here")
         self._entry = entry
         self.current = entry.path
+
+    def _check_given_up(self, path: str) -> None:
+        if self._entry is None:
+            self._asked.given_up(path)
+        elif path != self._entry.path:
+            raise ProtocolViolation(f"the file {shown(self._entry.path)} has no end")
 
     def _chunk(self, chunk: Chunk) -> None:
         entry, tree = self._entry, self._tree

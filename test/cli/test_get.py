@@ -57,9 +57,9 @@ class GetTests(GetCase):
         for arguments, names, folder in (
             (["film.mkv"], ["film.mkv"], self.here),
             (["into"], ["into"], self.here),
-            (["photos/"], ["photos"], self.here),
+            (["photos/"], ["photos/"], self.here),
             (["a", "b"], ["a", "b"], self.here),
-            (["a", "b/", "into"], ["a", "b"], self.here / "into"),
+            (["a", "b/", "into"], ["a", "b/"], self.here / "into"),
             (["a", "new/deep/"], ["a"], self.here / "new" / "deep"),
             (["a", str(self.here)], ["a"], self.here),
             (["a", "x" * 300], ["a", "x" * 300], self.here),

@@ -7,7 +7,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import InvalidRequest
-from p2p.console.transfer_operations import EVENTS, Arguments, Done, GetArguments, SendArguments
+from p2p.console.operations import Arguments
+from p2p.console.transfer_operations import EVENTS, Done, GetArguments, SendArguments
 from test.moves import done, progress
 
 

@@ -103,6 +103,8 @@ class ExchangeTests(ConsoleCase):
             ({**good, "size": "many"}, "makes no sense"),
             ({**good, "received_s": "soon"}, "makes no sense"),
             ({**good, "received_s": "nan"}, "makes no sense"),
+            ({**good, "name": "../../etc/passwd"}, "makes no sense"),
+            ({**good, "name": ".."}, "makes no sense"),
             ({key: value for key, value in good.items() if key != "name"}, "makes no sense"),
             ({}, "makes no sense"),
         ):

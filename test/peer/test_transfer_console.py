@@ -235,11 +235,11 @@ class ListTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """A long list is fine, as long as an answer of the console can hold it."""
-        boxes = [{"name": "x", "kind": "file", "size": "1", "mtime": "1"}] * (CERTAINLY_SHORT + 1)
+        boxes = [{"name": f"{number}", "kind": "file"} for number in range(CERTAINLY_SHORT + 1)]
         self.assertEqual(CERTAINLY_SHORT + 1, len(self.successResultOf(self.listed(Peer("n1.n", *boxes)))))
-        raw = b"\xff" * 255
         peer: Any = Peer("n1.n")
-        peer.reply = encode_box({"name": raw, "kind": b"file", "size": b"1", "mtime": b"1"}) * 11_000
+        names = (b"%05d" % number + b"\xff" * 250 for number in range(11_000))
+        peer.reply = b"".join(encode_box({"name": name, "kind": b"file", "mtime": b"1"}) for name in names)
         failure = self.failureResultOf(self.listed(peer), ExchangeFailed).value
         self.assertEqual(Outcome.REFUSED, failure.outcome)
         self.assertIn("get the folder as a whole", str(failure))

@@ -13,11 +13,11 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.exchange import Request, Result, Serving, perform
 from p2p.exchange.service import Context, Services
-from p2p.transfer.final_names import Receipt
+from p2p.transfer.answers import Asked
 from p2p.transfer.listing import listing
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.receiving_service import transfer
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
 from p2p.transfer.send_session import GetSession, SendSession, fetch_request, send_request
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine, SourceRoot
@@ -142,15 +142,17 @@ class SessionCase(SynchronousTestCase):
         session = self.sending(self.engine(*names), resume=resume)
         return self.run_session(session, send_request(ID, names[0], resume=resume, **request))
 
-    def getting(self, *names: str, **different: Any) -> GetSession:
-        """A session that gets."""
+    def getting(self, *names: str, unchecked: bool = False, **different: Any) -> GetSession:
+        """A session that gets; ``unchecked`` lets it ask for what no session of ours asks for."""
         terms: dict[str, Any] = {"exists": "rename", "links": "keep", "room": lambda size: None}
-        receiver = ReceivingEngine(self.here, ID, **terms)
-        return GetSession(receiver, names, self.near_threads, self.network, self.told, **different)
+        asked = Asked(() if unchecked else names)
+        asked.paths = names
+        receiver = ReceivingEngine(self.here, ID, asked=asked, **terms)
+        return GetSession(receiver, asked, self.near_threads, self.network, self.told, **different)
 
-    def get(self, *names: str, **request: Any) -> Deferred[Result]:
+    def get(self, *names: str, unchecked: bool = False, **request: Any) -> Deferred[Result]:
         """Get things in one session."""
-        return self.run_session(self.getting(*names), fetch_request(ID, **request))
+        return self.run_session(self.getting(*names, unchecked=unchecked), fetch_request(ID, **request))
 
     def run_session(self, session: Any, request: Request) -> Deferred[Result]:
         """Run a session as a hosted peer does, as far as it goes without time passing."""

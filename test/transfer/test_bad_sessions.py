@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +10,23 @@ from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange import threaded
+from p2p.exchange.service import Services
 from p2p.link import flow
 from p2p.link.boxes import encode_box
-from p2p.transfer import production
+from p2p.transfer import answers, production, receiving_service
+from p2p.transfer.answers import Asked
 from p2p.transfer.ended import local_id
+from p2p.transfer.listing import ListSession
 from p2p.transfer.pace import Pace
-from p2p.transfer.records import Buffer, Have, encode_end, encode_entry
-from p2p.transfer.reports import Began
-from p2p.transfer.send_session import send_request
+from p2p.transfer.receiving import ReceivingEngine
+from p2p.transfer.records import Buffer, Have, Receipt, encode_end, encode_entry
+from p2p.transfer.reports import Began, encode_have, encode_progress, encode_receipts
+from p2p.transfer.send_session import GetSession, fetch_request, send_request
+from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK
+from test.descriptors import open_files
+from test.transfer.arrivals import end, file, folder, gave_up, link
+from test.transfer.lying import LyingService
 from test.transfer.sessions import ID, SessionCase, tree
 from test.transfer.sources import make, pattern
 
@@ -246,6 +255,10 @@ class BadReceiverTests(SessionCase):
             (b"", {"entries": "1", "bytes": "1"}),
             (encode_box({"have": "1"}), {"entries": "1"}),
             (encode_box({"have": "1"}), {"entries": "x", "bytes": "1"}),
+            (encode_box({"have": "1"}), {"entries": "1", "bytes": "1"}),
+            (encode_box({"have": "1"}) + b"\0", {"entries": "0", "bytes": "0"}),
+            (encode_have(Have()) + encode_receipts([Receipt("film", "film")]), {}),
+            (encode_have(Have()) + encode_progress(1, 0), {}),
         ):
             session = self.sending(self.engine("film"))
             sink = session.sink()
@@ -258,6 +271,49 @@ class BadReceiverTests(SessionCase):
 
             self.failed(Deferred.fromCoroutine(reply()), Outcome.CORRUPT)
             self.successResultOf(Deferred.fromCoroutine(session.release()))
+
+    def test_lying_receipts(self) -> None:
+        """A receiver that reports something else than was sent to it, or less, isn't believed."""
+        make(self.here, {"box": {"a": b"small", "b": b"second"}})
+        root = "ab" * 32
+        for lie in (
+            lambda receipts: [*receipts, *receipts],
+            lambda receipts: receipts[:-1],
+            lambda receipts: [Receipt(each.path, each.name, each.size, each.root and root) for each in receipts],
+            lambda receipts: [Receipt(each.path, f"../{each.path}", each.size, each.root) for each in receipts],
+            lambda receipts: [*receipts, Receipt(".bash_profile", ".bash_profile", 1, root)],
+        ):
+            self.patch(receiving_service, "encode_receipts", lambda receipts, lie=lie: encode_receipts(lie(receipts)))
+            self.failed(self.send("box"), Outcome.CORRUPT)
+            self.assert_clean()
+            for path in (self.there / "box").iterdir():
+                path.unlink()
+            (self.there / "box").rmdir()
+            (self.folder / "there.state" / "ended" / LOCAL).unlink(missing_ok=True)
+
+    def test_lying_have(self) -> None:
+        """A receiver that says it has what isn't of this transfer isn't believed, at either end."""
+        for have in (Have(".bash_profile", None, 0, 1, 1), Have(entries=3), Have(None, "film")):
+            self.patch(receiving_service, "encode_have", lambda _, done, have=have: encode_have(have, done=done))
+            self.failed(self.send("film", resume=True), Outcome.CORRUPT)
+            self.assert_clean()
+
+    def test_no_receipts(self) -> None:
+        """While a receiver says nothing of what it was given, no more of it is read."""
+        make(self.here, {"box": {f"{number:04}": b"" for number in range(3000)}})
+        self.patch(answers, "MOST_UNREPORTED", 300)
+        self.patch(production, "BATCH", 4096)
+        engine = self.engine("box")
+        session = self.deaf(self.sending(engine))
+        running = self.run_session(session, send_request(ID, "box"))
+        self.assertNoResult(running)
+        self.assertLess(engine.done_entries, 500)
+        self.stream.resumeProducing()
+        while not running.called:
+            self.network.advance(1.0)
+        self.successResultOf(running)
+        self.assertEqual(3001, len(self.told.receipts))
+        self.assert_clean()
 
     def test_cancelled(self) -> None:
         """A session that is cancelled lets its thread end before it lets go of the engine."""
@@ -290,3 +346,94 @@ class BadReceiverTests(SessionCase):
         self.assertFalse(session.excused)
         self.successResultOf(running)
         self.assert_clean()
+
+
+class LyingServerTests(SessionCase):
+    """A peer that answers with something else than it was asked for gets nothing of that in here."""
+
+    def setUp(self) -> None:
+        """Have something here that is worth writing over."""
+        super().setUp()
+        make(self.here, {".bash_profile": b"mine", "a.txt": b"mine"})
+        self.before = tree(self.here)
+        self.fetch = LyingService("fetch")
+        self.services = Services([self.fetch])
+
+    def unasked(self, *answer: Sequence[Buffer], asked: Sequence[str] = ("share/a.txt",)) -> str:
+        """This answer is corrupt, and changes nothing of what is here."""
+        self.fetch.answer = answer
+        reason = self.failed(self.get(*asked), Outcome.CORRUPT)
+        self.assertEqual(self.before, _named(tree(self.here)))
+        self.assert_clean()
+        return reason
+
+    def test_names(self) -> None:
+        """Names that nobody asked for aren't taken, whatever is under them, nor what comes with them."""
+        for answer in (
+            [file(".bash_profile", b"evil"), file("a.txt", b"good"), end(2, 8)],
+            [folder(".ssh"), file(".ssh/authorized_keys", b"evil"), end(2, 4)],
+            [link(".bashrc", "a.txt"), end(1)],
+            [gave_up(".bash_profile"), end(1)],
+            [file("share/a.txt", b"evil"), end(1, 4)],
+        ):
+            self.assertIn("wasn't asked for", self.unasked(*answer))
+
+    def test_behind_what_was_asked_for(self) -> None:
+        """What comes before is as it should be and stays; what isn't asked for ends it."""
+        self.fetch.answer = (file("b", b"good"), file(".profile", b"evil"), end(2, 8))
+        self.assertIn("'.profile' came, which wasn't asked for", self.failed(self.get("share/b"), Outcome.CORRUPT))
+        self.assertEqual({**self.before, "b": b"good"}, _named(tree(self.here)))
+        self.assert_clean()
+
+    def test_count(self) -> None:
+        """What was asked for comes once, and all of it."""
+        self.assertIn("nothing came", self.unasked(end(0)))
+        self.fetch.answer = (file("b", b"good"), file("b", b"more"), end(2, 8))
+        self.assertIn("twice", self.failed(self.get("share/b", "c"), Outcome.CORRUPT))
+        self.fetch.answer = (file("c", b"good"), end(2, 4))  # behind "b", which is here
+        self.successResultOf(self.get("share/b", "c"))
+        self.assertEqual({**self.before, "b": b"good", "c": b"good"}, _named(tree(self.here)))
+
+    def test_links(self) -> None:
+        """A link at the top that leads to what wasn't asked for is left out, all else comes."""
+        self.fetch.answer = (link("l", ".bash_profile"), folder("d"), link("d/m", "n"), link("k", "d"), end(4))
+        self.successResultOf(self.get("s/l", "s/d", "k"))
+        self.assertEqual({"l": "refused", "d": "ok", "d/m": "ok", "k": "ok"}, self.told.outcomes())
+
+    def test_pipe(self) -> None:
+        """Not a byte of another file goes to a pipe."""
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        asked = Asked(["share/a.txt"])
+        self.fetch.answer = (file("b.txt", b"evil"), end(1, 4))
+        session = GetSession(StreamReceiver(asked, write), asked, self.near_threads, self.network, self.told)
+        self.failed(self.run_session(session, fetch_request(ID)), Outcome.CORRUPT)
+        os.close(write)
+        self.assertEqual(b"", os.read(read, 9))
+
+    def test_foreign_start(self) -> None:
+        """What an earlier session took that wasn't asked for is no start to go on from."""
+        earlier = ReceivingEngine(self.here, ID)
+        earlier.have()
+        earlier.feed(file(".profile", b"evil"))
+        earlier.suspend()
+        failure = self.failureResultOf(self.get("share/b"), LocalFileError).value
+        self.assertIn("p2p transfers --cancel", str(failure))
+        self.assertEqual([], open_files(self.folder))
+
+    def test_lists(self) -> None:
+        """A list has names in it, each once, and is whole."""
+        entry = {"kind": "file", "size": "1", "mtime": "1"}
+        for body in (
+            encode_box({"name": "../a", **entry}),
+            encode_box({"name": "a", **entry}) * 2,
+            encode_box({"name": "a", **entry})[:-2],
+        ):
+            self.services = Services([LyingService("list", [body])])
+            session = ListSession("films")
+            self.failed(self.run_session(session, session.request), Outcome.CORRUPT)
+            self.assert_clean()
+
+
+def _named(found: dict[str, Any]) -> dict[str, Any]:
+    return {path: what for path, what in found.items() if ".p2p-" not in path}

@@ -12,6 +12,7 @@ from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.consent import Offer
 from p2p.link.boxes import encode_box
 from p2p.transfer import listing, production, shares, sharing_service
+from p2p.transfer.answers import Asked
 from p2p.transfer.listing import ListSession
 from p2p.transfer.records import Have, Kind
 from p2p.transfer.send_session import GetSession, fetch_request
@@ -101,9 +102,10 @@ class GetTests(SharingCase):
 
     def test_to_a_pipe(self) -> None:
         """A file may go to a pipe, and nothing of it to the disk."""
+        asked = Asked(["notes"])
         read, write = os.pipe()
         self.addCleanup(os.close, read)
-        session = GetSession(StreamReceiver(write), ["notes"], self.near_threads, self.network, self.told)
+        session = GetSession(StreamReceiver(asked, write), asked, self.near_threads, self.network, self.told)
         self.successResultOf(self.run_session(session, fetch_request(ID)))
         os.close(write)
         self.assertEqual((b"text", {}), (os.read(read, 100), tree(self.here)))
@@ -139,7 +141,7 @@ class RefusedTests(SharingCase):
     def test_not_shared(self) -> None:
         """What isn't shared, or isn't there, is refused before anything is sent."""
         for name in ("secret", "films/none", "films/../secret", "/etc/passwd"):
-            self.failed(self.get(name), Outcome.REFUSED)
+            self.failed(self.get(name, unchecked=True), Outcome.REFUSED)
         self.assertEqual(({}, []), (_visible(tree(self.here)), self.host.sessions))
         self.assert_clean()
 
@@ -153,7 +155,7 @@ class RefusedTests(SharingCase):
     def test_same_names(self) -> None:
         """Two things of one name can't be got at once."""
         make(self.shared / "films" / "in", {"a": b"other"})
-        self.assertIn("two things", self.failed(self.get("films/a", "films/in/a"), Outcome.REFUSED))
+        self.assertIn("two things", self.failed(self.get("films/a", "films/in/a", unchecked=True), Outcome.REFUSED))
         self.assert_clean()
 
     def test_requests(self) -> None:
@@ -163,7 +165,7 @@ class RefusedTests(SharingCase):
             object.__setattr__(request, "more", {**request.more, "limit": "-1"})
             self.failed(self.run_session(self.getting("notes"), request), Outcome.REFUSED)
         self.patch(sharing_service, "MAX_NAMES", 3)
-        self.assertIn("more than 4", self.failed(self.get(*["notes"] * 4), Outcome.REFUSED))
+        self.assertIn("more than 4", self.failed(self.get(*["notes"] * 4, unchecked=True), Outcome.REFUSED))
         self.failed(self.get(), Outcome.CORRUPT)
         self.assert_clean()
 

@@ -66,6 +66,23 @@ class ProductionTests(SynchronousTestCase):
         found: Deferred[None] = running
         return found
 
+    def test_full(self) -> None:
+        """Nothing more is read while there is a reason not to, and it goes on when it is told to look again."""
+        reasons = [False, True, True, False]
+        production = Production(
+            self.give, Worker(self.threads), self.clock, full=lambda: bool(reasons) and reasons.pop(0)
+        )
+        running = Deferred.fromCoroutine(production.run(self.consumer))  # type: ignore[arg-type]  # a double
+        self.threads.release()
+        self.assertEqual((1, [b"one1"]), (len(self.sizes), self.consumer.batches))
+        production.go_on()
+        self.assertEqual(1, len(self.sizes))
+        self.consumer.eager = True
+        self.consumer.producer.resumeProducing()
+        production.go_on()
+        self.successResultOf(running)
+        self.assertEqual([b"one1", b"two", b"three", b"four", b"five"], self.consumer.batches)
+
     def test_read_ahead(self) -> None:
         """While the stream doesn't ask, so many batches are read, and no more."""
         running = self.start()

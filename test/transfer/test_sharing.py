@@ -15,10 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import LocalFileError
 from p2p.transfer import sending
+from p2p.transfer.answers import Dealt
 from p2p.transfer.interfaces import Sender
-from p2p.transfer.records import Buffer, Have
+from p2p.transfer.records import Buffer, Have, Kind
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.sharing import LeftBehind, Shared, SharedSender
+from p2p.transfer.sharing import DEALT, LeftBehind, Shared, SharedSender
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import SourceRoot
 from test.properties import PROPERTY
@@ -37,7 +38,9 @@ class Source:
         self.ended = False
         self.done_entries = 0
         self.done_bytes = 0
+        self.names = ["file"]
         self.current: str | None = None
+        self.ends: list[Dealt] = []
         self.closed = 0
         self.before: Callable[[], object] = lambda: None
         self.empty = False
@@ -51,6 +54,9 @@ class Source:
         self.done_entries, self.done_bytes, self.current = self.reads, 10 * self.reads, f"file {self.reads}"
         self.ended = self.reads == self.count
         return [data]
+
+    def dealt(self) -> list[Dealt]:
+        return self.ends
 
     def close(self) -> None:
         self.closed += 1
@@ -93,6 +99,28 @@ class SharedTests(SharingTestCase):
         """A member is a sender."""
         sender: Sender = Shared(Source(1), 1).members[0]
         self.assertIsNone(sender.current)
+
+    def test_ends_of_entries(self) -> None:
+        """Each member is told which entries have their ends in what it was given, and their names."""
+        source = Source(2)
+        one, other = Shared(source, 2).members
+        source.ends = [Dealt("file", Kind.FILE)]
+        one.next(1)
+        source.ends = [Dealt("file/x", None)]
+        one.next(1)
+        self.assertEqual(["file", "file/x"], [end.path for end in one.dealt()])
+        self.assertEqual(([], ["file"]), (list(one.dealt()), one.names))
+        other.next(1)
+        self.assertEqual(["file"], [end.path for end in other.dealt()])
+
+    def test_room_for_entries(self) -> None:
+        """What is kept of entries has its part of the ring."""
+        source = Source(100)
+        source.ends = [Dealt("file", Kind.FILE)] * 10
+        clock = iter(range(100))
+        fast, slow = Shared(source, 2, clock=lambda: next(clock), ring=3 * 10 * DEALT, patience_s=1.0).members
+        self.ahead(fast, 6)
+        self.assertRaises(LeftBehind, slow.next, 1)
 
     @given(st.lists(st.integers(0, 2), max_size=60))
     @PROPERTY

@@ -20,8 +20,7 @@ from p2p.peer.transfers.rates import Rate
 from p2p.peer.transfers.retry import Retries
 from p2p.peer.transfers.shown import MAX_NAMES
 from p2p.peer.transfers.stalls import Ping, Sight, StallWatch
-from p2p.transfer.final_names import Receipt
-from p2p.transfer.records import Have
+from p2p.transfer.records import Have, Receipt
 from p2p.transfer.walking import Totals
 
 __all__ = ["Account", "Shared"]

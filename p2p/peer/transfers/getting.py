@@ -16,6 +16,7 @@ from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
 from p2p.peer.transfers.stalls import TELL_S, Own
+from p2p.transfer.answers import Asked
 from p2p.transfer.get_session import local_error
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.receiving import ReceivingEngine
@@ -122,9 +123,10 @@ class Getting:
         if self._row.sealed:  # the daemon was killed at the very end
             await self.remove_parts()
             return Totals(self._row.entries, self._row.bytes)
-        receiver: Receiver = await self._engaged(self._make)
+        asked = Asked(self.names, self._row.how.get("folders", ()))
+        receiver: Receiver = await self._engaged(self._make, asked)
         self._receiver = receiver
-        session = GetSession(receiver, self.names, self._engaged, self._clock, told, sealed=self._sealed)
+        session = GetSession(receiver, asked, self._engaged, self._clock, told, sealed=self._sealed)
         told.on_begun()
         try:
             request = fetch_request(self._row.id, limit=self._limit, links=self._links)
@@ -153,11 +155,11 @@ class Getting:
         if not self.stream:
             self._seal(self._row)
 
-    def _make(self) -> Receiver:
+    def _make(self, asked: Asked) -> Receiver:
         if self._pipe is not None:
-            return StreamReceiver(self._pipe.file)
+            return StreamReceiver(asked, self._pipe.file)
         assert self._folder is not None
-        return _here(self._folder, self._row.id, exists=self._exists, links=self._links)
+        return _here(self._folder, self._row.id, exists=self._exists, links=self._links, asked=asked)
 
 
 def remove_parts(folder: Path, transfer_id: str) -> None:

@@ -25,6 +25,7 @@ from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.shown import names_of
 from p2p.peer.transfers.sources import checked_folder, checked_sources
+from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Sender
 from p2p.transfer.sharing import Shared
 from p2p.transfer.walking import SourceRoot, entry_names
@@ -177,12 +178,14 @@ class GetPlan(Plan):
         clock: IReactorTime,
     ) -> GetPlan:
         """The plan for what a client asks for."""
-        what: dict[str, Any] = {"names": arguments.names, "links": arguments.links, "exists": arguments.exists}
+        names = [name.rstrip("/") or name for name in arguments.names]
+        folders = [name for name, typed in zip(names, arguments.names, strict=True) if name != typed]
+        what: dict[str, Any] = {"names": names, "links": arguments.links, "exists": arguments.exists}
         if arguments.folder is None:
             what |= {"stream": True}
         else:
             what |= {"folder": arguments.folder}
-        return cls(what, _how(arguments), pipe, seal, threads, clock)
+        return cls(what, {**_how(arguments), "folders": folders}, pipe, seal, threads, clock)
 
     async def share(self, count: int) -> None:
         """There is only one peer to get something from."""
@@ -203,6 +206,7 @@ class GetPlan(Plan):
         )
 
     def _check(self) -> None:
+        Asked(self.what["names"])
         if not self.is_stream:
             checked_folder(self.what["folder"])
 

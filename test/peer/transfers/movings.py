@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from p2p.exchange.exchange import Request
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers import getting, sending
 from p2p.peer.transfers.manager import Transfers
+from p2p.transfer.answers import Asked
 from p2p.transfer.send_session import Told
 from p2p.transfer.walking import Totals
 from test.peer.pair import at_once
@@ -34,9 +35,9 @@ class Session:
     :ivar end: ends the exchange.
     """
 
-    def __init__(self, engine: Any, names: Sequence[str], threads: Any, clock: Any, told: Told, **how: Any) -> None:
+    def __init__(self, engine: Any, asked: Asked, threads: Any, clock: Any, told: Told, **how: Any) -> None:
         self.engine = engine
-        self.names = names
+        self.names = asked.paths
         self.told = told
         self.how = how
         self.totals: Totals | None = None
@@ -116,7 +117,7 @@ class TransfersCase(SynchronousTestCase):
         self.clock = Clock()
         self.sessions: list[Session] = []
         self.tokens = 0
-        self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, (), *rest, **how))
+        self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, Asked(()), *rest, **how))
         self.patch(getting, "GetSession", Session)
         self.begin_daemon()
 

@@ -15,6 +15,7 @@ from p2p.transfer.records import Have
 from test.descriptors import copies
 from test.peer.transfers.moving_doubles import look_after
 from test.peer.transfers.movings import TransfersCase
+from test.transfer import arrivals
 
 
 class SendTests(TransfersCase):
@@ -211,7 +212,7 @@ class GetTests(TransfersCase):
         getting = self.get("a", "b", limit=5000, links="refuse")
         (session,) = self.sessions
         assert session.request is not None
-        self.assertEqual(("fetch", ["a", "b"]), (session.request.service, session.names))
+        self.assertEqual(("fetch", ["a", "b"]), (session.request.service, list(session.names)))
         self.assertEqual({"id": f"{1:016x}", "limit": "5000", "links": "refuse"}, dict(session.request.more))
         self.assertIsInstance(session.engine, ReceivingEngine)
         session.told.on_have(Have())
@@ -220,6 +221,24 @@ class GetTests(TransfersCase):
         self.assertEqual(("ok", 2, 9), (moved.outcome, moved.entries, moved.bytes))
         self.assertEqual({"m4.m": "done"}, self.rows())
         self.assertEqual([], list(self.base.glob(f"{RESERVED}*")))
+
+    def test_folders(self) -> None:
+        """A name with a slash at its end is asked for without it, and must be a folder; it is the same transfer."""
+        getting = self.get("films/", "notes")
+        (session,) = self.sessions
+        self.assertEqual(("films", "notes"), session.names)
+        session.engine.have()
+        failure = self.assertRaises(ExchangeFailed, session.engine.feed, arrivals.file("films"))
+        self.assertIn("a folder was asked for", str(failure))
+        self.leave(getting)
+        self.get("films", "notes")
+        self.assertEqual(session.transfer, self.sessions[1].transfer)
+
+    def test_requests(self) -> None:
+        """What can't be got is told before anybody is asked."""
+        for names in (["a/../b"], ["/"], ["x/a", "y/a"]):
+            self.failureResultOf(self.get(*names), InvalidRequest)
+        self.assertEqual([], self.sessions)
 
     def test_no_folder(self) -> None:
         """A folder that isn't there is told before anybody is asked."""

@@ -18,6 +18,7 @@ from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.stalls import Own
+from p2p.transfer.answers import Asked
 from p2p.transfer.records import Have
 from p2p.transfer.send_session import NotFresh
 from p2p.transfer.sharing import Shared
@@ -63,7 +64,7 @@ class SendingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, (), *rest, **how))
+        self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, Asked(()), *rest, **how))
         self.base = Path(self.mktemp()).absolute()
         self.base.mkdir()
         (self.base / "film.mp4").write_bytes(b"film")

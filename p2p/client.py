@@ -53,9 +53,9 @@ from p2p.base.config import check_console
 from p2p.base.errors import ConsoleUnreachable, DaemonFault
 from p2p.console.lines import REQUESTS, ConsoleConnection, OnEvent
 from p2p.console.operations import (
-    Answer,
     Arguments,
     Connected,
+    ConsoleAnswer,
     Diagnosis,
     DisconnectArguments,
     Disconnected,
@@ -399,7 +399,7 @@ class Client:
 
         :raises InvalidRequest: if there is no such offer (any more).
         """
-        await self._ask("decide", DecideArguments(offer=offer, accept=accept), Answer, deadline=ANSWER_S)
+        await self._ask("decide", DecideArguments(offer=offer, accept=accept), ConsoleAnswer, deadline=ANSWER_S)
 
     async def chat(self, peer: str, on_chat: OnChat, *, acting: str | None = None) -> None:
         """Hold a conversation with a peer, until both sides have ended it."""
@@ -408,14 +408,14 @@ class Client:
             if event["event"] == "chat":
                 on_chat(_read(ChatLine, event))
 
-        await self._ask("chat", ChatArguments(peer=peer, acting=acting), Answer, on_event=passed_on)
+        await self._ask("chat", ChatArguments(peer=peer, acting=acting), ConsoleAnswer, on_event=passed_on)
 
     async def chat_say(self, peer: str, line: str | None, *, acting: str | None = None) -> None:
         """Say a line in the conversation that :meth:`chat` holds; None ends one's own side of it.
 
         It returns when there is room for the next line.
         """
-        await self._ask("chat-say", ChatSayArguments(peer=peer, line=line, acting=acting), Answer)
+        await self._ask("chat-say", ChatSayArguments(peer=peer, line=line, acting=acting), ConsoleAnswer)
 
 
 def _events(on_event: OnTransferEvent | None) -> OnEvent | None:

@@ -19,9 +19,9 @@ from p2p.base.errors import InvalidRequest
 
 __all__ = [
     "ActingArguments",
-    "Answer",
     "Arguments",
     "Connected",
+    "ConsoleAnswer",
     "Diagnosis",
     "Direct",
     "DisconnectArguments",
@@ -144,27 +144,27 @@ class ExchangeArguments(PeerArguments):
         return self
 
 
-class Answer(BaseModel):
+class ConsoleAnswer(BaseModel):
     """What an operation answers, or a part of it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Registered(Answer):
+class Registered(ConsoleAnswer):
     """``wait-registered``: how many peers the daemon hosts, and how many of them are registered now."""
 
     peers: int
     registered: int
 
 
-class PeersListed(Answer):
+class PeersListed(ConsoleAnswer):
     """``peers``: the names that are registered in the cluster, in order."""
 
     cluster: str
     names: list[str]
 
 
-class Pinged(Answer):
+class Pinged(ConsoleAnswer):
     """``ping``: the round trip over the direct link, and how long the link took if it wasn't there (else 0)."""
 
     peer: str
@@ -175,7 +175,7 @@ class Pinged(Answer):
     remote: str = ""
 
 
-class Connected(Answer):
+class Connected(ConsoleAnswer):
     """``connect``: the direct link, how long it took, and how long the routers took to find the peer."""
 
     peer: str
@@ -225,7 +225,7 @@ def legs_between(*, near: bool, standing: bool = False) -> list[LegName]:
     return [leg for leg in LegName if leg not in other and (standing or leg is not LegName.PING)]
 
 
-class Leg(Answer):
+class Leg(ConsoleAnswer):
     """A leg of the way to a peer, as ``why`` found it; each is told by an event ``leg`` too, as soon as it has ended.
 
     ``leg`` and ``state`` are a :class:`LegName` and a :class:`LegState`, or words of a newer daemon; ``took_ns`` is
@@ -241,7 +241,7 @@ class Leg(Answer):
     remedy: str = ""
 
 
-class FoundLink(Answer):
+class FoundLink(ConsoleAnswer):
     """The direct link that ``why`` made or found.
 
     ``observed`` is the address at which the target's router sees the target, null where that isn't known;
@@ -258,7 +258,7 @@ class FoundLink(Answer):
     note: str = ""
 
 
-class Diagnosis(Answer):
+class Diagnosis(ConsoleAnswer):
     """``why``: how each leg to the peer is, and the link.
 
     ``outcome`` is ``ok`` or that of the leg that ``failed`` names, null if that is one's own daemon; ``standing`` says
@@ -275,13 +275,13 @@ class Diagnosis(Answer):
     link: FoundLink | None = None
 
 
-class Disconnected(Answer):
+class Disconnected(ConsoleAnswer):
     """``disconnect``: how many links were closed."""
 
     closed: int
 
 
-class StoreReceipt(Answer):
+class StoreReceipt(ConsoleAnswer):
     """What ``store`` replies: the name in the inbox, bytes, BLAKE3 in hex, and the seconds that it took to arrive."""
 
     name: str
@@ -290,7 +290,7 @@ class StoreReceipt(Answer):
     received_s: float
 
 
-class ExchangeDone(Answer):
+class ExchangeDone(ConsoleAnswer):
     """``exchange``: what was sent (bytes, BLAKE3 in hex), what came back, and when.
 
     ``text`` is the body of the reply, put together by the client, where the request said to show it.
@@ -317,21 +317,21 @@ class ExchangeDone(Answer):
         return (self.end_ns - self.planned_ns) / 1e9
 
 
-class RouterConnection(Answer):
+class RouterConnection(ConsoleAnswer):
     """The control channel of a peer daemon."""
 
     endpoint: str
     connected: bool
 
 
-class Direct(Answer):
+class Direct(ConsoleAnswer):
     """The two addresses of a direct link."""
 
     local: str
     remote: str
 
 
-class Link(Answer):
+class Link(ConsoleAnswer):
     """A direct link and what has gone over it."""
 
     peer: str
@@ -344,7 +344,7 @@ class Link(Answer):
     age_s: float
 
 
-class HostedStatus(Answer):
+class HostedStatus(ConsoleAnswer):
     """A peer that the daemon hosts."""
 
     name: str
@@ -352,7 +352,7 @@ class HostedStatus(Answer):
     links: list[Link]
 
 
-class OpenSockets(Answer):
+class OpenSockets(ConsoleAnswer):
     """What a peer daemon holds open."""
 
     listeners: int
@@ -362,7 +362,7 @@ class OpenSockets(Answer):
     console: int
 
 
-class PeerStatus(Answer):
+class PeerStatus(ConsoleAnswer):
     """``status`` of a peer daemon."""
 
     version: str
@@ -374,14 +374,14 @@ class PeerStatus(Answer):
     open: OpenSockets
 
 
-class SocketBytes(Answer):
+class SocketBytes(ConsoleAnswer):
     """Everything that went through a router's sockets."""
 
     received: int
     sent: int
 
 
-class Mean(Answer):
+class Mean(ConsoleAnswer):
     """Many times in short, ns."""
 
     count: int
@@ -389,7 +389,7 @@ class Mean(Answer):
     max: float
 
 
-class RouterStatus(Answer):
+class RouterStatus(ConsoleAnswer):
     """``status`` of a router daemon."""
 
     version: str

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 from pydantic import Field, TypeAdapter, model_validator
 
 from p2p.base.choices import ContentType, Exists, Links
-from p2p.console.operations import ActingArguments, Answer, Arguments
+from p2p.console.operations import ActingArguments, Arguments, ConsoleAnswer
 
 __all__ = [
     "DEADLINE_S",
@@ -167,7 +167,7 @@ class ChatSayArguments(ActingArguments):
     line: str | None = None
 
 
-class _Event(Answer):
+class _Event(ConsoleAnswer):
     """What all events have.
 
     :ivar transfer: the id of the transfer, 16 hex digits, the same at both ends.
@@ -291,7 +291,7 @@ def read_event(fields: object) -> TransferEvent:
     return event
 
 
-class MovedOne(Answer):
+class MovedOne(ConsoleAnswer):
     """How the transfer with one peer ended; ``outcome`` is ``ok``, or why it didn't, or null for what is no outcome of
     an exchange; ``detached`` ones go on."""
 
@@ -307,7 +307,7 @@ class MovedOne(Answer):
     detached: bool = False
 
 
-class Moved(Answer):
+class Moved(ConsoleAnswer):
     """``send`` and ``get``: one for each peer, in the order of their names."""
 
     transfers: list[MovedOne]
@@ -318,7 +318,7 @@ class Moved(Answer):
         return all(one.outcome == "ok" and not one.refused for one in self.transfers)
 
 
-class ListedEntry(Answer):
+class ListedEntry(ConsoleAnswer):
     """What a peer shares: ``kind`` is ``file``, ``folder`` or ``link``; ``mtime`` in Unix seconds."""
 
     name: str
@@ -327,7 +327,7 @@ class ListedEntry(Answer):
     mtime: float = 0.0
 
 
-class Listed(Answer):
+class Listed(ConsoleAnswer):
     """``ls``."""
 
     peer: str
@@ -335,7 +335,7 @@ class Listed(Answer):
     entries: list[ListedEntry]
 
 
-class TransferShown(Answer):
+class TransferShown(ConsoleAnswer):
     """A transfer as the journal knows it; times in Unix seconds."""
 
     transfer: str
@@ -354,19 +354,19 @@ class TransferShown(Answer):
     reason: str = ""
 
 
-class TransfersShown(Answer):
+class TransfersShown(ConsoleAnswer):
     """``transfers``: the newest first."""
 
     transfers: list[TransferShown]
 
 
-class Cancelled(Answer):
+class Cancelled(ConsoleAnswer):
     """``cancel-transfer``: the transfers of that id, two if the daemon hosts both ends."""
 
     transfers: list[TransferShown]
 
 
-class PendingOffer(Answer):
+class PendingOffer(ConsoleAnswer):
     """What somebody wants to send: ``offer`` is its id, ``age_s`` for how long it has waited."""
 
     offer: str
@@ -380,13 +380,13 @@ class PendingOffer(Answer):
     age_s: float
 
 
-class Offers(Answer):
+class Offers(ConsoleAnswer):
     """``offers``: the oldest first."""
 
     offers: list[PendingOffer]
 
 
-class ChatLine(Answer):
+class ChatLine(ConsoleAnswer):
     """A console event ``chat``: ``state`` is ``waiting`` (the other side isn't there yet), ``joined``, ``line`` or
     ``left``."""
 

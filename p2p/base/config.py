@@ -12,7 +12,6 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from p2p.base.choices import Exists, Links
 from p2p.base.config_fields import (
     INITIAL_WINDOW,
     MAX_SOCKET_PATH,
@@ -42,6 +41,7 @@ from p2p.base.config_fields import (
     check_console,
 )
 from p2p.base.names import parse_peer
+from p2p.base.values import Exists, Links
 from p2p.base.yaml_files import LocatedErrors, load, nearest
 
 __all__ = [

@@ -16,10 +16,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
-from p2p.base.choices import ContentType
 from p2p.base.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.base.names import PeerName, parse_cluster, parse_peer
-from p2p.base.sizes import parse_size
+from p2p.base.values import ContentType, parse_size
 
 __all__ = [
     "INITIAL_WINDOW",

@@ -5,10 +5,9 @@ The shell completes names by asking the daemon, silently.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from click.shell_completion import CompletionItem
@@ -18,7 +17,7 @@ from twisted.internet.defer import TimeoutError as DeadlinePassed
 
 from p2p.base.errors import InvalidName, P2PError
 from p2p.base.names import parse_cluster, parse_peer
-from p2p.base.sizes import parse_size
+from p2p.base.values import duration_text, parse_duration, parse_rate
 from p2p.cli.session import ConsoleSession, run_in_reactor
 from p2p.client import Client
 from p2p.console.operations import Arguments, PeerStatus
@@ -33,8 +32,6 @@ __all__ = [
     "complete_transfers",
     "is_pattern",
     "option",
-    "parse_duration",
-    "parse_rate",
     "peer_argument",
     "target_names",
 ]
@@ -43,10 +40,6 @@ DEADLINE_S = 1.0
 """Seconds that a person who has pressed Tab waits at most, after the start of the command."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
-
-_SECONDS: Final = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1, "": 1}
 
 
 def option(model: type[Arguments], name: str, *short: str, **changed: Any) -> Callable[[_F], _F]:
@@ -78,7 +71,7 @@ def _settings(name: str, field: FieldInfo) -> dict[str, Any]:
         return {
             **shown,
             **_written("TIME", partial(parse_duration, most=most)),
-            "default": _duration_text(field.default),
+            "default": duration_text(field.default),
         }
     if unit == "bytes/s":
         return {**shown, **_written("RATE", partial(parse_rate, least=least))}
@@ -97,44 +90,6 @@ def _written(metavar: str, read: Callable[[str], float]) -> dict[str, Any]:
             raise click.BadParameter(str(error), ctx, param) from error
 
     return {"metavar": metavar, "callback": value_of}
-
-
-def parse_duration(text: str, most: float | None = None) -> float:
-    """Read ``90``, ``90s``, ``1h 30min`` or ``2d`` as seconds.
-
-    :raises ValueError: if it is none, or more than there may be.
-    """
-    seconds, end = 0.0, 0
-    for part in _PART.finditer(text.strip()):
-        if part.start() != end or part[2] not in _SECONDS:
-            break
-        seconds += float(part[1]) * _SECONDS[part[2]]
-        end = part.end()
-    if not end or end != len(text.strip()):
-        raise ValueError(f"{text!r} is no time; write it like 90s, 10min, 1h or 2d")
-    if most is not None and seconds > most:
-        raise ValueError(f"{text!r} is more than {_duration_text(most)}")
-    return seconds
-
-
-def parse_rate(text: str, least: int | None = None) -> int:
-    """Read ``500kB/s`` or ``2MiB`` as bytes a second.
-
-    :raises ValueError: if it is none, or less than there may be.
-    """
-    try:
-        rate = parse_size(text.removesuffix("/s"))
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no rate; write it like 500kB/s, 10MB/s or 2MiB/s") from error
-    if least is not None and rate < least:
-        raise ValueError(f"{text!r} is less than {least} bytes a second")
-    return rate
-
-
-def _duration_text(seconds: float) -> str:
-    """The shortest way to write a time that :func:`parse_duration` reads."""
-    unit = next(unit for unit, size in _SECONDS.items() if seconds % size == 0)
-    return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
 def peer_argument(command: _F) -> _F:

@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 
 import click
 
-from p2p.base.choices import ContentType
 from p2p.base.errors import LocalFileError
+from p2p.base.values import ContentType
 from p2p.cli.moving import move, moving_options
 from p2p.cli.output import json_option
 from p2p.cli.parameters import complete_files, complete_targets, is_pattern, option, target_names

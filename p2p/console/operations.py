@@ -14,8 +14,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from p2p.base.choices import ContentType
 from p2p.base.errors import InvalidRequest
+from p2p.base.values import ContentType
 
 __all__ = [
     "ActingArguments",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from p2p.base.choices import ContentType, Exists, Links
+from p2p.base.values import ContentType, Exists, Links
 from p2p.console.operations import ActingArguments, Arguments, ConsoleAnswer
 
 __all__ = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from p2p.base.choices import Exists, Links
+from p2p.base.values import Exists, Links
 from p2p.exchange.rules import Offer
 
 __all__ = ["Offer", "Room", "Terms"]

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from p2p.base.choices import Exists
+from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.transfer.final_names import FOLDER_FLAGS, Close, Place, Placer, Receipt, Step
 from p2p.transfer.partial import PartialFile, begin_sync

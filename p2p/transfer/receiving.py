@@ -13,8 +13,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
 
-from p2p.base.choices import Exists
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.transfer.answers import Asked

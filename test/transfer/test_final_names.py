@@ -8,8 +8,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from p2p.base.choices import Exists
 from p2p.base.errors import Outcome
+from p2p.base.values import Exists
 from p2p.exchange import naming
 from p2p.transfer.final_names import Close, Folder, Place, Placer, Receipt, Step
 from p2p.transfer.records import Kind

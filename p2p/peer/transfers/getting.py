@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.base.choices import Exists
 from p2p.base.errors import ExchangeFailed
+from p2p.base.values import Exists
 from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import Told

@@ -1,4 +1,4 @@
-"""Tests for :mod:`p2p.base.sizes`."""
+"""Tests for :mod:`p2p.base.values`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.sizes import parse_size
+from p2p.base.values import duration_text, parse_duration, parse_rate, parse_size
 
 
 class ParseSizeTests(SynchronousTestCase):
@@ -77,3 +77,61 @@ class ParseSizeTests(SynchronousTestCase):
     def test_plain_numbers(self, size: int) -> None:
         """A number alone is so many bytes."""
         self.assertEqual(size, parse_size(str(size)))
+
+
+class DurationTests(SynchronousTestCase):
+    """``--deadline``."""
+
+    def test_read(self) -> None:
+        """Seconds are meant where nothing else is said; parts are added up."""
+        for text, seconds in (
+            ("90", 90),
+            ("0", 0),
+            ("1.5s", 1.5),
+            ("10min", 600),
+            ("10 m", 600),
+            ("1h", 3600),
+            ("1h 30min", 5400),
+            ("2d", 172_800),
+            (" 1h30m ", 5400),
+        ):
+            self.assertEqual(seconds, parse_duration(text), text)
+
+    def test_wrong(self) -> None:
+        """Anything else is told with examples."""
+        for text in ("", "h", "1 year", "-5", "1h later", "now 1h", "1e3", "1..5", "∞"):
+            error = self.assertRaises(ValueError, parse_duration, text)
+            self.assertIn("10min", str(error))
+
+    @given(st.text())
+    def test_any_text(self, text: str) -> None:
+        """Whatever is written, it is a time or an error."""
+        try:
+            self.assertGreaterEqual(parse_duration(text), 0)
+        except ValueError:
+            return
+
+    def test_written(self) -> None:
+        """A time is written in the largest unit that fits, and is read as itself; too long a one is refused."""
+        for seconds, text in (
+            (3600.0, "1h"),
+            (5400.0, "90min"),
+            (172_800, "2d"),
+            (90, "90s"),
+            (0.5, "0.5s"),
+            (0, "0d"),
+        ):
+            self.assertEqual(text, duration_text(seconds))
+            self.assertEqual(seconds, parse_duration(text))
+        self.assertIn("more than 1d", str(self.assertRaises(ValueError, parse_duration, "25h", 86400)))
+
+
+class RateTests(SynchronousTestCase):
+    """``--limit``."""
+
+    def test_rates(self) -> None:
+        """A size is one, with or without "/s"; what is none, or too little, is told."""
+        self.assertEqual(10_000_000, parse_rate("10MB/s"))
+        self.assertEqual(2 << 20, parse_rate("2MiB", least=1024))
+        self.assertIn("10MB/s", str(self.assertRaises(ValueError, parse_rate, "fast")))
+        self.assertIn("less than 1024", str(self.assertRaises(ValueError, parse_rate, "1kB/s", 1024)))

@@ -60,7 +60,7 @@ from p2p.console.operations import (
     DisconnectArguments,
     Disconnected,
     ExchangeArguments,
-    ExchangeDone,
+    Exchanged,
     Leg,
     LegName,
     NoArguments,
@@ -309,11 +309,11 @@ class Client:
 
     async def message(
         self, peer: str, text: str, *, service: str = "uppercase", acting: str | None = None
-    ) -> ExchangeDone:
+    ) -> Exchanged:
         """Send a text to a service of a peer and return the answer with the reply in its ``text``."""
         return await self.exchange(ExchangeArguments(peer=peer, service=service, text=text, show="text", acting=acting))
 
-    async def exchange(self, arguments: ExchangeArguments, *, on_progress: OnProgress | None = None) -> ExchangeDone:
+    async def exchange(self, arguments: ExchangeArguments, *, on_progress: OnProgress | None = None) -> Exchanged:
         """Send a text or a file to a content service of a peer; takes as long as it takes.
 
         :raises ExchangeFailed: with the outcome; its ``fields`` hold the times and the bytes that are known.
@@ -327,7 +327,7 @@ class Client:
                 on_progress(event["bytes"], event.get("length"))
 
         answer = await self.request("exchange", arguments.request(), on_event=on_event)
-        return _read(ExchangeDone, {**answer, "text": "".join(reply)})
+        return _read(Exchanged, {**answer, "text": "".join(reply)})
 
     # -- transfers --------------------------------------------------------------------------------------------
 

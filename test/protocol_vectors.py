@@ -30,6 +30,7 @@ from p2p.control.commands import (
     UnknownPeer,
 )
 from p2p.exchange.exchange import Request, Serving, Sink, Source, perform
+from p2p.exchange.rules import Names
 from p2p.exchange.service import Context, Services
 from p2p.link.boxes import Box
 from p2p.link.flow import Stream
@@ -285,7 +286,11 @@ class _Recording:
         (self.here / "d").chmod(0o755)
         os.utime(self.here / "d", ns=(MTIME, MTIME))
         session = SendSession(SendingEngine([SourceRoot(self.here / "d")]), self.threads, self.clock, Told())
-        return self.exchange(send_request(TRANSFER, "d", entries=2, bytes=3), session, session.sink())
+        return self.exchange(
+            send_request(TRANSFER, "d", names=Names(("d",), 1), entries=2, bytes=3, by_type={"text": 3}),
+            session,
+            session.sink(),
+        )
 
     def resumed(self) -> tuple[bytes, bytes]:
         """Go on with a file of which one chunk has arrived in an earlier session."""
@@ -301,7 +306,15 @@ class _Recording:
         earlier.close()
         engine = SendingEngine(sources, state=SenderState(self.here / "state"))
         session = SendSession(engine, self.threads, self.clock, Told(), resume=True)
-        request = send_request(RESUMED, "b.bin", entries=1, bytes=CHUNK + 3, resume=True)
+        request = send_request(
+            RESUMED,
+            "b.bin",
+            names=Names(("b.bin",), 1),
+            entries=1,
+            bytes=CHUNK + 3,
+            by_type={"data": CHUNK + 3},
+            resume=True,
+        )
         sent = self.exchange(request, session, session.sink())
         engine.close()
         return sent

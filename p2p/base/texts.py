@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
-__all__ = ["TEXT_CHARACTERS", "address_text", "printable"]
+__all__ = ["NAMES", "TEXT_CHARACTERS", "address_text", "few", "printable"]
 
 TEXT_CHARACTERS = 500
 """Characters kept of a text from the other end."""
+
+NAMES: Final = 3
+"""Names that are shown of many."""
 
 
 def printable(text: str | bytes) -> str:
@@ -15,6 +19,12 @@ def printable(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text[: 4 * TEXT_CHARACTERS].decode("utf-8", "replace")
     return "".join(character for character in text[:TEXT_CHARACTERS] if character.isprintable())
+
+
+def few(names: Sequence[str], more: int = 0) -> str:
+    """Show many names in short: ``film.mkv, photos, notes and 3 more``; ``more`` aren't even listed."""
+    more += len(names[NAMES:])
+    return ", ".join(names[:NAMES]) + (f" and {more:,} more" if more else "")
 
 
 def address_text(address: Any) -> str:

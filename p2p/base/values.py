@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 __all__ = [
+    "DATA",
+    "TYPES",
     "ContentType",
     "Exists",
     "Links",
@@ -14,16 +17,35 @@ __all__ = [
     "parse_duration",
     "parse_rate",
     "parse_size",
+    "type_of",
 ]
 
 ContentType = Literal["text", "audio", "video", "data"]
-"""What content is, as its sender says; rules go by it."""
+"""What content is; rules go by it."""
+
+DATA: Final = "data"
+"""The type of what has no other."""
+
+TYPES: Final[tuple[ContentType, ...]] = get_args(ContentType)
+"""All of them."""
 
 Exists = Literal["rename", "replace", "refuse"]
 """What to do where a name is taken."""
 
 Links = Literal["keep", "refuse"]
 """Whether symbolic links are kept as links or left out."""
+
+_ENDINGS: Final[Mapping[ContentType, str]] = {
+    "text": "adoc asc asm bat c cc cfg conf cpp cs css csv diff eml go h hh hpp htm html ics ini java js json jsonl jsx"
+    " kt less log lua m3u md mjs org patch php pl po ps1 py r rb rs rst rtf scala scss sgml sh sql srt svg tex toml"
+    " tsv tsx txt vcf vtt xhtml xml yaml yml",
+    "audio": "3ga aac ac3 aif aifc aiff amr ape au caf dsf flac m4a m4b mid midi mka mp2 mp3 mpc oga ogg opus ra snd"
+    " spx tta wav weba wma wv",
+    "video": "3g2 3gp asf avi divx f4v flv h264 h265 hevc m1v m2ts m2v m4v mk3d mkv mov mp4 mpe mpeg mpg mts mxf ogm"
+    " ogv qt rm rmvb vob webm wmv y4m",
+}
+
+_TYPES: Final = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 
 _SIZE: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
 
@@ -37,6 +59,15 @@ _UNITS: Final = {"": 1, "b": 1} | {
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 
 _SECONDS: Final = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1, "": 1}
+
+
+def type_of(path: str) -> ContentType:
+    """The content type that the name at the end of a path says, the same on every machine; capitals don't matter.
+
+    An ending that stands for several things, such as ``.ts``, is that of data.
+    """
+    _, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return _TYPES.get(ending.lower(), DATA) if dot else DATA
 
 
 def parse_size(text: str) -> int:

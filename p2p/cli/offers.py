@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from p2p.base.texts import few
 from p2p.cli.output import columns, duration, json_option, printable, show_json, size
 from p2p.cli.parameters import complete_offers
 from p2p.cli.session import ConsoleSession
@@ -71,8 +72,8 @@ def _row(offer: PendingOffer) -> tuple[str, ...]:
         offer.offer,
         offer.peer,
         offer.acting,
-        offer.name,
-        offer.type,
+        few(offer.names or [offer.name], offer.more_names),
+        ", ".join(offer.types or [offer.type]),
         "" if offer.entries is None else f"{offer.entries:,}",
         "" if offer.bytes is None else size(offer.bytes),
         duration(offer.age_s),

@@ -5,38 +5,23 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from mimetypes import MimeTypes
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import click
 
 from p2p.base.errors import LocalFileError
-from p2p.base.values import ContentType
+from p2p.base.values import DATA, ContentType, type_of
 from p2p.cli.moving import move, moving_options
 from p2p.cli.output import json_option
 from p2p.cli.parameters import complete_files, complete_targets, is_pattern, option, target_names
 from p2p.cli.session import ConsoleSession
 from p2p.client import Client, Moved, OnTransferEvent, SendArguments
 
-__all__ = ["guess_type", "send"]
+__all__ = ["send"]
 
 STDIN: Final = 0
 """The file descriptor of standard input, which the daemon reads itself."""
-
-_TYPES = MimeTypes()
-for _type, _endings in {
-    "audio/flac": ".flac",
-    "audio/mp4": ".m4a",
-    "audio/ogg": ".ogg .oga",
-    "audio/x-matroska": ".mka",
-    "text/markdown": ".md",
-    "text/x-rst": ".rst",
-    "video/ogg": ".ogv",
-    "video/x-matroska": ".mkv",
-}.items():
-    for _ending in _endings.split():
-        _TYPES.add_type(_type, _ending)
 
 
 @click.command(short_help="Send files and folders into the inboxes of peers.")
@@ -95,17 +80,11 @@ def send(
     move(session, work, as_json=as_json, verbose=verbose, several=several, resumable=not stream)
 
 
-def guess_type(name: str) -> ContentType:
-    """Say from the ending of a file's name whether it is text, audio, video or other data."""
-    guessed = (_TYPES.guess_type(name, strict=False)[0] or "").partition("/")[0]
-    return cast(ContentType, guessed) if guessed in ("text", "audio", "video") else "data"
-
-
 def _common_type(names: Sequence[str]) -> ContentType:
     """The type that all of them have; a folder, and what differs, is data."""
     # Not Path.is_dir, which raises for what can't be a path, such as an over-long name; the daemon says that better.
-    types: set[ContentType] = {"data" if os.path.isdir(name) else guess_type(name) for name in names}  # noqa: PTH112 - as it was typed
-    return types.pop() if len(types) == 1 else "data"
+    types: set[ContentType] = {DATA if os.path.isdir(name) else type_of(name) for name in names}  # noqa: PTH112 - as it was typed
+    return types.pop() if len(types) == 1 else DATA
 
 
 def _check_stream(paths: Sequence[str], name: str | None, detach: bool) -> None:

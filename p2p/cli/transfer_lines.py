@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2p.base.errors import Outcome
+from p2p.base.texts import NAMES, few
 from p2p.cli.output import duration, printable, rate, size
 from p2p.console.transfer_operations import (
     Done,
@@ -30,9 +31,6 @@ __all__ = [
     "why_left_out",
 ]
 
-NAMES = 3
-"""Names that are shown of many."""
-
 
 def is_file(event: Verified) -> bool:
     """Whether an entry is a file that got through; folders and links have no content to verify."""
@@ -44,7 +42,7 @@ def entry_line(event: Verified) -> str:
     shown = f"{event.path}: "
     shown += f"{size(event.size)}, verified {event.root[:12]}" if event.root else "there"
     stored = f", stored as {event.name}" if event.name not in ("", event.path) else ""
-    return printable(shown + stored)
+    return printable(shown + stored + (f"; {event.note}" if event.note else ""))
 
 
 def why_left_out(event: Verified) -> str:
@@ -117,7 +115,7 @@ def event_line(event: TransferEvent) -> str:
     """What happened to one of many transfers, in a line that stands for itself."""
     match event:
         case Offered():
-            return printable(f"{event.peer}: begins: {_few(event.names)}")
+            return printable(f"{event.peer}: begins: {few(event.names, event.more_names)}")
         case Progress():
             return printable(f"{event.peer}: {counted(event)}, {size(event.rate)}/s")
         case Verified():
@@ -134,9 +132,4 @@ def event_line(event: TransferEvent) -> str:
 
 def names_shown(shown: TransferShown) -> str:
     """What moves, in short: ``film.mkv, photos and 3 more``."""
-    return _few(shown.names)
-
-
-def _few(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMES])
-    return shown + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")
+    return few(shown.names, shown.more_names)

@@ -27,7 +27,7 @@ __all__ = [
     "DisconnectArguments",
     "Disconnected",
     "ExchangeArguments",
-    "ExchangeDone",
+    "Exchanged",
     "FoundLink",
     "HostedStatus",
     "Leg",
@@ -290,7 +290,7 @@ class StoreReceipt(ConsoleAnswer):
     received_s: float
 
 
-class ExchangeDone(ConsoleAnswer):
+class Exchanged(ConsoleAnswer):
     """``exchange``: what was sent (bytes, BLAKE3 in hex), what came back, and when.
 
     ``text`` is the body of the reply, put together by the client, where the request said to show it.

@@ -184,6 +184,7 @@ class Offered(_Event):
 
     event: Literal["offered"] = "offered"
     names: list[str]
+    more_names: int = 0
     entries: int | None = None
     bytes: int | None = None
 
@@ -221,7 +222,8 @@ class Progress(_Event):
 
 class Verified(_Event):
     """An entry is complete at the receiver, verified, and under its final name; or ``outcome`` and ``reason`` say why
-    not. ``root`` is the root of its BLAKE3 tree in hex, empty for folders and links."""
+    not. ``root`` is the root of its BLAKE3 tree in hex, empty for folders and links. ``note`` says in what it isn't
+    quite what is at the sender's."""
 
     event: Literal["verified"] = "verified"
     path: str
@@ -230,6 +232,7 @@ class Verified(_Event):
     root: str = ""
     outcome: str = "ok"
     reason: str = ""
+    note: str = ""
 
 
 class Stalled(_Event):
@@ -343,6 +346,7 @@ class TransferShown(ConsoleAnswer):
     peer: str
     direction: Direction
     names: list[str]
+    more_names: int = 0
     state: Literal["running", "waiting", "paused", "done", "failed", "cancelled"]
     entries: int
     bytes: int
@@ -367,14 +371,18 @@ class Cancelled(ConsoleAnswer):
 
 
 class PendingOffer(ConsoleAnswer):
-    """What somebody wants to send: ``offer`` is its id, ``age_s`` for how long it has waited."""
+    """What somebody wants to send: ``offer`` is its id, ``age_s`` for how long it has waited; ``types`` are the content
+    types that are in it, and besides ``names`` there are ``more_names``."""
 
     offer: str
     acting: str
     peer: str
     service: str
     type: str
+    types: list[str] = []
     name: str
+    names: list[str] = []
+    more_names: int = 0
     entries: int | None = None
     bytes: int | None = None
     age_s: float

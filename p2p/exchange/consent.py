@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from p2p.base.values import Exists, Links
-from p2p.exchange.rules import Offer
+from p2p.exchange.rules import Bounds, Offer
 
 __all__ = ["Offer", "Room", "Terms"]
 
@@ -15,10 +15,9 @@ __all__ = ["Offer", "Room", "Terms"]
 class Room(Protocol):
     """Is asked in threads before anything more is written."""
 
-    def __call__(self, size: int, here: int | None = None) -> None:
+    def __call__(self, size: int) -> None:
         """See that so many more bytes may come.
 
-        :param here: how many have come in all sessions before them; None if those that were asked for are all.
         :raises ExchangeFailed: with ``refused`` and the reason, if they may not.
         """
 
@@ -31,9 +30,11 @@ class Terms:
     :ivar exists: what to do when a name is taken.
     :ivar links: whether links are kept as links or refused.
     :ivar room: how much may come.
+    :ivar bounds: which entries of a transfer may come; None for any.
     """
 
     folder: Path
     exists: Exists
     links: Links
     room: Room
+    bounds: Bounds | None = None

@@ -1,7 +1,18 @@
 """The Protocol of a direct link: TLS and ticket first, then a Yamux session whose streams carry exchanges.
 
-The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box; the dialler's holds its
-proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both are checked.
+The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box (boxes.py, hello.py); the
+dialler's holds its proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both
+are checked. From then on a byte takes this way, here and back:
+
+- In: the reactor calls ``WideSocket.doRead`` (wire/wide_socket.py); ``BulkTLS.read`` or ``Plain.read`` fills a buffer
+  (wire/bulk.py) and calls :meth:`DirectLink.dataReceived` with a view of it; ``Session.receive`` (mux.py) cuts the view
+  into frames and returns events (events.py); ``_dispatch`` gives those of data to ``Stream.link_data`` (flow.py), which
+  keeps them (pieces.py) while it is paused, tells its receiver, and gives credit for what that has taken:
+  :meth:`DirectLink.stream_consumed`, ``Session.consumed``.
+- Out: ``Stream.write`` (flow.py) queues by :meth:`DirectLink.stream_write` and ``Session.write``, and pauses its
+  producer above a mark; in the reactor's next turn ``_pump`` asks ``Session.take`` (mux.py) for frames, in fair turns;
+  ``BulkTLS.writeSequence`` (wire/bulk.py) passes them to ``WideSocket.writeSequence`` (wire/wide_socket.py), for which
+  ``BulkTLS.send`` encrypts what the socket takes; as long as it has no room, ``pauseProducing`` stops the pump.
 """
 
 from __future__ import annotations
@@ -20,23 +31,14 @@ from zope.interface import implementer
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.events import (
-    DataReceived,
-    Event,
-    Ponged,
-    StreamEnded,
-    StreamOpened,
-    StreamRefused,
-    StreamReset,
-    WentAway,
-)
+from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream
-from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
+from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
-from p2p.link.steps import Steps
-from p2p.wire.wide_socket import WideSocket, widened
+from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
 
@@ -146,7 +148,11 @@ class DirectLink(TwistedProtocol):
     def addresses(self) -> tuple[str, str]:
         """The TCP addresses of both ends, ``host:port``, this end first."""
         assert self.transport is not None
-        return _shown(self.transport.getHost()), _shown(self.transport.getPeer())
+        return address_text(self.transport.getHost()), address_text(self.transport.getPeer())
+
+    def tcp_info(self) -> TcpInfo | None:
+        """Ask the system about the connection; None where it doesn't tell."""
+        return None if self._gone or self._below is None else tcp_info(self._below)
 
     def open_stream(self) -> Stream:
         """Open a stream for one exchange.
@@ -195,7 +201,7 @@ class DirectLink(TwistedProtocol):
     def connectionMade(self) -> None:
         transport: Any = self.transport
         self.steps.connected_ns = self._now_ns()
-        self.steps.remote = _shown(transport.getPeer())
+        self.steps.remote = address_text(transport.getPeer())
         if self.failure is not None:
             transport.abortConnection()
             return
@@ -340,8 +346,9 @@ class DirectLink(TwistedProtocol):
                 if not self._pinged and len(event.data) > 4096:
                     self._pinged = True  # bulk comes: the window grows by the measured round trip
                     self._session.ping(self._heard)
-                    if isinstance(self._below, WideSocket):
-                        self._session.way = self._below.least_round_trip()
+                    info = self.tcp_info()
+                    if info is not None and info.least_rtt_us is not None:
+                        self._session.way = info.least_rtt_us / 1e6
                 if (stream := self._streams.get(event.stream_id)) is not None:
                     stream.link_data(event.data)
             elif isinstance(event, StreamOpened):
@@ -489,8 +496,3 @@ class DirectLink(TwistedProtocol):
 
 def _turns(streams: int) -> DeferredSemaphore:
     return DeferredSemaphore(max(streams // 2, 1))
-
-
-def _shown(address: Any) -> str:
-    host = getattr(address, "host", None)
-    return f"[{host}]:{address.port}" if host and ":" in host else f"{host}:{getattr(address, 'port', 0)}"

@@ -9,9 +9,10 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from p2p.exchange.rules import Agreement
+from p2p.exchange.rules import Agreement, Names
 from p2p.transfer.ended import KEEP_S, MAX_KEPT, remove_old
 
 __all__ = ["Agreed"]
@@ -38,7 +39,7 @@ class Agreed:
         remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
         fresh = self._folder / f"{local}.new"
         with fresh.open("w", encoding="ascii") as stream:
-            json.dump({"bytes": agreement.bytes}, stream)
+            json.dump(asdict(agreement), stream, default=sorted)  # the types are a set
             stream.flush()
             os.fsync(stream.fileno())
         fresh.replace(self._folder / local)
@@ -49,4 +50,10 @@ class Agreed:
         :raises OSError: if the disk can't be read.
         """
         path = self._folder / local
-        return Agreement(**json.loads(path.read_text("ascii"))) if path.exists() else None
+        if not path.exists():
+            return None
+        known = json.loads(path.read_text("ascii"))
+        names, types = known.pop("names", None), known.pop("types", None)
+        if names is not None:
+            names = Names(**{**names, "listed": tuple(names["listed"])})
+        return Agreement(**known, names=names, types=None if types is None else frozenset(types))

@@ -11,8 +11,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.texts import few, printable
 from p2p.console.transfer_operations import PendingOffer
-from p2p.exchange.rules import Offer
+from p2p.exchange.rules import Names, Offer
 
 __all__ = ["OFFERS", "OFFERS_EACH", "WAIT_S", "PendingOffers"]
 
@@ -76,13 +77,18 @@ class PendingOffers:
             reason = f"{OFFERS_EACH} offers of {offer.sender} wait at {peer} already; send more of it in one go"
             raise ExchangeFailed(Outcome.REFUSED, reason)
         token = self._token()
+        names = offer.names or Names((offer.name,), 1)
+        listed = list(names.listed)
         shown = PendingOffer(
             offer=token,
             acting=peer,
             peer=offer.sender,
             service=offer.service,
             type=offer.type,
+            types=sorted(offer.types),
             name=offer.name,
+            names=listed,
+            more_names=names.count - len(listed),
             entries=offer.entries,
             bytes=offer.bytes,
             age_s=0.0,
@@ -94,7 +100,11 @@ class PendingOffers:
         telling.start(TELL_S).addErrback(lambda failure: _log.failure("an offer can't be shown to wait", failure))
         late = self._clock.callLater(WAIT_S, lambda: waiting.decided.errback(_nobody(peer)))
         _log.info(
-            "{peer}: {sender} offers {name!r}; {reason}", peer=peer, sender=offer.sender, name=offer.name, reason=reason
+            "{peer}: {sender} offers {what!r}; {reason}",
+            peer=peer,
+            sender=offer.sender,
+            what=printable(few(listed, shown.more_names)),
+            reason=reason,
         )
         try:
             accepted = await waiting.decided

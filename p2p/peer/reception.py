@@ -11,7 +11,7 @@ from p2p.base.config import AcceptRule, PeerEntry
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.consent import Terms
 from p2p.exchange.paths import RESERVED
-from p2p.exchange.rules import Agreement, Offer, Rule, decide
+from p2p.exchange.rules import Agreement, Bounds, Offer, Rule, decide
 from p2p.exchange.service import TRANSFER, Incoming, Threads
 from p2p.peer.agreed import Agreed
 from p2p.peer.inbox_room import InboxRoom
@@ -75,7 +75,9 @@ class Reception:
         if verdict.action == "refuse":
             raise ExchangeFailed(Outcome.REFUSED, verdict.reason)
         agreement = await self._agreement(offer, pending) if verdict.action == "ask" else None
-        return self._terms(offer, verdict.size, agreement)
+        rules = verdict.rules
+        bounds = None if rules is None else Bounds(self._peer, offer.sender, rules, agreement)
+        return self._terms(offer, None, bounds)
 
     def store_terms(self, offer: Offer) -> Terms:
         """Allow a file of the service ``store`` now."""
@@ -110,7 +112,7 @@ class Reception:
         if known is not None and known.covers(offer):
             return known
         await self._offers.ask(self._peer, offer, pending)
-        agreement = Agreement(offer.bytes)
+        agreement = Agreement.to(offer)
         try:
             await self._threads(self._agreed.note, local, agreement)
         except OSError as error:
@@ -128,27 +130,22 @@ class Reception:
     def _work_folder(self, local: str) -> Path:
         return self._entry.inbox / f"{RESERVED}{local}"
 
-    def _terms(self, offer: Offer, most: int | None, agreement: Agreement | None = None) -> Terms:
+    def _terms(self, offer: Offer, most: int | None, bounds: Bounds | None = None) -> Terms:
         taken = 0
         has_begun = self._work_folder(local_id(offer.sender, offer.id)).exists()
         announced = None if has_begun else offer.bytes
-        agreed = None if agreement is None else agreement.most
 
-        def room(size: int, here: int | None = None) -> None:
+        def room(size: int) -> None:
             nonlocal taken
             if not taken and announced is not None:
                 self._room.check(announced)
             taken += size
-            come = taken if here is None else here + size
-            if most is not None and come > most:
+            if most is not None and taken > most:
                 reason = f"a rule of {self._peer} takes at most {most} bytes at a time from {offer.sender}"
-                raise ExchangeFailed(Outcome.REFUSED, reason)
-            if agreed is not None and come > agreed:
-                reason = f"more comes than the user of {self._peer} agreed to; offer it again as it is now"
                 raise ExchangeFailed(Outcome.REFUSED, reason)
             self._room.take(size)
 
-        return Terms(self._entry.inbox, self._entry.exists, self._entry.symlinks, room)
+        return Terms(self._entry.inbox, self._entry.exists, self._entry.symlinks, room, bounds)
 
 
 def _rule(entry: AcceptRule) -> Rule:

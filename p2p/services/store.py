@@ -21,6 +21,7 @@ from p2p.base.errors import LocalFileError
 from p2p.exchange.consent import Offer
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.inbox import Arrival, checked_name
+from p2p.exchange.rules import Names
 from p2p.exchange.service import Context, IContentService, Threads
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box
@@ -232,7 +233,7 @@ class _Store:
 
     def receive(self, request: Request, reply: MessageWriter, context: Context) -> StoreSink:
         name = checked_name(request.name)
-        offer = Offer(request.sender, self.name, request.type, name, request.length)
+        offer = Offer(request.sender, self.name, request.type, name, request.length, names=Names((name,), 1))
         terms = context.host.store_terms(offer)
         arrival = Arrival(terms.folder, name, context.token(), request.length, exists=terms.exists, room=terms.room)
         return StoreSink(arrival, context)

@@ -7,6 +7,7 @@ All functions here block; they run in threads, one at a time.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -17,11 +18,13 @@ from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
+from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.final_names import ONE_ENTRY, Folder, Place, Receipt
+from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, Place, Receipt
 from p2p.transfer.receiver_memory import Settling
 from p2p.transfer.records import (
+    FAR_TIME,
     Buffer,
     Chunk,
     EndOfFile,
@@ -44,9 +47,11 @@ class ReceivingEngine:
     :param folder: where the transfer goes.
     :param exists: what to do with an entry at the top whose name is taken.
     :param links: whether links are made or left out.
+    :param bounds: which entries are taken; the others are refused, each by its receipt. None for any.
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
     :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
+    :ivar restarted: the path of a file that the sender begins anew although there is a part of it here.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
     """
@@ -58,11 +63,13 @@ class ReceivingEngine:
         *,
         exists: Exists = "rename",
         links: Literal["keep", "refuse"] = "keep",
+        bounds: Bounds | None = None,
         room: Callable[[int], None] = lambda size: None,
         asked: Asked | None = None,
         sync: bool = True,
     ) -> None:
         self._links = links
+        self._bounds = bounds
         self._room = room
         self._asked = asked
         self._sync = sync
@@ -72,6 +79,8 @@ class ReceivingEngine:
         self._broken = False
         self._closed = False
         self.current: str | None = None
+        self.restarted: list[str] = []
+        self._partial: str | None = None
         self._settling = Settling(folder, transfer_id, exists, sync)
 
     @property
@@ -96,18 +105,21 @@ class ReceivingEngine:
             have = self._settling.load()
             if self._asked is not None:
                 self._asked.resume(have.last, inside=bool(self._settling.state.stack))
-            return have
         except OSError as error:
             raise self._failed(error) from error
         except ExchangeFailed:
             self._broken = True  # what can't be read isn't written over
             raise
+        self._partial = have.partial
+        return have
 
     def feed(self, pieces: Sequence[Buffer]) -> list[Receipt]:
         """Take bytes of the body; returns what became of the entries that were finished by this."""
         try:
             for piece in pieces:
                 for record in self._decoder.feed(piece):
+                    if not isinstance(record, Chunk | EndOfFile) and record.grew:
+                        self._settling.note(GREW)
                     self._settling.make_room(record.size if isinstance(record, Chunk) else 0)
                     self._take(record)
         except ProtocolViolation as error:
@@ -131,7 +143,8 @@ class ReceivingEngine:
         return self._settling.receipts(), totals
 
     def stop(self) -> None:
-        """Nothing here waits for anybody."""
+        """Have a :meth:`have` that hashes what is here end soon; any thread may do it, at any time."""
+        self._settling.stopped = True
 
     def suspend(self) -> None:
         """Let go of everything; what was verified stays for the next session."""
@@ -201,6 +214,7 @@ class ReceivingEngine:
             reason = str(error)
         else:
             folder = self._folder_of(entry.path, parts[:-1])
+            reason = self._why_not(entry, folder)
         if entry.kind is Kind.FILE:
             self._begin_file(entry, folder, reason)
             return
@@ -209,12 +223,22 @@ class ReceivingEngine:
         place = _place(entry, folder, reason)
         if entry.kind is Kind.LINK and not reason:
             self._make_link(place, entry)
-        elif not reason:
+        elif entry.kind is Kind.FOLDER and parts:
             place.made = Folder(folder, parts[-1], parts[-1], entry.mode & 0o777, entry.mtime)
-            place.temp = self._settling.next_temp()
-            os.mkdir(place.temp, 0o700, dir_fd=self._settling.work)
-            self._settling.state.stack.append(place.made)
+            self._make_folder(place, place.made)
         self._settling.add(place)
+
+    def _why_not(self, entry: Entry, folder: Folder | None) -> str:
+        """Why an entry isn't taken; empty if it is."""
+        if folder is not None and folder.refused:
+            return folder.refused
+        if self._bounds is None:
+            return ""
+        size = (entry.size or 0) if entry.kind is Kind.FILE else None
+        reason = self._bounds.why_not(self._settling.arrived, entry.path, size)
+        if reason and entry.offset:  # a part of it was taken before: without that, the rest can't be verified
+            raise ExchangeFailed(Outcome.REFUSED, reason)
+        return reason
 
     def _why_no_link(self, parts: Sequence[str], target: str) -> str:
         """Why a link isn't taken; empty if it is."""
@@ -225,6 +249,15 @@ class ReceivingEngine:
         if self._asked is not None and len(parts) == 1 and not self._asked.reaches(target):
             return f"it is a link to {shown(target)}, which wasn't asked for"
         return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
+
+    def _make_folder(self, place: Place, made: Folder) -> None:
+        """Make a folder, or have all that is in it left out as well."""
+        if place.reason:
+            made.refused = f"its folder {shown(place.path)} wasn't taken"
+        else:
+            place.temp = self._settling.next_temp()
+            os.mkdir(place.temp, 0o700, dir_fd=self._settling.work)
+        self._settling.state.stack.append(made)
 
     def _make_link(self, place: Place, entry: Entry) -> None:
         temp, work = self._settling.next_temp(), self._settling.work
@@ -252,9 +285,10 @@ class ReceivingEngine:
         settling, small = self._settling, is_small(entry)
         if not small:
             settling.flush()  # what is remembered of a large file comes after all that came before it
-        reason = reason or (folder.refused if folder is not None else "")
         partial = settling.state.partial
         if not entry.offset:
+            if entry.path == self._partial:
+                self.restarted.append(entry.path)
             settling.forget_part()  # it begins anew, or the sender has passed it over
         elif partial is None or partial.path != entry.path or reason:
             raise ProtocolViolation(f"{shown(entry.path)} begins in the middle, but nothing of it is here")
@@ -266,7 +300,7 @@ class ReceivingEngine:
         if small and not reason:
             arriving.begin_small(settling.work, settling.next_temp())
         elif not reason:
-            settling.go_on(arriving.begin_large(settling.work, settling.begin_part(entry)))
+            arriving.begin_large(settling.work, settling.begin_part(entry))
 
     def _chunk(self, chunk: Chunk) -> None:
         arriving = self._arriving
@@ -274,10 +308,33 @@ class ReceivingEngine:
             raise ProtocolViolation("a chunk that belongs to no file")
         arriving.check(chunk)
         if not arriving.reason:
+            self._check_bounds(arriving.entry, arriving.tree.size + chunk.size)
             self._room(chunk.size)
-        if arriving.take(chunk) and arriving.part is not None and self._sync:
+        try:
+            due = arriving.take(chunk)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            self._too_large(arriving)
+            due = arriving.take(chunk)
+        if due and arriving.part is not None and self._sync:
             self._settling.sync_part(arriving.part)
-            self._settling.save()
+
+    def _too_large(self, arriving: Arriving) -> None:
+        """The file system has no files of that size; others get through."""
+        temp, large = arriving.temp, arriving.part is not None
+        arriving.refuse("the receiver's file system has no files that large")
+        if large:
+            self._settling.forget_part()
+        else:
+            os.unlink(temp, dir_fd=self._settling.work)
+
+    def _check_bounds(self, entry: Entry, size: int) -> None:
+        """See that a file whose size nobody knew may have so many bytes."""
+        if self._bounds is None or entry.size is not None:
+            return
+        if reason := self._bounds.why_no_more(self._settling.arrived, entry.path, size):
+            raise ExchangeFailed(Outcome.REFUSED, reason)
 
     def _end_of_file(self, end: EndOfFile) -> None:
         arriving = self._arriving
@@ -289,8 +346,9 @@ class ReceivingEngine:
         place.size, place.root = end.size, end.root.hex()
         if not arriving.reason:
             place.temp = arriving.temp
-            place.file = arriving.detach()
             place.safe = 0 if arriving.part is None else arriving.part.safe
+            place.file, note = arriving.detach()
+            place.notes += [note] if note else []
         self._end_arriving(arriving, place)
 
     def _not_whole(self, arriving: Arriving) -> ExchangeFailed:
@@ -330,6 +388,8 @@ class ReceivingEngine:
 
     def _end(self, end: EndOfTransfer) -> None:
         self._settling.leave(0)
+        if self._bounds is not None and (reason := self._bounds.why_not_all(self._settling.arrived)):
+            raise ExchangeFailed(Outcome.CORRUPT, reason)
         if end.entries != self.done_entries:
             raise ExchangeFailed(Outcome.CORRUPT, f"{self.done_entries} entries came, {end.entries} were announced")
         if self._asked is not None:
@@ -340,4 +400,5 @@ class ReceivingEngine:
 def _place(entry: Entry, folder: Folder | None, reason: str) -> Place:
     own = entry.path.rpartition("/")[2]
     outcome = Outcome.REFUSED if reason else Outcome.OK
-    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason)
+    notes = [FAR_AWAY] if abs(entry.mtime) == FAR_TIME else []
+    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
 from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
+from p2p.base.values import DATA
+from p2p.exchange.paths import to_bytes
 from p2p.exchange.request import Request
+from p2p.exchange.rules import Names
 from p2p.exchange.service import TRANSFER
 from p2p.link.boxes import Box
 from p2p.transfer.records import Have, Receipt
@@ -58,11 +61,15 @@ def send_request(
     type: str = "data",  # noqa: A002 - the words of the wire
     entries: int | None = None,
     bytes: int | None = None,  # noqa: A002 - as above
+    names: Names | None = None,
+    by_type: Mapping[str, int] | None = None,
     resume: bool = False,
 ) -> Request:
     """The request of a session that sends.
 
     :param name: what to show of it: the name of the first entry.
+    :param names: those at the top, in the order in which they come; a receiver of version 0.1.0 passes them over.
+    :param by_type: bytes of the files by content type, which together are ``bytes``; likewise.
     :param resume: whether the sender waits until it knows what the receiver has; as the session was made.
     """
     more: dict[str, Any] = {"id": transfer_id}
@@ -70,6 +77,12 @@ def send_request(
         more["entries"] = str(entries)
     if bytes is not None:
         more["bytes"] = str(bytes)
+    if names is not None:
+        more["names"] = b"/".join(map(to_bytes, names.listed))
+        if names.digest:
+            more |= {"names_count": str(names.count), "names_digest": names.digest}
+    if by_type is not None:
+        more |= {f"bytes_{kind}": str(size) for kind, size in (by_type or {DATA: 0}).items()}
     if resume:
         more["resume"] = "1"
     shown = name.encode("utf-8", "backslashreplace").decode()

@@ -12,6 +12,7 @@ from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolVio
 from p2p.exchange.consent import Offer
 from p2p.exchange.paths import from_bytes
 from p2p.exchange.request import Request
+from p2p.exchange.rules import Names
 from p2p.exchange.service import Context, IContentService, Incoming
 from p2p.exchange.writer import ReplyWriter
 from p2p.transfer.asking import AskingSink
@@ -96,7 +97,7 @@ class FetchSink(AskingSink):
 
     def _named(self, names: list[str]) -> Offer:
         offer = self._offer
-        return Offer(offer.sender, offer.service, offer.type, names[0], None, None, offer.id)
+        return Offer(offer.sender, offer.service, offer.type, names[0], id=offer.id, names=Names.of(names))
 
     def _open(self, names: list[str], have: Have) -> SendingEngine:
         host = self.context.host

@@ -11,13 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from p2p.base.errors import LocalFileError
+from p2p.base.values import type_of
 from p2p.exchange.paths import InvalidPath, checked_path, shown
 from p2p.transfer.records import Kind
 
@@ -26,6 +27,8 @@ __all__ = ["Found", "Refusal", "SourceRoot", "Totals", "entry_names", "measure",
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _LISTED: Final = 50_000  # names of one folder that are kept at least, and twice as many at most: 14 MB
+
+_MOST: Final = 2**63 - 1  # bytes that can be told
 
 _REASONS: Final = {
     errno.ENOENT: "it isn't there any more",
@@ -64,13 +67,16 @@ class Totals:
     """How much a transfer is.
 
     :ivar entries: files, folders and links.
-    :ivar bytes: bytes of the files; None if a stream is among them, whose end nobody knows.
+    :ivar bytes: bytes of the files; None if a stream is among them, whose end nobody knows, or if holes make them more
+        than any disk has.
     :ivar refused: how many of the entries didn't get through.
+    :ivar by_type: bytes of the files of each content type that there is, as their names tell; None if nobody knows.
     """
 
     entries: int
     bytes: int | None
     refused: int = 0
+    by_type: Mapping[str, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,60 +134,71 @@ def measure(sources: Sequence[SourceRoot]) -> Totals:
     :raises LocalFileError: if one of the sources isn't there or can't be read.
     """
     names = entry_names(sources)
-    entries, size, endless = 0, 0, False
+    counted, endless = _Counted(), False
     for source, name in zip(sources, names, strict=True):
-        entries += 1
+        counted.entries += 1
         if source.stream is not None:
             endless = True
             continue
         try:
-            more, more_bytes = _measure(source, name)
+            _measure(source, name, counted)
         except (OSError, InvalidPath) as error:
             reason = why_not(error) if isinstance(error, OSError) else str(error)
             raise LocalFileError(f"{source.path}: {reason}; name something that the daemon can read") from error
-        entries += more
-        size += more_bytes
-    return Totals(entries, None if endless else size)
+    size = sum(counted.by_type.values())
+    if endless or size > _MOST:
+        return Totals(counted.entries, None)
+    return Totals(counted.entries, size, by_type=counted.by_type)
 
 
-def _measure(source: SourceRoot, name: str) -> tuple[int, int]:
-    """How much is below a source, and the bytes of it."""
+@dataclass(slots=True)
+class _Counted:
+    """What was counted so far: entries, and bytes by content type."""
+
+    entries: int = 0
+    by_type: dict[str, int] = field(default_factory=dict)
+
+    def file(self, name: str, size: int) -> None:
+        kind = type_of(name)
+        self.by_type[kind] = self.by_type.get(kind, 0) + size
+
+
+def _measure(source: SourceRoot, name: str, counted: _Counted) -> None:
+    """Count the bytes of a source, and what is below it."""
     parent, base = _open_parent(source)
     try:
         status = os.stat(base, dir_fd=parent, follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             os.close(os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent))
-            return 0, status.st_size
+            counted.file(name, status.st_size)
+            return
         if not stat.S_ISDIR(status.st_mode):
-            return 0, 0
+            return
         folder = os.open(base, _FOLDER_FLAGS, dir_fd=parent)
     finally:
         os.close(parent)
-    return _measure_folder(folder, name)
+    _measure_folder(folder, name, counted)
 
 
-def _measure_folder(folder: int, path: str) -> tuple[int, int]:
-    """How much is in an open folder, which this closes; what a walk refuses to enter counts as the folder alone."""
-    entries = size = 0
+def _measure_folder(folder: int, path: str, counted: _Counted) -> None:
+    """Count what is in an open folder, which this closes; what a walk refuses to enter counts as the folder alone."""
     folders: list[str] = []
     try:
         with suppress(OSError), os.scandir(folder) as found:  # what it is, the walk will say
             for entry in found:
-                entries += 1
-                if entry.is_dir(follow_symlinks=False):
+                counted.entries += 1
+                kind = _kind(entry)
+                if kind == stat.S_IFDIR:
                     folders.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    with suppress(FileNotFoundError):  # it is gone already
-                        size += entry.stat(follow_symlinks=False).st_size
+                elif kind == stat.S_IFREG:
+                    with suppress(OSError):  # it is gone already, or can't be looked at
+                        counted.file(entry.name, entry.stat(follow_symlinks=False).st_size)
         for name in folders:
             opened = _opened(f"{path}/{name}", name, folder)
             if not isinstance(opened, Refusal):
-                more, more_bytes = _measure_folder(opened, f"{path}/{name}")
-                entries += more
-                size += more_bytes
+                _measure_folder(opened, f"{path}/{name}", counted)
     finally:
         os.close(folder)
-    return entries, size
 
 
 def walk(sources: Sequence[SourceRoot], last: str | None = None) -> Generator[Found | Refusal]:
@@ -318,11 +335,14 @@ def _opened(path: str, name: str, folder: int) -> int | Refusal:
 
 
 def _kind(entry: os.DirEntry[str]) -> int:
-    if entry.is_symlink():
-        return stat.S_IFLNK
-    if entry.is_dir(follow_symlinks=False):
-        return stat.S_IFDIR
-    return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+    try:
+        if entry.is_symlink():
+            return stat.S_IFLNK
+        if entry.is_dir(follow_symlinks=False):
+            return stat.S_IFDIR
+        return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+    except OSError:
+        return stat.S_IFREG  # whoever opens it is told why it can't be looked at
 
 
 def _found(path: str, name: str, folder: int, kind: int) -> Found | Refusal:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
+from p2p.base.texts import TEXT_CHARACTERS, address_text, few, printable
 from test.properties import PROPERTY
 
 
@@ -24,6 +24,16 @@ class PrintableTests(SynchronousTestCase):
         """Letters of any script stay as they are."""
         self.assertEqual("m4.m weiß es nicht: 日本", printable("m4.m weiß es nicht: 日本"))
         self.assertEqual("über\ufffd", printable("über".encode() + b"\xff"))
+
+
+class FewTests(SynchronousTestCase):
+    """Names in short."""
+
+    def test_few(self) -> None:
+        """Three names are shown, and how many more there are."""
+        self.assertEqual("a, b, c", few(list("abc")))
+        self.assertEqual("a, b, c and 2 more", few(list("abcde")))
+        self.assertEqual("a and 9,999 more", few(["a"], 9_999))
 
 
 class AddressTextTests(SynchronousTestCase):

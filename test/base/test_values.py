@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.values import duration_text, parse_duration, parse_rate, parse_size
+from p2p.base.values import TYPES, duration_text, parse_duration, parse_rate, parse_size, type_of
 
 
 class ParseSizeTests(SynchronousTestCase):
@@ -135,3 +135,30 @@ class RateTests(SynchronousTestCase):
         self.assertEqual(2 << 20, parse_rate("2MiB", least=1024))
         self.assertIn("10MB/s", str(self.assertRaises(ValueError, parse_rate, "fast")))
         self.assertIn("less than 1024", str(self.assertRaises(ValueError, parse_rate, "1kB/s", 1024)))
+
+
+class TypeTests(SynchronousTestCase):
+    """The type by the ending."""
+
+    def test_types(self) -> None:
+        """The ending of the last name of a path tells the type, in capitals or not; what it doesn't tell is data."""
+        for path, kind in (
+            ("a.txt", "text"),
+            ("a.MD", "text"),
+            ("a.wav", "audio"),
+            ("photos/a.mka", "audio"),
+            ("a.mp4", "video"),
+            ("a.tar.mkv", "video"),
+            (".webm", "video"),
+            ("a.zip", "data"),
+            ("a.ts", "data"),
+            ("a.mkv/b", "data"),
+            ("a.mkv ", "data"),
+            ("mkv", "data"),
+            ("", "data"),
+        ):
+            self.assertEqual(kind, type_of(path), path)
+
+    def test_all(self) -> None:
+        """There are four of them."""
+        self.assertEqual({"text", "audio", "video", "data"}, set(TYPES))

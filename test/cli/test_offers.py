@@ -28,6 +28,13 @@ class OffersTests(CommandCase):
         shown = self.output("offers", operations=peer_operations(**transfer_operations(offers=(offer,))))
         self.assertEqual([ID, "m4.m", "n1.n", "film.mkv", "video", "12.2", "s"], shown.splitlines()[1].split())
 
+    def test_many(self) -> None:
+        """All names and types are shown, in short where they are many: nobody agrees to what they weren't shown."""
+        names = {"names": ["s9.mp3", "y.sh", "a", "b"], "more_names": 9_996, "types": ["audio", "text"]}
+        offer = OFFER.model_copy(update=names)
+        shown = self.output("offers", operations=peer_operations(**transfer_operations(offers=(offer,))))
+        self.assertIn("s9.mp3, y.sh, a and 9,997 more   audio, text", shown)
+
     def test_none(self) -> None:
         """That there are none is told."""
         result = self.run_command("offers", operations=peer_operations(**transfer_operations(offers=())))

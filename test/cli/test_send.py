@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from click.testing import Result
 
-from p2p.cli.send import guess_type
 from p2p.console.transfer_operations import SendArguments
 from test.cli.commands import CommandCase
 from test.consoles import peer_operations
 from test.moves import Move, moved, moved_one, progress, verified, whole
 
-SEND = sys.modules["p2p.cli.send"]
+SEND = import_module("p2p.cli.send")
 """The module; ``p2p.cli.send`` as an attribute is the same, but its command has the same name."""
 
 
@@ -155,20 +154,6 @@ class SendTests(SendCase):
             ("--deadline", "31d", "more than 30d"),
         ):
             self.assertIn(example, self.failure(2, "send", "m4.m", str(self.film), option, value))
-
-    def test_guessed_types(self) -> None:
-        """The type is told by the ending of the name, whatever the machine's own table says."""
-        for name, kind in (
-            ("a.txt", "text"),
-            ("a.MD", "text"),
-            ("a.wav", "audio"),
-            ("a.mka", "audio"),
-            ("a.mp4", "video"),
-            ("a.mkv", "video"),
-            ("a.zip", "data"),
-            ("a", "data"),
-        ):
-            self.assertEqual(kind, guess_type(name), name)
 
 
 class StreamTests(SendCase):

@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults
 
 from p2p.base.errors import Outcome
-from p2p.console.operations import Connected, ExchangeDone, PeerStatus
+from p2p.console.operations import Connected, Exchanged, PeerStatus
 from test.functional.cases import SharedLabCase
 from test.functional.lab import until
 
@@ -28,7 +28,7 @@ PAIRS: Final = (
 class ReachingTests(SharedLabCase):
     """Names that are there, and names that aren't."""
 
-    async def message(self, sender: str, receiver: str, text: str) -> ExchangeDone:
+    async def message(self, sender: str, receiver: str, text: str) -> Exchanged:
         """Send a text from a peer of the lab to another."""
         return await self.clients[sender[-1]].message(receiver, text, acting=sender)
 

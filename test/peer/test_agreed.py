@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.exchange.rules import Agreement
+from p2p.exchange.rules import Agreement, Names
 from p2p.peer.agreed import Agreed
 from p2p.transfer.ended import KEEP_S
 
@@ -32,6 +32,18 @@ class AgreedTests(SynchronousTestCase):
         after = Agreed(self.folder)
         self.assertEqual((Agreement(5), Agreement(None)), (after.find(FIRST), after.find(SECOND)))
         self.assertEqual([FIRST, SECOND], sorted(path.name for path in self.folder.iterdir()))
+
+    def test_all(self) -> None:
+        """All that binds is remembered, names that aren't UTF-8 too."""
+        agreement = Agreement(5, 2, Names(("a\udcff", "b"), 9, "0" * 64), frozenset({"data", "audio"}))
+        self.agreed.note(FIRST, agreement)
+        self.assertEqual(agreement, self.agreed.find(FIRST))
+
+    def test_of_an_older_version(self) -> None:
+        """What a daemon of version 0.1.0 has noted holds for the bytes, which are all that it noted."""
+        self.folder.mkdir(parents=True)
+        (self.folder / FIRST).write_text('{"bytes": 5}')
+        self.assertEqual(Agreement(5), self.agreed.find(FIRST))
 
     def test_asked_again(self) -> None:
         """The last agreement counts."""

@@ -6,11 +6,12 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.console.transfer_operations import PendingOffer
-from p2p.exchange.rules import Offer
+from p2p.exchange.rules import Names, Offer
 from p2p.peer.offers import OFFERS, OFFERS_EACH, TELL_S, WAIT_S, PendingOffers
 
 FILM = Offer("n1.n", "transfer", "video", "film.mp4", 5, 1, "0" * 16)
@@ -69,7 +70,9 @@ class PendingOffersTests(SynchronousTestCase):
                 peer="n1.n",
                 service="transfer",
                 type="video",
+                types=["video"],
                 name="film.mp4",
+                names=["film.mp4"],
                 entries=1,
                 bytes=5,
                 age_s=2.0,
@@ -77,6 +80,18 @@ class PendingOffersTests(SynchronousTestCase):
             first,
         )
         self.assertEqual(("m5.m", "n2.n", "notes", None, None, 0.0), _shown(second))
+        self._end()
+
+    def test_all_names(self) -> None:
+        """All names that the sender says, and all types, are shown; the log has them in short."""
+        names = Names(("s9.mp3", "y", "a\x1b", "b"), 10_000, "0" * 64)
+        said = Offer("n1.n", "transfer", "audio", "s9.mp3", 5, 10_000, "0" * 16, names, {"audio": 1, "data": 4})
+        with capturedLogs() as logs:
+            self.ask(said)
+        (shown,) = self.pending.offers()
+        self.assertEqual((["s9.mp3", "y", "a\x1b", "b"], 9_996), (shown.names, shown.more_names))
+        self.assertEqual(["audio", "data"], shown.types)
+        self.assertIn("n1.n offers 's9.mp3, y, a and 9,997 more'", formatEvent(logs[0]))
         self._end()
 
     def test_sender_is_told(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import AcceptRule, PeerEntry
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.consent import Terms
-from p2p.exchange.rules import GROWTH, Offer
+from p2p.exchange.rules import GROWTH, Agreement, Arrived, Bounds, Names, Offer
 from p2p.peer import agreed
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
@@ -98,6 +99,11 @@ class ReceptionCase(SynchronousTestCase):
         folder.mkdir()
         return folder
 
+    def bounds(self, terms: Terms) -> Bounds:
+        """What may come on these terms."""
+        assert terms.bounds is not None
+        return terms.bounds
+
     def refused(self, call: Callable[..., Any], *arguments: Any) -> str:
         failure = self.assertRaises(ExchangeFailed, call, *arguments)
         self.assertIs(Outcome.REFUSED, failure.outcome)
@@ -117,7 +123,7 @@ class RulesTests(ReceptionCase):
         host = self.host()
         host.allow(Offer("n1.n", "echo"))
         host.store_terms(Offer("n1.n", "store"))
-        self.admitted(host)
+        self.assertIsNone(self.admitted(host).bounds)
         self.assertEqual([], self.told)
 
     def test_no_peer_is_named(self) -> None:
@@ -211,18 +217,29 @@ class ConsentTests(ReceptionCase):
         self.assertNoResult(self.admit(self.asking, transfer(11 + GROWTH)))
 
     def test_more_comes_than_agreed(self) -> None:
-        """A sender that offers little and sends much is cut off, also when it goes on with it."""
-        terms = self.agreed_to(self.asking)
-        terms.room(GROWTH)
-        terms.room(10)
+        """A sender that offers little is held to that, also when it goes on with it and says nothing."""
+        bounds = self.bounds(self.agreed_to(self.asking))
         reason = "more comes than the user of m4.m agreed to; offer it again as it is now"
-        self.assertEqual(reason, self.refused(terms.room, 1))
+        arrived = Arrived(1, {"data": GROWTH})
+        self.assertEqual(["", reason], [bounds.why_not(arrived, "project", size) for size in (10, 11)])
         self.begin()
-        self.assertEqual(reason, self.refused(self.admitted(self.asking, transfer(None)).room, 11 + GROWTH))
+        again = self.bounds(self.admitted(self.asking, transfer(None)))
+        self.assertEqual(reason, again.why_not(arrived, "project", 11))
 
     def test_any_size(self) -> None:
         """A user who agrees to something of unknown size agrees to whatever comes."""
-        self.agreed_to(self.asking, transfer(None)).room(10**9)
+        bounds = self.bounds(self.agreed_to(self.asking, transfer(None)))
+        self.assertEqual("", bounds.why_not(Arrived(), "project", 10**9))
+
+    def test_agreement(self) -> None:
+        """All that the offer said binds, and other names are asked about again, though the transfer has begun."""
+        names = Names.of(["a.mp3", "b"])
+        said = Offer("n1.n", "transfer", "data", "a.mp3", 10, 2, ID, names, {"audio": 6, "data": 4})
+        bounds = self.bounds(self.agreed_to(self.asking, said))
+        self.assertEqual(Agreement(10, 2, names, frozenset({"audio", "data"})), bounds.agreement)
+        self.begin()
+        self.admitted(self.asking, said)
+        self.assertNoResult(self.admit(self.asking, replace(said, names=Names.of(["a.mp3", "c"]))))
 
     def test_sender_leaves(self) -> None:
         """An offer whose sender is gone is shown no more."""
@@ -254,24 +271,23 @@ class TermsTests(ReceptionCase):
             self.assertEqual((self.inbox, "refuse", "refuse"), (terms.folder, terms.exists, terms.links))
 
     def test_size_of_the_rule(self) -> None:
-        """A sender that doesn't say how much it sends, or lies, is cut off at the size of the rule."""
+        """A sender that doesn't say how much it sends, or lies, is held to the size of the rule."""
         host = self.host(rule(size=100))
-        terms = self.admitted(host, transfer(None))
-        terms.room(60)
-        terms.room(40)
         reason = "a rule of m4.m takes at most 100 bytes at a time from n1.n"
-        self.assertEqual(reason, self.refused(terms.room, 1))
-        self.assertEqual(reason, self.refused(self.admitted(host, transfer(5)).room, 101))
-        self.assertEqual(reason, self.refused(host.store_terms(Offer("n1.n", "store")).room, 101))
+        for size in (None, 5):
+            bounds = self.bounds(self.admitted(host, transfer(size)))
+            found = [bounds.why_not(Arrived(1, {"text": 60}), "x", size) for size in (40, 41)]
+            self.assertEqual(["", reason], found)
+        room = host.store_terms(Offer("n1.n", "store")).room
+        room(60)
+        room(40)
+        self.assertEqual(reason, self.refused(room, 1))
 
-    def test_size_in_sessions(self) -> None:
-        """What a transfer brought in earlier sessions counts too, for rules and for what the user has agreed to."""
-        terms = self.admitted(self.host(rule(size=100)), transfer(None))
-        terms.room(40, 60)
-        self.assertIn("at most 100 bytes", self.refused(terms.room, 1, 100))
-        terms.room(100, 0)  # a file that has changed begins anew: what there was of it is gone
-        terms = self.agreed_to(self.host(rule("ask")))
-        self.assertIn("agreed to", self.refused(terms.room, 1, 10 + GROWTH))
+    def test_stored_by_its_name(self) -> None:
+        """A film is judged as one, whatever its sender calls it."""
+        host = self.host(rule("refuse", type="video"), rule())
+        film = Offer("n1.n", "store", "text", "x.mkv", names=Names.of(["x.mkv"]))
+        self.assertIn("type video", self.refused(host.store_terms, film))
 
     def test_quota(self) -> None:
         """All that comes shares the room of the inbox."""

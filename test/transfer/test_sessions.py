@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.consent import Offer
+from p2p.exchange.rules import Names
 from p2p.transfer import receiving_service
 from p2p.transfer.ended import local_id
 from p2p.transfer.pace import Pace
@@ -44,7 +45,7 @@ class SendTests(SessionCase):
         self.assertEqual({*tree(self.here)}, {receipt.path for receipt in self.told.receipts})
         self.assertEqual({"ok"}, set(self.told.outcomes().values()))
         self.assertEqual(([Have()], (7, size)), (self.told.haves, self.told.progress[-1]))
-        self.assertEqual([Offer("n1.n", "transfer", "video", "box", 9, 7, ID)], self.host.offers)
+        self.assertEqual([Offer("n1.n", "transfer", "video", "box", 9, 7, ID, Names(("box",), 1))], self.host.offers)
         (journal,) = self.host.sessions
         self.assertEqual([(Outcome.OK, "", 7, size)], journal.ends)
         self.assertEqual((7, size), journal.told[-1])
@@ -144,6 +145,21 @@ class ConsentTests(SessionCase):
         self.assertEqual(21, len(self.told.pending))
         self.assertEqual([], self.told.haves)
         self.host.consent.callback(None)
+        self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assert_clean()
+
+    def test_reads_again(self) -> None:
+        """While what is here is read again, for however long, the sender is told so and doesn't take it for silence."""
+        self.far_threads.held = True
+        running = self.send("a")
+        for _ in range(10):
+            self.network.advance(10.0)
+        self.assertEqual(10, len(self.told.pending))
+        self.assertIn("reads once more what it has", self.told.pending[0])
+        self.far_threads.held = False
+        self.far_threads.work(1)
         self.network.settle()
         self.successResultOf(running)
         self.assertEqual(tree(self.here), tree(self.there))

@@ -268,6 +268,13 @@ class MeasureTests(WalkingTestCase):
         files = [path for path in Path(str(source.path)).rglob("*") if path.is_file() and not path.is_symlink()]
         self.assertEqual(measure([source]), Totals(len(walked([source])), len(files)))
 
+    def test_types(self) -> None:
+        """The bytes are counted by content type, as the names tell, of what is named itself by the name it gets."""
+        make(self.folder, {"d": {"a.mkv": b"123", "b.MKV": b"4", "e": {"c.txt": b""}}, "x.mp3": b"12"})
+        sources = [SourceRoot(self.folder / "d"), SourceRoot(self.folder / "x.mp3", name="x")]
+        self.assertEqual({"video": 4, "text": 0, "data": 2}, measure(sources).by_type)
+        self.assertIsNone(measure([*sources, SourceRoot(name="a.mp3", stream=0)]).by_type)
+
     def test_refused(self) -> None:
         """What can't be called that at a receiver counts as the one entry that is given up."""
         source = self.source({"c\n": {"x": b"12"}, "d": b"123", ".p2p-1": {"x": b"", "y": {}}})
@@ -280,6 +287,7 @@ class MeasureTests(WalkingTestCase):
         os.mkfifo(self.folder / "p")
         sources = [SourceRoot(self.folder / name) for name in "aldp"]
         self.assertEqual(measure(sources), Totals(4, 5))
+        self.assertEqual({"data": 5}, measure(sources).by_type)
         self.assertEqual(measure([*sources, SourceRoot(name="-", stream=0)]), Totals(5, None))
 
     def test_not_there(self) -> None:
@@ -305,6 +313,43 @@ class MeasureTests(WalkingTestCase):
         self.assertEqual(measure([source]), Totals(5, 3))
         self.failing("open", "b", errno.ENOENT)
         self.assertEqual(measure([source]), Totals(4, 2))
+
+    def test_cannot_be_looked_at(self) -> None:
+        """An entry of which not even the kind can be told keeps nothing else from being counted and found."""
+
+        class Entry:
+            def __init__(self, entry: os.DirEntry[str]) -> None:
+                self.name = entry.name
+                self._entry = entry
+
+            def __getattr__(self, name: str) -> Any:
+                if self.name == "b":
+                    raise OSError(errno.EACCES, "no")
+                return getattr(self._entry, name)
+
+        class Entries:
+            def __init__(self, folder: int) -> None:
+                self._entries = scandir(folder)
+
+            def __enter__(self) -> Any:
+                return map(Entry, self._entries)
+
+            def __exit__(self, *error: object) -> None:
+                self._entries.close()
+
+        source = self.source({"a": b"x", "b": b"yy", "c": {"d": b"zzz"}})
+        scandir = os.scandir
+        self.patch(os, "scandir", Entries)
+        self.assertEqual(measure([source]), Totals(5, 4))
+        self.assertEqual(walked([source]), ["top", "top/a", "top/b", "top/c", "top/c/d"])
+
+    def test_holes(self) -> None:
+        """More bytes than can be told, as holes may be, are as many as nobody knows."""
+        source = self.source({"a": b""})
+        self.patch(walking, "_MOST", 10)
+        for size, expected in ((10, 10), (11, None)):
+            os.truncate(self.folder / "top" / "a", size)
+            self.assertEqual(measure([source]), Totals(2, expected))
 
     def test_unsearchable_parent(self) -> None:
         """The folder that a source is in needn't be readable."""

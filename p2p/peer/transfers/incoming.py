@@ -14,6 +14,7 @@ from p2p.console.transfer_operations import Done, Failed, Offered, Progress, Tra
 from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, Shared
 from p2p.peer.transfers.journal import State, TransferRow
 from p2p.peer.transfers.rates import Rate
+from p2p.peer.transfers.shown import shown_transfer
 
 __all__ = ["IncomingTransfer"]
 
@@ -50,8 +51,9 @@ class IncomingTransfer:
         self._rate: Rate | None = None
         self._untold = self._unsaved = False
         self._waiters: list[Deferred[None]] = []
-        names = [str(name) for name in row.what["names"]]
-        self._tell(Offered(**self._head, names=names, entries=entries, bytes=row.bytes_total))
+        shown = shown_transfer(row)
+        told: dict[str, Any] = {"names": shown.names, "more_names": shown.more_names}
+        self._tell(Offered(**self._head, **told, entries=entries, bytes=row.bytes_total))
 
     def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the Protocol has it
         """So many entries and bytes are verified here, or sent from here, in all sessions."""

@@ -22,6 +22,7 @@ from p2p.console.transfer_operations import (
     TransfersShown,
 )
 from p2p.exchange.consent import Offer
+from p2p.exchange.rules import Names
 from p2p.exchange.service import Threads
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.account import Shared
@@ -33,7 +34,7 @@ from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
 from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import give_up
-from p2p.peer.transfers.shown import shown_transfer
+from p2p.peer.transfers.shown import noted, shown_transfer
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer
@@ -315,12 +316,15 @@ class Transfers:
         :param folder: where what is received goes, so that its parts can be removed if nobody goes on with it.
         """
         now = self._wall()
+        names = offer.names or Names((offer.name,), 1)
+        listed = noted(names.listed)
+        what = {"names": listed, "more_names": names.count - len(listed)}
         row = TransferRow(
             id=offer.id,
             acting=acting,
             direction="serve" if offer.service == FETCH else "receive",
             peer=offer.sender,
-            what={"names": [offer.name], "folder": None if folder is None else str(folder)},
+            what={**what, "folder": None if folder is None else str(folder)},
             created=now,
             updated=now,
             deadline=now,

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.exchange import Request
+from p2p.exchange.rules import Names
 from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import BeginAnew, Told
@@ -45,6 +46,7 @@ class Content:
     :param kept: the folder for what the sending side remembers of large files.
     :param pipe: where a stream comes from.
     :ivar totals: how much it is, once that is known.
+    :ivar offered: its names as an offer has them, once somebody was asked.
     """
 
     _log = Logger()
@@ -54,6 +56,7 @@ class Content:
     ) -> None:
         self.pipe = pipe
         self.totals: Totals | None = None
+        self.offered: Names | None = None
         self._what = what
         self._kept = kept
         self._threads = threads
@@ -241,10 +244,14 @@ class Sending:
 
     def _request(self, known: bool) -> Request:
         totals = self._content.totals
+        if self._content.offered is None:  # the same for all peers
+            self._content.offered = Names.of(self.names)
         return send_request(
             self._row.id,
             self.names[0],
             type=self._type,
+            names=self._content.offered,
+            by_type=None if totals is None else totals.by_type,
             entries=None if totals is None else totals.entries,
             bytes=None if totals is None else totals.bytes,
             resume=known,

@@ -14,7 +14,7 @@ from p2p.base.errors import LocalFileError
 from p2p.exchange.paths import shown
 from p2p.transfer.walking import SourceRoot, entry_names
 
-__all__ = ["checked_folder", "checked_sources", "sources_of"]
+__all__ = ["checked_folder", "checked_sources", "source_name", "sources_of"]
 
 
 def checked_sources(paths: Sequence[str], name: str | None) -> list[SourceRoot]:
@@ -31,7 +31,7 @@ def checked_sources(paths: Sequence[str], name: str | None) -> list[SourceRoot]:
 
 def sources_of(paths: Sequence[str], name: str | None) -> list[SourceRoot]:
     """The same without looking whether they are there: what isn't is left out by name when its turn comes."""
-    return [SourceRoot(Path(os.path.realpath(path)), name if name is not None else _name(path)) for path in paths]
+    return [SourceRoot(Path(os.path.realpath(path)), name if name is not None else source_name(path)) for path in paths]
 
 
 def checked_folder(path: str) -> Path:
@@ -69,7 +69,7 @@ def _absolute(path: str) -> Path:
     return Path(path)
 
 
-def _name(path: str) -> str:
+def source_name(path: str) -> str:
     """What a source is called; for that, ``..`` has to be followed."""
     name = Path(path).name
     return Path(os.path.realpath(path)).name if name in ("", "..") else name

@@ -31,7 +31,8 @@ class SendTests(TransfersCase):
         request = session.request
         assert request is not None
         self.assertEqual(("m4.m", "transfer", "video", "film.mp4"), (session.target, *self.head(request)))
-        self.assertEqual({"id": f"{1:016x}", "entries": "1", "bytes": "4"}, dict(request.more))
+        offered = {"names": b"film.mp4", "entries": "1", "bytes": "4", "bytes_video": "4"}
+        self.assertEqual({"id": f"{1:016x}", **offered}, dict(request.more))
         self.assertEqual({"m4.m": "running"}, self.rows())
         session.told.on_have(Have())
         session.done()
@@ -157,7 +158,10 @@ class PipeTests(TransfersCase):
         self.assertEqual(before + 1, self.open_files())
         (session,) = self.sessions
         assert session.request is not None
-        self.assertEqual(("x.tar", {"id": f"{1:016x}", "entries": "1"}), (session.request.name, session.request.more))
+        self.assertEqual(
+            ("x.tar", {"id": f"{1:016x}", "entries": "1", "names": b"x.tar"}),
+            (session.request.name, session.request.more),
+        )
         session.done()
         self.successResultOf(sending)
         self.assertEqual(before, self.open_files())

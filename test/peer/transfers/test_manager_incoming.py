@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs, formatEvent
 
 from p2p.base.errors import LocalFileError, Outcome
-from p2p.console.transfer_operations import Done
+from p2p.console.transfer_operations import Done, Offered
 from p2p.exchange.consent import Offer
+from p2p.exchange.rules import Names
 from p2p.transfer.ended import local_id
 from p2p.transfer.receiving import ReceivingEngine
 from test.peer.transfers.moving_doubles import WALL, Events
@@ -44,6 +46,16 @@ class IncomingTests(TransfersCase):
         self.assertEqual({"m4.m": "done"}, self.rows())
         self.clock.advance(1)
         self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_all_names(self) -> None:
+        """What is shown and told of it has all names, or as many as there is room for and a count."""
+        names = [f"{number:0100}" for number in range(50)]
+        for said, listed, more in ((["a.mp3", "b"], ["a.mp3", "b"], 0), (names, names[:10], 40), ([], ["x.mp4"], 0)):
+            self.begin(replace(self.OFFER, names=Names.of(said) if said else None))
+            shown = self.did(self.transfers.shown(9)).transfers[0]
+            told = self.followed.last(Offered)
+            self.assertEqual((listed, more), (shown.names, shown.more_names))
+            self.assertEqual((listed, more), (told.names, told.more_names))
 
     def fields(self, shown: Any) -> tuple[str, str, list[str], str]:
         return shown.direction, shown.peer, shown.names, shown.state

@@ -157,7 +157,7 @@ class SendingTests(SynchronousTestCase):
         self.finish(self.held.pop())  # the engine
         (session,) = self.peer.sessions
         assert session.request is not None
-        self.assertEqual({"id": "ab" * 8}, dict(session.request.more))
+        self.assertEqual({"id": "ab" * 8, "names": b"film.mp4"}, dict(session.request.more))
         self.finish(measuring)
         self.assertEqual(Totals(1, 4), made.totals)
         self.assertEqual([], self.clock.getDelayedCalls())

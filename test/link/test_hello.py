@@ -6,9 +6,8 @@ from itertools import count
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.hello import LinkTerms
+from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
-from p2p.link.steps import Steps
 from test.link.links import DIALLER, LISTENER, PORT, Ends, Hand
 
 

@@ -1,4 +1,4 @@
-"""Tests for ``p2p.report.figures.gallery``, and for all figures together."""
+"""Tests for ``p2p.report.figures`` itself: all figures together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import warnings
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.raw_data import Placement, RunFacts
-from p2p.report.figures import Picture, pictures, svg
+from p2p.report.figures import pictures, svg
+from p2p.report.figures.output import Picture
 from test.report.figures.cases import LAB, analysed, columns, empty, run, shown, small
 
 NAMES = [
@@ -24,7 +25,7 @@ NAMES = [
 ]
 
 
-class GalleryTests(SynchronousTestCase):
+class PicturesTests(SynchronousTestCase):
     """All figures of a run."""
 
     def test_order(self) -> None:

@@ -40,8 +40,8 @@ from p2p.console.operations import (
     WhyArguments,
 )
 from p2p.console.server import Emit, Handler, checked
-from p2p.exchange.digest_sink import DigestSink
 from p2p.exchange.exchange import Request, Sink
+from p2p.exchange.request import DigestSink
 from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 from p2p.link.protocol import DirectLink

@@ -35,8 +35,7 @@ from p2p.console.transfer_operations import (
 )
 from p2p.exchange.exchange import Request
 from p2p.peer.node import HostedPeer
-from p2p.services.chat import CHAT
-from p2p.services.chat_room import Conversation
+from p2p.services.chat_room import CHAT, Conversation
 from p2p.transfer.listing import ListSession
 
 __all__ = ["Consent", "Mover", "TransferConsole", "hold_chat", "list_shared"]

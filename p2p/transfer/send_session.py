@@ -21,14 +21,14 @@ from twisted.internet.interfaces import IConsumer, IReactorTime
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.rates import Pace
+from p2p.exchange.message_streams import MessageWriter
 from p2p.exchange.service import Threads
 from p2p.exchange.threaded import Worker
-from p2p.exchange.writer import MessageWriter
 from p2p.link.boxes import Box
 from p2p.transfer.answers import Sent
 from p2p.transfer.get_session import GetSession
 from p2p.transfer.interfaces import Sender
-from p2p.transfer.pace import Pace
 from p2p.transfer.production import Production
 from p2p.transfer.records import Buffer, Have, Receipt
 from p2p.transfer.reports import Began, PendingReport, ProgressReport, ReportReader

@@ -11,8 +11,7 @@ from p2p.exchange.exchange import Request
 from p2p.exchange.service import Services
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfer_console import hold_chat
-from p2p.services.chat import CHAT, chat
-from p2p.services.chat_room import ALIVE_S, WAIT_S, Conversation
+from p2p.services.chat_room import ALIVE_S, CHAT, WAIT_S, Conversation, chat
 from test.peer import pair as pairs
 from test.peer.pair import LIMITS, NodeCase, Pair
 

@@ -147,7 +147,7 @@ class TextTests(SynchronousTestCase):
     def test_troubleshooting(self) -> None:
         """Each message in the tables of symptoms has words that the software really says."""
         guide = (ROOT / "docs" / "guide.rst").read_text("utf-8")
-        tables = guide[guide.index("Troubleshooting\n===") : guide.index("Looking after it\n===")]
+        tables = guide[guide.index("Troubleshooting\n===") : guide.index("Maintenance\n===")]
         found = re.findall(r"^   [* ] - ``((?!/opt|systemctl)[^`]+)``", tables, re.MULTILINE)
         quoted = [" ".join(one.split()) for one in found if len(one) > 30]
         self.assertGreater(len(quoted), 15)

@@ -17,7 +17,7 @@ from p2p.cli.main import cli
 from p2p.measure.plan import ExperimentPlan
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-DOCUMENTS: Final = ("README.rst", "docs/guide.rst", "docs/cli.rst", "docs/certificates.rst")
+DOCUMENTS: Final = ("README.rst", "docs/guide.rst", "docs/cli.rst", "docs/certificates.rst", "CONTRIBUTING.rst")
 
 _LINE: Final = re.compile(
     r"(?:^ +(?:\$ )?|[|;&] |\bdo |\()(?:\S*/bin/)?p2p (?P<words>(?:'[^'\n]*'|\"[^\"\n]*\"|[^|;&>#\n'\"])*)",

@@ -263,14 +263,10 @@ class Channel(amp.AMP):
 
     def proto_key(self, string: bytes) -> str:
         """Take a key of a box, of which there may be so many."""
-        state: str
-        if string and self._keys >= BOX_KEYS:
+        self._keys = self._keys + 1 if string else 0
+        if self._keys > BOX_KEYS:  # the rest of what arrived at once, 32 KiB, is the most that is still read
             self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
-            self._keys = 0
-            state = amp.AMP.proto_init(self, string)  # as if a box began, so that the one before is forgotten
-        else:
-            self._keys = self._keys + 1 if string else 0
-            state = amp.AMP.proto_key(self, string)
+        state: str = amp.AMP.proto_key(self, string)
         return state
 
     def lengthLimitExceeded(self, length: int) -> None:

@@ -46,7 +46,8 @@ class Notes(Generic[T]):
 
     :param folder: where they are; it is made when it is needed.
     :param encode: what a note says, as JSON takes it.
-    :param decode: reads that.
+    :param decode: reads that; raises ``ValueError``, ``LookupError``, ``TypeError`` or ``AttributeError`` where it is
+        damaged.
     :param now: reads the time, Unix seconds.
     """
 
@@ -75,12 +76,14 @@ class Notes(Generic[T]):
             remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
 
     def find(self, local: str) -> T | None:
-        """What was noted of a transfer; None if nothing was.
+        """What was noted of a transfer; None if nothing was, or if it is damaged, as by a failing disk.
 
         :raises OSError: if the disk can't be read.
         """
-        path = self._folder / local
-        return self._decode(json.loads(path.read_text("ascii"))) if path.exists() else None
+        try:
+            return self._decode(json.loads((self._folder / local).read_bytes()))
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None
 
 
 def completion_notes(state: Path, now: Callable[[], float] = time.time) -> Notes[Totals]:
@@ -88,7 +91,7 @@ def completion_notes(state: Path, now: Callable[[], float] = time.time) -> Notes
 
     :param state: the folder for what must outlive the daemon.
     """
-    return Notes(state / "ended", _totals_fields, lambda known: Totals(**known), now)
+    return Notes(state / "ended", _totals_fields, _totals, now)
 
 
 def agreement_notes(state: Path, now: Callable[[], float] = time.time) -> Notes[Agreement]:
@@ -118,13 +121,26 @@ def _totals_fields(totals: Totals) -> dict[str, Any]:
     return {"entries": totals.entries, "bytes": totals.bytes, "refused": totals.refused}
 
 
+def _totals(known: dict[str, Any]) -> Totals:
+    return Totals(_number(known["entries"]), _number(known["bytes"]), _number(known["refused"]))
+
+
 def _agreement_fields(agreement: Agreement) -> dict[str, Any]:
     types = None if agreement.types is None else sorted(agreement.types)
     return {**asdict(agreement), "types": types}
 
 
 def _agreement(known: dict[str, Any]) -> Agreement:
-    names, types = known.pop("names", None), known.pop("types", None)
-    if names is not None:
-        names = Names(**{**names, "listed": tuple(names["listed"])})
-    return Agreement(**known, names=names, types=None if types is None else frozenset(types))
+    size, entries, names, types = known["bytes"], *(known.get(name) for name in ("entries", "names", "types"))
+    return Agreement(
+        None if size is None else _number(size),
+        None if entries is None else _number(entries),
+        None if names is None else Names(**{**names, "listed": tuple(names["listed"])}),
+        None if types is None else frozenset(types),
+    )
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no number")
+    return value

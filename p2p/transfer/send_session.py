@@ -31,7 +31,7 @@ from p2p.transfer.get_session import GetSession
 from p2p.transfer.interfaces import Sender
 from p2p.transfer.production import Production
 from p2p.transfer.records import Buffer, Have, Receipt
-from p2p.transfer.reports import Began, Pending, Progress, ReportReader
+from p2p.transfer.reports import Began, PendingReport, ProgressReport, ReportReader
 from p2p.transfer.session_requests import FETCH, NotFresh, Told, fetch_request, send_request, totals_of
 from p2p.transfer.walking import Totals
 
@@ -165,15 +165,15 @@ class _Reports(BaseSink):
         :raises ExchangeFailed: with ``corrupt``, if it is no report, or not of what was sent.
         """
         receipts: list[Receipt] = []
-        progress: Progress | None = None
+        progress: ProgressReport | None = None
         for report in self._reader.feed(data):
             if isinstance(report, Receipt):
                 self._sent.receipt(report)
                 receipts.append(report)
-            elif isinstance(report, Progress):
+            elif isinstance(report, ProgressReport):
                 self._sent.progress(report.entries, report.bytes)
                 progress = report
-            elif isinstance(report, Pending):
+            elif isinstance(report, PendingReport):
                 self._told.on_pending(report.reason)
             else:
                 self._agreed = True

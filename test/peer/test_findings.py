@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
-from p2p.console.legs import LegName
+from p2p.console.operations import LegName
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, ClusterUnreachable, ControlError, Refused
 from p2p.link.hello import Steps

@@ -57,6 +57,14 @@ class CompletionTests(NotesTestCase):
         self.notes.note("0" * 16, Totals(1, 1))
         self.assertEqual((False, True), (old.exists(), new.exists()))
 
+    def test_damaged(self) -> None:
+        """A note that is empty, or of which something else is left, is none."""
+        self.notes.note(FIRST, Totals(1, 1))
+        parts = ['{"entries": 1}', '{"entries": 1, "bytes": null, "refused": 0}']
+        for text in ("", "{", "[]", "7", *parts, "\xff", "[" * 9999):
+            (self.folder / FIRST).write_text(text, "latin-1")
+            self.assertIsNone(self.notes.find(FIRST), text[:20])
+
     def test_too_many(self) -> None:
         """Of too many the oldest go, whether they are files or folders."""
         first = self.aged("first", 30)
@@ -110,6 +118,13 @@ class AgreementTests(NotesTestCase):
         self.folder.mkdir(parents=True)
         (self.folder / FIRST).write_text('{"bytes": 5}')
         self.assertEqual(Agreement(5), self.notes.find(FIRST))
+
+    def test_damaged(self) -> None:
+        """A note that is empty, or of which something else is left, is none: the user is asked again."""
+        self.notes.note(FIRST, Agreement(5))
+        for text in ("", "{", "null", "{}", '{"bytes": "much"}', '{"bytes": true}', '{"bytes": 5, "names": {}}'):
+            (self.folder / FIRST).write_text(text)
+            self.assertIsNone(self.notes.find(FIRST), text)
 
     def test_asked_again(self) -> None:
         """The last agreement counts."""

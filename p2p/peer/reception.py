@@ -9,10 +9,9 @@ from twisted.logger import Logger
 
 from p2p.base.config import AcceptRule, PeerEntry
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.rules import Agreement, Bounds, Offer, Rule, decide
-from p2p.exchange.service import TRANSFER, Incoming, Threads
+from p2p.exchange.service import TRANSFER, Incoming, Terms, Threads
 from p2p.peer.inbox_room import InboxRoom
 from p2p.peer.offers import PendingOffers
 from p2p.transfer.notes import agreement_notes, completion_notes, local_id

@@ -23,8 +23,8 @@ from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import AttemptFailed, Setup
 from p2p.peer.findings import (
+    Ends,
     Finding,
-    Way,
     explain_attempt,
     explain_exchange,
     explain_ping,
@@ -154,7 +154,7 @@ class _Walk:
         self._clock = clock
         self._now_ns = now_ns
         self._limits = peer.limits
-        self._way = Way(peer.name, target, endpoint, peer.limits.ticket_s)
+        self._way = Ends(peer.name, target, endpoint, peer.limits.ticket_s)
         self._found: FoundLink | None = None
         self._began_ns = self._passed_ns = 0
 

@@ -18,11 +18,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import LocalFileError
-from p2p.exchange.consent import Offer
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.inbox import Arrival, checked_name
 from p2p.exchange.request import BaseSource
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Context, IContentService, Threads
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box

@@ -19,7 +19,7 @@ from p2p.link.boxes import Box, encode_box
 from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.records import Buffer, Have, Receipt
-from p2p.transfer.session_requests import PROGRESS_S, Told
+from p2p.transfer.session_requests import PROGRESS_S, SessionTold
 from p2p.transfer.walking import Totals
 
 __all__ = ["GetSession", "local_error"]
@@ -44,7 +44,7 @@ class GetSession(BaseSource):
         asked: Asked,
         threads: Threads,
         clock: IReactorTime,
-        told: Told,
+        told: SessionTold,
         *,
         sealed: Callable[[], object] = lambda: None,
     ) -> None:

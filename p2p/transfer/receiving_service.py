@@ -12,10 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.request import Request
-from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming
+from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming, Terms
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box
 from p2p.transfer.giving_up import CANCEL, GiveUpSink

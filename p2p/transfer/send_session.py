@@ -32,10 +32,10 @@ from p2p.transfer.interfaces import Sender
 from p2p.transfer.production import Production
 from p2p.transfer.records import Buffer, Have, Receipt
 from p2p.transfer.reports import Began, PendingReport, ProgressReport, ReportReader
-from p2p.transfer.session_requests import FETCH, NotFresh, Told, fetch_request, send_request, totals_of
+from p2p.transfer.session_requests import FETCH, NotFresh, SessionTold, fetch_request, send_request, totals_of
 from p2p.transfer.walking import Totals
 
-__all__ = ["FETCH", "GetSession", "NotFresh", "SendSession", "Told", "fetch_request", "send_request"]
+__all__ = ["FETCH", "GetSession", "NotFresh", "SendSession", "SessionTold", "fetch_request", "send_request"]
 
 
 class SendSession:
@@ -55,7 +55,7 @@ class SendSession:
         engine: Sender,
         threads: Threads,
         clock: IReactorTime,
-        told: Told,
+        told: SessionTold,
         *,
         pace: Pace | None = None,
         resume: bool = False,
@@ -135,7 +135,7 @@ class _Reports(BaseSink):
 
     def __init__(
         self,
-        told: Told,
+        told: SessionTold,
         sent: Sent,
         began: Callable[[Began], None],
         ended: Callable[[Totals], None],

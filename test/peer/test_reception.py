@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import AcceptRule, PeerEntry
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.rules import GROWTH, Agreement, Arrived, Bounds, Names, Offer
+from p2p.exchange.service import Terms
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
 from p2p.transfer.notes import Notes, completion_notes, local_id

@@ -8,8 +8,7 @@ from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.rates import Pace
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.transfer import receiving_service
 from p2p.transfer.notes import local_id
 from p2p.transfer.records import Have

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
+
+from p2p.base.strict_json import read_json
 
 __all__ = ["ANSWER_BYTES", "REQUEST_BYTES", "JSONLines", "decode", "encode"]
 
@@ -41,12 +43,10 @@ def encode(message: Mapping[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any]:
     """Return the object in a line, which comes without its line feed.
 
-    :raises ValueError: with the reason, if the line isn't UTF-8, isn't JSON (RFC 8259) or isn't an object.
+    :raises ValueError: with the reason, if the line isn't UTF-8, isn't JSON (RFC 8259), has a key twice, or isn't an
+        object.
     """
-    try:
-        message = json.loads(line.decode("utf-8"), parse_constant=_no_such_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    message = read_json(line)
     if not isinstance(message, dict):
         raise ValueError("it isn't a JSON object")
     return message
@@ -78,7 +78,3 @@ class JSONLines(LineOnlyReceiver):
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
         self.gone.callback(None)
-
-
-def _no_such_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} isn't a number in JSON")

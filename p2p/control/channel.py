@@ -263,22 +263,15 @@ class Channel(amp.AMP):
 
     def proto_key(self, string: bytes) -> str:
         """Take a key of a box: there may be so many, and each of them once."""
-        state: str
-        problem = ""
         if not string:
             self._keys.clear()
-        elif string in self._keys:
-            problem = f"the key {printable(string)} stands twice in a box"
-        elif len(self._keys) >= BOX_KEYS:
-            problem = f"a box of more than {BOX_KEYS} keys"
+        elif string in self._keys:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+            self.abort(f"it broke the protocol: the key {printable(string)} stands twice in a box")
+        elif len(self._keys) == BOX_KEYS:
+            self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
         else:
             self._keys.add(string)
-        if problem:
-            self.abort(f"it broke the protocol: {problem}")
-            self._keys.clear()
-            state = amp.AMP.proto_init(self, string)  # as if a box began, so that the one before is forgotten
-        else:
-            state = amp.AMP.proto_key(self, string)
+        state: str = amp.AMP.proto_key(self, string)
         return state
 
     def lengthLimitExceeded(self, length: int) -> None:

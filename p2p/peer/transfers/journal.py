@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final, TypeVar
 
 from twisted.enterprise import adbapi
@@ -20,9 +21,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from p2p.base.errors import LocalFileError
-from p2p.console.transfer_operations import Direction
+from p2p.console.transfer_operations import Direction, TransferShown
+from p2p.peer.transfers.sources import source_name
 
-__all__ = ["KEEP", "Journal", "State", "TransferRow"]
+__all__ = ["KEEP", "MAX_NAMES", "Journal", "State", "TransferRow", "names_of", "noted", "shown_transfer"]
 
 _T = TypeVar("_T")
 
@@ -127,6 +129,14 @@ class TransferRow:
 
 
 _COLUMNS: Final = [one.name for one in fields(TransferRow)]
+_KINDS: Final[Mapping[str, type | UnionType]] = {
+    **dict.fromkeys(("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason"), str),
+    **dict.fromkeys(("entries", "bytes", "sessions", "sent_bytes", "sealed"), int),
+    **dict.fromkeys(("created", "updated", "deadline"), float),
+    "bytes_total": int | None,
+}
+"""What the values of a row are: SQLite would keep anything in any column."""
+
 _KEY: Final = ("id", "acting", "direction", "peer")
 _FIXED: Final = (*_KEY, "what", "how", "created", "sealed")
 _MARKS: Final = ", ".join(f":{name}" for name in _COLUMNS)
@@ -299,7 +309,20 @@ class Journal:
             return found
 
         await self._written()
-        return [_row(values) for values in await self._run(select)]
+        return [self._row(values) for values in await self._run(select)]
+
+    def _row(self, values: Sequence[Any]) -> TransferRow:
+        """What a row of the file says.
+
+        :raises LocalFileError: if that makes no sense.
+        """
+        try:
+            return _row(values)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise LocalFileError(
+                f"{self._path}: the journal of transfers is damaged, at transfer {str(values[0])[:40]!r}; move it "
+                "away, and unfinished transfers go on when they are asked for again"
+            ) from error
 
     async def _run(self, interaction: Callable[[Any], _T]) -> _T:
         try:
@@ -367,7 +390,63 @@ def _values(row: TransferRow) -> dict[str, Any]:
 
 def _row(values: Sequence[Any]) -> TransferRow:
     named = dict(zip(_COLUMNS, values, strict=True))
+    for name, kind in _KINDS.items():
+        if not isinstance(named[name], kind):
+            raise TypeError(f"{name} is {named[name]!r:.40}")
     what, how = json.loads(named["what"]), json.loads(named["how"])
+    if not isinstance(what, dict) or not isinstance(how, dict):
+        raise TypeError("what moves, and how, are no mappings")
     return TransferRow(
         **{**named, "what": what, "how": how, "state": State(named["state"]), "sealed": bool(named["sealed"])}
+    )
+
+
+MAX_NAMES: Final = 100
+"""Names that are shown of one transfer."""
+
+MAX_NOTED: Final = 1000
+"""Characters of the names that others say, as the journal keeps them: a thousand transfers fit into an answer."""
+
+
+def noted(names: Sequence[str]) -> list[str]:
+    """The first of the names that another peer says, one at least; the others are only counted."""
+    kept: list[str] = []
+    left = MAX_NOTED
+    for name in names:
+        left -= len(name)
+        if kept and left < 0:
+            break
+        kept.append(name[:MAX_NOTED])
+    return kept
+
+
+def names_of(row: TransferRow) -> list[str]:
+    """What to call what moves, a name for each thing that was asked for."""
+    what = row.what
+    if row.direction == "send" and "paths" in what:
+        if what["name"] is not None:
+            return [what["name"]]
+        return [source_name(path) for path in what["paths"]]
+    return list(what["names"])
+
+
+def shown_transfer(row: TransferRow) -> TransferShown:
+    """A row for the console."""
+    names = names_of(row)
+    return TransferShown(
+        transfer=row.id,
+        acting=row.acting,
+        peer=row.peer,
+        direction=row.direction,
+        names=names[:MAX_NAMES],
+        more_names=len(names[MAX_NAMES:]) + row.what.get("more_names", 0),
+        state=row.state.value,
+        entries=row.entries,
+        bytes=row.bytes,
+        bytes_total=row.bytes_total,
+        created=row.created,
+        updated=row.updated,
+        deadline=row.deadline,
+        outcome=row.outcome,
+        reason=row.reason,
     )

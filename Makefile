@@ -2,6 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 TESTS ?= test
+MINUTES ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 # Only our own coverage plugin is added to Python's path; see .ci/coverage_signals.py.
 COVERAGE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/coverage
 
-.PHONY: help setup demo test lint types docs units samples bench clean
+.PHONY: help setup demo test lint types docs units samples bench fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -64,7 +65,13 @@ samples: $(READY) ## make the files of data/ again
 bench: $(READY) ## run the benchmarks
 	@set -e; for script in bench/*.py; do case $$script in */_*) ;; *) echo "== $$script"; $(BIN)/python $$script $(ARGS);; esac; done
 
+# What fuzzes is large, and installed by whoever wants it.
+fuzz: $(READY) ## feed every parser with hostile bytes for MINUTES each
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]' -c constraints.txt
+	@$(BIN)/python -m test.fuzz --minutes $(MINUTES) $(ARGS)
+
 clean: ## remove the virtual environment and whatever tools left behind
-	@rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis _trial_temp*
+	@rm -rf $(VENV) build dist fuzz-failures docs/_build *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis _trial_temp*
 	@rm -f twisted/plugins/dropin.cache
 	@find p2p test bench data twisted .ci -name __pycache__ -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.cli.main import cli
-from p2p.measure.plan import Plan
+from p2p.measure.plan import ExperimentPlan
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENTS: Final = ("README.rst", "docs/guide.rst", "docs/cli.rst", "docs/certificates.rst")
@@ -163,6 +163,6 @@ class FileTests(SynchronousTestCase):
         text = (ROOT / "docs" / "guide.rst").read_text("utf-8")
         found = re.search(r"``first\.yaml``::\n\n((?:    .*\n)+)", text)
         assert found is not None
-        plan = Plan.model_validate(yaml.safe_load(found[1]))
+        plan = ExperimentPlan.model_validate(yaml.safe_load(found[1]))
         self.assertEqual(48, len(plan.blocks()))
         self.assertIn("48 of 48 blocks are in first", text)

@@ -19,7 +19,7 @@ from p2p.control import commands
 from p2p.experiment.words import (
     BlockOrder,
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeTold,
     LinkTold,
     RunOrder,
@@ -199,7 +199,7 @@ class ExperimentTests(SynchronousTestCase):
         for order in orders:
             self.assertIsInstance(parse_order(order.encode()), RunOrder)
         told = [one for _, lines in literal_blocks("told") for one in parse_lines("\n".join(lines) + "\n")]
-        samples = [one for one in told if isinstance(one, Exchanged)]
+        samples = [one for one in told if isinstance(one, ExchangeTold)]
         sums = [(one.offered, one.bytes) for one in told if isinstance(one, Ended)]
         self.assertEqual([(len(samples), sum(one.bytes + one.reply_bytes for one in samples))], sums)
         self.assertEqual(len(samples) + 1, len(told))
@@ -210,5 +210,5 @@ class ExperimentTests(SynchronousTestCase):
         for model in (BlockOrder, GaugeTold, LinkTold, Ended):
             for name in model.model_fields:
                 self.assertIn(f"``{name}``", text, model.__name__)
-        for name in Exchanged._fields:
+        for name in ExchangeTold._fields:
             self.assertIn(f"``{name}``", text)

@@ -38,9 +38,10 @@ class Silence:
         self._pinged = now
 
     def slept(self, seconds: float, now: float) -> None:
-        """This machine slept, and is to ping at once: the clock stood still, but the other end's may not have.
+        """This machine slept: the clock stood still, but the other end's may not have, so a ping is due at once.
 
-        The sleep counts as silence; but a third of the limit is left for the answer.
+        The sleep counts as silence, but a third of the limit is left for the answer.
         """
-        self.heard = max(self.heard - seconds, min(self.heard, now - self._limit_s * 2 / 3))
-        self._pinged = now
+        third = self._limit_s / 3
+        self._pinged = -math.inf
+        self.heard = max(min(self.heard - seconds, now - third), min(self.heard, now - 2 * third))

@@ -10,15 +10,64 @@ from typing import Any
 
 import click
 
-from p2p.cli.demo_report import report_of_demo, run_demo_experiment, why_no_experiment
+from p2p.base.errors import P2PError
 from p2p.cli.exit_codes import ExitCode
+from p2p.cli.experiment import experiment_progress
 from p2p.cli.output import duration, json_option, on_terminal, printable, problem, show_json, size
+from p2p.cli.report import report_fields, show_verdicts, steps
 from p2p.cli.session import Session
 from p2p.measure.demo import DemoPlan, DemoResult, Progress, run_demo
-from p2p.measure.experiment import RunResult
-from p2p.report.writing import ReportFiles
+from p2p.measure.experiment import RunResult, run_experiment
+from p2p.measure.raw_writer import remove_run
+from p2p.measure.running_lab import lab_here
+from p2p.measure.sample_files import installed_folders
+from p2p.report.writing import ReportFiles, ReportUnavailable, write_report
+from p2p.services.inspect_workers import MEDIA_MISSING, has_media
 
-__all__ = ["demo"]
+__all__ = ["demo", "demo_plan", "run_demo_experiment"]
+
+
+DEMO_PLAN = "demo-experiment.yaml"
+
+
+def demo_plan() -> Path:
+    """Find the plan that the demo runs.
+
+    :raises P2PError: if it isn't there.
+    """
+    searched = [folder / DEMO_PLAN for folder in installed_folders("etc")]
+    for path in searched:
+        if path.is_file():
+            return path
+    raise P2PError(
+        f"the demo's plan is neither {' nor '.join(map(str, searched))}; install p2p again, or take --no-report"
+    )
+
+
+def _why_no_experiment() -> str:
+    """Say what this machine lacks for the experiment; nothing if it has everything."""
+    return "" if has_media() else f"no experiment and no report: {MEDIA_MISSING}; then run the demo again"
+
+
+async def run_demo_experiment(reactor: Any, folder: Path, *, quiet: bool) -> RunResult:
+    """Run the demo's experiment into a folder, in the place of an earlier one.
+
+    :raises P2PError: if it can't be run here, with what to do.
+    """
+    plan = demo_plan()
+    remove_run(folder)
+    with experiment_progress(quiet=quiet) as telling:
+        return await run_experiment(reactor, plan, folder, lab_here, telling)
+
+
+def _report(run: Path, out: Path, *, quiet: bool) -> ReportFiles | None:
+    """Write the report of the demo's experiment; without the extra for it, say how to get it."""
+    try:
+        with steps(quiet=quiet, subject="the report") as step:
+            return write_report(run, out, step)
+    except ReportUnavailable as error:
+        click.echo(problem(f"{error}; then: p2p report {run}"), err=True)
+        return None
 
 
 def _ports(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
@@ -70,7 +119,7 @@ def demo(
         result.write(out)
         if not as_json:
             _show(result, out)
-        why_not = why_no_experiment()
+        why_not = _why_no_experiment()
         if quick or result.failures or why_not:
             if why_not and not quick:
                 click.echo(problem(why_not), err=True)
@@ -80,37 +129,25 @@ def demo(
         return result, await run_demo_experiment(reactor, out / "run", quiet=as_json)
 
     result, experiment = session.run_in_reactor(run)
-    report = None if experiment is None else report_of_demo(experiment.folder, out, quiet=as_json)
+    report = None if experiment is None else _report(experiment.folder, out, quiet=as_json)
     if as_json:
         fields = {**result.summary, "failures": result.failures, "out": str(out)}
-        show_json({**fields, "experiment": _experiment_fields(experiment), "report": _report_fields(report)})
+        fields["experiment"] = None if experiment is None else _experiment_fields(experiment)
+        fields["report"] = None if report is None else report_fields(report)
+        show_json(fields)
     elif report is not None:
-        _show_report(report)
+        show_verdicts(report)
+        click.echo(f"\nThe report: {printable(str(report.html))} and {printable(str(report.pdf))}")
     sys.exit(ExitCode.UNEXPECTED if result.failures else ExitCode.OK)
 
 
-def _experiment_fields(result: RunResult | None) -> dict[str, Any] | None:
-    if result is None:
-        return None
+def _experiment_fields(result: RunResult) -> dict[str, Any]:
     return {
         "folder": str(result.folder),
         "blocks": {"planned": result.planned, "finished": result.finished},
         "exchanges": dict(sorted(result.outcomes.items())),
         "missing": [one.model_dump() for one in result.missing],
     }
-
-
-def _report_fields(made: ReportFiles | None) -> dict[str, Any] | None:
-    if made is None:
-        return None
-    verdicts = [{"arm": one.arm, "verdict": one.verdict, "sentence": one.sentence} for one in made.verdicts]
-    return {"html": str(made.html), "pdf": str(made.pdf), "verdicts": verdicts}
-
-
-def _show_report(made: ReportFiles) -> None:
-    for one in made.verdicts:
-        click.echo(printable(f"arm {one.arm}: {one.verdict}. {one.sentence}"))
-    click.echo(f"\nThe report: {printable(str(made.html))} and {printable(str(made.pdf))}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 
@@ -12,6 +13,9 @@ from p2p.cli.session import Session
 from p2p.client import ListedEntry
 
 __all__ = ["ls"]
+
+_FAR_S: Final = 2**63 / 1e9
+"""Seconds from 1970: what is listed with that time is further away."""
 
 
 @click.command(short_help="List what a peer shares.")
@@ -39,8 +43,11 @@ def ls(session: Session, peer: str, path: str, as_json: bool) -> None:
 
 def _row(entry: ListedEntry) -> tuple[str, str, str]:
     mark = {"folder": "/", "link": "@"}.get(entry.kind, "")
+    shown = size(entry.size) if entry.kind == "file" else ""
+    if abs(entry.mtime) == _FAR_S:
+        return entry.name + mark, shown, "after 2262" if entry.mtime > 0 else "before 1677"
     try:
         changed = datetime.fromtimestamp(entry.mtime, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
     except (OverflowError, ValueError, OSError):
         changed = "?"  # whatever the other side says, the rest of the list is shown
-    return entry.name + mark, size(entry.size) if entry.kind == "file" else "", changed
+    return entry.name + mark, shown, changed

@@ -11,7 +11,7 @@ import click
 from p2p.cli.output import json_option, on_terminal, printable, show_json
 from p2p.report.writing import ReportFiles, write_report
 
-__all__ = ["report"]
+__all__ = ["report", "report_fields", "show_verdicts", "steps"]
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -30,17 +30,17 @@ def report(folder: Path, out: Path | None, as_json: bool) -> None:
       p2p experiment run etc/experiment.yaml --out results
       p2p report results
     """
-    with _steps(as_json) as step:
+    with steps(quiet=as_json) as step:
         made = write_report(folder, out, step)
     if as_json:
-        show_json(_fields(made))
+        show_json(report_fields(made))
         return
-    for one in made.verdicts:
-        click.echo(printable(f"arm {one.arm}: {one.verdict}. {one.sentence}"))
+    show_verdicts(made)
     click.echo(printable(f"the report is in {made.html} and {made.pdf}"))
 
 
-def _fields(made: ReportFiles) -> dict[str, object]:
+def report_fields(made: ReportFiles) -> dict[str, object]:
+    """What JSON says of a report."""
     return {
         "html": str(made.html),
         "pdf": str(made.pdf),
@@ -48,15 +48,28 @@ def _fields(made: ReportFiles) -> dict[str, object]:
     }
 
 
+def show_verdicts(made: ReportFiles) -> None:
+    """Tell a person the answer of each arm."""
+    for one in made.verdicts:
+        click.echo(printable(f"arm {one.arm}: {one.verdict}. {one.sentence}"))
+
+
 @contextmanager
-def _steps(as_json: bool) -> Iterator[Callable[[str], None]]:
-    """Show what is being done on a terminal; elsewhere a line a step, and nothing beside JSON."""
-    if as_json:
+def steps(*, quiet: bool, subject: str = "") -> Iterator[Callable[[str], None]]:
+    """Show what is being done on a terminal; elsewhere a line a step, or one line for all steps of a named subject.
+
+    :param quiet: show nothing; beside JSON.
+    :param subject: what the steps are part of.
+    """
+    if quiet:
         yield lambda step: None
     elif on_terminal():
         from rich.console import Console
 
-        with Console(stderr=True).status("") as status:
-            yield lambda step: status.update(f"{step} ...")
+        with Console(stderr=True).status(subject) as status:
+            yield lambda step: status.update(f"{subject}: {step}" if subject else f"{step} ...")
+    elif subject:
+        click.echo(f"{subject} ...", err=True)
+        yield lambda step: None
     else:
         yield lambda step: click.echo(f"{step} ...", err=True)

@@ -42,7 +42,7 @@ def entry_line(event: Verified) -> str:
     shown = f"{event.path}: "
     shown += f"{size(event.size)}, verified {event.root[:12]}" if event.root else "there"
     stored = f", stored as {event.name}" if event.name not in ("", event.path) else ""
-    return printable(shown + stored)
+    return printable(shown + stored + (f"; {event.note}" if event.note else ""))
 
 
 def why_left_out(event: Verified) -> str:

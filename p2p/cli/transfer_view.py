@@ -169,12 +169,19 @@ class PeopleView:
                 self._say(problem(prefix + why_left_out(event)))
             elif told.problems == PROBLEMS + 1:
                 self._say("further problems are counted, not listed; to see each: --verbose")
-        elif self._verbose or (file and (told.lines < LINES or event.size >= LARGE_BYTES)):
+        elif (
+            self._verbose or (file and (told.lines < LINES or event.size >= LARGE_BYTES)) or self._is_worth(event, told)
+        ):
             told.lines += 1
             self._print(printable(prefix) + entry_line(event))
         elif file and not told.counts:
             told.counts = True
             self._say("further files are counted, not listed; to see each: --verbose")
+
+    def _is_worth(self, event: Verified, told: _Told) -> bool:
+        """Whether an entry is told of because it isn't quite what is at the sender's; many such are not."""
+        told.problems += bool(event.note)
+        return bool(event.note) and told.problems <= PROBLEMS
 
     def _count(self, event: Progress, told: _Told) -> None:
         if self._bars is not None or not told.counts or self._now() - self._counted_at < self._wait_s:

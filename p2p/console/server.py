@@ -53,6 +53,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import DaemonFault, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.waiters import Waiters
 from p2p.console.lines import ANSWER_BYTES, REQUEST_BYTES, JSONLines, decode, encode
 from p2p.console.unix_socket import listen_privately
 
@@ -236,7 +237,7 @@ class _Connection(JSONLines):
         self._ended = False
         self._paced = False
         self._congested = False
-        self._waiting: list[Deferred[None]] = []
+        self._room: Waiters[None] = Waiters()
         self._files: deque[int] = deque()
 
     def connectionMade(self) -> None:
@@ -327,11 +328,7 @@ class _Connection(JSONLines):
             if self._ended:
                 return succeed(None)
             self.transport.write(encode({**fields, "id": number, "event": event}))
-            if not self._congested:
-                return succeed(None)
-            room: Deferred[None] = Deferred()
-            self._waiting.append(room)
-            return room
+            return self._room.wait() if self._congested else succeed(None)
 
         def finished(result: None) -> None:
             del self._requests[number]
@@ -391,10 +388,7 @@ class _Connection(JSONLines):
 
     def resumeProducing(self) -> None:
         self._congested = False
-        waiting, self._waiting = self._waiting, []
-        for room in waiting:
-            if not room.called:  # else its request was cancelled meanwhile
-                room.callback(None)
+        self._room.fire(None)
 
     def stopProducing(self) -> None:
         """Nothing to do: ``connectionLost`` follows and cancels the requests."""

@@ -219,7 +219,8 @@ class Progress(_Event):
 
 class Verified(_Event):
     """An entry is complete at the receiver, verified, and under its final name; or ``outcome`` and ``reason`` say why
-    not. ``root`` is the root of its BLAKE3 tree in hex, empty for folders and links."""
+    not. ``root`` is the root of its BLAKE3 tree in hex, empty for folders and links. ``note`` says in what it isn't
+    quite what is at the sender's."""
 
     event: Literal["verified"] = "verified"
     path: str
@@ -228,6 +229,7 @@ class Verified(_Event):
     root: str = ""
     outcome: str = "ok"
     reason: str = ""
+    note: str = ""
 
 
 class Stalled(_Event):

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from p2p.base.errors import IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.base.silence import Silence
 from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
+from p2p.base.waiters import Waiters
 from p2p.control.commands import Ping
 from p2p.control.questions import Question, Questions
 from p2p.identity.tls import CONTROL_ALPN, connection_failure, remote_name
@@ -82,7 +83,6 @@ class Channel(amp.AMP):
 
     remote_name = ""
     transport: Any
-    _currentBox: Any
 
     def __init__(
         self,
@@ -103,6 +103,8 @@ class Channel(amp.AMP):
         self._backlog = _Backlog(backlog_bytes)
         self._state = _State.HANDSHAKE
         self._questions = Questions()
+        self._keys = 0  # of the box that is being read
+        self._ended: Waiters[None] = Waiters()
         self._silence = Silence(silence_s, clock.seconds())
         self._expected: tuple[float, str] | None = None
         self._end_reason = ""
@@ -135,6 +137,10 @@ class Channel(amp.AMP):
         """The other end, for logs: its name, if it is known, and its address."""
         where = "nowhere" if self.transport is None else address_text(self.transport.getPeer())
         return f"{self.remote_name} at {where}" if self.remote_name else where
+
+    def when_ended(self) -> Deferred[None]:
+        """Fire when the connection has ended, after :meth:`closed`; each who waits may give up alone."""
+        return self._ended.wait()
 
     async def call(
         self, command: type[amp.Command], *, deadline: float | None = None, **arguments: Any
@@ -252,14 +258,15 @@ class Channel(amp.AMP):
             for question in self._questions.all():
                 question.answer.errback(ControlLost(f"the control channel to {who} ended: {why}"))
             self.transport = None
+            self._ended.settle(None)
 
     # What the parser of AMP calls
 
     def proto_key(self, string: bytes) -> str:
         """Take a key of a box, of which there may be so many."""
-        if string and len(self._currentBox) >= BOX_KEYS:
+        self._keys = self._keys + 1 if string else 0
+        if self._keys > BOX_KEYS:  # the rest of what arrived at once, 32 KiB, is the most that is still read
             self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
-            self._currentBox.clear()
         state: str = amp.AMP.proto_key(self, string)
         return state
 

@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.digest_sink import DigestSink
 from p2p.exchange.exchange import Request, Result, Sink, Source
-from p2p.experiment.words import BlockOrder, Ended, Exchanged
+from p2p.experiment.words import BlockOrder, Ended, ExchangeTold
 from p2p.link.flow import Stream
 from p2p.services.store import BytesSource
 
@@ -76,7 +76,7 @@ class BlockRun:
         material: Material,
         clock: IReactorTime,
         now_ns: Callable[[], int],
-        tell: Callable[[Exchanged], None],
+        tell: Callable[[ExchangeTold], None],
     ) -> None:
         self._peer = peer
         self._order = order
@@ -86,7 +86,7 @@ class BlockRun:
         self._tell = tell
         self._request = Request(service=order.service, type=order.label, name=order.name)
         self._reply = material.reply(order.service)
-        self._under_way: set[Deferred[Exchanged]] = set()
+        self._under_way: set[Deferred[ExchangeTold]] = set()
         self._too_late = False
         self._offered = 0
         self._bytes = 0
@@ -128,7 +128,9 @@ class BlockRun:
     async def _one(self, number: int, planned_ns: int) -> None:
         if self._too_late:
             now_ns = self._now_ns()
-            done = Exchanged(0, 0, min(planned_ns, now_ns), None, now_ns, Outcome.TIMEOUT, "it came to no turn in time")
+            done = ExchangeTold(
+                0, 0, min(planned_ns, now_ns), None, now_ns, Outcome.TIMEOUT, "it came to no turn in time"
+            )
         else:
             running = Deferred.fromCoroutine(self._exchange(planned_ns))
             self._under_way.add(running)
@@ -148,7 +150,7 @@ class BlockRun:
         if self._order.sampling:
             self._tell(done)
 
-    async def _exchange(self, planned_ns: int) -> Exchanged:
+    async def _exchange(self, planned_ns: int) -> ExchangeTold:
         sinks: list[DigestSink] = []
         streams: list[Stream] = []
 
@@ -169,7 +171,7 @@ class BlockRun:
                 raise
             outcome, reason = Outcome.TIMEOUT, "the time of its block was over"
         else:
-            return Exchanged(
+            return ExchangeTold(
                 result.bytes,
                 result.reply_bytes,
                 planned_ns,
@@ -179,7 +181,7 @@ class BlockRun:
                 "",
             )
         sent = min(streams[-1].sent, source.length) if streams else 0
-        return Exchanged(sent, 0, planned_ns, None, max(self._now_ns(), planned_ns), outcome, reason)
+        return ExchangeTold(sent, 0, planned_ns, None, max(self._now_ns(), planned_ns), outcome, reason)
 
     def _check(self, tail: Mapping[str, str], digest: str) -> None:
         """See that the partner did what its service is for."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.waiters import Waiters
 from p2p.exchange.exchange import ReplyWriter, Request
 from p2p.exchange.service import Context, IContentService, Threads
 from p2p.experiment.block_run import BlockRun, Material
@@ -30,7 +30,7 @@ from p2p.experiment.words import (
     ORDER_BYTES,
     SERVICE,
     BlockOrder,
-    Exchanged,
+    ExchangeTold,
     GaugeTold,
     LinkTold,
     Order,
@@ -44,9 +44,8 @@ from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Setup
 from p2p.peer.node import HostedPeer
-from p2p.wire.tcp_info import TCP_INFO_BYTES, TcpInfo, parse_tcp_info
 
-__all__ = ["Contents", "ExperimentService", "link_told", "tcp_info_of"]
+__all__ = ["Contents", "ExperimentService", "link_told"]
 
 ORDERS: Final = 4
 """Orders that a peer carries out at once: one of a block, and those for gauges."""
@@ -72,7 +71,7 @@ class Contents:
         self._folder = folder
         self._threads = threads
         self._kept: OrderedDict[tuple[str, int, int], Material] = OrderedDict()
-        self._waiting: dict[tuple[str, int, int], list[Deferred[Material]]] = {}
+        self._waiting: dict[tuple[str, int, int], Waiters[Material]] = {}
 
     async def get(self, block: BlockOrder) -> Material:
         """The content of a block.
@@ -83,12 +82,12 @@ class Contents:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        waiting = self._waiting.setdefault(key, [])
-        one: Deferred[Material] = Deferred(waiting.remove)
-        waiting.append(one)
-        if len(waiting) == 1:
-            self._threads(self._make, block).addBoth(self._made, key)
-        return await one
+        making = self._waiting.get(key)
+        if making is not None:
+            return await making.wait()
+        made = self._waiting.setdefault(key, Waiters()).wait()
+        self._threads(self._make, block).addBoth(self._made, key)
+        return await made
 
     def _make(self, block: BlockOrder) -> Material:
         path = MadeFiles(self._folder, block.seed).get(block.content, block.size)
@@ -98,13 +97,14 @@ class Contents:
             raise LocalFileError(f"{path}: {error.strerror}") from error
 
     def _made(self, result: Any, key: tuple[str, int, int]) -> None:
-        if isinstance(result, Material):
-            self._kept[key] = result
-            while len(self._kept) > 1 and sum(size for _, size, _ in self._kept) > KEPT_BYTES:
-                self._kept.popitem(last=False)
-        waiting = self._waiting.pop(key, [])
-        while waiting:
-            waiting.pop(0).callback(result)
+        waiting = self._waiting.pop(key)
+        if not isinstance(result, Material):
+            waiting.fail(result)
+            return
+        self._kept[key] = result
+        while len(self._kept) > 1 and sum(size for _, size, _ in self._kept) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        waiting.fire(result)
 
 
 @implementer(IContentService)
@@ -135,7 +135,7 @@ class ExperimentService:
         self._now_ns = now_ns
         self._busy: dict[str, int] = {}
         self._blocks = 0  # whose exchanges are under way
-        self._quiet: list[Deferred[None]] = []
+        self._quiet: Waiters[None] = Waiters()
 
     def receive(self, request: Request, reply: ReplyWriter, context: Context) -> _Orders:
         """Take an order."""
@@ -182,25 +182,20 @@ class ExperimentService:
             ended = await BlockRun(peer, block, material, self._clock, self._now_ns, out.sample).run()
         finally:
             self._blocks -= 1
-            self._tell_quiet()
+            if not self._blocks:
+                self._quiet.fire(None)
         link = peer.links.get(block.partner)
-        info = None if link is None else tcp_info_of(link)
+        info = None if link is None else link.tcp_info()
         if info is not None:
             ended = ended.model_copy(update={"rtt_us": info.rtt_us, "retransmits": info.retransmits})
         # Telling would slow the exchanges of others down, and they are being measured: those of this daemon until all
         # have ended, and those of other daemons, which may end a little later.
-        if self._blocks:
-            quiet: Deferred[None] = Deferred(self._quiet.remove)
-            self._quiet.append(quiet)
-            await quiet
+        while self._blocks:
+            await self._quiet.wait()
         await deferLater(self._clock, HOLD_S)
         out.flush()
         out.write(encode_line(ended))
         peer.disconnect(block.partner)  # the next block has a fresh link, with everything that setting it up costs
-
-    def _tell_quiet(self) -> None:
-        while self._quiet and not self._blocks:
-            self._quiet.pop().callback(None)
 
     async def _material(self, block: BlockOrder, peer: HostedPeer) -> Material:
         try:
@@ -217,9 +212,9 @@ class _Lines:
 
     def __init__(self, reply: ReplyWriter) -> None:
         self._reply = reply
-        self._samples: list[Exchanged] = []
+        self._samples: list[ExchangeTold] = []
 
-    def sample(self, one: Exchanged) -> None:
+    def sample(self, one: ExchangeTold) -> None:
         """Keep a sample for the next line."""
         self._samples.append(one)
 
@@ -303,21 +298,6 @@ def link_told(link: DirectLink, setup: Setup) -> LinkTold:
         tls_ns=secured_ns - steps.connected_ns if steps.secured_ns else None,
         ticket_ns=steps.proved_ns - secured_ns,
     )
-
-
-def tcp_info_of(link: DirectLink) -> TcpInfo | None:
-    """Ask the kernel about the connection of a link; None where it doesn't tell."""
-    option = getattr(socket, "TCP_INFO", None)
-    transport: Any = link.transport
-    while transport is not None and option is not None:
-        handle = transport.getHandle() if hasattr(transport, "getHandle") else None
-        if isinstance(handle, socket.socket):
-            try:
-                return parse_tcp_info(handle.getsockopt(socket.IPPROTO_TCP, option, TCP_INFO_BYTES))
-            except OSError:
-                return None  # it was closed meanwhile
-        transport = getattr(transport, "transport", None)
-    return None
 
 
 def _own_gauge() -> GaugeTold:

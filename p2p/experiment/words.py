@@ -7,7 +7,7 @@ key          what the line says
 ============ ======================================================================================================
 ``gauge``    what the peer's daemon holds now, and on which machine it runs
 ``link``     how the link to the partner came to be
-``samples``  exchanges that have ended, each a list of the fields of :class:`Exchanged`
+``samples``  exchanges that have ended, each a list of the fields of :class:`ExchangeTold`
 ``end``      what the whole block came to
 ============ ======================================================================================================
 
@@ -30,7 +30,7 @@ __all__ = [
     "SERVICE",
     "BlockOrder",
     "Ended",
-    "Exchanged",
+    "ExchangeTold",
     "GaugeOrder",
     "GaugeTold",
     "LinkTold",
@@ -105,7 +105,7 @@ Order = PrepareOrder | RunOrder | GaugeOrder
 _ORDER: Final[TypeAdapter[Order]] = TypeAdapter(Annotated[Order, Field(discriminator="order")])
 
 
-class Exchanged(NamedTuple):
+class ExchangeTold(NamedTuple):
     """One exchange; the fields are those of docs/raw-data.rst."""
 
     bytes: int
@@ -156,7 +156,7 @@ class GaugeTold(_Words):
     rss_bytes: int
 
 
-Told = LinkTold | Ended | GaugeTold | Exchanged
+Told = LinkTold | Ended | GaugeTold | ExchangeTold
 """Whatever a line says; a line of samples says many."""
 
 _MODELS: Final[Mapping[str, type[LinkTold | Ended | GaugeTold]]] = {
@@ -164,7 +164,7 @@ _MODELS: Final[Mapping[str, type[LinkTold | Ended | GaugeTold]]] = {
     "end": Ended,
     "gauge": GaugeTold,
 }
-_SAMPLES: Final[TypeAdapter[list[Exchanged]]] = TypeAdapter(list[Exchanged])
+_SAMPLES: Final[TypeAdapter[list[ExchangeTold]]] = TypeAdapter(list[ExchangeTold])
 
 
 def parse_order(data: bytes) -> Order:
@@ -190,7 +190,7 @@ def encode_line(told: LinkTold | Ended | GaugeTold) -> bytes:
     return json.dumps({key: told.model_dump()}).encode() + b"\n"
 
 
-def encode_samples(samples: Iterable[Exchanged]) -> bytes:
+def encode_samples(samples: Iterable[ExchangeTold]) -> bytes:
     """Write a line of samples."""
     return json.dumps({"samples": list(samples)}).encode() + b"\n"
 

@@ -30,7 +30,7 @@ from zope.interface import implementer
 
 from p2p.base.errors import IdentityError
 from p2p.identity.pem_files import load_certificate, load_key
-from p2p.wire.bulk import BulkConnection, BulkTLS
+from p2p.wire.private import STOCK, Way, link_way
 
 __all__ = ["CONTROL_ALPN", "LINK_ALPN", "Credentials", "connection_failure", "remote_name", "require_name"]
 
@@ -55,17 +55,18 @@ _FOREIGN = "the authority of this lab doesn't vouch for it"
 class _Connections:
     """Makes the OpenSSL connections of one shared context that speak one application protocol."""
 
-    def __init__(self, context: SSL.Context, alpn: bytes) -> None:
+    def __init__(self, context: SSL.Context, alpn: bytes, way: Way) -> None:
         self._context = context
         self._alpn = alpn
+        self._way = way
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = BulkConnection(self._context)
+        connection = self._way.connection(self._context)
         connection.set_alpn_protos([self._alpn])
         return connection
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        return BulkConnection(self._context)
+        return self._way.connection(self._context)
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
@@ -105,12 +106,13 @@ class Credentials:
 
         :param client: whether this end sends the ClientHello.
         :param alpn: the application protocol that both ends must speak.
-        :param buffering: gather small writes until the reactor's next turn; without it, large ones are fast.
+        :param buffering: gather small writes until the reactor's next turn; without it, large ones are fast, unless
+            :func:`~p2p.wire.private.missing` says what this takes.
         """
-        wrapped = _TLSFactory(_Connections(self._context, alpn), client, factory, clock)
+        way = STOCK if buffering else link_way()
+        wrapped = _TLSFactory(_Connections(self._context, alpn, way), client, factory, clock)
         wrapped.alpn = alpn
-        if not buffering:
-            wrapped.protocol = BulkTLS
+        wrapped.protocol = way.transport
         return wrapped
 
 

@@ -1,4 +1,4 @@
-"""The hello of a direct link: what each end must say and show before the connection is a link.
+"""The hello of a direct link: what each end must say and show before the connection is a link, and how far it came.
 
 Each side sends one AMP box. The dialler's holds its proof of the ticket, the listener's the counterproof, and both the
 version of the link protocol and how many streams this end allows. Pure.
@@ -14,7 +14,7 @@ from p2p.base.errors import ProtocolViolation
 from p2p.base.ticket import Ticket
 from p2p.link.boxes import Box, encode_box, text_of
 
-__all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "check_hello", "encode_hello"]
+__all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "Steps", "check_hello", "encode_hello"]
 
 VERSION: Final = "1"
 """The version of the link protocol; both ends must speak the same."""
@@ -48,6 +48,24 @@ class LinkTerms:
     def remote(self) -> str:
         """The name of the peer at the other end."""
         return self.ticket.initiator if self.dialler else self.ticket.target
+
+
+@dataclass(slots=True)
+class Steps:
+    """When a connection took its steps to a link, ns on the monotonic clock; 0 for those that it hasn't taken.
+
+    :ivar remote: the address at its other end, ``host:port``.
+    :ivar connected_ns: the TCP connection stood.
+    :ivar secured_ns: TLS was done, and the certificate at the other end was the right peer's; 0 on a plain link.
+    :ivar proved_ns: the ticket was proved: it is a link.
+    :ivar reason: why it ended, empty while it stands.
+    """
+
+    remote: str = ""
+    connected_ns: int = 0
+    secured_ns: int = 0
+    proved_ns: int = 0
+    reason: str = ""
 
 
 def encode_hello(terms: LinkTerms, streams: int) -> bytes:

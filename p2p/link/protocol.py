@@ -1,7 +1,18 @@
 """The Protocol of a direct link: TLS and ticket first, then a Yamux session whose streams carry exchanges.
 
-The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box; the dialler's holds its
-proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both are checked.
+The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box (boxes.py, hello.py); the
+dialler's holds its proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both
+are checked. From then on a byte takes this way, here and back:
+
+- In: the reactor calls ``WideSocket.doRead`` (wire/wide_socket.py); ``BulkTLS.read`` or ``Plain.read`` fills a buffer
+  (wire/bulk.py) and calls :meth:`DirectLink.dataReceived` with a view of it; ``Session.receive`` (mux.py) cuts the view
+  into frames and returns events (events.py); ``_dispatch`` gives those of data to ``Stream.link_data`` (flow.py), which
+  keeps them (pieces.py) while it is paused, tells its receiver, and gives credit for what that has taken:
+  :meth:`DirectLink.stream_consumed`, ``Session.consumed``.
+- Out: ``Stream.write`` (flow.py) queues by :meth:`DirectLink.stream_write` and ``Session.write``, and pauses its
+  producer above a mark; in the reactor's next turn ``_pump`` asks ``Session.take`` (mux.py) for frames, in fair turns;
+  ``BulkTLS.writeSequence`` (wire/bulk.py) passes them to ``WideSocket.writeSequence`` (wire/wide_socket.py), for which
+  ``BulkTLS.send`` encrypts what the socket takes; as long as it has no room, ``pauseProducing`` stops the pump.
 """
 
 from __future__ import annotations
@@ -21,23 +32,14 @@ from zope.interface import implementer
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.base.silence import Silence
+from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.events import (
-    DataReceived,
-    Event,
-    Ponged,
-    StreamEnded,
-    StreamOpened,
-    StreamRefused,
-    StreamReset,
-    WentAway,
-)
+from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream
-from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello, encode_hello
+from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
-from p2p.link.steps import Steps
-from p2p.wire.wide_socket import WideSocket, widened
+from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
 
@@ -88,7 +90,7 @@ class DirectLink(TwistedProtocol):
         self._limits = limits
         self._now_ns = now_ns
         self.established = False
-        self.since = clock.seconds()
+        self.since = self._used = clock.seconds()
         self.sent_bytes = 0
         self.received_bytes = 0
         self.failure: str | None = None
@@ -108,7 +110,6 @@ class DirectLink(TwistedProtocol):
         self._timer: IDelayedCall | None = None
         self._last_call: IDelayedCall | None = None
         self._silence = Silence(limits.silence_s, self.since)
-        self._used = self.since
         self._pinged = False
         self._pongs: dict[int, Callable[[float | None], None]] = {}
         self._closing = False
@@ -148,7 +149,11 @@ class DirectLink(TwistedProtocol):
     def addresses(self) -> tuple[str, str]:
         """The TCP addresses of both ends, ``host:port``, this end first."""
         assert self.transport is not None
-        return _shown(self.transport.getHost()), _shown(self.transport.getPeer())
+        return address_text(self.transport.getHost()), address_text(self.transport.getPeer())
+
+    def tcp_info(self) -> TcpInfo | None:
+        """Ask the system about the connection; None where it doesn't tell."""
+        return None if self._gone or self._below is None else tcp_info(self._below)
 
     def open_stream(self) -> Stream:
         """Open a stream for one exchange.
@@ -173,10 +178,7 @@ class DirectLink(TwistedProtocol):
     def slept(self, seconds: float) -> None:
         """This machine slept for so long: ping the other end at once, which may have given this link up meanwhile."""
         if self.established and not self._gone:
-            now = self._clock.seconds()
-            self._silence.slept(seconds, now)
-            self._session.ping(now)
-            self._schedule_pump()
+            self._silence.slept(seconds, self._clock.seconds())
             self._restart_timer()
 
     def close(self) -> None:
@@ -206,7 +208,7 @@ class DirectLink(TwistedProtocol):
     def connectionMade(self) -> None:
         transport: Any = self.transport
         self.steps.connected_ns = self._now_ns()
-        self.steps.remote = _shown(transport.getPeer())
+        self.steps.remote = address_text(transport.getPeer())
         if self.failure is not None:
             transport.abortConnection()
             return
@@ -278,8 +280,7 @@ class DirectLink(TwistedProtocol):
         self._pump()
         self._close_if_idle()
 
-    def stopProducing(self) -> None:
-        self._paused = True
+    stopProducing = pauseProducing
 
     # -- called by streams ------------------------------------------------------------------------------------
 
@@ -351,8 +352,9 @@ class DirectLink(TwistedProtocol):
                 if not self._pinged and len(event.data) > 4096:
                     self._pinged = True  # bulk comes: the window grows by the measured round trip
                     self._session.ping(self._silence.heard)
-                    if isinstance(self._below, WideSocket):
-                        self._session.way = self._below.least_round_trip()
+                    info = self.tcp_info()
+                    if info is not None and info.least_rtt_us is not None:
+                        self._session.way = info.least_rtt_us / 1e6
                 if (stream := self._streams.get(event.stream_id)) is not None:
                     stream.link_data(event.data)
             elif isinstance(event, StreamOpened):
@@ -497,8 +499,3 @@ class DirectLink(TwistedProtocol):
 
 def _turns(streams: int) -> DeferredSemaphore:
     return DeferredSemaphore(max(streams // 2, 1))
-
-
-def _shown(address: Any) -> str:
-    host = getattr(address, "host", None)
-    return f"[{host}]:{address.port}" if host and ":" in host else f"{host}:{getattr(address, 'port', 0)}"

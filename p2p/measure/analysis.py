@@ -31,7 +31,7 @@ from p2p.measure.results import (
     LookupFigures,
     RunComparison,
 )
-from p2p.measure.verdicts import ALPHA, Question, Rule, Verdict, judge
+from p2p.measure.verdicts import ALPHA, Criteria, EquivalenceVerdict, ResearchQuestion, judge
 
 __all__ = [
     "COMPARED",
@@ -66,7 +66,7 @@ def analyse(
     :param missing: what the run itself says is missing; it is passed on, as ``notes`` are.
     :raises Unaccounted: if the samples of a block aren't what was offered.
     """
-    rule = Rule(margin, seed, resamples)
+    rule = Criteria(margin, seed, resamples)
     blocks = block_figures(data.blocks, data.samples)
     silent = blocks.loc[blocks["ok"] == 0, ["block", "arm", "condition"]].itertuples(index=False)
     return Analysis(
@@ -93,7 +93,7 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
 
     :raises Unaccounted: if the samples of a block aren't what was offered.
     """
-    rule = Rule(margin, seed, resamples)
+    rule = Criteria(margin, seed, resamples)
     blocks = {"A": block_figures(a.blocks, a.samples), "B": block_figures(b.blocks, b.samples)}
     arms = [set(one["arm"]) for one in blocks.values()]
     both = pd.concat([one.assign(run=name) for name, one in blocks.items()], ignore_index=True)
@@ -104,7 +104,7 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
         verdicts=tuple(
             judge(
                 _cells(both[both["arm"] == arm], ["condition", *_SET], "run", metric),
-                Question("runs", arm, metric, METRICS[metric], f"Arm {arm}, run B against run A", "repetition"),
+                ResearchQuestion("runs", arm, metric, METRICS[metric], f"Arm {arm}, run B against run A", "repetition"),
                 rule,
                 conditions=("A", "B"),
             )
@@ -131,7 +131,7 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
 # -- verdicts -------------------------------------------------------------------------------------------------------
 
 
-def _arm(arm: str, blocks: pd.DataFrame, rule: Rule) -> ArmResult:
+def _arm(arm: str, blocks: pd.DataFrame, rule: Criteria) -> ArmResult:
     conditions = in_order(blocks["condition"])
     labels = [one for one in conditions if "-as-" in one]
     types = [one for one in conditions if one not in labels and one not in _CONTROLS]
@@ -139,10 +139,10 @@ def _arm(arm: str, blocks: pd.DataFrame, rule: Rule) -> ArmResult:
     against = [(one, control) for one in types for control in controls] + list(combinations(controls, 2))
     cells = {metric: _cells(blocks, _SET, "condition", metric) for metric in COMPARED}
 
-    def about(kind: str, metric: str, scope: str) -> Question:
-        return Question(kind, arm, metric, METRICS[metric], scope)
+    def about(kind: str, metric: str, scope: str) -> ResearchQuestion:
+        return ResearchQuestion(kind, arm, metric, METRICS[metric], scope)
 
-    def content_types(metric: str) -> Verdict:
+    def content_types(metric: str) -> EquivalenceVerdict:
         return judge(cells[metric], about("types", metric, f"Arm {arm}"), rule, conditions=types or controls)
 
     first, *others = COMPARED
@@ -173,7 +173,7 @@ def _arm(arm: str, blocks: pd.DataFrame, rule: Rule) -> ArmResult:
     )
 
 
-def _caution(arm: str, same_bytes: Sequence[Verdict]) -> str:
+def _caution(arm: str, same_bytes: Sequence[EquivalenceVerdict]) -> str:
     """Say how far the controls bear the verdict out."""
     wrong = [verdict.conditions[1] for verdict in same_bytes if verdict.outcome == "differs"]
     if wrong:
@@ -196,15 +196,15 @@ def _cells(blocks: pd.DataFrame, index: list[str], across: str, metric: str) -> 
     return there.pivot_table(index=index, columns=across, values=metric, aggfunc="median", sort=True)
 
 
-def _sampling(blocks: pd.DataFrame, rule: Rule) -> Verdict | None:
+def _sampling(blocks: pd.DataFrame, rule: Criteria) -> EquivalenceVerdict | None:
     """Judge what sampling costs; in both kinds of blocks the initiators have told their rates."""
     if not (blocks["sampling"] == "off").any():
         return None
-    question = Question("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
+    question = ResearchQuestion("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
     return judge(
         _cells(blocks, ["arm", "condition", *_SET], "sampling", "bytes_per_s"),
         question,
-        Rule(SAMPLING_MARGIN, rule.seed, rule.resamples),
+        Criteria(SAMPLING_MARGIN, rule.seed, rule.resamples),
         conditions=("off", "on"),
     )
 
@@ -221,7 +221,7 @@ def _levels(blocks: pd.DataFrame) -> Iterable[tuple[Level, pd.DataFrame]]:
         yield Level(arm, condition, int(size), int(pairs), load), group
 
 
-def _estimates(level: Level, blocks: pd.DataFrame, rule: Rule, run: str = "") -> dict[str, Estimate]:
+def _estimates(level: Level, blocks: pd.DataFrame, rule: Criteria, run: str = "") -> dict[str, Estimate]:
     return {
         metric: estimate(
             blocks[metric].dropna().to_numpy(dtype=np.float64), rule.seed, f"{run}|{level}|{metric}", rule.resamples
@@ -274,7 +274,7 @@ def _drops_of(arm: str, condition: str, outcomes: pd.Series[str]) -> Drops:
     )
 
 
-def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Rule) -> Iterable[LinkFigures]:
+def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Criteria) -> Iterable[LinkFigures]:
     placed = links.drop(columns="pair").merge(blocks[["block", "pairs"]], on="block")
     for pairs, group in _grouped(placed, "pairs"):
         for figure in _LINK_FIGURES:
@@ -293,7 +293,7 @@ def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Rule) -> Iterable[Li
             )
 
 
-def _lookups(lookups: pd.DataFrame, rule: Rule) -> Iterable[LookupFigures]:
+def _lookups(lookups: pd.DataFrame, rule: Criteria) -> Iterable[LookupFigures]:
     for size, group in _grouped(lookups, "table_size"):
         values = group["ns"].to_numpy(dtype=np.float64)
         yield LookupFigures(int(size), estimate(values, rule.seed, f"lookup|{size}", rule.resamples))

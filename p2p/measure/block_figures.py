@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from p2p.base.errors import Outcome, P2PError
-from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, Table
+from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, CsvTable
 from p2p.measure.raw_reader import RawRun
 
 __all__ = ["LEVEL", "METRICS", "Frames", "Unaccounted", "block_figures", "frames", "in_order"]
@@ -58,7 +58,7 @@ def frames(run: RawRun) -> Frames:
     )
 
 
-def _frame(table: Table, columns: Columns) -> pd.DataFrame:
+def _frame(table: CsvTable, columns: Columns) -> pd.DataFrame:
     types = get_type_hints(table.row)
     return pd.DataFrame({name: pd.Series(columns[name], dtype=_DTYPES[types[name]]) for name in table.columns})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,7 +26,6 @@ __all__ = [
     "drawn",
     "impossible",
     "parse_condition",
-    "parse_load",
     "seconds_of",
 ]
 
@@ -58,7 +56,6 @@ _READABLE: Final = {"uppercase": ("text", "zeros"), "inspect": ("audio", "video"
 """What services take that look into the content; the others take any bytes."""
 
 _NO_SINGLE_CONTENT: Final = frozenset({"chat", "fetch", "list", "transfer"})
-_LOAD: Final = re.compile(r"open:([0-9]+(?:\.[0-9]+)?)")
 
 # On two processors that both ends share; for the progress bar alone, until real blocks tell better.
 _BLOCK_S: Final = 0.02
@@ -123,17 +120,6 @@ class Load:
     def __str__(self) -> str:
         """As raw data has it: ``closed``, ``open:20``."""
         return "closed" if self.rate is None else f"open:{self.rate:.10g}"
-
-
-def parse_load(text: str) -> Load:
-    """Read what ``str`` makes of a load.
-
-    :raises ValueError: if it is none.
-    """
-    found = _LOAD.fullmatch(text)
-    if text != "closed" and found is None:
-        raise ValueError(f"{text[:60]!r} is no load, expected closed, or open:20 for 20 exchanges a second of a pair")
-    return Load(None if found is None else float(found[1]))
 
 
 @dataclass(frozen=True, slots=True)

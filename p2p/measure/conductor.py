@@ -18,7 +18,7 @@ from p2p.experiment.words import (
     SERVICE,
     BlockOrder,
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeOrder,
     GaugeTold,
     LinkTold,
@@ -151,7 +151,7 @@ class Conductor:
     def _ended(self, block: Block, pair: Pair, done: BlockDone, answer: _Answer) -> _PairEnded:
         """Keep one pair's exchanges."""
         told, failure = _read(answer)
-        samples = [one for one in told if isinstance(one, Exchanged)]
+        samples = [one for one in told if isinstance(one, ExchangeTold)]
         try:
             rows = [_row(block, pair, sample) for sample in samples]
         except ValueError:
@@ -250,7 +250,7 @@ def _read(answer: _Answer) -> tuple[list[Told], ExchangeFailed | None]:
     return told, answer.failure
 
 
-def _row(block: Block, pair: Pair, one: Exchanged) -> SampleRow:
+def _row(block: Block, pair: Pair, one: ExchangeTold) -> SampleRow:
     return SampleRow(
         block=block.number,
         arm=block.arm,

@@ -7,37 +7,29 @@ only asks the daemons over their consoles and looks at what they answer; every t
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import psutil
 from blake3 import blake3
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
-from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome
+from p2p.base.names import parse_peer
 from p2p.client import Client
-from p2p.console.operations import Connected, PeerStatus, RouterStatus
-from p2p.identity.lab import create_lab, write_peer_daemon
-from p2p.measure import sample_files
-from p2p.measure.gather import together
-from p2p.measure.processes import Daemon, Daemons
+from p2p.console.operations import Connected, Exchanged, PeerStatus
+from p2p.measure.conductor import Pair
+from p2p.measure.gather import together, until
+from p2p.measure.running_lab import CLUSTERS, HOSTS, ROUTERS, LabHere, daemons_here, pairs_here, router_status
+from p2p.measure.sample_files import ContentType, SampleFile, samples
 from p2p.measure.samples import Sample, figures, message_figures, outcomes, write_csv
 
-__all__ = ["CLUSTERS", "DemoPlan", "DemoResult", "Progress", "run_demo"]
-
-CLUSTERS: Final = ("n", "m")
-
-START_S: Final = 60.0
-SETTLE_S: Final = 30.0
-REGISTER_S: Final = 120.0
+__all__ = ["DemoPlan", "DemoResult", "Progress", "run_demo"]
 
 
 @dataclass(frozen=True)
@@ -92,183 +84,125 @@ async def run_demo(reactor: Any, plan: DemoPlan, progress: Progress) -> DemoResu
     """
     for port in plan.ports:
         _check_port_is_free(port)
-    folder = Path(tempfile.mkdtemp(prefix="p2p-demo-"))
-    daemons = Daemons(reactor, folder)
-    demo = _Demo(reactor, plan, progress, folder / "lab", daemons)
-    try:
-        await demo.run()
-    finally:
-        pids = [daemon.pid for daemon in demo.started]
-        await daemons.stop_all()
-        shutil.rmtree(folder, ignore_errors=True)
-    demo.check_nothing_is_left(pids, folder)
+    files = samples()
+    async with daemons_here(reactor, plan.pairs, lambda step: progress(step, 0, 1), ports=plan.ports) as lab:
+        async with await lab.connect(HOSTS[0]) as n, await lab.connect(HOSTS[1]) as m:
+            demo = _Demo(reactor, plan, files, progress, lab, dict(zip(CLUSTERS, (n, m), strict=True)))
+            await demo.run()
+        demo.summarise()
+    demo.check_nothing_is_left()
     return demo.result
 
 
 class _Demo:
-    """One run, step by step."""
+    """One run, step by step.
 
-    def __init__(self, reactor: Any, plan: DemoPlan, progress: Progress, lab: Path, daemons: Daemons) -> None:
+    :param clients: of the daemons with peers, by their clusters.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        plan: DemoPlan,
+        files: Sequence[SampleFile],
+        progress: Progress,
+        lab: LabHere,
+        clients: Mapping[str, Client],
+    ) -> None:
         self._reactor = reactor
         self._plan = plan
         self._progress = progress
         self._lab = lab
-        self._daemons = daemons
-        self._samples = sample_files.samples()
-        self._expected = {sample.name: _digests(sample) for sample in self._samples}
+        self._clients = clients
+        self._files = files
+        self._expected = {file.name: _digests(file) for file in self._files}
         self.result = DemoResult()
-        self.started: list[Daemon] = []
-        self._routers: dict[str, Daemon] = {}
-        self._hosts: dict[str, Daemon] = {}
-        self._clients: dict[str, Client] = {}
+        self._pids = {daemon.pid for daemon in lab.daemons.values()}
         self._links: list[Connected] = []
         self._unlinked: list[ExchangeFailed] = []
         self._done = 0
         self._all_links_s = 0.0
         self._killed_ns = 0
         self._router_bytes = 0
+        self._sockets = {"before": 0, "after": 0}
         self._memory: dict[str, int] = {}
         self._why = ""
 
     async def run(self) -> None:
         """All steps; the order is the point: the routers die while the exchanges go on."""
-        plan, total = self._plan, self._plan.pairs * self._plan.exchanges
-        self._progress("making a lab", 0, 1)
-        self._make_lab()
-        await self._start_daemons()
-        before = self._open_sockets()
-        self._progress("links", 0, plan.pairs)
+        self._sockets["before"] = self._open_sockets()
+        self._progress("links", 0, self._plan.pairs)
         began = self._reactor.seconds()
         await self._all_pairs(self._link)
         self._all_links_s = self._reactor.seconds() - began
-        self._progress("exchanges", 0, total)
+        self._progress("exchanges", 0, self._total)
         await self._all_pairs(self._talk)
         self._progress("starting the routers again", 0, 1)
-        await self._start_routers()
+        await self._lab.start(ROUTERS)
+        self._pids.update(daemon.pid for daemon in self._lab.daemons.values())
         await self._disconnect()
-        after = self._open_sockets()
+        self._sockets["after"] = self._open_sockets()
         self._router_bytes += await self._count_router_bytes()
-        for client in self._clients.values():
-            await client.close()
-        self._summarise(before, after)
 
-    async def _all_pairs(self, step: Callable[[int], Coroutine[Deferred[Any], Any, None]]) -> None:
+    @property
+    def _total(self) -> int:
+        return self._plan.pairs * self._plan.exchanges
+
+    async def _all_pairs(self, step: Callable[[Pair], Coroutine[Deferred[Any], Any, None]]) -> None:
         """Do the same with every pair at once; the first that fails unexpectedly ends the demo."""
-        await together(step(pair) for pair in range(1, self._plan.pairs + 1))
+        await together(step(pair) for pair in pairs_here(self._plan.pairs))
 
-    # -- the lab ----------------------------------------------------------------------------------------------
+    def _daemon_of(self, peer: str) -> Client:
+        return self._clients[parse_peer(peer).cluster]
 
-    def _make_lab(self) -> None:
-        create_lab(self._lab, clusters=CLUSTERS, peers=0, ports=dict(zip(CLUSTERS, self._plan.ports, strict=True)))
-        for cluster in CLUSTERS:
-            names = [f"{cluster}{number}.{cluster}" for number in range(1, self._plan.pairs + 1)]
-            write_peer_daemon(self._lab, f"peers-{cluster}.yaml", names)
-
-    async def _start_daemons(self) -> None:
-        self._progress("starting daemons", 0, 1)
-        await together([self._launch_routers(), *(self._start_host(cluster) for cluster in CLUSTERS)])
-        await self._all_registered()
-
-    async def _start_routers(self) -> None:
-        await self._launch_routers()
-        await self._all_registered()
-
-    async def _launch_routers(self) -> None:
-        started = await together(
-            self._daemons.start(f"router-{c}", "p2p-router", self._lab / f"router-{c}.yaml", deadline=START_S)
-            for c in CLUSTERS
-        )
-        for cluster, daemon in zip(CLUSTERS, started, strict=True):
-            self._routers[cluster] = daemon
-            self.started.append(daemon)
-
-    async def _start_host(self, cluster: str) -> None:
-        daemon = await self._daemons.start(
-            f"peers-{cluster}", "p2p-peer", self._lab / f"peers-{cluster}.yaml", deadline=START_S
-        )
-        self._hosts[cluster] = daemon
-        self.started.append(daemon)
-        self._clients[cluster] = await Client.connect(self._reactor, self._lab / f"peers-{cluster}.sock")
-
-    async def _all_registered(self) -> None:
-        """Every peer is in its router's table, and the routers are linked both ways."""
-        for cluster in CLUSTERS:
-            answer = await self._clients[cluster].wait_registered(REGISTER_S)
-            if answer.registered < answer.peers:
-                raise P2PError(
-                    f"only {answer.registered} of {answer.peers} peers of cluster {cluster} are registered after "
-                    f"{REGISTER_S:g} s; is this machine busy with something else?"
-                )
-            await self._until(partial(self._is_linked, cluster), f"router {cluster} to reach the other")
-
-    async def _is_linked(self, cluster: str) -> bool:
-        return all((await self._router_status(cluster)).neighbours.values())
-
-    async def _router_status(self, cluster: str) -> RouterStatus:
-        async with await Client.connect(self._reactor, self._lab / f"router-{cluster}.sock") as client:
-            status = await client.status()
-        assert isinstance(status, RouterStatus)
-        return status
-
-    # -- what the pairs do ------------------------------------------------------------------------------------
-
-    async def _link(self, pair: int) -> None:
-        """Odd pairs link from n to m, even ones from m to n, all of them at once."""
-        near, far = CLUSTERS if pair % 2 else CLUSTERS[::-1]
+    async def _link(self, pair: Pair) -> None:
         try:
-            link = await self._clients[near].link(f"{far}{pair}.{far}", acting=f"{near}{pair}.{near}")
+            link = await self._daemon_of(pair.initiator).link(pair.receiver, acting=pair.initiator)
         except ExchangeFailed as failure:
             self._unlinked.append(failure)
         else:
             self._links.append(link)
         self._progress("links", len(self._links) + len(self._unlinked), self._plan.pairs)
 
-    async def _talk(self, pair: int) -> None:
+    async def _talk(self, pair: Pair) -> None:
         """The exchanges of one pair, one after another, by turns in either direction."""
+        turns = pair, Pair(pair.number, pair.receiver, pair.initiator)
         for number in range(self._plan.exchanges):
-            near, far = CLUSTERS if (pair + number) % 2 else CLUSTERS[::-1]
-            sample = self._samples[(pair + number) % len(self._samples)]
-            self.result.samples.append(await self._exchange(pair, near, far, sample))
+            file = self._files[(pair.number + number) % len(self._files)]
+            self.result.samples.append(await self._exchange(turns[number % 2], file))
             self._done += 1
-            self._progress("exchanges", self._done, self._plan.pairs * self._plan.exchanges)
-            if self._done == self._plan.pairs * self._plan.exchanges // 2:
+            self._progress("exchanges", self._done, self._total)
+            if self._done == self._total // 2:
                 await self._kill_routers()
 
-    async def _exchange(self, pair: int, near: str, far: str, sample: sample_files.Sample) -> Sample:
-        initiator, receiver = f"{near}{pair}.{near}", f"{far}{pair}.{far}"
-        service = "uppercase" if sample.content_type == "text" else "store"
+    async def _exchange(self, pair: Pair, file: SampleFile) -> Sample:
+        service = "uppercase" if file.content_type == "text" else "store"
         outcome, first_byte_ns, reply_bytes = Outcome.OK, None, 0
         try:
-            answer = await self._clients[near].exchange(
-                receiver,
+            answer = await self._daemon_of(pair.initiator).exchange(
+                pair.receiver,
                 service,
-                path=sample.path,
-                name=sample.name,
-                content_type=sample.content_type,
-                acting=initiator,
+                path=file.path,
+                name=file.name,
+                content_type=file.content_type,
+                acting=pair.initiator,
             )
         except ExchangeFailed as failure:
             outcome = failure.outcome
-            self._why = self._why or f"the first: {initiator} to {receiver}, {sample.name}: {outcome}: {failure}"
+            where = f"{pair.initiator} to {pair.receiver}, {file.name}"
+            self._why = self._why or f"the first: {where}: {outcome}: {failure}"
             size, planned_ns, end_ns = (int(failure.fields.get(key, 0)) for key in ("bytes", "planned_ns", "end_ns"))
         else:
             size, planned_ns, end_ns = answer.bytes, answer.planned_ns, answer.end_ns
             first_byte_ns, reply_bytes = answer.first_byte_ns, answer.reply_bytes
-            sent, upper = self._expected[sample.name]
-            if answer.receipt is not None:
-                stored = self._lab / "inbox" / receiver / answer.receipt.name
-                right = answer.receipt.digest == sent == _file_digest(stored)
-                stored.unlink(missing_ok=True)  # a thousand pairs would fill the disk
-            else:
-                right = answer.reply_digest == upper
-            if not right:
+            if not self._is_right(pair.receiver, file, answer):
                 outcome = Outcome.CORRUPT
         return Sample(
-            pair=pair,
-            direction=f"{initiator}>{receiver}",
-            content_type=sample.content_type,
+            pair=pair.number,
+            direction=pair.direction,
+            content_type=file.content_type,
             service=service,
-            name=sample.name,
+            name=file.name,
             bytes=size,
             reply_bytes=reply_bytes,
             planned_ns=planned_ns,
@@ -277,52 +211,41 @@ class _Demo:
             outcome=outcome,
         )
 
+    def _is_right(self, receiver: str, file: SampleFile, answer: Exchanged) -> bool:
+        sent, upper = self._expected[file.name]
+        if answer.receipt is None:
+            return answer.reply_digest == upper
+        stored = self._lab.directory / "inbox" / receiver / answer.receipt.name
+        is_right = answer.receipt.digest == sent == blake3(stored.read_bytes()).hexdigest()
+        stored.unlink(missing_ok=True)  # a thousand pairs would fill the disk
+        return is_right
+
     async def _kill_routers(self) -> None:
         """Kill both routers while the other pairs go on, and note when they were gone."""
         self._router_bytes = await self._count_router_bytes()
-        self._note_memory()
-        for router in self._routers.values():
-            router.kill()
-        for router in self._routers.values():
-            await router.when_exited()
+        self._memory = {name: daemon.memory_bytes() for name, daemon in self._lab.daemons.items()}
+        await self._lab.kill_routers()
         self._killed_ns = time.monotonic_ns()  # the daemons read the same clock
 
     async def _disconnect(self) -> None:
         for client in self._clients.values():
             await client.disconnect()
-        for cluster in CLUSTERS:
-            await self._until(partial(self._has_no_links, cluster), "all links to end")
-
-    async def _has_no_links(self, cluster: str) -> bool:
-        status = await self._clients[cluster].status()
-        assert isinstance(status, PeerStatus)
-        return status.open.links == 0 and status.open.listeners == 0
-
-    async def _until(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
-        """Ask again and again until something holds: what has no event to wait for."""
-        end = self._reactor.seconds() + SETTLE_S
-        while not await holds():
-            if self._reactor.seconds() >= end:
-                raise P2PError(f"waited {SETTLE_S:g} s in vain for {what}; the demo can't go on")
-            await deferLater(self._reactor, 0.05)
-
-    # -- figures ----------------------------------------------------------------------------------------------
+        for client in self._clients.values():
+            await until(self._reactor, partial(_has_no_links, client), "all links to end")
 
     def _open_sockets(self) -> int:
-        return sum(daemon.open_sockets() for daemon in (*self._routers.values(), *self._hosts.values()))
+        return sum(daemon.open_sockets() for daemon in self._lab.daemons.values())
 
     async def _count_router_bytes(self) -> int:
         total = 0
-        for cluster in CLUSTERS:
-            status = await self._router_status(cluster)
+        for name in ROUTERS:
+            async with await self._lab.connect(name) as router:
+                status = await router_status(router)
             total += status.socket_bytes.received + status.socket_bytes.sent
         return total
 
-    def _note_memory(self) -> None:
-        for daemon in (*self._routers.values(), *self._hosts.values()):
-            self._memory[daemon.name] = daemon.memory_bytes()
-
-    def _summarise(self, before: int, after: int) -> None:
+    def summarise(self) -> None:
+        """Fill the result in from what was seen."""
         result, pairs = self.result, self._plan.pairs
         done = [sample for sample in result.samples if sample.outcome is Outcome.OK]
         later = [sample for sample in result.samples if sample.planned_ns >= self._killed_ns]
@@ -335,12 +258,12 @@ class _Demo:
             "router_lookup_s": figures([(link.router_lookup_ns or 0) / 1e9 for link in self._links]),
             "by_content_type": {
                 kind: message_figures([sample for sample in result.samples if sample.content_type == kind], pairs)
-                for kind in get_args(sample_files.ContentType)
+                for kind in get_args(ContentType)
             },
             "exchanges_after_routers_died": outcomes(later),
             "content_bytes": sum(sample.bytes + sample.reply_bytes for sample in done),
             "router_bytes": self._router_bytes,
-            "open_sockets": {"before": before, "after": after},
+            "open_sockets": self._sockets,
             "memory_bytes": self._memory,
         }
         result.failures += [f"a link didn't come to stand: {failure}" for failure in self._unlinked[:3]]
@@ -348,14 +271,16 @@ class _Demo:
             result.failures.append(f"{lost} of {len(result.samples)} exchanges were dropped; {self._why}")
         if refused := result.summary["exchanges"]["refused"]:
             result.failures.append(f"{refused} exchanges were refused; {self._why}")
+        before, after = self._sockets.values()
         if before != after:
             result.failures.append(f"{before} sockets were open before the links, and {after} after they were closed")
         if not later:
             result.failures.append("no exchange was left for the time after the routers died; use more --exchanges")
 
-    def check_nothing_is_left(self, pids: Sequence[int], folder: Path) -> None:
+    def check_nothing_is_left(self) -> None:
         """Add to the failures whatever outlived the demo."""
-        left = [f"process {pid}" for pid in pids if psutil.pid_exists(pid)]
+        folder = self._lab.directory.parent
+        left = [f"process {pid}" for pid in sorted(self._pids) if psutil.pid_exists(pid)]
         left += [f"port {port}" for port in self._plan.ports if not _is_free(port)]
         if folder.exists():
             left.append(f"the folder {folder}")
@@ -363,15 +288,17 @@ class _Demo:
             self.result.failures.append(f"something is left: {', '.join(left)}")
 
 
-def _digests(sample: sample_files.Sample) -> tuple[str, str]:
-    """What ``store`` and what ``uppercase`` must answer to a sample."""
-    content = sample.path.read_bytes()
-    upper = content.decode().upper().encode() if sample.content_type == "text" else b""
+async def _has_no_links(host: Client) -> bool:
+    status = await host.status()
+    assert isinstance(status, PeerStatus)
+    return status.open.links == 0 and status.open.listeners == 0
+
+
+def _digests(file: SampleFile) -> tuple[str, str]:
+    """What ``store`` and what ``uppercase`` must answer to a file."""
+    content = file.path.read_bytes()
+    upper = content.decode().upper().encode() if file.content_type == "text" else b""
     return blake3(content).hexdigest(), blake3(upper).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    return blake3(path.read_bytes()).hexdigest()
 
 
 def _is_free(port: int) -> bool:

@@ -23,17 +23,17 @@ from p2p.measure.blocks import Block
 from p2p.measure.conductor import BlockDone
 from p2p.measure.gauges import Gauges
 from p2p.measure.lookup_times import lookup_times
-from p2p.measure.plan import Plan, load_plan
+from p2p.measure.plan import ExperimentPlan, load_plan
 from p2p.measure.raw_data import BLOCKS, PLAN, MissingBlock, RunFacts
 from p2p.measure.raw_reader import read_run
 from p2p.measure.raw_writer import RunWriter
-from p2p.measure.running_lab import Lab
+from p2p.measure.running_lab import ExperimentLab
 
 __all__ = ["OpenLab", "RunResult", "Telling", "run_experiment"]
 
 _LIBRARIES: Final = ("twisted", "cryptography", "pyOpenSSL", "blake3", "av")
 
-OpenLab = Callable[[Any, int, int, Callable[[str], None]], AbstractAsyncContextManager[Lab]]
+OpenLab = Callable[[Any, int, int, Callable[[str], None]], AbstractAsyncContextManager[ExperimentLab]]
 """Makes the lab ready: gets the reactor, the number of pairs, the seed, and whom to tell the steps."""
 
 
@@ -81,7 +81,7 @@ async def run_experiment(reactor: Any, path: Path, out: Path, lab: OpenLab, tell
         return await _Run(reactor, plan, writer, telling).run(lab)
 
 
-def _writer(path: Path, plan: Plan, out: Path) -> RunWriter:
+def _writer(path: Path, plan: ExperimentPlan, out: Path) -> RunWriter:
     if not (out / BLOCKS.file).exists():
         return RunWriter.create(out, _text(path), _first_facts(plan))
     if load_plan(out / PLAN) != plan:
@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
 class _Run:
     """One run, from the first block that isn't there."""
 
-    def __init__(self, reactor: Any, plan: Plan, writer: RunWriter, telling: Telling) -> None:
+    def __init__(self, reactor: Any, plan: ExperimentPlan, writer: RunWriter, telling: Telling) -> None:
         self._reactor = reactor
         self._plan = plan
         self._writer = writer
@@ -135,7 +135,7 @@ class _Run:
     def _unfinished(self) -> bool:
         return len(self._writer.finished) < len(self._blocks)
 
-    async def _in_lab(self, lab: Lab) -> None:
+    async def _in_lab(self, lab: ExperimentLab) -> None:
         for what in lab.missing:
             self._telling.missing(what)
         placed = {(one.what, one.where): one for one in (*self._facts.placement, *lab.placement)}
@@ -153,7 +153,7 @@ class _Run:
             gauges.stop()
         self._writer.finish()
 
-    async def _block(self, lab: Lab, block: Block) -> None:
+    async def _block(self, lab: ExperimentLab, block: Block) -> None:
         began = time.monotonic()
         done = await lab.conductor.block(block)
         if done.row is None:
@@ -191,7 +191,7 @@ class _Run:
         self._writer.facts(self._facts)
 
 
-def _first_facts(plan: Plan) -> RunFacts:
+def _first_facts(plan: ExperimentPlan) -> RunFacts:
     resolution = time.get_clock_info("monotonic")
     return RunFacts(
         title=plan.title,

@@ -1,13 +1,19 @@
-"""Doing several things at once, of which the first that fails ends the others."""
+"""Waiting for several things at once, of which the first that fails ends the others, and for what has no event."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.task import deferLater
 
-__all__ = ["together"]
+from p2p.base.errors import P2PError
+
+__all__ = ["together", "until"]
+
+WAIT_S: Final = 30.0
+EACH_S: Final = 0.05
 
 _T = TypeVar("_T")
 
@@ -25,3 +31,16 @@ async def together(steps: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
             one.cancel()
         first.subFailure.raiseException()
         raise
+
+
+async def until(clock: Any, holds: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Ask again and again until something holds.
+
+    :param what: completes "waited in vain for".
+    :raises P2PError: if it doesn't hold within 30 s.
+    """
+    end = clock.seconds() + WAIT_S
+    while not await holds():
+        if clock.seconds() >= end:
+            raise P2PError(f"waited {WAIT_S:g} s in vain for {what}; is this machine busy with something else?")
+        await deferLater(clock, EACH_S)

@@ -18,7 +18,7 @@ from p2p.base.yaml_files import LocatedErrors, load
 from p2p.measure.blocks import CONDITIONS, MAX_EXCHANGES, Block, Condition, Factors, Load, Problems, drawn, impossible
 from p2p.measure.blocks import parse_condition as _parse_condition
 
-__all__ = ["MAX_BLOCKS", "MAX_CONTENT", "MIN_CONTENT", "Arm", "Plan", "load_plan"]
+__all__ = ["MAX_BLOCKS", "MAX_CONTENT", "MIN_CONTENT", "Arm", "ExperimentPlan", "load_plan"]
 
 MIN_CONTENT: Final = 1024
 MAX_CONTENT: Final = 67_108_864
@@ -98,7 +98,7 @@ class Arm(StrictModel):
         return own if len(own) == len(self.sizes) else own * len(self.sizes)
 
 
-class Plan(StrictModel):
+class ExperimentPlan(StrictModel):
     """What an experiment does."""
 
     title: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="what the experiment is about")
@@ -178,9 +178,9 @@ class Plan(StrictModel):
         return sum(block.seconds for block in self.blocks())
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path) -> ExperimentPlan:
     """Load the YAML file of a plan.
 
     :raises ConfigError: with everything that is wrong, a line each.
     """
-    return load(path, Plan)
+    return load(path, ExperimentPlan)

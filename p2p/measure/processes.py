@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.base.errors import P2PError
+from p2p.base.waiters import Waiters
 
 __all__ = ["Daemon", "DaemonFailed", "Daemons"]
 
@@ -51,7 +52,7 @@ class Daemon(ProcessProtocol):
         self.exit: int | None = None
         self._reactor = reactor
         self._ready: Deferred[None] = Deferred()
-        self._watchers: list[Deferred[int]] = []
+        self._exited: Waiters[int] = Waiters()
         self.finished: Deferred[None] = Deferred()
 
     @property
@@ -78,12 +79,7 @@ class Daemon(ProcessProtocol):
 
     def when_exited(self) -> Deferred[int]:
         """Fire with the exit code, the negative of the signal's number if one ended it."""
-        watcher: Deferred[int] = Deferred(self._watchers.remove)
-        if self.exit is not None:
-            watcher.callback(self.exit)
-        else:
-            self._watchers.append(watcher)
-        return watcher
+        return self._exited.wait()
 
     def kill(self) -> None:
         """End it at once (SIGKILL); :meth:`when_exited` tells when it is gone."""
@@ -110,9 +106,7 @@ class Daemon(ProcessProtocol):
             self._ready.errback(
                 DaemonFailed(f"{self.name} ended with exit code {self.exit} before it was ready:\n{self.tail()}")
             )
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            watcher.callback(self.exit)
+        self._exited.settle(self.exit)
 
     def processEnded(self, reason: Failure) -> None:
         self.finished.callback(None)

@@ -28,6 +28,7 @@ __all__ = [
     "SAMPLES",
     "BlockRow",
     "Columns",
+    "CsvTable",
     "DaemonRow",
     "LinkRow",
     "LookupRow",
@@ -36,7 +37,6 @@ __all__ = [
     "Row",
     "RunFacts",
     "SampleRow",
-    "Table",
     "read_text",
 ]
 
@@ -208,7 +208,7 @@ _VOCABULARY: Final[Mapping[str, Callable[[str], str]]] = {
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """One of the CSV files: its name, and what a row of it is."""
 
     file: str
@@ -275,11 +275,11 @@ class Table:
         return columns, notes
 
 
-SAMPLES: Final = Table("samples.csv", SampleRow)
-LINKS: Final = Table("links.csv", LinkRow)
-BLOCKS: Final = Table("blocks.csv", BlockRow)
-LOOKUPS: Final = Table("lookups.csv", LookupRow)
-DAEMONS: Final = Table("daemons.csv", DaemonRow)
+SAMPLES: Final = CsvTable("samples.csv", SampleRow)
+LINKS: Final = CsvTable("links.csv", LinkRow)
+BLOCKS: Final = CsvTable("blocks.csv", BlockRow)
+LOOKUPS: Final = CsvTable("lookups.csv", LookupRow)
+DAEMONS: Final = CsvTable("daemons.csv", DaemonRow)
 
 
 def _one_line(value: Any) -> Any:

@@ -18,8 +18,8 @@ from p2p.measure.raw_data import (
     PLAN,
     SAMPLES,
     Columns,
+    CsvTable,
     RunFacts,
-    Table,
     read_text,
 )
 
@@ -109,7 +109,7 @@ def _select(columns: Columns, kept: list[bool]) -> Columns:
     return {name: [value for value, keep in zip(column, kept, strict=True) if keep] for name, column in columns.items()}
 
 
-def _optional(table: Table, folder: Path, notes: list[str]) -> Columns:
+def _optional(table: CsvTable, folder: Path, notes: list[str]) -> Columns:
     if not (folder / table.file).exists():
         notes.append(f"{table.file} is missing")
         return table.empty()

@@ -21,13 +21,13 @@ from p2p.measure.raw_data import (
     PLAN,
     SAMPLES,
     BlockRow,
+    CsvTable,
     DaemonRow,
     LinkRow,
     LookupRow,
     Row,
     RunFacts,
     SampleRow,
-    Table,
 )
 from p2p.measure.raw_reader import read_run
 
@@ -60,9 +60,9 @@ class RunWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._finished: set[int] = set()
-        self._lines: dict[Table, list[str]] = {table: [] for table in _TABLES}
+        self._lines: dict[CsvTable, list[str]] = {table: [] for table in _TABLES}
         self._tables = {table.row: table for table in _TABLES}
-        self._files: dict[Table, io.FileIO] = {}
+        self._files: dict[CsvTable, io.FileIO] = {}
         self._lock: IO[bytes] | None = None
 
     @classmethod
@@ -192,7 +192,7 @@ class RunWriter:
         for lines in self._lines.values():
             lines.clear()
 
-    def _append(self, table: Table) -> None:
+    def _append(self, table: CsvTable) -> None:
         data, file = memoryview("".join(self._lines[table]).encode()), self._files[table]
         if not data:
             return

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from p2p.measure.estimates import Estimate, Share
 from p2p.measure.raw_data import MissingBlock
-from p2p.measure.verdicts import Verdict
+from p2p.measure.verdicts import EquivalenceVerdict
 
 __all__ = [
     "Analysis",
@@ -107,10 +107,10 @@ class ArmResult:
     """
 
     arm: str
-    verdict: Verdict
-    others: tuple[Verdict, ...]
-    content: Verdict | None
-    labels: tuple[Verdict, ...]
+    verdict: EquivalenceVerdict
+    others: tuple[EquivalenceVerdict, ...]
+    content: EquivalenceVerdict | None
+    labels: tuple[EquivalenceVerdict, ...]
     caution: str
 
 
@@ -179,7 +179,7 @@ class Analysis:
     links: tuple[LinkFigures, ...]
     lookups: tuple[LookupFigures, ...]
     daemons: tuple[DaemonFigures, ...]
-    sampling: Verdict | None
+    sampling: EquivalenceVerdict | None
     missing: tuple[MissingBlock, ...]
     notes: tuple[str, ...]
 
@@ -203,7 +203,7 @@ class RunComparison:
 
     seed: int
     margin: float
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[EquivalenceVerdict, ...]
     levels: tuple[LevelPair, ...]
     drops_a: tuple[Drops, ...]
     drops_b: tuple[Drops, ...]

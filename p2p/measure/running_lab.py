@@ -1,4 +1,4 @@
-"""The lab that an experiment runs in: one that is started on this machine for it, or one that runs already."""
+"""The lab that a demo or an experiment runs in: one that is started on this machine, or one that runs already."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
-
-from twisted.internet.task import deferLater
 
 from p2p.base.errors import ConfigError, ExchangeFailed, P2PError
 from p2p.client import Client
@@ -20,24 +19,36 @@ from p2p.console.operations import RouterStatus
 from p2p.experiment.words import GaugeTold
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.measure.conductor import Conductor, Pair
-from p2p.measure.gather import together
+from p2p.measure.gather import together, until
 from p2p.measure.gauges import LabGauges, LocalGauges, Reader
 from p2p.measure.lab_hosts import LabHosts
 from p2p.measure.processes import Daemon, Daemons
 from p2p.measure.raw_data import Placement
 
-__all__ = ["Lab", "lab_elsewhere", "lab_here"]
+__all__ = [
+    "CLUSTERS",
+    "HOSTS",
+    "ROUTERS",
+    "ExperimentLab",
+    "LabHere",
+    "daemons_here",
+    "lab_elsewhere",
+    "lab_here",
+    "pairs_here",
+    "router_status",
+]
 
 CLUSTERS: Final = ("n", "m")
+ROUTERS: Final = tuple(f"router-{cluster}" for cluster in CLUSTERS)
+HOSTS: Final = tuple(f"peers-{cluster}" for cluster in CLUSTERS)
 COORDINATOR: Final = "coordinator.n"
 
 START_S: Final = 60.0
 REGISTER_S: Final = 120.0
-SETTLE_S: Final = 30.0
 
 
 @dataclass
-class Lab:
+class ExperimentLab:
     """A lab that is ready.
 
     :ivar inboxes: the folder of each peer's inbox, where it is on this machine and belongs to the experiment.
@@ -67,55 +78,143 @@ class Lab:
                 file.unlink()
 
 
+class LabHere:
+    """The daemons of a lab that was started on this machine.
+
+    :ivar directory: holds the configuration, the consoles and the inboxes.
+    :ivar daemons: those that were started last, by the names of their YAML files.
+    """
+
+    def __init__(self, reactor: Any, starter: Daemons, directory: Path) -> None:
+        self.directory = directory
+        self.daemons: dict[str, Daemon] = {}
+        self._reactor = reactor
+        self._starter = starter
+
+    async def start(self, names: Sequence[str]) -> None:
+        """Start daemons, and wait until every peer is registered and the routers are linked.
+
+        :raises P2PError: if they don't get ready in time.
+        """
+        started = await together(
+            self._starter.start(
+                name,
+                "p2p-router" if name in ROUTERS else "p2p-peer",
+                self.directory / f"{name}.yaml",
+                deadline=START_S,
+            )
+            for name in names
+        )
+        self.daemons.update(zip(names, started, strict=True))
+        for name in self.daemons:
+            if name not in ROUTERS:
+                await self._registered(name)
+        for name in ROUTERS:
+            async with await self.connect(name) as router:
+                await until(self._reactor, partial(_reaches_the_other, router), f"{name} to reach the other")
+
+    async def connect(self, name: str) -> Client:
+        """Connect to the console of a daemon."""
+        return await Client.connect(self._reactor, self.directory / f"{name}.sock")
+
+    async def kill_routers(self) -> None:
+        """Kill both routers (SIGKILL), and wait until they are gone."""
+        for name in ROUTERS:
+            self.daemons[name].kill()
+        for name in ROUTERS:
+            await self.daemons[name].when_exited()
+
+    async def _registered(self, name: str) -> None:
+        async with await self.connect(name) as host:
+            answer = await host.wait_registered(REGISTER_S)
+        if answer.registered < answer.peers:
+            raise P2PError(
+                f"only {answer.registered} of {answer.peers} peers of {name} are registered after {REGISTER_S:g} s; "
+                "is this machine busy with something else?"
+            )
+
+
+async def router_status(router: Client) -> RouterStatus:
+    """Ask a router what it holds."""
+    status = await router.status()
+    assert isinstance(status, RouterStatus)
+    return status
+
+
+async def _reaches_the_other(router: Client) -> bool:
+    return all((await router_status(router)).neighbours.values())
+
+
 @asynccontextmanager
-async def lab_here(reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]) -> AsyncIterator[Lab]:
-    """Start a lab of so many pairs on this machine; nothing of it is left in the end.
+async def daemons_here(
+    reactor: Any,
+    pairs: int,
+    progress: Callable[[str], None],
+    *,
+    ports: Sequence[int] = (),
+    coordinator: str = "",
+) -> AsyncIterator[LabHere]:
+    """Start the daemons of so many pairs on this machine; nothing of them is left in the end.
 
-    Odd pairs ask from cluster n to m, even ones from m to n.
+    Each cluster has a router and a daemon with all its peers: ``peers-n`` and ``peers-m``.
 
-    :raises P2PError: if it can't be started, with what to do.
+    :param progress: is told the steps.
+    :param ports: of the routers of clusters n and m; without them, any that are free.
+    :param coordinator: the peer that all others obey in experiments, with a daemon of its own: ``coordinator``.
+    :raises P2PError: if they can't be started, with what to do.
     """
     folder = Path(tempfile.mkdtemp(prefix="p2p-"))  # short, for the paths of UNIX sockets
     daemons = Daemons(reactor, folder)
     try:
         progress("making a lab")
         directory = folder / "lab"
-        create_lab(directory, clusters=CLUSTERS, peers=0, ports=dict(zip(CLUSTERS, _free_ports(2), strict=True)))
-        hosts = {f"peers-{one}": [f"{one}{number}.{one}" for number in range(1, pairs + 1)] for one in CLUSTERS}
-        hosts["coordinator"] = [COORDINATOR]
+        ports = ports or _free_ports(len(CLUSTERS))
+        create_lab(directory, clusters=CLUSTERS, peers=0, ports=dict(zip(CLUSTERS, ports, strict=True)))
+        numbers = range(1, pairs + 1)
+        hosts = {host: [f"{c}{number}.{c}" for number in numbers] for host, c in zip(HOSTS, CLUSTERS, strict=True)}
+        if coordinator:
+            hosts["coordinator"] = [coordinator]
         for name, peers in hosts.items():
             path = write_peer_daemon(directory, f"{name}.yaml", peers)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"experiment: [{COORDINATOR}]\n")
+            if coordinator:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(f"experiment: [{coordinator}]\n")
         progress("starting daemons")
-        plugins = {**{f"router-{one}": "p2p-router" for one in CLUSTERS}, **dict.fromkeys(hosts, "p2p-peer")}
-        started = await together(
-            daemons.start(name, plugin, directory / f"{name}.yaml", deadline=START_S)
-            for name, plugin in plugins.items()
-        )
-        for name in hosts:
-            await _registered(reactor, directory / f"{name}.sock", name)
-        for cluster in CLUSTERS:
-            await _linked(reactor, directory / f"router-{cluster}.sock", cluster)
-        async with await Client.connect(reactor, directory / "coordinator.sock") as client:
-            yield Lab(
-                conductor=Conductor(client, COORDINATOR, _pairs_here(pairs), seed),
-                gauges=LocalGauges(
-                    {one.name: ("router" if "router" in one.name else "peer", one.pid) for one in started}
-                ),
-                placement=[Placement(what=name, where=platform.node()) for name in plugins],
-                inboxes=directory / "inbox",
-                _daemons=started,
-            )
+        here = LabHere(reactor, daemons, directory)
+        await here.start([*ROUTERS, *hosts])
+        yield here
     finally:
         await daemons.stop_all()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager
+async def lab_here(
+    reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]
+) -> AsyncIterator[ExperimentLab]:
+    """Start a lab of so many pairs on this machine for an experiment; nothing of it is left in the end.
+
+    :raises P2PError: if it can't be started, with what to do.
+    """
+    async with (
+        daemons_here(reactor, pairs, progress, coordinator=COORDINATOR) as here,
+        await here.connect("coordinator") as client,
+    ):
+        yield ExperimentLab(
+            conductor=Conductor(client, COORDINATOR, pairs_here(pairs), seed),
+            gauges=LocalGauges(
+                {name: ("router" if name in ROUTERS else "peer", one.pid) for name, one in here.daemons.items()}
+            ),
+            placement=[Placement(what=name, where=platform.node()) for name in here.daemons],
+            inboxes=here.directory / "inbox",
+            _daemons=list(here.daemons.values()),
+        )
+
+
+@asynccontextmanager
 async def lab_elsewhere(
     reactor: Any, hosts: LabHosts, pairs: int, seed: int, progress: Callable[[str], None]
-) -> AsyncIterator[Lab]:
+) -> AsyncIterator[ExperimentLab]:
     """Use a lab that runs already.
 
     :param pairs: how many the plan needs.
@@ -146,7 +245,7 @@ async def lab_elsewhere(
         if len(missing) == len(peers):
             raise ExchangeFailed(missing[0].outcome, f"no peer of the lab can be had; the first of them: {missing[0]}")
         gauges = LabGauges(conductor, list(daemons.values()))
-        yield Lab(conductor, gauges, placement, missing=[f"{one.outcome}: {one}" for one in missing])
+        yield ExperimentLab(conductor, gauges, placement, missing=[f"{one.outcome}: {one}" for one in missing])
 
 
 async def _look(conductor: Conductor, peer: str) -> GaugeTold | ExchangeFailed:
@@ -157,36 +256,13 @@ async def _look(conductor: Conductor, peer: str) -> GaugeTold | ExchangeFailed:
         return ExchangeFailed(failure.outcome, f"{peer}: {failure}")
 
 
-def _pairs_here(count: int) -> list[Pair]:
+def pairs_here(count: int) -> list[Pair]:
+    """List the pairs of a lab on this machine: odd ones ask from cluster n to m, even ones from m to n."""
     pairs = []
     for number in range(1, count + 1):
         near, far = CLUSTERS if number % 2 else CLUSTERS[::-1]
         pairs.append(Pair(number, f"{near}{number}.{near}", f"{far}{number}.{far}"))
     return pairs
-
-
-async def _registered(reactor: Any, console: Path, name: str) -> None:
-    async with await Client.connect(reactor, console) as client:
-        answer = await client.wait_registered(REGISTER_S)
-    if answer.registered < answer.peers:
-        raise P2PError(
-            f"only {answer.registered} of {answer.peers} peers of {name} are registered after {REGISTER_S:g} s; "
-            "is this machine busy with something else?"
-        )
-
-
-async def _linked(reactor: Any, console: Path, cluster: str) -> None:
-    """Wait until a router reaches the other one, for which there is no event."""
-    end = reactor.seconds() + SETTLE_S
-    async with await Client.connect(reactor, console) as client:
-        while True:
-            status = await client.status()
-            assert isinstance(status, RouterStatus)
-            if all(status.neighbours.values()):
-                return
-            if reactor.seconds() >= end:
-                raise P2PError(f"router {cluster} hasn't reached the other within {SETTLE_S:g} s")
-            await deferLater(reactor, 0.05)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,16 +1,19 @@
-"""Where the sample files are: text, audio and video of several sizes, to send about."""
+"""Files that come with p2p beside its code: in a checkout, or where an installed wheel puts them.
+
+Among them are the samples: text, audio and video of several sizes, to send about.
+"""
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from p2p.base.errors import P2PError
-from p2p.measure.installed import installed_folders
 
-__all__ = ["ContentType", "Sample", "samples"]
+__all__ = ["ContentType", "SampleFile", "installed_folders", "samples"]
 
 ContentType = Literal["text", "audio", "video"]
 
@@ -18,7 +21,7 @@ _CONTENT_TYPES: Final[tuple[ContentType, ...]] = get_args(ContentType)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleFile:
     """One sample file.
 
     :ivar name: its file name, ``audio-32k.wav``; what stands before the first hyphen is its content type.
@@ -31,7 +34,13 @@ class Sample:
     size: int
 
 
-def samples(folders: Iterable[Path] | None = None) -> list[Sample]:
+def installed_folders(name: str) -> list[Path]:
+    """Where a folder that comes with p2p may be: beside the package (a checkout), then below ``share/p2p``."""
+    installed = (sysconfig.get_path("data"), sysconfig.get_path("data", sysconfig.get_preferred_scheme("user")))
+    return [Path(__file__).resolve().parents[2] / name, *(Path(base) / "share/p2p" / name for base in installed)]
+
+
+def samples(folders: Iterable[Path] | None = None) -> list[SampleFile]:
     """List the sample files, by content type (text, audio, video) and then by size.
 
     :param folders: where to look; the first that holds every content type counts. Without it: ``data`` beside the
@@ -49,9 +58,9 @@ def samples(folders: Iterable[Path] | None = None) -> list[Sample]:
     )
 
 
-def _of_type(folder: Path, content_type: ContentType) -> list[Sample]:
+def _of_type(folder: Path, content_type: ContentType) -> list[SampleFile]:
     found = [
-        Sample(path.name, path, content_type, path.stat().st_size)
+        SampleFile(path.name, path, content_type, path.stat().st_size)
         for path in folder.glob(f"{content_type}-*.*")
         if path.is_file()
     ]

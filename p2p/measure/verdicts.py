@@ -20,18 +20,17 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from p2p.measure.estimates import RESAMPLES, Estimate, Values, estimate
-from p2p.measure.trimmed import Middle
+from p2p.measure.estimates import RESAMPLES, Estimate, Middle, Values, estimate
 
 __all__ = [
     "ALPHA",
     "FEWEST",
     "Comparison",
+    "Criteria",
+    "EquivalenceVerdict",
     "Friedman",
     "LevelRatio",
-    "Question",
-    "Rule",
-    "Verdict",
+    "ResearchQuestion",
     "VerdictOutcome",
     "judge",
 ]
@@ -48,7 +47,7 @@ VerdictOutcome = Literal["equivalent", "differs", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Criteria:
     """By what a verdict is reached.
 
     :ivar margin: as a share. 0.05 means that ratios from 1/1.05 to 1.05 count as equal, whichever way they are taken.
@@ -71,7 +70,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ResearchQuestion:
     """What is asked, in the words of the sentence: ``{scope}: text and audio differ in {quantity}``.
 
     :ivar kind: ``types``, ``content``, ``label``, ``runs`` or ``sampling``.
@@ -146,7 +145,7 @@ class Friedman:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EquivalenceVerdict:
     """A verdict with everything that it rests on.
 
     :ivar sentence: the verdict and its figures in one plain sentence.
@@ -154,7 +153,7 @@ class Verdict:
     :ivar friedman: None for fewer than three conditions, or if it can't be had.
     """
 
-    question: Question
+    question: ResearchQuestion
     outcome: VerdictOutcome
     sentence: str
     reason: str
@@ -166,12 +165,12 @@ class Verdict:
 
 def judge(
     cells: pd.DataFrame,
-    question: Question,
-    rule: Rule,
+    question: ResearchQuestion,
+    rule: Criteria,
     *,
     conditions: Sequence[str],
     pairs: Sequence[tuple[str, str]] | None = None,
-) -> Verdict:
+) -> EquivalenceVerdict:
     """Judge conditions by their block sets.
 
     :param cells: a row a block set, a column a condition, the metric of the block in it or NaN. The index has the
@@ -184,7 +183,7 @@ def judge(
     comparisons = _corrected([_compare(logs, a, b, question, rule) for a, b in chosen])
     comparisons = [_concluded(one, friedman, rule) for one in comparisons]
     outcome, reason = _outcome(comparisons, conditions)
-    verdict = Verdict(
+    verdict = EquivalenceVerdict(
         question=question,
         outcome=outcome,
         sentence="",
@@ -218,7 +217,7 @@ def _friedman(logs: pd.DataFrame) -> Friedman | None:
     return Friedman(sets, statistic, float(result.pvalue), statistic / (sets * (conditions - 1)))
 
 
-def _compare(logs: pd.DataFrame, a: str, b: str, question: Question, rule: Rule) -> Comparison:
+def _compare(logs: pd.DataFrame, a: str, b: str, question: ResearchQuestion, rule: Criteria) -> Comparison:
     both = logs[[a, b]].dropna()
     each = both[b] - both[a]
     unit = each if question.unit == "block set" else each.groupby(level="repetition").mean()
@@ -257,7 +256,7 @@ def _untestable(logs: pd.DataFrame, a: str, b: str, ratios: Values, unit: str, m
     return ""
 
 
-def _levels(ratios: pd.Series[float], rule: Rule) -> tuple[LevelRatio, ...]:
+def _levels(ratios: pd.Series[float], rule: Criteria) -> tuple[LevelRatio, ...]:
     names = [str(name) for name in ratios.index.names if name != "repetition"]
     groups: Iterable[tuple[Any, pd.Series[float]]] = ratios.groupby(level=names, sort=True)
     return tuple(
@@ -265,7 +264,7 @@ def _levels(ratios: pd.Series[float], rule: Rule) -> tuple[LevelRatio, ...]:
     )
 
 
-def _level(factors: dict[str, Any], ratios: Values, rule: Rule) -> LevelRatio:
+def _level(factors: dict[str, Any], ratios: Values, rule: Criteria) -> LevelRatio:
     plain = {name: value if isinstance(value, str) else int(value) for name, value in factors.items()}
     middle = Middle.of(ratios)
     if len(ratios) < FEWEST_OF_LEVEL or middle.error <= SAME:
@@ -305,7 +304,7 @@ def _holm(values: list[float | None]) -> list[float | None]:
 # -- conclusions ----------------------------------------------------------------------------------------------------
 
 
-def _concluded(one: Comparison, friedman: Friedman | None, rule: Rule) -> Comparison:
+def _concluded(one: Comparison, friedman: Friedman | None, rule: Criteria) -> Comparison:
     """Conclude from the tests.
 
     A difference that is real but within the margin is equivalence; one that hides at a single size is not.
@@ -346,7 +345,7 @@ def _outcome(comparisons: list[Comparison], conditions: Sequence[str]) -> tuple[
     return "equivalent", ""
 
 
-def _sentence(verdict: Verdict, rule: Rule) -> str:
+def _sentence(verdict: EquivalenceVerdict, rule: Criteria) -> str:
     if verdict.question.kind == "sampling":
         return _sampling_sentence(verdict, rule)
     question, listed = verdict.question, _listed(verdict.conditions)
@@ -372,7 +371,7 @@ def _sentence(verdict: Verdict, rule: Rule) -> str:
     )
 
 
-def _sampling_sentence(verdict: Verdict, rule: Rule) -> str:
+def _sampling_sentence(verdict: EquivalenceVerdict, rule: Criteria) -> str:
     (one,) = verdict.comparisons
     if one.low is None:
         return f"What sampling costs: no verdict: {verdict.reason}."

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import NoneType
 
 from p2p.exchange.rules import Agreement, Names
 from p2p.transfer.ended import KEEP_S, MAX_KEPT, remove_old
@@ -50,10 +51,15 @@ class Agreed:
         :raises OSError: if the disk can't be read.
         """
         path = self._folder / local
-        if not path.exists():
+        try:
+            known = json.loads(path.read_text("ascii"))
+            names, types = known.pop("names", None), known.pop("types", None)
+            if any(type(one) not in (int, NoneType) for one in known.values()):
+                return None
+            if names is not None:
+                names = Names(**{**names, "listed": tuple(names["listed"])})
+            return Agreement(**known, names=names, types=None if types is None else frozenset(types))
+        except FileNotFoundError:
             return None
-        known = json.loads(path.read_text("ascii"))
-        names, types = known.pop("names", None), known.pop("types", None)
-        if names is not None:
-            names = Names(**{**names, "listed": tuple(names["listed"])})
-        return Agreement(**known, names=names, types=None if types is None else frozenset(types))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None  # a power cut damaged it: ask once more

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.ticket import NONCE_BYTES, TicketBook
+from p2p.base.waiters import Waiters
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ControlError, RequestConnect
 from p2p.link.hello import LinkTerms
@@ -42,27 +43,20 @@ class Setup:
     router_lookup_ns: int = 0
     reused: bool = False
     moments: Moments | None = None
-    _answered: bool = True
-    _waiting: list[Deferred[None]] = field(default_factory=list)
+    _answer: Waiters[None] | None = field(default=None, compare=False)
 
     def expect_answer(self) -> None:
         """The router will be asked."""
-        self._answered = False
+        self._answer = Waiters()
 
     def answered(self) -> None:
         """The router has answered, or won't be asked any more."""
-        self._answered = True
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        if self._answer is not None:
+            self._answer.settle(None)
 
     def when_answered(self) -> Deferred[None]:
         """Fire when the look-up times are known, or never will be."""
-        if self._answered:
-            return succeed(None)
-        one: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(one)
-        return one
+        return succeed(None) if self._answer is None else self._answer.wait()
 
 
 class AttemptFailed(ExchangeFailed):

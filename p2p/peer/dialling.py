@@ -19,9 +19,8 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.control.channel import reason_of
 from p2p.identity.tls import LINK_ALPN, Credentials
-from p2p.link.hello import LinkTerms
+from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
-from p2p.link.steps import Steps
 
 __all__ = ["Gate", "Wiring", "dial"]
 

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from p2p.base.waiters import Waiters
 from p2p.exchange.service import Threads
 
 __all__ = ["Jobs"]
@@ -25,7 +26,7 @@ class Jobs:
         self._clock = clock
         self._threads = threads
         self._running = 0
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """Run ``function(*arguments)`` in a thread; fires with what it returns."""
@@ -34,11 +35,7 @@ class Jobs:
 
     def when_idle(self) -> Deferred[None]:
         """Fire when nothing runs and nothing follows at once."""
-        if not self._running:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        return waiting
+        return self._waiting.wait() if self._running else succeed(None)
 
     def _done(self, result: Any) -> Any:
         self._running -= 1
@@ -48,6 +45,4 @@ class Jobs:
 
     def _look(self) -> None:
         if not self._running:
-            waiting, self._waiting = self._waiting, []
-            for one in waiting:
-                one.callback(None)
+            self._waiting.fire(None)

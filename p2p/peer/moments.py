@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from p2p.base.errors import P2PError
-from p2p.link.steps import Steps
+from p2p.link.hello import Steps
 
 __all__ = ["Moments"]
 

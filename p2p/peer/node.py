@@ -17,6 +17,7 @@ from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
+from p2p.base.waiters import Waiters
 from p2p.control.commands import Busy, Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.exchange.service import Context, Host, Services
@@ -115,9 +116,9 @@ class HostedPeer:
         self._dials: dict[str, int] = {}
         self._dialling: set[Deferred[None]] = set()
         self._fallbacks: dict[str, _Instruction] = {}
-        self._waiting: dict[str, list[Deferred[Setup | None]]] = {}
+        self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
-        self._stopped: list[Deferred[None]] = []
+        self._unconnected: Waiters[None] = Waiters()
         self._stopping = False
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -140,8 +141,7 @@ class HostedPeer:
             link.close()
         leaving = Deferred.fromCoroutine(self.registration.stop())
         if self._connections:
-            gone: Deferred[None] = Deferred()
-            self._stopped.append(gone)
+            gone = self._unconnected.wait()
             late = self._clock.callLater(self._limits.call_s, self._cut)
             await gone
             if late.active():
@@ -200,8 +200,7 @@ class HostedPeer:
         if self._stopping:
             raise self._is_stopping()
         began_ns = self._around.now_ns()
-        waiting: Deferred[Setup | None] = Deferred(lambda _: self._give_up(target, waiting))
-        self._waiting.setdefault(target, []).append(waiting)
+        waiting = self._waiting.setdefault(target, Waiters(lambda: self._give_up(target))).wait()
         self._pursue(target)
         setup = await waiting
         return self.links[target], setup or Setup(setup_ns=self._around.now_ns() - began_ns)
@@ -336,7 +335,7 @@ class HostedPeer:
             self._dials[initiator] = left
             return
         del self._dials[initiator]
-        if self._waiting.get(initiator) and not self._stopping:
+        if initiator in self._waiting and not self._stopping:
             self._pursue(initiator)
 
     # -- what links tell: LinkOwner ---------------------------------------------------------------------------
@@ -412,9 +411,7 @@ class HostedPeer:
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)
         if not self._connections:
-            stopped, self._stopped = self._stopped, []
-            for one in stopped:
-                one.callback(None)
+            self._unconnected.fire(None)
 
     # -- within -----------------------------------------------------------------------------------------------
 
@@ -459,22 +456,18 @@ class HostedPeer:
 
     def _tell(self, target: str, result: Setup | P2PError | None) -> None:
         """Tell all who wait for a link that it stands, how it came to be if that is known here, or why it doesn't."""
-        for waiting in self._waiting.pop(target, []):
-            if waiting.called:
-                continue  # cancelled by one who was told before
-            if isinstance(result, P2PError):
-                waiting.errback(result)
-            else:
-                waiting.callback(result)
+        waiting = self._waiting.pop(target, None)
+        if waiting is None:
+            return
+        if isinstance(result, P2PError):
+            waiting.fail(result)
+        else:
+            waiting.fire(result)
 
-    def _give_up(self, target: str, waiting: Deferred[Setup | None]) -> None:
-        """Whoever waited for a link was cancelled; with the last of them the attempt ends."""
-        others = self._waiting.get(target, [])
-        if waiting in others:
-            others.remove(waiting)
-        if not others:
-            self._waiting.pop(target, None)
-            self._queue.pop(target, None)
-            attempt = self._attempts.get(target)
-            if attempt is not None:
-                attempt.machine.abandon()
+    def _give_up(self, target: str) -> None:
+        """The last who waited for a link was cancelled: the attempt ends."""
+        del self._waiting[target]
+        self._queue.pop(target, None)
+        attempt = self._attempts.get(target)
+        if attempt is not None:
+            attempt.machine.abandon()

@@ -19,6 +19,7 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import P2PError
 from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
+from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import InstructConnect, Register
 from p2p.control.responders import responder
@@ -46,17 +47,6 @@ class _PeerChannel(Channel):
         )
         self._router = router
         self.ready: Deferred[None] = Deferred()
-        self._gone = False
-        self._watchers: list[Deferred[None]] = []
-
-    def when_ended(self) -> Deferred[None]:
-        """Fire when the connection has ended; each who waits may give up alone."""
-        watcher: Deferred[None] = Deferred(self._watchers.remove)
-        if self._gone:
-            watcher.callback(None)
-        else:
-            self._watchers.append(watcher)
-        return watcher
 
     def authenticated(self) -> None:
         require_name(self.transport, self._router)
@@ -65,10 +55,6 @@ class _PeerChannel(Channel):
     def closed(self, reason: Failure) -> None:
         if not self.ready.called:
             self.ready.errback(ControlLost(f"the connection to {self._router} ended: {self.end_reason}"))
-        self._gone = True
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            watcher.callback(None)
 
 
 class _Instructions(CommandLocator):
@@ -111,7 +97,7 @@ class Registration:
         self._channel: _PeerChannel | None = None
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._stopping = False
         self.registered = False
         self.last_error = "not connected yet"
@@ -149,9 +135,7 @@ class Registration:
     async def when_registered(self) -> None:
         """Wait until the router has this peer in its table; cancel to give up."""
         while not self.registered:
-            waiting: Deferred[None] = Deferred(self._waiting.remove)
-            self._waiting.append(waiting)
-            await waiting
+            await self._waiting.wait()
 
     async def _registered_soon(self) -> None:
         waiting = Deferred.fromCoroutine(self.when_registered())
@@ -211,9 +195,7 @@ class Registration:
             router=self._router,
             observed=printable(answer["observed"]),
         )
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        self._waiting.fire(None)
         return channel
 
     def _tell(self, error: Exception, failures: int) -> None:

@@ -34,6 +34,7 @@ from p2p.peer.state_folder import JOURNAL, find_state
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
+from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
 
@@ -136,6 +137,7 @@ class PeerService(MultiService):
         """Make the inboxes, open the console, and let every peer register."""
         raise_open_files()
         keep_memory()
+        warn_of_missing()
         self._pool.adjustPoolsize(maxthreads=THREADS + self._config.limits.transfers)
         if self._config.links == "plain":
             self._log.warn(

@@ -1,11 +1,28 @@
-"""Making a report: read the run, analyse it, draw it, and write the page and the paper. Needs the extra ``report``."""
+"""From a run to its page and its paper: read, analyse, draw, typeset. Needs the extra ``report``.
+
+The page is one HTML file that needs nothing else: no network, no script, no other file. The paper is a PDF by Typst:
+A4, with page numbers, an outline, and tags for those who listen to it. Both are bytes here, and both are the same for
+the same raw data; :mod:`p2p.report.writing` puts them into files.
+
+Typst comes as a wheel with its own fonts and asks no network. The document reaches it as JSON, never as markup, so
+nothing in it can become any; the machine's own fonts are left alone.
+"""
 
 from __future__ import annotations
 
-import os
+import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import typst
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from p2p.base.errors import LocalFileError
 from p2p.measure.analysis import analyse
@@ -14,16 +31,33 @@ from p2p.measure.raw_reader import read_run
 from p2p.report import figures, formats
 from p2p.report.contents import contents, headlines
 from p2p.report.document import plain
-from p2p.report.page import page
-from p2p.report.paper import paper
+from p2p.report.headlines import Headline
 from p2p.report.subject import subject_of
-from p2p.report.writing import ArmVerdict, ReportFiles
 
-__all__ = ["build"]
+__all__ = ["Built", "build", "page", "paper"]
 
 
-def build(folder: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
-    """Make the report; :func:`p2p.report.writing.write_report` says how."""
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A report that isn't in files yet.
+
+    :ivar html: the page.
+    :ivar pdf: the paper.
+    :ivar answers: what came out for each arm.
+    """
+
+    html: bytes
+    pdf: bytes
+    answers: tuple[Headline, ...]
+
+
+def build(folder: Path, step: Callable[[str], None]) -> Built:
+    """Make the report of the run in a folder.
+
+    :param step: is told what is being done.
+    :raises LocalFileError: if the folder isn't a run or has no finished block, or there is no temporary folder.
+    :raises Unaccounted: if the samples of a block aren't what was offered.
+    """
     step("reading the raw data")
     run = read_run(folder)
     if "on" not in run.blocks["sampling"]:
@@ -37,8 +71,7 @@ def build(folder: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
     subject = subject_of(run, analysis)
     step("drawing")
     pictures = figures.pictures(run, analysis)
-    report = contents(subject, pictures)
-    document = plain(report)
+    document = plain(contents(subject, pictures))
     step("writing the page")
     html = page(document, {one.name: figures.svg(one) for one in pictures})
     step("writing the paper")
@@ -49,14 +82,7 @@ def build(folder: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
         raise LocalFileError(
             f"{error.filename}: {error.strerror}; name another folder for temporary files in TMPDIR"
         ) from error
-    files = ReportFiles(
-        out / "report.html",
-        out / "report.pdf",
-        tuple(ArmVerdict(one.arm, one.outcome, one.text) for one in headlines(subject)),
-    )
-    _write(files.html, html.encode())
-    _write(files.pdf, pdf)
-    return files
+    return Built(html.encode(), pdf, headlines(subject))
 
 
 def _first(notes: Sequence[str]) -> str:
@@ -64,18 +90,56 @@ def _first(notes: Sequence[str]) -> str:
     return f" ({formats.cut(notes[0])})" if notes else ""
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, or leave what was there."""
+def page(document: dict[str, Any], pictures: Mapping[str, str]) -> str:
+    """Write the page.
+
+    Pictures become part of it, so that they print and are read aloud with it. The page forbids scripts and everything
+    from elsewhere, whatever it holds.
+
+    :param document: what :func:`p2p.report.document.plain` makes.
+    :param pictures: SVG by the names of the figures, with ids that begin with these, as
+        :func:`p2p.report.figures.svg` draws it; it is put in as it is.
+    """
+    drawn = {name: Markup(svg) for name, svg in pictures.items()}
+    return _template().render(report=document, pictures=drawn)
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("p2p.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def paper(document: dict[str, Any], pictures: Mapping[str, bytes]) -> bytes:
+    """Write the PDF.
+
+    :param document: what :func:`p2p.report.document.plain` makes.
+    :param pictures: a PDF of one page each, by the names of the figures.
+    :raises OSError: if there is no room for what Typst reads.
+    """
+    with tempfile.TemporaryDirectory(prefix="p2p-report-") as name:
+        folder = Path(name)
+        main = folder / "main.typ"
+        main.write_bytes(files("p2p.report").joinpath("report.typ").read_bytes())
+        (folder / "report.json").write_text(json.dumps({**document, "day": _day(document["made"])}), encoding="utf-8")
+        for picture, content in pictures.items():
+            (folder / f"{picture}.pdf").write_bytes(content)
+        made: bytes = typst.compile(str(main), root=name, format="pdf", ignore_system_fonts=True)
+    return made
+
+
+def _day(moment: str) -> list[int] | None:
+    """Read the day of the run, in UTC; None if it is none."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise LocalFileError(f"{path}: {error.strerror}; name another folder with --out") from error
+        when = datetime.fromisoformat(moment)
+        utc = when if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return [utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second]

@@ -17,7 +17,7 @@ from p2p.report import (
     verdict_tables,
 )
 from p2p.report.discussion import about_content, discussion, overall
-from p2p.report.document import Answer, Graph, Items, Part, Report, Section, Table, Text
+from p2p.report.document import Answer, Document, Graph, Items, Part, Section, Table, Text
 from p2p.report.headlines import Headline, control, headline
 from p2p.report.subject import Subject
 
@@ -46,7 +46,7 @@ def headlines(subject: Subject) -> tuple[Headline, ...]:
     return tuple(sorted(answers, key=lambda one: one.outcome == "not asked"))
 
 
-def contents(subject: Subject, pictures: Sequence[Drawn]) -> Report:
+def contents(subject: Subject, pictures: Sequence[Drawn]) -> Document:
     """Put the document together; a section without figures and tables is left out."""
     drawn = {one.name: one for one in pictures}
     answers = headlines(subject)
@@ -63,7 +63,7 @@ def contents(subject: Subject, pictures: Sequence[Drawn]) -> Report:
     )
     facts = subject.run.facts
     title = formats.cut(facts.title, 200) or "An experiment"
-    return Report(
+    return Document(
         title, setting.byline(subject), facts.started, tuple(one for one in sections if one.parts or one.sections)
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from p2p.measure.results import ArmResult
-from p2p.measure.verdicts import Verdict
+from p2p.measure.verdicts import EquivalenceVerdict
 from p2p.report import formats
 from p2p.report.exchange_findings import figure, level_name
 from p2p.report.headlines import farthest, headline, most_different, times_as_long
@@ -87,7 +87,7 @@ def _services(subject: Subject) -> Iterator[str]:
             yield from _part_of_services(result.arm, other, one.low if one.low > 1 else 1 / one.high)
 
 
-def _reach(verdict: Verdict) -> float:
+def _reach(verdict: EquivalenceVerdict) -> float:
     """How large a ratio the data leave open; 1 for what is equivalent."""
     reach = farthest(verdict)
     if reach is None or not reach.low or not reach.high:

@@ -7,24 +7,28 @@ order.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Final
 
-from p2p.report.formats import cut, cut_words, shown
+from p2p.report.formats import counted, cut, cut_words, shown
 
 __all__ = [
+    "CELL",
+    "INTERVALS",
+    "ROWS",
     "Answer",
     "Code",
+    "Document",
     "Facts",
     "Graph",
     "Items",
     "Part",
-    "Report",
     "Section",
     "Table",
     "Text",
     "plain",
+    "table",
 ]
 
 
@@ -98,6 +102,26 @@ class Table:
     note: str = ""
 
 
+ROWS: Final = 120
+"""Rows of one table; whoever wants more finds them in the raw data."""
+
+CELL: Final = 80
+"""Characters of one cell."""
+
+WORD: Final = 40
+"""Characters of one word in a cell."""
+
+INTERVALS: Final = "In brackets: the 95 % interval of the median over blocks."
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, note: str = "") -> Table:
+    """Make a table of cells that are as long, and rows that are as many, as a page bears."""
+    kept = [tuple(cut_words(cut(cell, CELL), WORD) for cell in row) for row in rows]
+    if len(kept) > ROWS:
+        note = f"{note} The raw data have {counted(len(kept) - ROWS, 'more row')}.".strip()
+    return Table(caption, tuple(heads), tuple(kept[:ROWS]), left, note)
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """A figure: ``name`` is that of its picture.
@@ -130,7 +154,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Document:
     """All of it.
 
     :ivar made: the run's own day, ISO 8601; a report of the same data is the same, whenever it is made.
@@ -142,7 +166,7 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def plain(report: Report) -> dict[str, Any]:
+def plain(report: Document) -> dict[str, Any]:
     """Make plain values of it, for a template: every text is harmless, tables and figures are numbered."""
     made: dict[str, Any] = _plain(report, {Table: itertools.count(1), Graph: itertools.count(1)})
     return made

@@ -8,9 +8,8 @@ from typing import Final
 from p2p.measure.block_figures import in_order
 from p2p.measure.results import LevelFigures
 from p2p.report import formats
-from p2p.report.document import Table
+from p2p.report.document import INTERVALS, Table, table
 from p2p.report.formats import NOTHING
-from p2p.report.rows import INTERVALS, table
 from p2p.report.subject import Subject
 
 __all__ = ["by_type", "latency", "scaling", "throughput"]

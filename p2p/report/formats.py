@@ -58,6 +58,22 @@ class Measured(Protocol):
         """The upper end."""
 
 
+class Counted(Protocol):
+    """A share with its 95 % interval, None where there is none."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    @property
+    def low(self) -> float | None:
+        """The interval's lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """The interval's upper end."""
+
+
 def number(value: float) -> str:
     """Write a figure with three significant digits, and never in powers of ten; exact whole numbers as they are."""
     if not math.isfinite(value):
@@ -148,6 +164,15 @@ def interval(low: float | None, high: float | None) -> str:
 def percent(share: float | None) -> str:
     """Write a share: ``0.012 %``."""
     return NOTHING if share is None else f"{number(share * 100)} %"
+
+
+def share_interval(share: Counted) -> str:
+    """Write the 95 % interval of a share; that of none has one side."""
+    if share.low is None or share.high is None:
+        return NOTHING
+    if not share.count:
+        return f"≤ {percent(share.high)}"
+    return f"{percent(share.low)} to {percent(share.high)}"
 
 
 def probability(value: float | None) -> str:

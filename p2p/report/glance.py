@@ -7,9 +7,8 @@ from typing import Final
 
 from p2p.measure.results import Drops, LinkFigures
 from p2p.report import formats
-from p2p.report.document import Table
+from p2p.report.document import Table, table
 from p2p.report.formats import NOTHING
-from p2p.report.rows import share_interval, table
 from p2p.report.subject import Subject
 
 __all__ = ["links_at_a_glance", "messages_at_a_glance"]
@@ -58,7 +57,7 @@ def _cells(subject: Subject) -> Iterator[tuple[str, _Cell]]:
     yield "Bytes per second, all pairs", metric("throughput_bytes_per_s", formats.rate)
     yield "Bytes per second, one initiator", metric("pair_bytes_per_s", formats.rate)
     yield "Message drops", lambda arm: formats.count(drops[arm].dropped.count)
-    yield "Share of message drops, 95 %", lambda arm: share_interval(drops[arm].dropped)
+    yield "Share of message drops, 95 %", lambda arm: formats.share_interval(drops[arm].dropped)
 
 
 def links_at_a_glance(subject: Subject) -> Table | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from p2p.measure.results import ArmResult
-from p2p.measure.verdicts import Comparison, Verdict
+from p2p.measure.verdicts import Comparison, EquivalenceVerdict
 from p2p.report import formats
 
 __all__ = ["Headline", "control", "farthest", "headline", "most_different", "named_ratio", "times_as_long"]
@@ -45,7 +45,7 @@ def headline(result: ArmResult) -> Headline:
     return Headline(arm, verdict.outcome, text)
 
 
-def control(verdict: Verdict) -> str:
+def control(verdict: EquivalenceVerdict) -> str:
     """Say what came out for the same bytes under another label."""
     one = farthest(verdict)
     if one is None:
@@ -64,12 +64,12 @@ def control(verdict: Verdict) -> str:
     )
 
 
-def _reach(verdict: Verdict) -> str:
+def _reach(verdict: EquivalenceVerdict) -> str:
     one = farthest(verdict)
     return "" if one is None else f"; the ratio farthest from 1 is that of {one.b} to {one.a}, {named_ratio(one)}"
 
 
-def _difference(verdict: Verdict) -> str:
+def _difference(verdict: EquivalenceVerdict) -> str:
     one = most_different(verdict)
     if one is None:
         return verdict.sentence
@@ -101,7 +101,7 @@ def times_as_long(one: Comparison) -> str:
     return f"{slow} takes {formats.times(ratio)} as long as {fast}{within}"
 
 
-def _open(verdict: Verdict) -> str:
+def _open(verdict: EquivalenceVerdict) -> str:
     one = farthest(verdict)
     if one is None:
         return f": {verdict.reason}"
@@ -116,7 +116,7 @@ def named_ratio(one: Comparison) -> str:
     return f"{formats.number(one.ratio or 0.0)} (90 % interval {formats.interval(one.low, one.high)})"
 
 
-def farthest(verdict: Verdict) -> Comparison | None:
+def farthest(verdict: EquivalenceVerdict) -> Comparison | None:
     """Find the comparison whose interval reaches farthest from 1; None if none has an interval."""
     return max((one for one in verdict.comparisons if one.low), key=_distance, default=None)
 
@@ -125,7 +125,7 @@ def _distance(one: Comparison) -> float:
     return max(abs(math.log(end)) for end in (one.low, one.high) if end)
 
 
-def most_different(verdict: Verdict) -> Comparison | None:
+def most_different(verdict: EquivalenceVerdict) -> Comparison | None:
     """Find the comparison that differs most, of those that do."""
     differing = [one for one in verdict.comparisons if one.outcome == "differs" and one.ratio]
     return max(differing, key=lambda one: abs(math.log(one.ratio or 1)), default=None)

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from p2p.report import formats
-from p2p.report.document import Items, Part, Section, Text
-from p2p.report.rows import table
+from p2p.report.document import Items, Part, Section, Text, table
 from p2p.report.subject import Subject
 
 __all__ = ["LISTED", "section"]

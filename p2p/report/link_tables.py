@@ -6,9 +6,8 @@ from typing import Final
 
 from p2p.measure.results import Drops
 from p2p.report import formats
-from p2p.report.document import Table
+from p2p.report.document import INTERVALS, Table, table
 from p2p.report.formats import NOTHING
-from p2p.report.rows import INTERVALS, share_interval, table
 from p2p.report.subject import Subject
 
 __all__ = ["causes", "daemons", "drops", "legs", "look_ups", "round_trips"]
@@ -119,7 +118,7 @@ def drops(subject: Subject) -> Table:
                 one.arm or "whole run",
                 one.condition or "all",
                 *map(formats.count, (one.offered, one.ok, one.refused, one.dropped.count)),
-                share_interval(one.dropped),
+                formats.share_interval(one.dropped),
             )
             for one in sorted(subject.analysis.drops, key=lambda one: order.index(one.arm))
         ],
@@ -132,7 +131,7 @@ def causes(total: Drops) -> Table:
     return table(
         "Message drops of the whole run by cause",
         ["cause", "messages", "share, 95 % interval"],
-        [(cause, formats.count(one.count), share_interval(one)) for cause, one in total.causes.items()],
+        [(cause, formats.count(one.count), formats.share_interval(one)) for cause, one in total.causes.items()],
         note="Intervals of Clopper and Pearson; they take messages for independent. None of n gives at most 3/n.",
     )
 

@@ -8,11 +8,10 @@ from typing import Final
 from blake3 import blake3
 
 from p2p.measure.blocks import Block
-from p2p.measure.plan import Plan
+from p2p.measure.plan import ExperimentPlan
 from p2p.measure.raw_data import BLOCKS, DAEMONS, FACTS, LINKS, LOOKUPS, PLAN, SAMPLES, RunFacts
 from p2p.report import formats
-from p2p.report.document import Code, Facts, Items, Part, Section, Table, Text
-from p2p.report.rows import table
+from p2p.report.document import Code, Facts, Items, Part, Section, Table, Text, table
 from p2p.report.subject import Subject
 
 __all__ = ["again", "byline", "raw_data", "section"]
@@ -111,7 +110,7 @@ def _machine(facts: RunFacts) -> Iterator[str]:
         yield f"{formats.bytes_(memory)} of memory"
 
 
-def _planned_arms(subject: Subject, plan: Plan) -> Table:
+def _planned_arms(subject: Subject, plan: ExperimentPlan) -> Table:
     """Show the factors of each arm of the plan."""
     return table(
         "The arms of the plan",

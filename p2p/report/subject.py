@@ -8,7 +8,7 @@ from functools import cached_property
 
 from p2p.base.errors import ConfigError, Outcome
 from p2p.measure.blocks import Block
-from p2p.measure.plan import Arm, Plan, load_plan
+from p2p.measure.plan import Arm, ExperimentPlan, load_plan
 from p2p.measure.raw_data import PLAN, Columns
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, ArmResult, BlockFigures, Drops, LevelFigures, LinkFigures
@@ -38,7 +38,7 @@ class Subject:
 
     run: RawRun
     analysis: Analysis
-    plan: Plan | None
+    plan: ExperimentPlan | None
     plan_problem: str
     messages: dict[str, Messages]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from p2p.measure.verdicts import Comparison, Verdict
+from p2p.measure.verdicts import Comparison, EquivalenceVerdict
 from p2p.report import formats
-from p2p.report.document import Table
+from p2p.report.document import Table, table
 from p2p.report.formats import NOTHING
-from p2p.report.rows import table
 from p2p.report.subject import Subject
 
 __all__ = ["comparisons", "other_measures", "sampling"]
@@ -54,7 +53,7 @@ def comparisons(subject: Subject) -> Table | None:
     )
 
 
-def _verdicts(subject: Subject) -> Iterator[tuple[str, str, Verdict]]:
+def _verdicts(subject: Subject) -> Iterator[tuple[str, str, EquivalenceVerdict]]:
     for result in subject.results:
         arm = result.arm
         yield arm, "content types", result.verdict

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2p.base.errors import P2PError
+from p2p.base.errors import LocalFileError, P2PError
 
 __all__ = ["ArmVerdict", "ReportFiles", "ReportUnavailable", "write_report"]
 
@@ -55,4 +57,30 @@ def write_report(folder: Path, out: Path | None = None, step: Callable[[str], No
         raise ReportUnavailable(
             f"a report needs {error.name}, which isn't installed; install it with: pip install 'p2p[report]'"
         ) from error
-    return build(folder, folder if out is None else out, step)
+    built = build(folder, step)
+    out = folder if out is None else out
+    made = ReportFiles(
+        out / "report.html",
+        out / "report.pdf",
+        tuple(ArmVerdict(one.arm, one.outcome, one.text) for one in built.answers),
+    )
+    _write(made.html, built.html)
+    _write(made.pdf, built.pdf)
+    return made
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole, or leave what was there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise LocalFileError(f"{path}: {error.strerror}; name another folder with --out") from error

@@ -167,7 +167,7 @@ class Federation(MultiService):
         for channel in channels:
             channel.close(deadline)
         for channel in channels:
-            await channel.ended
+            await channel.when_ended()
 
 
 class _Link:
@@ -246,7 +246,6 @@ class _LinkChannel(Channel):
         super().__init__(clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s)
         self._link = link
         self.since = 0.0
-        self.ended: Deferred[None] = Deferred()
 
     def authenticated(self) -> None:
         require_name(self.transport, self._link.name)
@@ -255,7 +254,6 @@ class _LinkChannel(Channel):
 
     def closed(self, reason: Failure) -> None:
         self._link.down(self, reason)
-        self.ended.callback(None)
 
 
 @implementer(IStreamClientEndpoint)

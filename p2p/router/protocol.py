@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -210,8 +209,6 @@ class AcceptedChannel(PeerHandle):
     """The router's end of an accepted connection, whoever is at the other.
 
     Until a router has shown its certificate, or a peer has registered, it counts as not authenticated.
-
-    :ivar ended: fires when the connection has ended.
     """
 
     def __init__(self, channels: AcceptedChannels, address: str) -> None:
@@ -224,7 +221,6 @@ class AcceptedChannel(PeerHandle):
         self._channels = channels
         self._counted = True
         self.is_registered = False
-        self.ended: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
         """Note where this connection came in."""
@@ -273,7 +269,6 @@ class AcceptedChannel(PeerHandle):
         self._channels.forget(self)
         if self._channels.router.table.remove(self.remote_name, self):
             log.info("router: {who} left", who=self.who)
-        self.ended.callback(None)
 
     def _let_in(self) -> None:
         if self._counted:

@@ -162,7 +162,7 @@ class RouterService(MultiService):
             channel.close(GOODBYE_S)
         await self.federation.close(GOODBYE_S)
         for channel in channels:
-            await channel.ended
+            await channel.when_ended()
         await cast("Deferred[None]", MultiService.stopService(self))
         log.info("router: stopped")
 

@@ -19,8 +19,7 @@ from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome, ProtocolViolation
 from p2p.exchange.writer import MessageWriter
-from p2p.link.box_reader import BoxReader
-from p2p.link.boxes import Box, encode_box, text_of
+from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 
 __all__ = ["LINE_BYTES", "ChatRoom", "Conversation", "Visitor"]
 

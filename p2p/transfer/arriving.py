@@ -10,7 +10,7 @@ from typing import Final
 
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.exchange.paths import shown
-from p2p.transfer.final_names import Folder
+from p2p.transfer.final_names import ONE_ENTRY, Folder
 from p2p.transfer.partial import PartialFile, write_all
 from p2p.transfer.records import Chunk, EndOfFile, Entry
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
@@ -55,22 +55,24 @@ class Arriving:
         self._file = os.open(temp, _NEW_FILE, 0o600, dir_fd=work)
         self.temp = temp
 
-    def begin_large(self, work: int, known: PartialEntry) -> PartialFile:
+    def begin_large(self, work: int, known: PartialEntry) -> None:
         """Begin a large file in the work folder, or go on with it at the offset of its entry.
 
-        :returns: the part of it, which is :attr:`part` from now on.
+        :raises ExchangeFailed: with ``reset``, if there was more of it when that was told.
         :raises ProtocolViolation: if there is less of it, or no chunk ends there.
         """
         offset = self.entry.offset
         self.temp = known.temp
-        self.part = PartialFile(work, known.temp, self.entry.size, known.synced)
-        self.part.recover(ran_on=True)
+        self.part = PartialFile(work, known.temp, self.entry.size)
+        untouched = self.part.recover(known.marks)
         there = self.part.tree.size
+        if offset > there and known.marks is not None and not untouched:
+            reason = f"what had come of {shown(self.entry.path)} was changed by another program; it goes on before that"
+            raise ExchangeFailed(Outcome.RESET, reason)
         if offset > there or (offset % CHUNK and offset != there):
             raise ProtocolViolation(f"{shown(self.entry.path)} goes on at {offset}, where it can't")
         if offset < there:
             self.part.cut(offset)
-        return self.part
 
     def check(self, chunk: Chunk) -> None:
         """Verify the next chunk.
@@ -105,16 +107,32 @@ class Arriving:
         tree = self.tree
         return (end.root, end.size) == (tree.root(), tree.size) and self.entry.size in (None, tree.size)
 
-    def detach(self) -> int:
-        """Set time and mode, and let go of all but the descriptor of the file, which is the caller's from now on."""
+    def detach(self) -> tuple[int, str]:
+        """Set time and mode, and let go of all but the descriptor of the file, which is the caller's from now on.
+
+        :returns: the descriptor, and why the file system doesn't take that time or mode; empty if it does.
+        """
         file = self._file if self.part is None else self.part.file
-        os.utime(file, ns=(self.entry.mtime, self.entry.mtime))
-        os.fchmod(file, self.entry.mode & 0o777)
+        note = ""
+        try:
+            os.utime(file, ns=(self.entry.mtime, self.entry.mtime))
+            os.fchmod(file, self.entry.mode & 0o777)
+        except OSError as error:
+            if error.errno not in ONE_ENTRY:
+                raise
+            note = f"its time and mode can't be set there: {error.strerror}"
         if self.part is None:
             self._file = -1
         else:
             self.part.detach()
-        return file
+        return file, note
+
+    def refuse(self, reason: str) -> None:
+        """Take no more of it, and close what is open; its chunks have to make sense all the same."""
+        self._small = self.tree
+        self.reason = reason
+        self.temp = ""
+        self.let_go()
 
     def let_go(self) -> None:
         """Close what is open; it stays on disk."""

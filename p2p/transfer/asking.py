@@ -16,8 +16,7 @@ from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolVio
 from p2p.exchange.service import Context
 from p2p.exchange.threaded import Worker
 from p2p.exchange.writer import ReplyWriter
-from p2p.link.box_reader import BoxReader
-from p2p.link.boxes import Box
+from p2p.link.boxes import Box, BoxReader
 
 __all__ = ["AskingSink"]
 

@@ -13,13 +13,14 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from types import UnionType
+from typing import Any, Final
 
 from blake3 import blake3
 
 from p2p.transfer.walking import Totals
 
-__all__ = ["KEEP_S", "EndedTransfers", "local_id", "remove_old"]
+__all__ = ["KEEP_S", "EndedTransfers", "local_id", "read_note", "remove_old"]
 
 KEEP_S: Final = 7 * 86400.0
 """Seconds for which a transfer is remembered; unfinished ones stay as long."""
@@ -61,8 +62,22 @@ class EndedTransfers:
 
     def find(self, local: str) -> Totals | None:
         """How much a transfer was that was complete; None if it isn't known."""
-        path = self._folder / local
-        return Totals(**json.loads(path.read_text("ascii"))) if path.exists() else None
+        numbers = read_note(self._folder / local, int, "entries", "bytes", "refused")
+        return None if numbers is None else Totals(**numbers)
+
+
+def read_note(path: Path, kind: type | UnionType, *names: str) -> dict[str, Any] | None:
+    """The values of these names in a small file of JSON; None if it isn't there, or is damaged, as by a power cut.
+
+    :param kind: what each value must be.
+    :raises OSError: if the disk can't be read.
+    """
+    try:
+        note = json.loads(path.read_bytes())
+        values = {name: note[name] for name in names}
+    except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return values if all(isinstance(one, kind) and not isinstance(one, bool) for one in values.values()) else None
 
 
 def remove_old(folder: Path, before: float, keep: int) -> None:

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from p2p.base.errors import Outcome
@@ -20,7 +20,8 @@ from p2p.exchange.naming import free_name, is_there, move_new, sync_names
 from p2p.exchange.paths import shown
 from p2p.transfer.records import Kind, Receipt
 
-__all__ = ["FOLDER_FLAGS", "ONE_ENTRY", "Close", "Exists", "Folder", "Place", "Placer", "Receipt", "Step"]
+__all__ = ["FAR_AWAY", "FOLDER_FLAGS", "GREW", "ONE_ENTRY", "Close", "Exists", "Folder", "Place", "Placer", "Receipt"]
+__all__ += ["Step"]
 
 Exists = Literal["rename", "replace", "refuse"]
 """What to do with an entry whose name is taken."""
@@ -29,9 +30,16 @@ FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXE
 
 ONE_ENTRY: Final = frozenset(
     {errno.EACCES, errno.EBUSY, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOENT}
-    | {errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM, errno.EXDEV}
+    | {errno.EMLINK, errno.ENAMETOOLONG, errno.ENOSYS, errno.ENOTDIR, errno.ENOTEMPTY, errno.EOPNOTSUPP}
+    | {errno.EOVERFLOW, errno.EPERM, errno.ERANGE, errno.EXDEV}
 )
-"""Errors that are about one name; all others end the transfer."""
+"""Errors that are about one entry, which a file system can't hold as it is; all others end the transfer."""
+
+GREW: Final = "it grew while it was sent, and this is what it was when that began"
+"""What is told of a file of which more is there by now."""
+
+FAR_AWAY: Final = "its time is too far from 1970 to be sent, and the nearest one was taken"
+"""What is told of an entry with a time before 1677 or after 2262."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +79,7 @@ class Place:
     :ivar made: the folder that this makes.
     :ivar file: a descriptor of it that is to be synced first, -1 if there is none.
     :ivar safe: bytes of it that are on disk even if that fails.
+    :ivar notes: in what it isn't quite what is at the sender's.
     """
 
     path: str
@@ -85,6 +94,7 @@ class Place:
     made: Folder | None = None
     file: int = -1
     safe: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -165,7 +175,7 @@ class Placer:
             self._discard(step)
             return Receipt(step.path, "", step.size, step.root, step.outcome, step.reason)
         name = step.final if folder is None else f"{folder.path()}/{step.final}"
-        return Receipt(step.path, name, step.size, step.root)
+        return Receipt(step.path, name, step.size, step.root, note="; ".join(step.notes))
 
     def _touch_again(self, folder: Folder | None) -> None:
         """What is in a folder has its place, but the crash may have come before the folder was synced."""

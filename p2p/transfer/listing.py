@@ -14,12 +14,11 @@ from p2p.exchange.paths import from_bytes, to_bytes
 from p2p.exchange.request import Request
 from p2p.exchange.service import Context, IContentService
 from p2p.exchange.writer import MessageWriter, ReplyWriter
-from p2p.link.box_reader import BoxReader
-from p2p.link.boxes import Box, encode_box, text_of
+from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import ListedNames
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.production import Production
-from p2p.transfer.records import Buffer, Kind
+from p2p.transfer.records import Buffer, Kind, clamped
 from p2p.transfer.reports import number_of
 from p2p.transfer.shares import MAX_LISTED, SharedEntry, listed
 
@@ -132,11 +131,15 @@ class _Entries:
         if "name" not in box or kind not in set(Kind):
             raise ProtocolViolation("an entry of a list has no name, or is of no known kind")
         size = number_of(box, "size") or 0 if kind == Kind.FILE else 0
-        return SharedEntry(self._names.checked(box["name"]), Kind(kind), size, number_of(box, "mtime") or 0)
+        time = number_of(box, "mtime") or -(number_of(box, "before") or 0)
+        return SharedEntry(self._names.checked(box["name"]), Kind(kind), size, time)
 
 
 def _encoded(entry: SharedEntry) -> bytes:
-    fields = {"kind": entry.kind.value, "size": str(entry.size), "mtime": str(max(entry.mtime, 0))}
+    time = clamped(entry.mtime)
+    fields = {"kind": entry.kind.value, "size": str(entry.size), "mtime": str(max(time, 0))}
+    if time < 0:
+        fields["before"] = str(-time)  # earlier versions take no sign
     return encode_box({"name": to_bytes(entry.name), **fields})
 
 

@@ -1,7 +1,7 @@
 """A large file on its way into a receiver's folder: its data, its leaves, and how far both can be trusted.
 
-The leaf of a chunk is appended after its data, so there are never more leaves than chunks while the machine runs on.
-After a power cut it may be otherwise: what was written after the last sync is hashed once more.
+At the end of a session all is synced, and it is noted what the file is like then. If it isn't like that later, because
+the daemon was killed, the power was cut, or another program has written to it, all of it is hashed once more.
 All functions here block; they run in threads.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from p2p.transfer.tree import CHUNK, LEAF, Tree, chunks_of, leaf_digest
@@ -17,7 +17,7 @@ from p2p.transfer.tree import CHUNK, LEAF, Tree, chunks_of, leaf_digest
 __all__ = ["SYNC_EVERY", "PartialFile", "begin_sync", "leaves_of", "write_all"]
 
 SYNC_EVERY: Final = 256
-"""Chunks after which a part is synced; so many are hashed again after a power cut at most."""
+"""Chunks after which a part is synced; so many come again after a power cut at most."""
 
 BEGIN_EVERY: Final = 8
 """Chunks after which the disk is given what has come: else it is idle until a sync, and then all wait for it."""
@@ -56,22 +56,29 @@ def leaves_of(temp: str) -> str:
     return f"{temp}.leaves"
 
 
+def _opened(work: int, temp: str) -> int:
+    try:
+        return os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
+    except PermissionError:
+        os.chmod(temp, 0o600, dir_fd=work)  # a crash came when it had just got the mode that it is to have at its place
+        return os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
+
+
 class PartialFile:
     """The part of a file that has arrived.
 
     :param work: descriptor of the folder that it is in.
     :param temp: its name there; that of its leaves is the same with ``.leaves`` after it.
     :param size: bytes of the whole file, None if nobody knows.
-    :param synced: chunks of it that are known to be on disk.
-    :ivar synced: the same, as it goes on.
+    :ivar synced: chunks of it that are known to be on disk.
     :ivar tree: the tree over what is there.
     """
 
-    def __init__(self, work: int, temp: str, size: int | None, synced: int = 0) -> None:
+    def __init__(self, work: int, temp: str, size: int | None) -> None:
         self._size = size
-        self.synced = synced
+        self.synced = 0
         self.tree = Tree()
-        self.file = os.open(temp, _PART_FLAGS, 0o600, dir_fd=work)
+        self.file = _opened(work, temp)
         try:
             self._leaves = os.open(leaves_of(temp), _PART_FLAGS, 0o600, dir_fd=work)
         except BaseException:
@@ -83,29 +90,43 @@ class PartialFile:
         """Bytes of it that are known to be on disk."""
         return self.synced * CHUNK
 
-    def recover(self, ran_on: bool) -> None:
+    @property
+    def marks(self) -> tuple[int, int, int]:
+        """What the file is known by to be unchanged: its size, mtime and ctime (ns); nobody can set the last."""
+        status = os.fstat(self.file)
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    def recover(self, noted: tuple[int, int, int] | None, going_on: Callable[[], None] = lambda: None) -> bool:
         """Find out how many of the chunks that are there are good, and cut off the rest.
 
-        :param ran_on: whether the machine has run on since they were written: then all are on disk, and only the last
-            one is hashed again, and those before it while it isn't good. Else all that weren't synced are.
+        :param noted: its marks when it was synced last. If they are the same, all is on disk, and only the last chunk
+            is hashed again, and those before it while it isn't good. Else all are, up to the first that isn't good.
+        :param going_on: called before each chunk that is hashed; what it raises ends this, and nothing is cut off.
+        :returns: whether they are the same.
         """
+        untouched = noted == self.marks
         length = os.fstat(self.file).st_size
         count = min(os.fstat(self._leaves).st_size // LEAF, chunks_of(length))
         if self._size is not None:
             count = min(count, chunks_of(self._size))
         leaves = os.pread(self._leaves, count * LEAF, 0)
-        if ran_on:
+        if untouched:
             while count and not self._is_good(count - 1, leaves):
                 count -= 1
+            self.synced = count
         else:
-            good = min(self.synced, count, length // CHUNK)
-            while good < count and self._is_good(good, leaves):
+            good = 0
+            while good < count:
+                going_on()
+                if not self._is_good(good, leaves):
+                    break
                 good += 1
             count = good
         size = min(count * CHUNK, length)
         if self._size is not None:
             size = min(size, self._size)
         self._cut(Tree.from_leaves(leaves[: count * LEAF], size))
+        return untouched
 
     def cut(self, offset: int) -> None:
         """Forget what comes after an offset, which is a multiple of 1 MiB."""
@@ -127,8 +148,8 @@ class PartialFile:
             begin_sync(self.file)
         return self.tree.size % (SYNC_EVERY * CHUNK) == 0
 
-    def sync(self) -> int:
-        """Bring all to the disk, and return how many chunks that is."""
+    def sync(self) -> tuple[int, int, int]:
+        """Bring all to the disk, and return the marks that it has then."""
         try:
             os.fdatasync(self.file)
             os.fdatasync(self._leaves)
@@ -137,7 +158,7 @@ class PartialFile:
             self.cut(self.safe)
             raise
         self.synced = self.tree.size // CHUNK
-        return self.synced
+        return self.marks
 
     def detach(self) -> int:
         """Let go of it but for its descriptor, which is the caller's from now on."""
@@ -168,5 +189,6 @@ class PartialFile:
         self.tree = tree
         self.synced = min(self.synced, count)
         for file, end in ((self.file, tree.size), (self._leaves, count * LEAF)):
-            os.ftruncate(file, end)
+            if os.fstat(file).st_size != end:  # else its marks would be new ones
+                os.ftruncate(file, end)
             os.lseek(file, end, os.SEEK_SET)

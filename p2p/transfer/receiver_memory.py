@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.inbox import refusal
 from p2p.exchange.rules import Arrived
 from p2p.transfer.final_names import FOLDER_FLAGS, Close, Exists, Place, Placer, Receipt, Step
@@ -20,7 +21,7 @@ from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder, boot_id
+from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
 
 __all__ = ["Settling"]
 
@@ -40,6 +41,7 @@ class Settling:
     :ivar work: descriptor of the work folder.
     :ivar counts: entries and bytes dealt with; replaced as one, since others look at it from their threads.
     :ivar arrived: what counts for the bounds of the transfer.
+    :ivar stopped: set by others to have :meth:`load` end soon.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
     """
@@ -48,6 +50,7 @@ class Settling:
         self.state = State()
         self.counts = (0, 0)
         self.arrived = Arrived()
+        self.stopped = False
         self._sync = sync
         self._steps: list[Step] = []
         self._bytes = 0
@@ -72,25 +75,26 @@ class Settling:
     def load(self) -> Have:
         """Bring to its end what a crash has interrupted, and tell how far the transfer has come.
 
-        :raises ExchangeFailed: with ``refused``, if what was written down makes no sense.
+        :raises ExchangeFailed: with ``refused``, if what was written down makes no sense; with ``reset``, if it was
+            stopped.
         """
         self.state = state = self._folder.load()
         self._receipts, state.owed = state.owed, []
         if state.steps:
             self._settle(self._placer.run(state.steps, again=True))
         self._count()
-        partial, boot = state.partial, boot_id()
+        partial = state.partial
         self._folder.clear(() if partial is None else partial.names)
         offset = 0
         if partial is not None:
-            part = PartialFile(self.work, partial.temp, partial.size, partial.synced)
+            part = PartialFile(self.work, partial.temp, partial.size)
             try:
-                part.recover(ran_on=bool(boot) and state.boot == boot)
+                if not part.recover(partial.marks, self._going_on):
+                    self.sync_part(part)
+                    self.save()
                 offset = part.tree.size
-                self.go_on(part)
             finally:
                 part.close()
-        state.boot = boot
         known = partial.path if partial is not None and offset else None
         return Have(state.last, known, offset, state.entries, state.bytes)
 
@@ -151,20 +155,10 @@ class Settling:
             self.save()
         return self.state.partial
 
-    def go_on(self, part: PartialFile) -> None:
-        """The part of a file goes on from where it ends now: if less of it is on disk than was remembered, that is
-        written down first, or else what comes in its place would be trusted after a power cut."""
-        partial = self.state.partial
-        assert partial is not None
-        if part.synced < partial.synced:
-            partial.synced = part.synced
-            self.save()
-            self._sync_names()
-
     def sync_part(self, part: PartialFile) -> None:
-        """Bring the part of a file to the disk, and remember that."""
+        """Bring the part of a file to the disk, and remember what it is like."""
         assert self.state.partial is not None
-        self.state.partial.synced = part.sync()
+        self.state.partial.marks = part.sync()
 
     def end_part(self) -> None:
         """The file under way is no part any more; what is on disk still says so, until the steps are written down."""
@@ -188,6 +182,11 @@ class Settling:
         self._bytes += size
         self.counts = (self.counts[0] + 1, self.counts[1] + size)
         self.arrived.add(place.path, size, taken=not place.reason)
+
+    def note(self, text: str) -> None:
+        """Something is to be told of the entry that was added last, if it still waits for its place."""
+        if self._steps and isinstance(self._steps[-1], Place):
+            self._steps[-1].notes.append(text)
 
     def leave(self, depth: int) -> None:
         """Of the folders that still get entries only so many do from now on."""
@@ -263,6 +262,10 @@ class Settling:
         state = self.state
         self.counts = (state.entries, state.bytes)
         self.arrived = replace(state.arrived, by_type=dict(state.arrived.by_type))
+
+    def _going_on(self) -> None:
+        if self.stopped:
+            raise ExchangeFailed(Outcome.RESET, "the transfer was stopped")
 
     def _sync_names(self) -> None:
         if self._sync:

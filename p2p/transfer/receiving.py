@@ -7,6 +7,7 @@ All functions here block; they run in threads, one at a time.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -19,9 +20,10 @@ from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.final_names import ONE_ENTRY, Exists, Folder, Place, Receipt
+from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Exists, Folder, Place, Receipt
 from p2p.transfer.receiver_memory import Settling
 from p2p.transfer.records import (
+    FAR_TIME,
     Buffer,
     Chunk,
     EndOfFile,
@@ -48,6 +50,7 @@ class ReceivingEngine:
     :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
     :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
+    :ivar restarted: the path of a file that the sender begins anew although there is a part of it here.
     :raises ExchangeFailed: with ``reset``, if another engine works on the same transfer; with ``refused``, if the disk
         doesn't take it.
     """
@@ -75,6 +78,8 @@ class ReceivingEngine:
         self._broken = False
         self._closed = False
         self.current: str | None = None
+        self.restarted: list[str] = []
+        self._partial: str | None = None
         self._settling = Settling(folder, transfer_id, exists, sync)
 
     @property
@@ -99,18 +104,21 @@ class ReceivingEngine:
             have = self._settling.load()
             if self._asked is not None:
                 self._asked.resume(have.last, inside=bool(self._settling.state.stack))
-            return have
         except OSError as error:
             raise self._failed(error) from error
         except ExchangeFailed:
             self._broken = True  # what can't be read isn't written over
             raise
+        self._partial = have.partial
+        return have
 
     def feed(self, pieces: Sequence[Buffer]) -> list[Receipt]:
         """Take bytes of the body; returns what became of the entries that were finished by this."""
         try:
             for piece in pieces:
                 for record in self._decoder.feed(piece):
+                    if not isinstance(record, Chunk | EndOfFile) and record.grew:
+                        self._settling.note(GREW)
                     self._settling.make_room(record.size if isinstance(record, Chunk) else 0)
                     self._take(record)
         except ProtocolViolation as error:
@@ -134,7 +142,8 @@ class ReceivingEngine:
         return self._settling.receipts(), totals
 
     def stop(self) -> None:
-        """Nothing here waits for anybody."""
+        """Have a :meth:`have` that hashes what is here end soon; any thread may do it, at any time."""
+        self._settling.stopped = True
 
     def suspend(self) -> None:
         """Let go of everything; what was verified stays for the next session."""
@@ -277,6 +286,8 @@ class ReceivingEngine:
             settling.flush()  # what is remembered of a large file comes after all that came before it
         partial = settling.state.partial
         if not entry.offset:
+            if entry.path == self._partial:
+                self.restarted.append(entry.path)
             settling.forget_part()  # it begins anew, or the sender has passed it over
         elif partial is None or partial.path != entry.path or reason:
             raise ProtocolViolation(f"{shown(entry.path)} begins in the middle, but nothing of it is here")
@@ -288,7 +299,7 @@ class ReceivingEngine:
         if small and not reason:
             arriving.begin_small(settling.work, settling.next_temp())
         elif not reason:
-            settling.go_on(arriving.begin_large(settling.work, settling.begin_part(entry)))
+            arriving.begin_large(settling.work, settling.begin_part(entry))
 
     def _chunk(self, chunk: Chunk) -> None:
         arriving = self._arriving
@@ -298,9 +309,24 @@ class ReceivingEngine:
         if not arriving.reason:
             self._check_bounds(arriving.entry, arriving.tree.size + chunk.size)
             self._room(chunk.size)
-        if arriving.take(chunk) and arriving.part is not None and self._sync:
+        try:
+            due = arriving.take(chunk)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            self._too_large(arriving)
+            due = arriving.take(chunk)
+        if due and arriving.part is not None and self._sync:
             self._settling.sync_part(arriving.part)
-            self._settling.save()
+
+    def _too_large(self, arriving: Arriving) -> None:
+        """The file system has no files of that size; others get through."""
+        temp, large = arriving.temp, arriving.part is not None
+        arriving.refuse("the receiver's file system has no files that large")
+        if large:
+            self._settling.forget_part()
+        else:
+            os.unlink(temp, dir_fd=self._settling.work)
 
     def _check_bounds(self, entry: Entry, size: int) -> None:
         """See that a file whose size nobody knew may have so many bytes."""
@@ -319,8 +345,9 @@ class ReceivingEngine:
         place.size, place.root = end.size, end.root.hex()
         if not arriving.reason:
             place.temp = arriving.temp
-            place.file = arriving.detach()
             place.safe = 0 if arriving.part is None else arriving.part.safe
+            place.file, note = arriving.detach()
+            place.notes += [note] if note else []
         self._end_arriving(arriving, place)
 
     def _not_whole(self, arriving: Arriving) -> ExchangeFailed:
@@ -372,4 +399,5 @@ class ReceivingEngine:
 def _place(entry: Entry, folder: Folder | None, reason: str) -> Place:
     own = entry.path.rpartition("/")[2]
     outcome = Outcome.REFUSED if reason else Outcome.OK
-    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason)
+    notes = [FAR_AWAY] if abs(entry.mtime) == FAR_TIME else []
+    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)

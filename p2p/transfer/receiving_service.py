@@ -69,7 +69,14 @@ class TransferSink(ThreadedSink):
         host = self._context.host
         terms = await host.admit(self._offer, self._pending)
         self._journal = host.incoming(self._offer, self._stop)
-        have = await self.worker(self._open, terms)
+        reading = LoopingCall(self._pending, "it has agreed, and reads once more what it has of this transfer")
+        reading.clock = self._context.clock
+        reading.start(ALIVE_S, now=False).addErrback(self._not_admitted)
+        try:
+            have = await self.worker(self._open, terms)
+        finally:
+            if reading.running:
+                reading.stop()
         self._reply.write(encode_have(have, done=self._done is not None))
         if (have != Have() or self._done is not None) and not self._waits:
             raise ExchangeFailed(Outcome.RESET, "a part of this transfer is here already; it goes on from there")

@@ -7,16 +7,17 @@ kind what              payload
 ==== ================= ===========================================================================================
 E    entry             AMP box: ``path`` (raw bytes), ``kind`` (file, folder, link), ``mode`` (octal digits), ``mtime``
                        (ns since 1970), ``size`` (digits; left out if it isn't known), ``target`` (of a link, raw
-                       bytes), ``offset`` (digits; bytes that the receiver has already)
+                       bytes), ``offset`` (digits; bytes that the receiver has already), ``grew``
 C    chunk             32 bytes of leaf, then 1 byte to 1 MiB of data
 F    end of a file     32 bytes of root, then 8 bytes of size
 X    given up          AMP box: ``path`` (raw bytes, maybe no valid path; ``/`` at its end if it is a folder and what is
-                       in it doesn't come either), ``reason``
-Z    end of transfer   AMP box: ``entries`` and ``bytes`` (digits), counted over all sessions of the transfer
+                       in it doesn't come either), ``reason``, ``grew``
+Z    end of transfer   AMP box: ``entries`` and ``bytes`` (digits), counted over all sessions of the transfer; ``grew``
 ==== ================= ===========================================================================================
 
 An entry that is a file is followed by its chunks and its F, or by an X that takes it back; an X may also stand alone,
-for what can't even be announced. Pure.
+for what can't even be announced. With ``grew`` (``1``) a record says of the file whose F came before it that it had
+become longer by then. Pure.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from p2p.link.boxes import Box, BoxParser, encode_box, text_of
 from p2p.link.pieces import Pieces
 from p2p.transfer.tree import CHUNK, LEAF
 
-__all__ = ["Buffer", "Chunk", "EndOfFile", "EndOfTransfer", "Entry", "GaveUp", "Have", "Kind", "Receipt", "Record"]
-__all__ += ["RecordDecoder", "encode_chunk", "encode_end", "encode_end_of_file", "encode_entry", "encode_gave_up"]
+__all__ = ["FAR_TIME", "Buffer", "Chunk", "EndOfFile", "EndOfTransfer", "Entry", "GaveUp", "Have", "Kind", "Receipt"]
+__all__ += ["Record", "RecordDecoder", "clamped", "encode_chunk", "encode_end", "encode_end_of_file", "encode_entry"]
+__all__ += ["encode_gave_up"]
 
 Buffer = bytes | memoryview
 """A piece of what goes over a stream."""
@@ -45,6 +47,11 @@ _END_OF_FILE: Final = struct.Struct(f">{LEAF}sQ")
 _MAX_ENTRY: Final = 16384  # two paths of 4096 bytes and the rest of the box
 _MAX_GIVEN_UP: Final = MAX_PATH + MAX_NAME + 2  # bytes: an entry too deep is named by its folder, itself, and maybe a /
 _MAX_NUMBER: Final = 2**63
+_TIME_DIGITS: Final = 30  # of a time in ns; file systems with 64 bits of seconds have 28 of them
+
+FAR_TIME: Final = _MAX_NUMBER - 1
+"""ns before or after 1970: whatever is further away (1677, 2262) goes as that."""
+
 _LENGTHS: Final[Mapping[bytes, tuple[int, int]]] = {
     b"E": (2, _MAX_ENTRY),
     b"C": (LEAF + 1, LEAF + CHUNK),
@@ -73,6 +80,7 @@ class Entry:
     :ivar size: bytes of a file; None if only its end will tell.
     :ivar target: where a link leads.
     :ivar offset: bytes of the file that the receiver has, and that don't follow.
+    :ivar grew: whether the file before it had become longer when its end was sent, as with the other records below.
     """
 
     path: str
@@ -82,6 +90,7 @@ class Entry:
     size: int | None = None
     target: str | None = None
     offset: int = 0
+    grew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,7 @@ class GaveUp:
 
     path: str
     reason: str
+    grew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,7 @@ class EndOfTransfer:
 
     entries: int
     bytes: int
+    grew: bool = False
 
 
 Record = Entry | Chunk | EndOfFile | GaveUp | EndOfTransfer
@@ -180,6 +191,7 @@ class Receipt:
     :ivar root: the root of its tree in hex; empty for what isn't a file.
     :ivar outcome: ``ok``; ``refused``, if it wasn't taken or couldn't be sent; ``truncated``, if given up halfway.
     :ivar reason: why it isn't ``ok``.
+    :ivar note: in what it isn't quite what is at the sender's, though it is ``ok``.
     """
 
     path: str
@@ -188,10 +200,16 @@ class Receipt:
     root: str = ""
     outcome: Outcome = Outcome.OK
     reason: str = ""
+    note: str = ""
+
+
+def clamped(ns: int) -> int:
+    """The time of an entry, or the nearest one that a record can have."""
+    return max(-FAR_TIME, min(ns, FAR_TIME))
 
 
 def encode_entry(entry: Entry) -> list[Buffer]:
-    """The record that begins an entry.
+    """The record that begins an entry; its time is clamped.
 
     :raises ValueError: if its path or target is too long for a record.
     """
@@ -199,7 +217,7 @@ def encode_entry(entry: Entry) -> list[Buffer]:
         "path": to_bytes(entry.path),
         "kind": entry.kind.value,
         "mode": b"%o" % entry.mode,
-        "mtime": b"%d" % entry.mtime,
+        "mtime": b"%d" % clamped(entry.mtime),
     }
     if entry.size is not None:
         fields["size"] = b"%d" % entry.size
@@ -207,6 +225,8 @@ def encode_entry(entry: Entry) -> list[Buffer]:
         fields["target"] = to_bytes(entry.target)
     if entry.offset:
         fields["offset"] = b"%d" % entry.offset
+    if entry.grew:
+        fields["grew"] = b"1"
     if len(fields["path"]) > MAX_PATH or len(fields.get("target", b"")) > MAX_PATH:
         raise ValueError(f"an entry with a path of more than {MAX_PATH} bytes")
     return [_boxed(b"E", fields)]
@@ -222,15 +242,17 @@ def encode_end_of_file(root: bytes, size: int) -> list[Buffer]:
     return [_HEAD.pack(b"F", _END_OF_FILE.size) + _END_OF_FILE.pack(root, size)]
 
 
-def encode_gave_up(path: str, reason: str) -> list[Buffer]:
+def encode_gave_up(path: str, reason: str, *, grew: bool = False) -> list[Buffer]:
     """The record that gives an entry up; a path or a reason that is too long is cut."""
     why = reason[:TEXT_CHARACTERS].encode("utf-8", "backslashreplace")
-    return [_boxed(b"X", {"path": to_bytes(path)[:_MAX_GIVEN_UP], "reason": why})]
+    more = {"grew": b"1"} if grew else {}
+    return [_boxed(b"X", {"path": to_bytes(path)[:_MAX_GIVEN_UP], "reason": why, **more})]
 
 
-def encode_end(entries: int, size: int) -> list[Buffer]:
+def encode_end(entries: int, size: int, *, grew: bool = False) -> list[Buffer]:
     """The record that ends a transfer of so many entries and bytes."""
-    return [_boxed(b"Z", {"entries": b"%d" % entries, "bytes": b"%d" % size})]
+    more = {"grew": b"1"} if grew else {}
+    return [_boxed(b"Z", {"entries": b"%d" % entries, "bytes": b"%d" % size, **more})]
 
 
 class RecordDecoder:
@@ -313,8 +335,8 @@ def _parsed(kind: bytes, pieces: list[memoryview]) -> Record:
     if kind == b"E":
         return _entry(box)
     if kind == b"X":
-        return GaveUp(from_bytes(box.get("path", b"")), printable(text_of(box, "reason")))
-    return EndOfTransfer(_number(box, "entries"), _number(box, "bytes"))
+        return GaveUp(from_bytes(box.get("path", b"")), printable(text_of(box, "reason")), "grew" in box)
+    return EndOfTransfer(_number(box, "entries"), _number(box, "bytes"), "grew" in box)
 
 
 def _chunk(pieces: list[memoryview]) -> Chunk:
@@ -345,24 +367,30 @@ def _entry(box: Box) -> Entry:
         from_bytes(box.get("path", b"")),
         kind,
         _number(box, "mode", base=8) & 0o7777,
-        _number(box, "mtime", signed=True),
+        _time(box),
         _number(box, "size") if "size" in box else None,
         None if target is None else from_bytes(target),
         _number(box, "offset", 0),
+        "grew" in box,
     )
 
 
-def _number(box: Box, key: str, default: int | None = None, *, base: int = 10, signed: bool = False) -> int:
+def _time(box: Box) -> int:
+    raw = box.get("mtime", b"")
+    digits = raw.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > _TIME_DIGITS:
+        raise ProtocolViolation("the field 'mtime' of a transfer's record is no time")
+    return clamped(int(raw))
+
+
+def _number(box: Box, key: str, default: int | None = None, *, base: int = 10) -> int:
     raw = box.get(key)
     if raw is None and default is not None:
         return default
     digits = raw or b""
-    negative = signed and digits.startswith(b"-")
-    if negative:
-        digits = digits[1:]
     if not digits.isdigit() or len(digits) > 22 or (base == 8 and digits.strip(b"01234567")):
         raise ProtocolViolation(f"the field {key!r} of a transfer's record is no number")
     number = int(digits, base)
     if number >= _MAX_NUMBER:
         raise ProtocolViolation(f"the field {key!r} of a transfer's record is too large")
-    return -number if negative else number
+    return number

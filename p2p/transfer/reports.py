@@ -7,7 +7,7 @@ field            what a box with it says
 ``have``         ``1``: it begins, and the other fields (see ``Have``) say how much the receiver has. With the
                  field ``done`` it has everything, and nothing is to be sent
 ``path``         what became of an entry: ``name`` if it has another one there, ``size`` and ``root`` (hex) of a file,
-                 ``outcome`` and ``reason`` if it isn't ``ok``
+                 ``outcome`` and ``reason`` if it isn't ``ok``, ``note`` if it isn't quite what is at the sender's
 ``bytes``        so many bytes are verified, and ``entries`` (digits) done with
 ================ =========================================================================================
 """
@@ -22,8 +22,7 @@ from typing import Final
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.base.texts import printable
 from p2p.exchange.paths import from_bytes, to_bytes
-from p2p.link.box_reader import BoxReader
-from p2p.link.boxes import Box, encode_box, text_of
+from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import CONTROLS
 from p2p.transfer.records import Have, Receipt
 
@@ -95,6 +94,8 @@ def _receipt(receipt: Receipt) -> bytes:
         fields["outcome"] = receipt.outcome.value
     if receipt.reason:
         fields["reason"] = printable(receipt.reason)
+    if receipt.note:
+        fields["note"] = printable(receipt.note)
     return encode_box(fields)
 
 
@@ -162,4 +163,5 @@ def _read_receipt(box: Box) -> Receipt:
         root=root,
         outcome=Outcome(outcome),
         reason=printable(text_of(box, "reason")),
+        note=printable(text_of(box, "note")),
     )

@@ -1,9 +1,11 @@
 """What a sender keeps on disk of the large files that it sends, so that it goes on without hashing them again.
 
-For each of them there is one file: a line of JSON that says which file it was and what it was like, then its leaves,
-32 bytes each, appended as the chunks are read. All transfers of the same sources share a folder of such files, also at
-the same time: each writes files of its own, and any may read them all. Those of the last 64 files of a transfer are
-kept: a receiver may be behind by as much as a link holds, and a file that has leaves here is longer than 1 MiB.
+For each of them there is one file: a line of JSON that says which file it was and what it was like (path, size, mtime,
+inode, ctime), then its leaves, 32 bytes each, appended as the chunks are read. An mtime can be set back and a ctime
+can't, so leaves are taken at their word only where both are what they were. All transfers of the same sources share a
+folder of such files, also at the same time: each writes files of its own, and any may read them all. Those of the last
+64 files of a transfer are kept: a receiver may be behind by as much as a link holds, and a file that has leaves here is
+longer than 1 MiB.
 All functions here block; they run in threads.
 """
 
@@ -18,20 +20,33 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2p.base.errors import LocalFileError
 from p2p.transfer.partial import write_all
-from p2p.transfer.tree import CHUNK, LEAF, chunks_of, leaf_digest
+from p2p.transfer.tree import CHUNK, LEAF, leaf_digest
 
-__all__ = ["SenderState", "sound_leaves"]
+__all__ = ["Kept", "SenderState", "leaf_at"]
 
 _KEPT: Final = 64
 _KEPT_OF_ALL: Final = 4 * _KEPT  # of those that earlier transfers left behind
 _SYNC_EVERY: Final = 256  # leaves: as often as the receiver does it
 _READ: Final = 256 * 1024
+_HEAD_BYTES: Final = 32 * 1024  # more than any path and its numbers are in JSON
 _NEW_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _VANISHED: Final = (FileNotFoundError, NotADirectoryError)
+
+
+class Kept(NamedTuple):
+    """What is known of a file that was sent in part.
+
+    :ivar sound: its leaves, as far as they were kept while the file was exactly what it is.
+    :ivar doubtful: leaves from when its ctime was another one, or wasn't noted: a link or a chmod changes it, as does
+        whoever changes the file and sets its mtime back. They hold if the file, hashed again, has them.
+    """
+
+    sound: bytes = b""
+    doubtful: bytes = b""
 
 
 class SenderState:
@@ -76,19 +91,21 @@ class SenderState:
                 if self._written == _SYNC_EVERY:
                     self._sync_names()
 
-    def leaves(self, path: str, status: os.stat_result) -> bytes | None:
-        """The leaves that were kept of a file, the most that there are; None if it isn't what it was, or new."""
-        head = _head(path, status)
-        best: bytes | None = None
+    def kept(self, path: str, status: os.stat_result) -> Kept:
+        """The leaves that were kept of a file, the most that there are; none if it isn't what it was, or new."""
+        own = _head(path, status)
+        alike = own[: own.rindex(b", ")]  # what differs in the ctime alone; earlier versions' files have none
+        best = {True: b"", False: b""}
         with self._on_disk():
             for number in self._numbers():
                 # One may vanish meanwhile: another transfer of the same sources has no more use for it.
                 with suppress(*_VANISHED), (self._folder / str(number)).open("rb") as file:
-                    if file.read(len(head)) != head:
+                    head = file.readline(_HEAD_BYTES)
+                    if not head.startswith((alike + b", ", alike + b"]")):
                         continue
-                    if best is None or os.fstat(file.fileno()).st_size - len(head) > len(best):
-                        best = _sound(file.read())
-        return best
+                    if os.fstat(file.fileno()).st_size - len(head) > len(best[head == own]):
+                        best[head == own] = _sound(file.read())
+        return Kept(best[True], best[False])
 
     def close(self) -> None:
         """Let go of the file; what was kept stays."""
@@ -156,26 +173,11 @@ class SenderState:
             ) from error
 
 
-def sound_leaves(file: int, size: int, leaves: bytes, offset: int) -> bytes:
-    """The leaves of a file up to the offset that a receiver is at, as far as those that were kept are good.
+def leaf_at(file: int, size: int, index: int) -> bytes:
+    """The leaf of a chunk of a file, as it is now.
 
-    The last of them is compared with its chunk: if it is what it was, the others are taken to be so. What is missing
-    after it, which a power cut may have taken, is read and hashed once more.
-
-    :returns: leaves up to the offset; none, if the kept ones are wrong or the offset isn't possible.
     :raises OSError: if the file can't be read.
     """
-    wanted = chunks_of(offset)
-    count = min(wanted, len(leaves) // LEAF)
-    if count < 1 or offset > size or (offset % CHUNK and offset != size):
-        return b""
-    if _leaf_at(file, size, count - 1) != leaves[(count - 1) * LEAF : count * LEAF]:
-        return b""
-    kept = leaves[: count * LEAF]
-    return kept + b"".join(_leaf_at(file, size, index) for index in range(count, wanted))
-
-
-def _leaf_at(file: int, size: int, index: int) -> bytes:
     start = index * CHUNK
     end = min(start + CHUNK, size)
     return leaf_digest(os.pread(file, min(_READ, end - at), at) for at in range(start, end, _READ))
@@ -183,7 +185,8 @@ def _leaf_at(file: int, size: int, index: int) -> bytes:
 
 def _head(path: str, status: os.stat_result) -> bytes:
     """The line that says which file it was, and by what it is known to be unchanged."""
-    return json.dumps([path, status.st_size, status.st_mtime_ns, status.st_ino]).encode("ascii") + b"\n"
+    marks = [path, status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]
+    return json.dumps(marks).encode("ascii") + b"\n"
 
 
 def _sound(leaves: bytes) -> bytes:

@@ -12,6 +12,7 @@ import select
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from p2p.link.pieces import Pieces
@@ -27,8 +28,8 @@ from p2p.transfer.records import (
     encode_entry,
     encode_gave_up,
 )
-from p2p.transfer.sender_state import SenderState, sound_leaves
-from p2p.transfer.tree import CHUNK, Tree, leaf_digest
+from p2p.transfer.sender_state import SenderState, leaf_at
+from p2p.transfer.tree import CHUNK, LEAF, Tree, chunks_of, leaf_digest
 from p2p.transfer.walking import Found, Refusal, SourceRoot, Totals, entry_names, measure, walk, why_not
 
 __all__ = ["SenderState", "SendingEngine", "SourceRoot", "Totals", "measure"]
@@ -39,6 +40,7 @@ _RUN: Final = 256 * 1024
 _AT_LEAST_EVERY_S: Final = 0.1  # a call comes back with what it has, if a slow disk holds many small files
 _POLL_MS: Final = 200  # how long a stream is waited for at a time
 _FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DRIP_S: Final = 5.0  # while a file is read again at its end, well below the silence that ends an exchange
 _SHORTER: Final = "it became shorter while it was sent; send it again"
 _CHANGED: Final = "it changed while it was sent; send it again"
 
@@ -83,6 +85,7 @@ class SendingEngine:
         self._stopped = False
         self._complete = 0
         self._under_way = 0
+        self._grew = False  # whether the file whose end was given out last had become longer
         self._totals: Totals | None = None
         self._dealt: list[Dealt] = []
         self.restarted: list[str] = []
@@ -185,7 +188,7 @@ class SendingEngine:
                 assert found.status is not None
                 mode, mtime = stat.S_IMODE(found.status.st_mode), found.status.st_mtime_ns
                 self._dealt.append(Dealt(found.path, Kind.FOLDER))
-                yield encode_entry(Entry(found.path, Kind.FOLDER, mode, mtime))
+                yield self._entry(Entry(found.path, Kind.FOLDER, mode, mtime))
             elif found.kind is Kind.LINK:
                 yield self._link(found)
             elif found.stream is not None:
@@ -195,14 +198,19 @@ class SendingEngine:
             self._under_way = 0
             self.done_entries += 1
         self.ended = True
-        yield encode_end(self.done_entries, self._complete)
+        yield encode_end(self.done_entries, self._complete, grew=self._grew)
+
+    def _entry(self, entry: Entry) -> list[Buffer]:
+        grew, self._grew = self._grew, False
+        return encode_entry(replace(entry, grew=grew))
 
     def _give_up(self, path: str, reason: str) -> list[Buffer]:
         self.given_up_count += 1
         self.given_up.append((path, reason))
         del self.given_up[:-1000]
         self._dealt.append(Dealt(path, None))
-        return encode_gave_up(path, reason)
+        grew, self._grew = self._grew, False
+        return encode_gave_up(path, reason, grew=grew)
 
     def _link(self, found: Found) -> list[Buffer]:
         if self._links == "refuse":
@@ -213,7 +221,7 @@ class SendingEngine:
         except OSError as error:
             return self._give_up(found.path, why_not(error))
         self._dealt.append(Dealt(found.path, Kind.LINK))
-        return encode_entry(Entry(found.path, Kind.LINK, 0o777, mtime, target=target))
+        return self._entry(Entry(found.path, Kind.LINK, 0o777, mtime, target=target))
 
     def _file(self, found: Found) -> Iterator[list[Buffer]]:
         try:
@@ -241,10 +249,12 @@ class SendingEngine:
         if path == self._have.partial and self._have.offset not in (0, size):
             self.restarted.append(path)
         data = os.read(file, size + 1)
-        if len(data) != size:
-            return self._give_up(path, _SHORTER if len(data) < size else _CHANGED)
+        if len(data) < size:
+            return self._give_up(path, _SHORTER)
         tree = Tree()
-        buffers = encode_entry(Entry(path, Kind.FILE, stat.S_IMODE(status.st_mode), status.st_mtime_ns, size))
+        buffers = self._entry(Entry(path, Kind.FILE, stat.S_IMODE(status.st_mode), status.st_mtime_ns, size))
+        self._grew = len(data) > size
+        data = data[:size]
         if size:
             leaf = leaf_digest([data])
             tree.add(leaf, size)
@@ -254,14 +264,16 @@ class SendingEngine:
 
     def _large(self, path: str, file: int, status: os.stat_result) -> Iterator[list[Buffer]]:
         size = status.st_size
-        offset, leaves = self._kept(path, file, status)
-        tree = Tree.from_leaves(leaves, offset)
-        if self._state is not None:
-            self._state.begin(path, status, leaves)
-        del leaves
+        tree = Tree()
+        if path == self._have.partial and self._have.offset:
+            tree = yield from self._goes_on(path, file, status)
+        offset = tree.size
+        if self._state is not None and not offset:
+            self._state.begin(path, status, b"")
         mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns
         self._under_way = offset
-        yield encode_entry(Entry(path, Kind.FILE, mode, mtime, size, offset=offset))
+        yield self._entry(Entry(path, Kind.FILE, mode, mtime, size, offset=offset))
+        last: list[Buffer] = []
         os.lseek(file, offset, os.SEEK_SET)
         while tree.size < size:
             length, leaf, pieces = _read_chunk(file, min(CHUNK, size - tree.size))
@@ -272,11 +284,24 @@ class SendingEngine:
             if self._state is not None:
                 self._state.add(leaf)
             self._under_way = tree.size
-            yield encode_chunk(leaf, pieces)
+            last = encode_chunk(leaf, pieces)
+            if tree.size < size:
+                yield last
         now = os.fstat(file)
-        if (now.st_size, now.st_mtime_ns) != (size, status.st_mtime_ns):
-            yield self._give_up(path, _CHANGED)
+        grew = now.st_size > size
+        reason = _SHORTER if now.st_size < size else ""
+        if now.st_size == size and now.st_mtime_ns != status.st_mtime_ns:
+            reason = _CHANGED
+        elif not reason and (grew or now.st_ctime_ns != status.st_ctime_ns):
+            # It must have had all of what was sent at the same time: now.
+            root = yield from self._root(file, size, last)
+            reason = _CHANGED if root != tree.root() else ""
+        if last:
+            yield last
+        if reason:
+            yield self._give_up(path, reason)
             return
+        self._grew = grew
         self._complete += size
         self._under_way = 0
         yield self._end_of_file(path, tree)
@@ -286,22 +311,55 @@ class SendingEngine:
         self._dealt.append(Dealt(path, Kind.FILE, tree.size, root.hex()))
         return encode_end_of_file(root, tree.size)
 
-    def _kept(self, path: str, file: int, status: os.stat_result) -> tuple[int, bytes]:
-        """From which offset a file goes on, and its leaves before that."""
-        if path != self._have.partial or not self._have.offset:
-            return 0, b""
-        kept = self._state.leaves(path, status) if self._state is not None else None
-        leaves = sound_leaves(file, status.st_size, kept, self._have.offset) if kept else b""
-        if not leaves:
-            self.restarted.append(path)
-            return 0, b""
-        return self._have.offset, leaves
+    def _goes_on(self, path: str, file: int, status: os.stat_result) -> Generator[list[Buffer], None, Tree]:
+        """The tree over what the receiver has of a file; an empty one, if the file has to begin anew.
+
+        Of leaves that are sound only the last is compared with its chunk. Doubtful and missing ones are hashed again
+        and kept at once, so that a session which ends meanwhile isn't in vain. Yields nothing now and then.
+        """
+        size, offset = status.st_size, self._have.offset
+        wanted = chunks_of(offset)
+        if self._state is not None and offset <= size and (offset % CHUNK == 0 or offset == size):
+            sound, doubtful = self._state.kept(path, status)
+            leaves = bytearray(sound[: wanted * LEAF])
+            index = len(leaves) // LEAF
+            good = bool(leaves or doubtful) and (not leaves or leaf_at(file, size, index - 1) == leaves[-LEAF:])
+            if good:
+                self._state.begin(path, status, bytes(leaves))
+            while good and index < wanted:
+                leaf = leaf_at(file, size, index)
+                before = doubtful[index * LEAF : (index + 1) * LEAF]
+                good = not before or before == leaf
+                leaves += leaf
+                self._state.add(leaf)
+                index += 1
+                yield []
+            if good:
+                return Tree.from_leaves(bytes(leaves), offset)
+        self.restarted.append(path)
+        return Tree()
+
+    def _root(self, file: int, size: int, held: list[Buffer]) -> Generator[list[Buffer], None, bytes]:
+        """The root of a file as it is now. Yields nothing now and then.
+
+        :param held: a record that is to come next. A byte of it is given out every few seconds, or else a receiver that
+            has nothing to say would take a slow disk for a link that is gone.
+        """
+        tree = Tree()
+        until = self._clock() + _DRIP_S
+        while tree.size < size:
+            tree.add(leaf_at(file, size, tree.size // CHUNK), min(CHUNK, size - tree.size))
+            if held and self._clock() >= until:
+                until = self._clock() + _DRIP_S
+                yield [_first_byte(held)]
+            yield []
+        return tree.root()
 
     def _stream(self, path: str, stream: int) -> Iterator[list[Buffer]]:
         if path == self._have.partial and self._have.offset:
             yield self._give_up(path, "what was read from a stream can't be read again; send it again")
             return
-        yield encode_entry(Entry(path, Kind.FILE, 0o644, self._wall_ns()))
+        yield self._entry(Entry(path, Kind.FILE, 0o644, self._wall_ns()))
         tree = Tree()
         pieces = Pieces()
         poll = select.poll()
@@ -344,6 +402,16 @@ def _read_chunk(file: int, length: int) -> tuple[int, bytes, list[Buffer]]:
         pieces.append(piece)
         left -= len(piece)
     return length - left, leaf_digest(pieces), pieces
+
+
+def _first_byte(buffers: list[Buffer]) -> memoryview:
+    """Take the first byte out of buffers, none of which is empty."""
+    first = memoryview(buffers[0])
+    if len(first) > 1:
+        buffers[0] = first[1:]
+    else:
+        del buffers[0]
+    return first[:1]
 
 
 def _joined(buffers: list[Buffer]) -> list[Buffer]:

@@ -58,7 +58,7 @@ def listed(shares: Mapping[str, Path], path: str) -> list[SharedEntry]:
     :raises ExchangeFailed: with ``refused``, if nothing is shared there, or too much to list.
     """
     if not path.strip("/"):
-        found = [(name, _status(root.resolve())) for name, root in sorted(shares.items())]
+        found = [(name, _status(_resolved(root))) for name, root in sorted(shares.items())]
         return _entries(found)
     root, parts = _split(shares, path.rstrip("/"))
     place = _opened(root, parts, path)
@@ -77,6 +77,8 @@ def listed(shares: Mapping[str, Path], path: str) -> list[SharedEntry]:
             reason = f"{shown(path)} has {len(names)} entries, and at most {MAX_LISTED} are listed; get it as a whole"
             raise ExchangeFailed(Outcome.REFUSED, reason)
         names = sorted(name for name in names if not name.startswith(RESERVED))
+        if names:
+            os.stat(".", dir_fd=folder)  # of a folder that may not be entered, nothing can be looked at
         return _entries([(name, _status(name, folder)) for name in names])
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -93,7 +95,11 @@ def _split(shares: Mapping[str, Path], path: str) -> tuple[Path, Sequence[str]]:
         raise ExchangeFailed(
             Outcome.REFUSED, f"nothing called {shown(parts[0])} is shared; to see what is: p2p ls PEER"
         )
-    return shares[parts[0]].resolve(), parts
+    return _resolved(shares[parts[0]]), parts
+
+
+def _resolved(root: Path) -> Path:
+    return Path(os.path.realpath(root))  # a loop of links leads to itself, where Path.resolve fails
 
 
 def _opened(root: Path, parts: Sequence[str], path: str) -> int:
@@ -114,8 +120,8 @@ def _opened(root: Path, parts: Sequence[str], path: str) -> int:
 def _status(name: str | Path, folder: int | None = None) -> os.stat_result | None:
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None  # it was removed at this moment
+    except OSError:
+        return None  # it was removed at this moment, or can't be looked at; the others can
 
 
 def _entries(found: Sequence[tuple[str, os.stat_result | None]]) -> list[SharedEntry]:

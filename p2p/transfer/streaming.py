@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
 from p2p.exchange.paths import shown
 from p2p.transfer.answers import Asked
+from p2p.transfer.final_names import GREW
 from p2p.transfer.records import (
     Buffer,
     Chunk,
@@ -79,20 +81,20 @@ class StreamReceiver:
 
         :raises LocalFileError: if nobody reads it any more.
         """
-        before = self._receipt
+        before = self._ended
         try:
             for piece in pieces:
                 for record in self._decoder.feed(piece):
                     self._take(record)
         except ProtocolViolation as error:
             raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
-        return [self._receipt] if self._receipt is not None and before is None else []
+        return [self._receipt] if self._receipt is not None and self._ended and not before else []
 
     def finish(self, note: Callable[[Totals], None] = lambda totals: None) -> tuple[list[Receipt], Totals]:
         """Everything came and was written."""
         if not self._ended or not self._decoder.between or self._receipt is None:
             raise ExchangeFailed(Outcome.TRUNCATED, "the transfer ended before its end was sent")
-        totals = Totals(1, self._tree.size, int(bool(self._receipt.reason)))
+        totals = Totals(1, self._tree.size, int(self._receipt.outcome is not Outcome.OK))
         note(totals)
         return [], totals
 
@@ -124,6 +126,8 @@ class StreamReceiver:
                 raise ProtocolViolation(f"{self.done_entries} entries came, {record.entries} were announced")
             self._asked.complete()
             self._ended = True
+            if record.grew and self._receipt is not None and self._receipt.outcome is Outcome.OK:
+                self._receipt = replace(self._receipt, note=GREW)
         else:
             self._begin(record)
 

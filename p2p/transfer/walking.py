@@ -28,6 +28,8 @@ _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEX
 
 _LISTED: Final = 50_000  # names of one folder that are kept at least, and twice as many at most: 14 MB
 
+_MOST: Final = 2**63 - 1  # bytes that can be told
+
 _REASONS: Final = {
     errno.ENOENT: "it isn't there any more",
     errno.EACCES: "the sender may not read it",
@@ -65,7 +67,8 @@ class Totals:
     """How much a transfer is.
 
     :ivar entries: files, folders and links.
-    :ivar bytes: bytes of the files; None if a stream is among them, whose end nobody knows.
+    :ivar bytes: bytes of the files; None if a stream is among them, whose end nobody knows, or if holes make them more
+        than any disk has.
     :ivar refused: how many of the entries didn't get through.
     :ivar by_type: bytes of the files of each content type that there is, as their names tell; None if nobody knows.
     """
@@ -142,9 +145,10 @@ def measure(sources: Sequence[SourceRoot]) -> Totals:
         except (OSError, InvalidPath) as error:
             reason = why_not(error) if isinstance(error, OSError) else str(error)
             raise LocalFileError(f"{source.path}: {reason}; name something that the daemon can read") from error
-    if endless:
+    size = sum(counted.by_type.values())
+    if endless or size > _MOST:
         return Totals(counted.entries, None)
-    return Totals(counted.entries, sum(counted.by_type.values()), by_type=counted.by_type)
+    return Totals(counted.entries, size, by_type=counted.by_type)
 
 
 @dataclass(slots=True)
@@ -183,10 +187,11 @@ def _measure_folder(folder: int, path: str, counted: _Counted) -> None:
         with suppress(OSError), os.scandir(folder) as found:  # what it is, the walk will say
             for entry in found:
                 counted.entries += 1
-                if entry.is_dir(follow_symlinks=False):
+                kind = _kind(entry)
+                if kind == stat.S_IFDIR:
                     folders.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    with suppress(FileNotFoundError):  # it is gone already
+                elif kind == stat.S_IFREG:
+                    with suppress(OSError):  # it is gone already, or can't be looked at
                         counted.file(entry.name, entry.stat(follow_symlinks=False).st_size)
         for name in folders:
             opened = _opened(f"{path}/{name}", name, folder)
@@ -330,11 +335,14 @@ def _opened(path: str, name: str, folder: int) -> int | Refusal:
 
 
 def _kind(entry: os.DirEntry[str]) -> int:
-    if entry.is_symlink():
-        return stat.S_IFLNK
-    if entry.is_dir(follow_symlinks=False):
-        return stat.S_IFDIR
-    return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+    try:
+        if entry.is_symlink():
+            return stat.S_IFLNK
+        if entry.is_dir(follow_symlinks=False):
+            return stat.S_IFDIR
+        return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+    except OSError:
+        return stat.S_IFREG  # whoever opens it is told why it can't be looked at
 
 
 def _found(path: str, name: str, folder: int, kind: int) -> Found | Refusal:

@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from p2p.base.errors import ExchangeFailed, Outcome
@@ -27,13 +26,12 @@ from p2p.transfer.final_names import FOLDER_FLAGS, Close, Folder, Place, Receipt
 from p2p.transfer.partial import leaves_of, write_all
 from p2p.transfer.records import Kind
 
-__all__ = ["PartialEntry", "State", "WorkFolder", "boot_id"]
+__all__ = ["PartialEntry", "State", "WorkFolder"]
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _STATE: Final = "state.json"
 _NEW_STATE: Final = "state.new"
 _VERSION: Final = 2
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TRIES: Final = 100  # to get hold of the folder, while one session after the other removes it
 _STEP_FIELDS: Final = ("path", "temp", "final", "size", "root", "reason")
 
@@ -42,14 +40,15 @@ _STEP_FIELDS: Final = ("path", "temp", "final", "size", "root", "reason")
 class PartialEntry:
     """A file of which there is a part.
 
-    :ivar synced: chunks of it that are known to be on disk.
+    :ivar marks: what its part was like when it was synced last (:attr:`p2p.transfer.partial.PartialFile.marks`); None
+        if it never was, or if an earlier version has written this.
     """
 
     temp: str
     path: str
     mtime: int
     size: int | None
-    synced: int = 0
+    marks: tuple[int, int, int] | None = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -65,7 +64,6 @@ class State:
     :ivar stack: the folders that still get entries, outermost first.
     :ivar steps: what was about to be done, and is to be done again.
     :ivar owed: receipts that nobody has been given yet.
-    :ivar boot: since which boot of the machine it has been written.
     :ivar arrived: what counts for its bounds.
     """
 
@@ -78,13 +76,7 @@ class State:
     steps: list[Step] = field(default_factory=list)
     partial: PartialEntry | None = None
     owed: list[Receipt] = field(default_factory=list)
-    boot: str = ""
     arrived: Arrived = field(default_factory=Arrived)
-
-
-def boot_id() -> str:
-    """What tells this boot of the machine from others; empty if the system doesn't say."""
-    return _BOOT_ID.read_text("ascii").strip() if _BOOT_ID.exists() else ""
 
 
 class WorkFolder:
@@ -220,13 +212,13 @@ def _encoded(state: State) -> dict[str, Any]:
                 "outcome": step.outcome,
                 "folder": number(step.folder),
                 "made": number(step.made),
+                "notes": step.notes,
                 **{name: getattr(step, name) for name in _STEP_FIELDS},
             }
             for step in state.steps
         ],
         "partial": None if state.partial is None else asdict(state.partial),
         "owed": [asdict(receipt) for receipt in state.owed],
-        "boot": state.boot,
         "arrived": asdict(state.arrived),
         "folders": folders,
     }
@@ -249,13 +241,22 @@ def _decoded(raw: dict[str, Any]) -> State:
             steps.append(Close(folders[each["close"]]))
             continue
         own = {name: each[name] for name in _STEP_FIELDS}
-        step = Place(kind=Kind(each["kind"]), folder=maybe(each["folder"]), **own)
+        notes = [*each.get("notes", ())]  # earlier versions had none
+        step = Place(kind=Kind(each["kind"]), folder=maybe(each["folder"]), notes=notes, **own)
         step.made, step.outcome = maybe(each["made"]), Outcome(each["outcome"])
         steps.append(step)
     stack = [folders[number] for number in raw.pop("stack")]
     owed = [Receipt(**{**each, "outcome": Outcome(each["outcome"])}) for each in raw.pop("owed")]
-    partial = raw.pop("partial")
-    known = None if partial is None else PartialEntry(**partial)
+    partial = _partial(raw.pop("partial"))
+    raw.pop("boot", None)  # of earlier versions
     # A state of version 0.1.0 doesn't say it.
     arrived = raw.pop("arrived", None) or {"entries": raw["entries"] - raw["refused"], "by_type": {DATA: raw["bytes"]}}
-    return State(stack=stack, steps=steps, owed=owed, partial=known, arrived=Arrived(**arrived), **raw)
+    return State(stack=stack, steps=steps, owed=owed, partial=partial, arrived=Arrived(**arrived), **raw)
+
+
+def _partial(raw: dict[str, Any] | None) -> PartialEntry | None:
+    if raw is None:
+        return None
+    raw.pop("synced", None)  # of earlier versions
+    marks = raw.pop("marks", None)
+    return PartialEntry(**raw, marks=None if marks is None else tuple(marks))

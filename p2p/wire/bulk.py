@@ -1,15 +1,24 @@
-"""TLS for bulk data: many records at a time, and OpenSSL on the socket itself.
+"""What reads and writes the socket of a link that carries bulk data, with TLS or without, and the memory it fills.
 
 Twisted's TLS transport keeps OpenSSL on memory, and copies each record of 16 KiB from buffer to buffer, each way, with
 a few Python objects for each. On a link at a gigabyte a second that costs more than the cipher does. Here many records
 are encrypted and decrypted in one go; and once hands are shaken, OpenSSL reads and writes the socket, if the transport
 below has one to leave to it. Handshake, closing and producers are Twisted's own.
+
+What arrives goes up as views of the memory that it was received into, and is copied nowhere on its way. Fresh memory
+for every piece of it would cost more than the cipher does, since the system clears each page; so a buffer is used anew
+as soon as the last view of it is gone, whoever had it. All of them together are bounded: when views of every buffer are
+kept somewhere, what arrives then is copied.
+
+This module stands on :data:`p2p.wire.private.PARTS`, and isn't loaded where one of them is missing.
 """
 
 from __future__ import annotations
 
+import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
@@ -20,9 +29,19 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from p2p.wire.buffers import BUFFERS, GULP
+__all__ = ["BUFFERS", "COPIED", "COUNT", "GULP", "PIECES", "Buffers", "BulkConnection", "BulkTLS", "Plain"]
 
-__all__ = ["BulkConnection", "BulkTLS"]
+PIECES: Final = 64
+"""Pieces that the system gets in one call; it takes 1024 at most (IOV_MAX)."""
+
+GULP: Final = 512 * 1024
+"""Bytes that are received at once at most: what one of these holds stays in a processor's cache."""
+
+COPIED: Final = 64 * 1024
+"""Bytes below which what came is copied, so that it keeps no more memory than it takes."""
+
+COUNT: Final = 20
+"""Buffers that are lent at most: what a stream whose reader is behind holds, and what a disk has in hand."""
 
 RECORD: Final = 16 * 1024
 """Bytes that a TLS record holds at most (RFC 8446, section 5.1)."""
@@ -35,6 +54,93 @@ _ENCRYPTED: Final = 8 * RECORD - 256
 _LAST: Final = GULP - RECORD  # where a whole record can begin at the latest
 
 _lib: Any = Binding.lib
+_ffi: Any = Binding.ffi
+_new: Any = _ffi.new_allocator(should_clear_after_alloc=False)
+
+
+class Buffers:
+    """Some buffers of one size, in C memory; they come to be when they are needed.
+
+    They are taken in one thread; views of them may end in any.
+
+    :param size: bytes of each.
+    :param count: how many are lent at most.
+    """
+
+    def __init__(self, size: int = GULP, count: int = COUNT) -> None:
+        self.size = size
+        self._to_make = count
+        self._free: list[Any] = []
+        self._own = _new("char[]", size)  # what is received into it is copied before the next is
+
+    def take(self) -> Any:
+        """A buffer to receive into, as an array of C; nobody takes another before it came back to :meth:`lend`."""
+        if self._free:
+            return self._free.pop()
+        if self._to_make:
+            self._to_make -= 1
+            return _new("char[]", self.size)
+        return self._own
+
+    def writable(self, buffer: Any) -> memoryview:
+        """The whole of a buffer that was taken."""
+        return memoryview(_ffi.buffer(buffer))
+
+    def lend(self, buffer: Any, count: int) -> bytes | memoryview:
+        """The first bytes of a buffer that was taken, for as long as anybody has them or a part of them."""
+        if buffer is not self._own and count >= COPIED:
+            return memoryview(_ffi.buffer(_ffi.gc(buffer, self._free.append), count))
+        data = bytes(_ffi.buffer(buffer, count))
+        if buffer is not self._own:
+            self._free.append(buffer)
+        return data
+
+
+BUFFERS: Final = Buffers()
+"""Those of all links."""
+
+
+class Plain:
+    """Bytes as they are.
+
+    :param deliver: gets what arrives, and may keep it.
+    """
+
+    def __init__(self, handle: socket.socket, deliver: Callable[[bytes | memoryview], object]) -> None:
+        self._socket = handle
+        self._deliver = deliver
+
+    def read(self) -> Exception | None:
+        """Read up to a gulp."""
+        buffer = BUFFERS.take()
+        count = 0
+        try:
+            count = self._socket.recv_into(BUFFERS.writable(buffer))
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        finally:
+            data = BUFFERS.lend(buffer, count)
+        if not count:
+            return main.CONNECTION_DONE
+        self._deliver(data)
+        return None
+
+    def send(self, unsent: deque[memoryview]) -> Exception | None:
+        """Send many pieces a call."""
+        while unsent:
+            try:
+                sent = self._socket.sendmsg(list(islice(unsent, PIECES)))
+            except BlockingIOError:
+                return None
+            except OSError:
+                return main.CONNECTION_LOST
+            while unsent and sent >= len(unsent[0]):
+                sent -= len(unsent.popleft())
+            if sent:
+                unsent[0] = unsent[0][sent:]
+        return None
 
 
 class BulkConnection(SSL.Connection):

@@ -8,30 +8,34 @@ gives up to 512 KiB a call. Connecting, accepting and closing remain the transpo
 from __future__ import annotations
 
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from twisted.internet import main
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IReactorFDSet
 from twisted.python.failure import Failure
 
-from p2p.wire.buffers import BUFFERS
-from p2p.wire.tcp_info import TCP_INFO_LEAST_BYTES, parse_tcp_info
+from p2p.wire import private
 
-__all__ = ["Plain", "WideSocket", "Wire", "widened"]
-
-PIECES: Final = 64
-"""Pieces that the system gets in one call; it takes 1024 at most (IOV_MAX)."""
+__all__ = ["TcpInfo", "WideSocket", "Wire", "parse_tcp_info", "tcp_info", "widened"]
 
 NOT_SENT: Final = 512 * 1024
 """Bytes that the system takes and hasn't sent: no message overtakes them."""
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)  # Linux has it
 _NOT_SENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
+
+_TCP_INFO_LAYOUT: Final = struct.Struct("=8B24I")
+"""Eight bytes of state and options, then 24 numbers; later kernels append more, and leave these where they are."""
+
+_RTT, _RTT_VARIATION, _WINDOW, _RETRANSMITS = 8 + 15, 8 + 16, 8 + 18, 8 + 23
+_LEAST: Final = struct.Struct("=I")
+_LEAST_AT: Final = 148  # the shortest round trip, since Linux 4.6
+_UNKNOWN: Final = 0xFFFFFFFF
 
 
 class Wire(Protocol):
@@ -44,54 +48,12 @@ class Wire(Protocol):
         """Send, and take out from the left, what there is room for; returns why the connection ended, if it did."""
 
 
-class Plain:
-    """Bytes as they are.
-
-    :param deliver: gets what arrives, and may keep it.
-    """
-
-    def __init__(self, handle: socket.socket, deliver: Callable[[bytes | memoryview], object]) -> None:
-        self._socket = handle
-        self._deliver = deliver
-
-    def read(self) -> Exception | None:
-        """Read up to a gulp."""
-        buffer = BUFFERS.take()
-        count = 0
-        try:
-            count = self._socket.recv_into(BUFFERS.writable(buffer))
-        except BlockingIOError:
-            return None
-        except OSError:
-            return main.CONNECTION_LOST
-        finally:
-            data = BUFFERS.lend(buffer, count)
-        if not count:
-            return main.CONNECTION_DONE
-        self._deliver(data)
-        return None
-
-    def send(self, unsent: deque[memoryview]) -> Exception | None:
-        """Send many pieces a call."""
-        while unsent:
-            try:
-                sent = self._socket.sendmsg(list(islice(unsent, PIECES)))
-            except BlockingIOError:
-                return None
-            except OSError:
-                return main.CONNECTION_LOST
-            while unsent and sent >= len(unsent[0]):
-                sent -= len(unsent.popleft())
-            if sent:
-                unsent[0] = unsent[0][sent:]
-        return None
-
-
 def widened(transport: Any, deliver: Callable[[bytes | memoryview], object]) -> Any:
     """Put a :class:`WideSocket` in the place of a TCP transport, where there is a socket that can be used so.
 
-    :param deliver: as :class:`Plain` takes it.
-    :returns: the transport itself if there is none: in memory, with a reactor that has no descriptors, on Windows.
+    :param deliver: gets what arrives, and may keep it.
+    :returns: the transport itself if there is none: in memory, with a reactor that has no descriptors, on Windows; and
+        where private parts are missing that it would need.
     """
     handle = transport.getHandle()
     if not isinstance(handle, socket.socket):
@@ -100,6 +62,10 @@ def widened(transport: Any, deliver: Callable[[bytes | memoryview], object]) -> 
         handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, NOT_SENT)
     if not hasattr(handle, "sendmsg") or not IReactorFDSet.providedBy(getattr(transport, "reactor", None)):
         return transport
+    if private.missing():
+        return transport
+    from p2p.wire.bulk import Plain
+
     return WideSocket(transport, Plain(handle, deliver))
 
 
@@ -187,14 +153,6 @@ class WideSocket(FileDescriptor):
 
     # -- what the transport knows -----------------------------------------------------------------------------
 
-    def least_round_trip(self) -> float | None:
-        """Seconds of the fastest round trip on the connection, without what its ends do; None if nobody knows."""
-        handle = self.getHandle()
-        if _TCP_INFO is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
-            return None
-        info = parse_tcp_info(handle.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, TCP_INFO_LEAST_BYTES))
-        return info.least_rtt_us / 1e6 if info is not None and info.least_rtt_us is not None else None
-
     def fileno(self) -> int:
         return int(self._below.fileno())
 
@@ -215,3 +173,44 @@ class WideSocket(FileDescriptor):
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self._below.setTcpNoDelay(enabled)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """Some figures of a connection.
+
+    :ivar rtt_us: the smoothed round trip in microseconds, 0 before the first acknowledgement.
+    :ivar rtt_variation_us: its mean deviation, likewise.
+    :ivar window_segments: the congestion window.
+    :ivar retransmits: segments that were sent again since the connection began.
+    :ivar least_rtt_us: the shortest round trip of the last minutes; None if that isn't told.
+    """
+
+    rtt_us: int
+    rtt_variation_us: int
+    window_segments: int
+    retransmits: int
+    least_rtt_us: int | None = None
+
+
+def tcp_info(transport: Any) -> TcpInfo | None:
+    """Ask the system about the connection of a transport; None where it doesn't tell, as of one that is closed."""
+    handle = transport.getHandle()
+    if _TCP_INFO is None or not isinstance(handle, socket.socket):
+        return None
+    try:
+        return parse_tcp_info(handle.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LEAST_AT + _LEAST.size))
+    except OSError:
+        return None
+
+
+def parse_tcp_info(data: bytes) -> TcpInfo | None:
+    """Read Linux' ``struct tcp_info`` (``linux/tcp.h``); None if it is too short for that."""
+    if len(data) < _TCP_INFO_LAYOUT.size:
+        return None
+    fields = _TCP_INFO_LAYOUT.unpack_from(data)
+    least: int | None = None
+    if len(data) >= _LEAST_AT + _LEAST.size:
+        (least,) = _LEAST.unpack_from(data, _LEAST_AT)
+    known = None if least == _UNKNOWN else least
+    return TcpInfo(fields[_RTT], fields[_RTT_VARIATION], fields[_WINDOW], fields[_RETRANSMITS], known)

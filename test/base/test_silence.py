@@ -31,16 +31,22 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual((1041.0, 1081.0), self.due())
 
     def test_short_sleep(self) -> None:
-        """A short sleep counts as so much silence."""
-        self.silence.slept(30.0, 1005.0)
-        self.assertEqual((1025.0, 1030.0), self.due())
+        """After a short sleep a ping is due at once, and two thirds of the limit are left for the answer."""
+        self.silence.slept(2.0, 1005.0)
+        self.assertEqual((1005.0, 1045.0), self.due())
+
+    def test_sleep(self) -> None:
+        """A sleep counts as so much silence."""
+        self.silence.pinged(1004.0)
+        self.silence.slept(25.0, 1005.0)
+        self.assertEqual((995.0, 1035.0), self.due())
 
     def test_long_sleep(self) -> None:
         """After a sleep of whatever length, a third of the limit is left for the answer to a ping."""
         self.silence.slept(7200.0, 1005.0)
-        self.assertEqual((1025.0, 1025.0), self.due())
+        self.assertEqual((985.0, 1025.0), self.due())
 
     def test_silent_before(self) -> None:
         """Who had less than that left when the machine fell asleep gets no more than it had."""
         self.silence.slept(7200.0, 1050.0)
-        self.assertEqual((1070.0, 1060.0), self.due())
+        self.assertEqual((1020.0, 1060.0), self.due())

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome, P2PError
-from p2p.cli import demo_report, experiment_progress
 from p2p.cli.main import cli
 from p2p.measure.demo import DemoPlan, DemoResult, Progress
 from p2p.measure.experiment import OpenLab, RunResult, Telling
@@ -23,7 +22,8 @@ from p2p.measure.raw_data import MissingBlock
 from p2p.measure.samples import Sample, figures, message_figures, outcomes
 from p2p.report.writing import ArmVerdict, ReportFiles, ReportUnavailable
 
-DEMO = import_module("p2p.cli.demo")  # in p2p.cli the name means the command
+# In p2p.cli these names mean the commands.
+DEMO, EXPERIMENT, REPORT = (import_module(f"p2p.cli.{name}") for name in ("demo", "experiment", "report"))
 
 
 def demo_result(*, failures: list[str] | None = None) -> DemoResult:
@@ -89,9 +89,9 @@ class DemoCommandTests(SynchronousTestCase):
             return self.successResultOf(Deferred.fromCoroutine(main(None)))
 
         self.patch(DEMO, "run_demo", run)
-        self.patch(demo_report, "run_experiment", experiment)
-        self.patch(demo_report, "write_report", report)
-        self.patch(demo_report, "has_media", lambda: self.media)
+        self.patch(DEMO, "run_experiment", experiment)
+        self.patch(DEMO, "write_report", report)
+        self.patch(DEMO, "has_media", lambda: self.media)
         return CliRunner().invoke(cli, ["demo", "--out", str(self.out), *arguments], obj=runner)
 
     def test_table(self) -> None:
@@ -119,7 +119,7 @@ class DemoCommandTests(SynchronousTestCase):
 
     def test_bars(self) -> None:
         """On a terminal each step has a bar, and all are full at the end."""
-        for module in (DEMO, demo_report, experiment_progress):
+        for module in (DEMO, EXPERIMENT, REPORT):
             self.patch(module, "on_terminal", lambda: True)
         shown = self.run_demo().stderr
         self.assertEqual(len(self.reported), 1)
@@ -159,8 +159,8 @@ class DemoCommandTests(SynchronousTestCase):
         async def experiment(*arguments: object) -> RunResult:
             return RunResult(folder, 1)
 
-        self.patch(demo_report, "run_experiment", experiment)
-        runner(lambda reactor: demo_report.run_demo_experiment(reactor, folder, quiet=True))
+        self.patch(DEMO, "run_experiment", experiment)
+        runner(lambda reactor: DEMO.run_demo_experiment(reactor, folder, quiet=True))
         self.assertEqual([one.name for one in folder.iterdir()], ["mine.txt"])
 
     def test_no_report(self) -> None:
@@ -185,8 +185,8 @@ class DemoCommandTests(SynchronousTestCase):
 
     def test_no_plan(self) -> None:
         """Where the demo's plan is missing, it is said where it was looked for."""
-        self.patch(demo_report, "installed_folders", lambda name: [Path("/nowhere") / name])
-        self.assertIn("/nowhere/etc/demo-experiment.yaml", str(self.assertRaises(P2PError, demo_report.demo_plan)))
+        self.patch(DEMO, "installed_folders", lambda name: [Path("/nowhere") / name])
+        self.assertIn("/nowhere/etc/demo-experiment.yaml", str(self.assertRaises(P2PError, DEMO.demo_plan)))
 
     def test_failures(self) -> None:
         """What went wrong is said, and the exit code isn't 0."""

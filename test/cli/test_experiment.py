@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import P2PError
-from p2p.cli import experiment_progress
 from p2p.cli.main import cli
 from p2p.measure.experiment import OpenLab, RunResult, Telling
 from p2p.measure.raw_data import BLOCKS, SAMPLES, MissingBlock, RunFacts
@@ -58,7 +57,7 @@ class RunTests(SynchronousTestCase):
             raise KeyboardInterrupt
 
         self.patch(EXPERIMENT, "run_experiment", run)
-        self.patch(experiment_progress, "on_terminal", lambda: terminal)
+        self.patch(EXPERIMENT, "on_terminal", lambda: terminal)
         chosen = interrupted if isinstance(self.error, KeyboardInterrupt) else runner
         return CliRunner().invoke(cli, ["experiment", "run", str(self.plan), *arguments], obj=chosen)
 

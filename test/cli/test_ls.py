@@ -50,6 +50,15 @@ class LsTests(CommandCase):
         self.assertIn("evil\\x1b[2J\\u202egpj.exe", shown)
         self.assertTrue(shown.rstrip().endswith("?"))
 
+    def test_far_times(self) -> None:
+        """Times before 1970 are shown; what is listed with the furthest times is said to be further away."""
+        then = datetime.fromtimestamp(-86400 * 365, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        times = {"a": (-86400.0 * 365, then), "b": (2**63 / 1e9, "after 2262"), "c": (-(2**63) / 1e9, "before 1677")}
+        entries = tuple(ListedEntry(name=name, kind="link", mtime=mtime) for name, (mtime, _) in times.items())
+        shown = self.output("ls", "m4.m", operations=peer_operations(**transfer_operations(entries=entries)))
+        expected = [[f"{name}@", *text.split()] for name, (_, text) in times.items()]
+        self.assertEqual(expected, [line.split() for line in shown.splitlines()[1:]])
+
     def test_refused(self) -> None:
         """A path that isn't shared is refused."""
         operations = peer_operations(ls=failing(ExchangeFailed(Outcome.REFUSED, "m4.m shares no 'x'")))

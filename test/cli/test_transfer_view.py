@@ -79,6 +79,17 @@ class LinesTests(ViewCase):
         )
         self.assertEqual("", result.stderr)
 
+    def test_not_quite(self) -> None:
+        """What isn't quite what is at the sender's is told, of folders and of many files too; of very many it isn't."""
+        odd = [verified("a", root="", size=0, note="its time is far"), verified("b", note="it grew")]
+        plain = [verified(f"f{number}") for number in range(30)]
+        result = self.shown(offered(), *odd[:1], *plain, *odd[1:], done(entries=32))
+        self.assertIn("a: there; its time is far\n", result.stdout)
+        self.assertIn("b: 4.0 kB, verified 1a2b3c4d1a2b; it grew\n", result.stdout)
+        self.assertEqual(21, result.stdout.count(": 4.0 kB") + result.stdout.count(": there"))
+        result = self.shown(offered(), *(verified(f"{number}", root="", note="odd") for number in range(300)))
+        self.assertEqual(100, result.stdout.count("odd"))
+
     def test_many(self) -> None:
         """Of many small files the first have a line, then it is told that the others are counted; so are large ones."""
         files = [verified(f"{number:05}") for number in range(10_000)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -238,6 +238,16 @@ class AskingTests(SynchronousTestCase):
         self.failureResultOf(self.asking.ask(Ping), ControlLost)
         self.assertIs(Outcome.CLUSTER_UNREACHABLE, ControlLost.outcome)
 
+    def test_when_ended(self) -> None:
+        """Whoever waits for the end is told of it, also later; each may give up alone."""
+        first, second = self.asking.when_ended(), self.asking.when_ended()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertNoResult(second)
+        self.line.cut()
+        self.successResultOf(second)
+        self.successResultOf(self.asking.when_ended())
+
     def test_fault_at_the_end(self) -> None:
         """Questions fail even if being told of the end goes wrong."""
         asked = self.asking.ask(LookupPeer, name="m4.m")
@@ -248,6 +258,7 @@ class AskingTests(SynchronousTestCase):
         self.asking.closed = closed
         self.assertRaises(ZeroDivisionError, self.asking.connectionLost, Failure(ConnectionDone()))
         self.failureResultOf(asked, ControlLost)
+        self.successResultOf(self.asking.when_ended())
 
     def test_cancelled(self) -> None:
         """A question that its asker gives up doesn't disturb the others when its answer comes."""

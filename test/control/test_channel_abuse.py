@@ -87,8 +87,16 @@ class ViolationTests(SynchronousTestCase):
 
     def test_endless_box(self) -> None:
         """A box of ever more keys is cut off before it takes memory."""
-        data = b"".join(b"\0\3%03d\0\1x" % number for number in range(BOX_KEYS + 2))
+        data = b"".join(b"\0\3%03d\0\1x" % number for number in range(3 * BOX_KEYS))
         self.assertEqual(f"a box of more than {BOX_KEYS} keys", self.cut_off(data))
+
+    def test_largest_box(self) -> None:
+        """As many keys as are allowed, one box after another, are no reason."""
+        fields = {f"key_{number}": b"x" for number in range(BOX_KEYS - 2)}
+        for tag in (b"1", b"2"):
+            self.channel.dataReceived(box(ask_=tag, command_=b"Ping", **fields))
+        self.assertFalse(self.transport.aborted)
+        self.assertEqual(2, len(self.transport.boxes()))
 
     def test_nothing_after(self) -> None:
         """What follows in the same bytes, or later, is ignored once the connection is given up."""

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.exchange import Request, Result, Sink, Source
 from p2p.experiment.block_run import BlockRun, Material
-from p2p.experiment.words import BlockOrder, Ended, Exchanged
+from p2p.experiment.words import BlockOrder, Ended, ExchangeTold
 from test.experiment.test_words import BLOCK
 
 DATA = "größer".encode()
@@ -71,7 +71,7 @@ class BlockRunTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(100)
         self.partner = Partner(self.clock)
-        self.told: list[Exchanged] = []
+        self.told: list[ExchangeTold] = []
 
     def run_block(self, **changed: Any) -> Deferred[Ended]:
         """Start a block of three exchanges after one to warm up."""

@@ -14,11 +14,11 @@ from p2p.base.errors import ConfigError, LocalFileError, Outcome
 from p2p.exchange.exchange import Request, Result
 from p2p.experiment import service as module
 from p2p.experiment.made_files import MadeFiles
-from p2p.experiment.service import HOLD_S, ORDERS, Contents, ExperimentService, link_told, tcp_info_of
+from p2p.experiment.service import HOLD_S, ORDERS, Contents, ExperimentService, link_told
 from p2p.experiment.words import (
     ORDER_BYTES,
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeOrder,
     GaugeTold,
     LinkTold,
@@ -28,7 +28,7 @@ from p2p.experiment.words import (
     Told,
     parse_lines,
 )
-from p2p.link.steps import Steps
+from p2p.link.hello import Steps
 from p2p.peer.attempt import Setup
 from p2p.peer.moments import Moments
 from p2p.services.store import BytesSource
@@ -96,7 +96,7 @@ class ExperimentServiceTests(ExperimentCase):
         self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
         self.assertEqual(len(samples), 3)
         for one in samples:
-            assert isinstance(one, Exchanged)
+            assert isinstance(one, ExchangeTold)
             self.assertEqual((one.bytes, one.reply_bytes, one.outcome), (ORDER.size, ORDER.size, "ok"))
         self.assertNotIn("m4.m", self.pair.n1.links)
 
@@ -260,7 +260,7 @@ class LinkToldTests(NodeCase):
 
     def test_no_socket(self) -> None:
         """Where there is no socket the kernel isn't asked."""
-        self.assertIsNone(tcp_info_of(self.make_pair().link()))
+        self.assertIsNone(self.make_pair().link().tcp_info())
 
 
 class GrantTests(NodeCase):

@@ -10,7 +10,7 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.experiment.words import (
     BlockOrder,
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeOrder,
     GaugeTold,
     LinkTold,
@@ -35,7 +35,7 @@ BLOCK = BlockOrder(
     rate=20.0,
     deadline_s=60.0,
 )
-SAMPLES = [Exchanged(5, 6, 10, None, 30, "reset", "gone"), Exchanged(5, 6, 40, 50, 60, "ok", "")]
+SAMPLES = [ExchangeTold(5, 6, 10, None, 30, "reset", "gone"), ExchangeTold(5, 6, 40, 50, 60, "ok", "")]
 
 
 class OrderTests(SynchronousTestCase):

@@ -38,7 +38,7 @@ def events(run: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.printed.splitlines() if line.endswith(b"}")]
 
 
-class TransferTests(FunctionalCase):
+class TransferCase(FunctionalCase):
     """n1.n and m1.m in two clusters."""
 
     timeout = 90
@@ -68,6 +68,10 @@ class TransferTests(FunctionalCase):
 
         await until(holds, f"{least} bytes to arrive")
 
+
+class TransferTests(TransferCase):
+    """Nobody disturbs them."""
+
     async def test_folder(self) -> None:
         """A folder arrives as it is: names, modes, times, empty folders and links, thousands of files in one go."""
         folder = self.lab.folder / "project"
@@ -82,13 +86,56 @@ class TransferTests(FunctionalCase):
         (folder / "link").symlink_to("run.sh")
         os.utime(folder / "run.sh", ns=(10**18, 10**18 + 7))
         (folder / "empty").chmod(0o500)
-        run = self.p2p(self.lab, "n", "send", "m1.m", folder, self.film, "--json")
+        far = self.lab.folder / "far"
+        far.write_bytes(b"x")
+        os.utime(far, (0, 9_223_372_037))  # in 2262, after the last time that a transfer can tell
+        run = self.p2p(self.lab, "n", "send", "m1.m", far, folder, self.film, "--json")
         await self.ended(run, 0)
+        self.assertEqual(["far"], [one["path"] for one in events(run) if one["event"] == "verified" and one["note"]])
         self.assertEqual(tree(folder), tree(self.inbox / "project"))
         self.assertEqual(self.film.read_bytes(), (self.inbox / "film").read_bytes())
-        self.assertEqual(["film", "project"], self.lab.inbox("m1.m"), "nothing else is left in the inbox")
+        self.assertEqual(["far", "film", "project"], self.lab.inbox("m1.m"), "nothing else is left in the inbox")
         (folder / "empty").chmod(0o700)
         (self.inbox / "project" / "empty").chmod(0o700)
+
+    async def test_pipes(self) -> None:
+        """Standard input goes to a peer as a file, and a shared file comes to standard output."""
+        content = os.urandom(3 * CHUNK + 5)
+        run = self.p2p(self.lab, "n", "send", "m1.m", "-", "--name", "x.tar")
+        run.transport.write(content)
+        run.transport.closeStdin()
+        await self.ended(run, 0)
+        self.assertEqual(content, (self.inbox / "x.tar").read_bytes())
+
+    async def test_chat(self) -> None:
+        """Two people talk."""
+        one = self.p2p(self.lab, "n", "chat", "m1.m")
+        one.transport.write(b"hello there\n")
+
+        async def waiting() -> bool:
+            return b"waiting for m1.m" in one.errors
+
+        await until(waiting, "n1.n to wait")
+        other = self.p2p(self.lab, "m", "chat", "n1.n")
+
+        async def heard() -> bool:
+            return b"n1.n: hello there" in other.printed
+
+        await until(heard, "m1.m to hear it")
+        other.transport.write(b"good day\n")
+        other.transport.closeStdin()
+
+        async def answered() -> bool:
+            return b"m1.m: good day" in one.printed
+
+        await until(answered, "n1.n to hear the answer")
+        one.transport.closeStdin()
+        await self.ended(one, 0)
+        await self.ended(other, 0)
+
+
+class InterruptedTests(TransferCase):
+    """Somebody is killed, or gives up, in the middle."""
 
     async def test_receiver_killed(self) -> None:
         """The receiver is killed three times: the transfer goes on by itself, from the last verified chunk."""
@@ -135,15 +182,18 @@ class TransferTests(FunctionalCase):
         await until(done, "the journal to say so")
 
     async def test_interrupted_and_asked_again(self) -> None:
-        """Ctrl-C stops a transfer, and the same command takes it up; a changed source begins anew, and says so."""
+        """Ctrl-C stops a transfer, and the same command takes it up; a changed source begins anew, and says so, though
+        its time is as before."""
         for changed in (False, True):
             run = self.p2p(self.lab, "n", "send", "m1.m", self.film, "--json", "--limit", "8MB/s")
             await self.moved_on(run, 4 * CHUNK)
             run.transport.signalProcess("INT")
             await self.ended(run, 130)
             if changed:
+                status = self.film.stat()
                 with self.film.open("r+b") as file:
                     file.write(b"changed")
+                os.utime(self.film, ns=(status.st_atime_ns, status.st_mtime_ns))
             again = self.p2p(self.lab, "n", "send", "m1.m", self.film, "--json")
             await self.ended(again, 0)
             (resumed,) = (one for one in events(again) if one["event"] == "resumed")
@@ -153,41 +203,6 @@ class TransferTests(FunctionalCase):
                 self.assertGreaterEqual(resumed["offset"], 3 * CHUNK)
             name = "film (1)" if changed else "film"
             self.assertEqual(self.film.read_bytes(), (self.inbox / name).read_bytes())
-
-    async def test_pipes(self) -> None:
-        """Standard input goes to a peer as a file, and a shared file comes to standard output."""
-        content = os.urandom(3 * CHUNK + 5)
-        run = self.p2p(self.lab, "n", "send", "m1.m", "-", "--name", "x.tar")
-        run.transport.write(content)
-        run.transport.closeStdin()
-        await self.ended(run, 0)
-        self.assertEqual(content, (self.inbox / "x.tar").read_bytes())
-
-    async def test_chat(self) -> None:
-        """Two people talk."""
-        one = self.p2p(self.lab, "n", "chat", "m1.m")
-        one.transport.write(b"hello there\n")
-
-        async def waiting() -> bool:
-            return b"waiting for m1.m" in one.errors
-
-        await until(waiting, "n1.n to wait")
-        other = self.p2p(self.lab, "m", "chat", "n1.n")
-
-        async def heard() -> bool:
-            return b"n1.n: hello there" in other.printed
-
-        await until(heard, "m1.m to hear it")
-        other.transport.write(b"good day\n")
-        other.transport.closeStdin()
-
-        async def answered() -> bool:
-            return b"m1.m: good day" in one.printed
-
-        await until(answered, "n1.n to hear the answer")
-        one.transport.closeStdin()
-        await self.ended(one, 0)
-        await self.ended(other, 0)
 
 
 class ConsentTests(FunctionalCase):

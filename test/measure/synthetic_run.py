@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from p2p.measure.block_figures import Frames, frames
-from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, RunFacts, Table
+from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, CsvTable, RunFacts
 from p2p.measure.raw_reader import RawRun
 
 __all__ = ["Synthetic"]
@@ -81,7 +81,7 @@ class Synthetic:
     def _block(
         self,
         rng: np.random.Generator,
-        tables: Mapping[Table, Columns],
+        tables: Mapping[CsvTable, Columns],
         number: int,
         repetition: int,
         condition: str,
@@ -116,6 +116,6 @@ class Synthetic:
         )
 
 
-def _append(table: Table, columns: Columns, *values: object) -> None:
+def _append(table: CsvTable, columns: Columns, *values: object) -> None:
     for name, value in zip(table.columns, values, strict=True):
         columns[name].append(value)

@@ -9,13 +9,13 @@ import pandas as pd
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.block_figures import Frames, Unaccounted, block_figures, frames, in_order
-from p2p.measure.raw_data import BLOCKS, SAMPLES, Columns, Table
+from p2p.measure.raw_data import BLOCKS, SAMPLES, Columns, CsvTable
 from test.measure.synthetic_run import Synthetic
 
 S = 10**9
 
 
-def table(kind: Table, rows: list[dict[str, Any]], **common: Any) -> Columns:
+def table(kind: CsvTable, rows: list[dict[str, Any]], **common: Any) -> Columns:
     """Make a table of rows."""
     return {name: [{**common, **row}[name] for row in rows] for name in kind.columns}
 

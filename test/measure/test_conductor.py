@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
 from p2p.experiment.words import (
     Ended,
-    Exchanged,
+    ExchangeTold,
     GaugeOrder,
     GaugeTold,
     LinkTold,
@@ -27,8 +25,6 @@ from p2p.experiment.words import (
 )
 from p2p.measure.blocks import Block, Load
 from p2p.measure.conductor import BlockDone, Conductor, Pair
-from p2p.measure.gauges import Gauges, LabGauges, LocalGauges
-from p2p.measure.raw_data import DaemonRow
 
 __all__ = ["BLOCK", "PAIRS", "StandInClient"]
 
@@ -84,7 +80,7 @@ class StandInClient:
         if isinstance(order, GaugeOrder):
             return encode_line(GAUGE).decode()
         block = order.block
-        samples = [Exchanged(block.size, 1, 10, 20, 30, "ok", "")] * block.exchanges
+        samples = [ExchangeTold(block.size, 1, 10, 20, 30, "ok", "")] * block.exchanges
         end = Ended(
             offered=block.exchanges, bytes=block.exchanges * (block.size + 1), took_ns=10**9, rtt_us=80, retransmits=3
         )
@@ -148,7 +144,7 @@ class ConductorTests(SynchronousTestCase):
 
     def test_dies(self) -> None:
         """What a pair told before it died is kept, and what isn't known isn't made up."""
-        told = encode_samples([Exchanged(5, 5, 10, 20, 30, "ok", "")]).decode() + '{"sampl'
+        told = encode_samples([ExchangeTold(5, 5, 10, 20, 30, "ok", "")]).decode() + '{"sampl'
         self.client.changed["m2.m", RunOrder] = (told, ExchangeFailed(Outcome.RESET, "the link broke"))
         done = self.block()
         assert done.row is not None
@@ -168,8 +164,8 @@ class ConductorTests(SynchronousTestCase):
 
     def test_senseless(self) -> None:
         """A peer that answers something else is left out by name, whatever it says."""
-        late = encode_samples([Exchanged(5, 5, 30, None, 10, "ok", "")] * 2).decode()
-        strange = encode_samples([Exchanged(5, 5, 10, None, 30, "splendid", "")] * 2).decode()
+        late = encode_samples([ExchangeTold(5, 5, 30, None, 10, "ok", "")] * 2).decode()
+        strange = encode_samples([ExchangeTold(5, 5, 10, None, 30, "splendid", "")] * 2).decode()
         end = encode_line(Ended(offered=2, bytes=2)).decode()
         for kind, answer in (
             (PrepareOrder, ""),
@@ -197,55 +193,3 @@ class ConductorTests(SynchronousTestCase):
             self.client.changed["n1.n", GaugeOrder] = answer
             failure = self.failureResultOf(Deferred.fromCoroutine(self.conductor.gauge("n1.n")), ExchangeFailed)
             self.assertEqual(failure.value.outcome, outcome)
-
-
-class GaugesTests(SynchronousTestCase):
-    def test_local(self) -> None:
-        """Processes that are there are read, under their names and roles."""
-        import os
-
-        reader = LocalGauges({"peers-n": ("peer", os.getpid()), "gone": ("router", 2**30)})
-        (row,) = self.successResultOf(Deferred.fromCoroutine(reader.read()))
-        self.assertEqual((row.daemon, row.role), ("peers-n", "peer"))
-        self.assertGreater(row.rss_bytes, 0)
-
-    def test_lab(self) -> None:
-        """Peers are asked, and those that are gone are left out."""
-        client = StandInClient()
-        client.changed["m1.m", GaugeOrder] = ExchangeFailed(Outcome.UNKNOWN_PEER, "gone")
-        conductor = Conductor(client, "coordinator.n", PAIRS, 7)  # type: ignore[arg-type]  # stands in
-        rows = self.successResultOf(Deferred.fromCoroutine(LabGauges(conductor, ["n1.n", "m1.m"]).read()))
-        self.assertEqual(rows, [DaemonRow(5, "d", "peer", 6, 0.5, 7)])
-
-    def test_each_second(self) -> None:
-        """They are read at once and each second, not while paused, and not after the stop; a fault is logged."""
-        clock, rows, row = Clock(), list[DaemonRow](), DaemonRow(5, "d", "peer", 6, 0.5, 7)
-
-        class Reader:
-            failing = False
-
-            async def read(self) -> list[DaemonRow]:
-                if self.failing:
-                    raise OSError("no")
-                await succeed(None)
-                return [row]
-
-        reader = Reader()
-        gauges = Gauges(clock, reader, rows.append)
-        gauges.start()
-        clock.pump([0.5] * 4)
-        self.assertEqual(len(rows), 3)
-        gauges.paused = True
-        clock.advance(1)
-        self.assertEqual(len(rows), 3)
-        gauges.paused = False
-        gauges.stop()
-        clock.advance(5)
-        self.assertEqual(len(rows), 3)
-        self.assertEqual(clock.getDelayedCalls(), [])
-        reader.failing = True
-        with capturedLogs() as events:
-            gauges.start()
-        self.assertEqual(len(events), 1)
-        self.flushLoggedErrors(OSError)
-        gauges.stop()

@@ -20,7 +20,7 @@ from p2p.measure.experiment import RunResult, run_experiment
 from p2p.measure.gauges import LocalGauges
 from p2p.measure.raw_data import LookupRow, Placement
 from p2p.measure.raw_reader import read_run
-from p2p.measure.running_lab import Lab
+from p2p.measure.running_lab import ExperimentLab
 from test.measure.test_conductor import PAIRS, StandInClient
 
 PLAN = """\
@@ -69,12 +69,16 @@ class ExperimentTests(SynchronousTestCase):
         self.patch(experiment, "lookup_times", lambda: [LookupRow(10, 25.0), LookupRow(20000, 30.0)])
 
     @asynccontextmanager
-    async def lab(self, reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]) -> AsyncIterator[Lab]:
+    async def lab(
+        self, reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]
+    ) -> AsyncIterator[ExperimentLab]:
         """A lab that is there at once."""
         self.labs.append((pairs, seed))
         progress("looking")
         conductor = Conductor(self.client, "coordinator.n", PAIRS, seed)  # type: ignore[arg-type]  # stands in
-        yield Lab(conductor, LocalGauges({}), [Placement(what="n1.n", where="here")], self.inbox.parent, self.lacking)
+        yield ExperimentLab(
+            conductor, LocalGauges({}), [Placement(what="n1.n", where="here")], self.inbox.parent, self.lacking
+        )
 
     def start(self) -> Deferred[RunResult]:
         """Start a run."""
@@ -169,19 +173,6 @@ class ExperimentTests(SynchronousTestCase):
         failure = self.failureResultOf(self.start(), P2PError)
         self.assertIn("no pair could take part", str(failure.value))
         self.assertIn("run again", str(failure.value))
-
-    def test_dead_daemon(self) -> None:
-        """Where a daemon of this machine has ended, its last words are told."""
-
-        class Dead:
-            name, exit, exited = "peers-n", -9, True
-
-            def tail(self) -> str:
-                return "last words"
-
-        lab = Lab(None, LocalGauges({}), [], _daemons=[Dead()])  # type: ignore[arg-type, list-item]  # stand in
-        self.assertIn("last words", str(self.assertRaises(P2PError, lab.check)))
-        lab.empty_inboxes()
 
     def test_no_file(self) -> None:
         """A plan that isn't there is named, and so is a folder that can't be written."""

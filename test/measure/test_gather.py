@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.measure.gather import together
+from p2p.base.errors import P2PError
+from p2p.measure.gather import EACH_S, WAIT_S, together, until
 
 
 class TogetherTests(SynchronousTestCase):
@@ -48,3 +50,37 @@ class TogetherTests(SynchronousTestCase):
             running.cancel()
             self.failureResultOf(running, CancelledError)
         self.assertEqual(self.cancelled, [0, 1, 0, 1])
+
+
+class UntilTests(SynchronousTestCase):
+    """What has no event to wait for."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.asked = 0
+
+    def wait(self, times: float) -> Deferred[None]:
+        """Wait for something that holds when it is asked for the n-th time."""
+
+        async def holds() -> bool:
+            self.asked += 1
+            return self.asked >= times
+
+        return Deferred.fromCoroutine(until(self.clock, holds, "the router to go"))
+
+    def test_holds(self) -> None:
+        """It is asked for at once, and again a little later, until it holds."""
+        self.successResultOf(self.wait(1))
+        waiting = self.wait(3)
+        self.assertNoResult(waiting)
+        self.clock.advance(EACH_S)
+        self.successResultOf(waiting)
+
+    def test_deadline(self) -> None:
+        """What never holds ends with an error that says what was waited for, and how long."""
+        waiting = self.wait(float("inf"))
+        self.clock.pump([EACH_S] * round(WAIT_S / EACH_S - 1))
+        self.assertNoResult(waiting)
+        self.clock.pump([EACH_S] * 2)
+        self.assertIn("30 s in vain for the router to go", str(self.failureResultOf(waiting, P2PError).value))
+        self.assertEqual(self.clock.getDelayedCalls(), [])

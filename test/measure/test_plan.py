@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ConfigError
 from p2p.measure.blocks import Load
-from p2p.measure.plan import MAX_BLOCKS, MAX_CONTENT, MIN_CONTENT, Arm, Plan, load_plan
+from p2p.measure.plan import MAX_BLOCKS, MAX_CONTENT, MIN_CONTENT, Arm, ExperimentPlan, load_plan
 
 EXAMPLE: Final = Path(__file__).parents[2] / "etc" / "experiment.yaml"
 DEMO: Final = EXAMPLE.with_name("demo-experiment.yaml")
@@ -29,7 +29,7 @@ arms:
 class PlanCase(SynchronousTestCase):
     """Loads plans from a file."""
 
-    def load(self, text: str) -> Plan:
+    def load(self, text: str) -> ExperimentPlan:
         path = Path(self.mktemp())
         path.write_text(text, encoding="utf-8")
         return load_plan(path)
@@ -81,7 +81,7 @@ class GoodPlanTests(PlanCase):
         """The example has every key, several types in each arm, and less than four minutes of blocks."""
         plan = load_plan(EXAMPLE)
         text = EXAMPLE.read_text("utf-8")
-        for key in {*Plan.model_fields, *Arm.model_fields}:
+        for key in {*ExperimentPlan.model_fields, *Arm.model_fields}:
             self.assertIn(f"{key}:", text)
         self.assertEqual(["transport", "service", "scaling", "sampling"], list(plan.arms))
         self.assertTrue(all(len(arm.types) > 1 for arm in plan.arms.values()))

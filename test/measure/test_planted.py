@@ -29,7 +29,7 @@ from p2p.measure.experiment import RunResult, run_experiment
 from p2p.measure.gauges import LocalGauges
 from p2p.measure.raw_reader import RawRun, read_run
 from p2p.measure.results import Analysis, to_json
-from p2p.measure.running_lab import Lab
+from p2p.measure.running_lab import ExperimentLab
 from p2p.services.echo import EchoSink
 from p2p.services.store import BytesSource
 from test.exchange.doubles import Gatherer
@@ -131,10 +131,12 @@ class PlantedCase(NodeCase):
         return self.now_ns() + self.shift_ns
 
     @asynccontextmanager
-    async def lab(self, reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]) -> AsyncIterator[Lab]:
+    async def lab(
+        self, reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]
+    ) -> AsyncIterator[ExperimentLab]:
         """The lab is there already."""
         client: Any = InMemoryClient(self)
-        yield Lab(
+        yield ExperimentLab(
             Conductor(client, "coordinator.n", [Talkers(1, "n1.n", "m4.m")], seed, self.shifted_ns), LocalGauges({}), []
         )
 

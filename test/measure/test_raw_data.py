@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import LocalFileError
-from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, BlockRow, RunFacts, SampleRow, Table
+from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, BlockRow, CsvTable, RunFacts, SampleRow
 from test.measure.synthetic_run import Synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ class LineTests(SynchronousTestCase):
 class LoadTests(SynchronousTestCase):
     """Reading one file."""
 
-    def write(self, table: Table, data: str | bytes) -> Path:
+    def write(self, table: CsvTable, data: str | bytes) -> Path:
         path = Path(self.mktemp()) / table.file
         path.parent.mkdir()
         path.write_bytes(data if isinstance(data, bytes) else data.encode())

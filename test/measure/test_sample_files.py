@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import av
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import P2PError
-from p2p.measure.sample_files import Sample, samples
+from p2p.measure.sample_files import SampleFile, installed_folders, samples
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
@@ -28,7 +29,7 @@ def frames(path: Path) -> dict[str, int]:
 class SampleFileTests(SynchronousTestCase):
     """The files in data/."""
 
-    def of_type(self, content_type: str) -> list[Sample]:
+    def of_type(self, content_type: str) -> list[SampleFile]:
         """The samples of one content type; there must be some."""
         found = [sample for sample in samples([DATA]) if sample.content_type == content_type]
         self.assertNotEqual([], found)
@@ -130,10 +131,10 @@ class FindingTests(SynchronousTestCase):
         (folder / "text-folder.d").mkdir()
         self.assertEqual(
             [
-                Sample("text-2k.txt", folder / "text-2k.txt", "text", 2),
-                Sample("text-1k.txt", folder / "text-1k.txt", "text", 5),
-                Sample("audio-1k.wav", folder / "audio-1k.wav", "audio", 4),
-                Sample("video-1k.mp4", folder / "video-1k.mp4", "video", 1),
+                SampleFile("text-2k.txt", folder / "text-2k.txt", "text", 2),
+                SampleFile("text-1k.txt", folder / "text-1k.txt", "text", 5),
+                SampleFile("audio-1k.wav", folder / "audio-1k.wav", "audio", 4),
+                SampleFile("video-1k.mp4", folder / "video-1k.mp4", "video", 1),
             ],
             samples([folder]),
         )
@@ -149,3 +150,13 @@ class FindingTests(SynchronousTestCase):
         """Without samples the error names the folders and says what to do."""
         error = self.assertRaises(P2PError, samples, [Path("/absent/one"), Path("/absent/two")])
         self.assertIn("/absent/one or /absent/two; run 'make samples'", str(error))
+
+
+class InstalledFoldersTests(SynchronousTestCase):
+    """Where files may lie that come with p2p."""
+
+    def test_where(self) -> None:
+        """A checkout comes first, then what a wheel installs below sys.prefix."""
+        checkout, *installed = installed_folders("etc")
+        self.assertTrue((checkout / "demo-experiment.yaml").is_file())
+        self.assertIn(Path(sys.prefix) / "share/p2p/etc", installed)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.measure.verdicts import Question, Rule, Verdict, judge
+from p2p.measure.verdicts import Criteria, EquivalenceVerdict, ResearchQuestion, judge
 
-QUESTION = Question("types", "transport", "latency_s", "latency", "Arm transport")
-RULE = Rule(resamples=2)
+QUESTION = ResearchQuestion("types", "transport", "latency_s", "latency", "Arm transport")
+RULE = Criteria(resamples=2)
 
 
 VALUES = st.sampled_from([0.0, 1e-9, 1.0, 1.0 + 1e-12, 3.0, math.nan]) | st.floats(1e-9, 1e10)
@@ -54,7 +54,7 @@ def cells(
     return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(sets, names=names), columns=list(factors))
 
 
-def verdict(table: pd.DataFrame, rule: Rule = RULE, question: Question = QUESTION) -> Verdict:
+def verdict(table: pd.DataFrame, rule: Criteria = RULE, question: ResearchQuestion = QUESTION) -> EquivalenceVerdict:
     """Judge all columns, and let no warning pass."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -103,7 +103,7 @@ class VerdictTests(SynchronousTestCase):
         got = verdict(table)
         self.assertLess(got.comparisons[0].p_holm or 1, 0.05)
         self.assertEqual(got.outcome, "equivalent")
-        self.assertEqual(verdict(table, Rule(margin=0.01, resamples=20)).outcome, "differs")
+        self.assertEqual(verdict(table, Criteria(margin=0.01, resamples=20)).outcome, "differs")
 
     def test_a_difference_at_one_size(self) -> None:
         """A difference that averages out over sizes is found all the same, and its size is named."""
@@ -123,7 +123,7 @@ class VerdictTests(SynchronousTestCase):
 
     def test_repetitions(self) -> None:
         """Where the drift isn't shared, a repetition is one observation, not each of its sets."""
-        question = Question("runs", "a", "latency_s", "latency", "Arm a", "repetition")
+        question = ResearchQuestion("runs", "a", "latency_s", "latency", "Arm a", "repetition")
         table = cells(1, {"A": 1, "B": 1}, repetitions=7)
         (one,) = verdict(table, question=question).comparisons
         self.assertEqual((one.observations, len(one.levels), one.levels[0].sets), (7, 3, 7))
@@ -137,8 +137,8 @@ class VerdictTests(SynchronousTestCase):
 
     def test_sampling(self) -> None:
         """What sampling costs is said in a sentence of its own, whatever the verdict."""
-        question = Question("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
-        rule = Rule(margin=0.02, resamples=2)
+        question = ResearchQuestion("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
+        rule = Criteria(margin=0.02, resamples=2)
         for factor, noise, words in (
             (0.995, 0.01, r"less than 2 %: with sampling, throughput is 0\.99\d \(90 % interval .*\) times what"),
             (0.9, 0.01, r"it makes a difference: with sampling, throughput is 0\.\d+ .*, Holm-corrected p = "),
@@ -190,7 +190,7 @@ class ErrorRateTests(SynchronousTestCase):
 class DegenerateTests(SynchronousTestCase):
     """Data that can't bear a verdict gets none, with the reason, and neither an error nor a warning."""
 
-    def inconclusive(self, table: pd.DataFrame, reason: str, conditions: list[str] | None = None) -> Verdict:
+    def inconclusive(self, table: pd.DataFrame, reason: str, conditions: list[str] | None = None) -> EquivalenceVerdict:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             got = judge(table, QUESTION, RULE, conditions=list(table.columns) if conditions is None else conditions)
@@ -261,7 +261,7 @@ class DegenerateTests(SynchronousTestCase):
         ]
         index = pd.MultiIndex.from_arrays(columns, names=["size", "pairs", "repetition"])
         table = pd.DataFrame(rows, index=index, columns=["text", "audio", "video"], dtype=float)
-        for question in (QUESTION, Question("runs", "a", "latency_s", "latency", "Arm a", "repetition")):
+        for question in (QUESTION, ResearchQuestion("runs", "a", "latency_s", "latency", "Arm a", "repetition")):
             got = verdict(table, question=question)
             self.assertTrue(got.sentence.endswith("."))
             for one in got.comparisons:

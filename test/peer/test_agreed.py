@@ -60,6 +60,13 @@ class AgreedTests(SynchronousTestCase):
         Agreed(self.folder, lambda: 1001 + KEEP_S).note(SECOND, Agreement(5))
         self.assertIsNone(self.agreed.find(FIRST))
 
+    def test_damaged(self) -> None:
+        """A note that a power cut has emptied, or of which something else is left, is none: the user is asked again."""
+        self.agreed.note(FIRST, Agreement(5))
+        for text in ("", "{", "null", "{}", '{"bytes": "much"}', '{"bytes": true}'):
+            (self.folder / FIRST).write_text(text)
+            self.assertIsNone(self.agreed.find(FIRST), text)
+
     def test_private(self) -> None:
         """Nobody else reads what was agreed to."""
         self.agreed.note(FIRST, Agreement(5))

@@ -8,7 +8,7 @@ from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.console.legs import LegName
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, ClusterUnreachable, ControlError, Refused
-from p2p.link.steps import Steps
+from p2p.link.hello import Steps
 from p2p.peer.attempt import AttemptFailed, Setup
 from p2p.peer.findings import Finding, Way, explain_attempt, explain_exchange, explain_router, host_of
 from p2p.peer.moments import Moments

@@ -334,7 +334,7 @@ class CallTests(RegistrationCase):
         answer = self.call()
         answer.cancel()
         self.failureResultOf(answer, CancelledError)
-        self.assertEqual(([], []), (self.registration._waiting, self.network.getDelayedCalls()))
+        self.assertEqual((0, []), (len(self.registration._waiting), self.network.getDelayedCalls()))
 
     def test_lost(self) -> None:
         """A question whose connection ends is told so."""

@@ -14,7 +14,7 @@ from p2p.base.errors import Outcome
 from p2p.measure.analysis import analyse
 from p2p.measure.block_figures import METRICS, frames
 from p2p.measure.estimates import Estimate, Share, share
-from p2p.measure.plan import Plan
+from p2p.measure.plan import ExperimentPlan
 from p2p.measure.raw_data import BLOCKS, DAEMONS, FACTS, LINKS, LOOKUPS, PLAN, SAMPLES, Placement, RunFacts
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import (
@@ -27,7 +27,7 @@ from p2p.measure.results import (
     LevelFigures,
     LinkFigures,
 )
-from p2p.measure.verdicts import Comparison, Question, Verdict, VerdictOutcome
+from p2p.measure.verdicts import Comparison, EquivalenceVerdict, ResearchQuestion, VerdictOutcome
 from p2p.report.subject import Messages, Subject
 from test.measure.synthetic_run import Synthetic
 
@@ -112,11 +112,15 @@ def comparison(a: str = "text", b: str = "audio", outcome: VerdictOutcome = "equ
     return Comparison(a, b, 18, "block set", outcome, **(given | more))
 
 
-def verdict(outcome: VerdictOutcome, *comparisons: Comparison, kind: str = "types", **changes: Any) -> Verdict:
+def verdict(
+    outcome: VerdictOutcome, *comparisons: Comparison, kind: str = "types", **changes: Any
+) -> EquivalenceVerdict:
     """Make a verdict on the conditions of its comparisons."""
     conditions = tuple(dict.fromkeys(name for one in comparisons for name in (one.a, one.b)))
-    question = Question(kind, "transport", "latency_s", "latency", "Arm transport")
-    made = Verdict(question, outcome, f"A sentence about {kind}.", "too few", 0.05, conditions, None, comparisons)
+    question = ResearchQuestion(kind, "transport", "latency_s", "latency", "Arm transport")
+    made = EquivalenceVerdict(
+        question, outcome, f"A sentence about {kind}.", "too few", 0.05, conditions, None, comparisons
+    )
     return replace(made, **changes)
 
 
@@ -185,8 +189,8 @@ def subject(
 
 
 @cache
-def _plan(text: str) -> Plan | None:
-    return Plan.model_validate(yaml.safe_load(text)) if text else None
+def _plan(text: str) -> ExperimentPlan | None:
+    return ExperimentPlan.model_validate(yaml.safe_load(text)) if text else None
 
 
 @cache

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.raw_data import MissingBlock, RunFacts
 from p2p.report.contents import contents, headlines
-from p2p.report.document import Answer, Graph, Items, Report, Section, Table, Text
+from p2p.report.document import Answer, Document, Graph, Items, Section, Table, Text
 from p2p.report.subject import subject_of
 from test.report.subjects import arm, comparison, drops, measured, subject, verdict
 
@@ -30,10 +30,10 @@ class Drawn:
 class ContentsTests(SynchronousTestCase):
     """The document of a run."""
 
-    def made(self) -> Report:
+    def made(self) -> Document:
         return contents(subject_of(*measured()), [Drawn(name) for name in NAMES])
 
-    def sections(self, report: Report) -> dict[str, Section]:
+    def sections(self, report: Document) -> dict[str, Section]:
         """All sections by their keys."""
         return {one.key: one for outer in report.sections for one in (outer, *outer.sections)}
 

@@ -5,26 +5,30 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.report.document import (
+    CELL,
     LONGEST,
     LONGEST_WORD,
+    ROWS,
+    WORD,
     Answer,
     Code,
+    Document,
     Facts,
     Graph,
     Items,
-    Report,
     Section,
     Table,
     Text,
     plain,
+    table,
 )
 
 
 class PlainTests(SynchronousTestCase):
     """What the templates get."""
 
-    def made(self, *sections: Section) -> Report:
-        return Report("Title", "by line", "2026-11-23T00:00:00+00:00", sections)
+    def made(self, *sections: Section) -> Document:
+        return Document("Title", "by line", "2026-11-23T00:00:00+00:00", sections)
 
     def test_parts(self) -> None:
         """Every part says what it is and keeps what it has."""
@@ -64,3 +68,18 @@ class PlainTests(SynchronousTestCase):
         self.assertEqual(len(found["sections"][0]["parts"][0]["text"]), LONGEST)
         self.assertEqual(found["sections"][0]["parts"][1]["text"], "a\\x00\nb")
         self.assertEqual(len(found["sections"][0]["parts"][2]["text"]), LONGEST_WORD)
+
+
+class TableTests(SynchronousTestCase):
+    """Tables as a page bears them."""
+
+    def test_rows(self) -> None:
+        """At most so many rows are shown, and the note says how many there are beyond them."""
+        made = table("caption", ["a"], [("x",)] * (ROWS + 3), note="Note.")
+        self.assertEqual((len(made.rows), made.note), (ROWS, "Note. The raw data have 3 more rows."))
+        self.assertEqual(table("caption", ["a"], [("x",)] * ROWS).note, "")
+
+    def test_cells(self) -> None:
+        """A cell that is too long, such as a name from a hostile file, is cut."""
+        self.assertEqual(len(table("caption", ["a"], [("x " * 5000,)]).rows[0][0]), CELL)
+        self.assertEqual(len(table("caption", ["a"], [("x" * 5000,)]).rows[0][0]), WORD)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.measure.estimates import share
 from p2p.report import formats
+from p2p.report.formats import NOTHING
 from test.report.subjects import estimate
 
 
@@ -121,3 +123,13 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(formats.shown("a\u202eb\x00\x1b[2J\ud800\n"), "a\\u202eb\\x00\\x1b[2J\\ud800\\n")
         self.assertEqual(formats.shown("Größe 中 é\u00a0%"), "Größe 中 é\u00a0%")
         self.assertEqual(formats.shown("a\nb\r", lines=True), "a\nb\\r")
+
+
+class ShareTests(SynchronousTestCase):
+    """Shares with their intervals."""
+
+    def test_shares(self) -> None:
+        """The interval of none has one side, that of something two, and that of nothing offered none."""
+        self.assertEqual(formats.share_interval(share(0, 300)), "≤ 0.994 %")
+        self.assertEqual(formats.share_interval(share(3, 300)), "0.207 % to 2.89 %")
+        self.assertEqual(formats.share_interval(share(0, 0)), NOTHING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.measure.verdicts import Question
+from p2p.measure.verdicts import ResearchQuestion
 from p2p.report.verdict_tables import comparisons, other_measures, sampling
 from test.report.subjects import arm, comparison, subject, verdict
 
@@ -62,7 +62,7 @@ class OtherMeasureTests(SynchronousTestCase):
 
     def test_rows(self) -> None:
         """Of each measure the ratio that reaches furthest is shown, on either side of 1."""
-        question = Question("types", "transport", "cycle_s", "cycle time", "Arm transport")
+        question = ResearchQuestion("types", "transport", "cycle_s", "cycle time", "Arm transport")
         far = comparison("text", "video", ratio=0.5, low=0.4, high=0.6)
         bare = comparison(low=None, high=None)
         others = (

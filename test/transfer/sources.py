@@ -15,7 +15,8 @@ from p2p.transfer.sending import SendingEngine
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
 from p2p.transfer.walking import SourceRoot
 
-__all__ = ["Link", "SendingTestCase", "Spec", "contents", "make", "pattern", "records_of", "set_time", "taken"]
+__all__ = ["Link", "SendingTestCase", "Spec", "contents", "make", "new_ctime", "pattern", "records_of", "set_time"]
+__all__ += ["taken"]
 
 
 class Link(str):
@@ -99,6 +100,14 @@ def contents(records: list[Record]) -> dict[str, bytes | str | None]:
 def set_time(path: Path, ns: int) -> None:
     """Give a file a time of its own."""
     os.utime(path, ns=(ns, ns), follow_symlinks=False)
+
+
+def new_ctime(path: Path) -> os.stat_result:
+    """Change a file's ctime and nothing else, however coarse its file system's clock is."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.chmod(before.st_mode)
+    return path.stat()
 
 
 class SendingTestCase(SynchronousTestCase):

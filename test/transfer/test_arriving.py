@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from p2p.base.errors import Outcome, ProtocolViolation
@@ -63,11 +64,11 @@ class ArrivingTests(ReceivingTestCase):
         for pieces in ((b"abc",), (b"12345678", b"9")):
             arriving = self.took(self.arriving(sum(map(len, pieces)), mode=0o6755), *pieces)
             self.assertTrue(arriving.is_whole(self.whole(*pieces)))
-            file = arriving.detach()
+            file, note = arriving.detach()
             arriving.let_go()
             status = os.fstat(file)
             os.close(file)
-            self.assertEqual((0o100755, MTIME), (status.st_mode, status.st_mtime_ns))
+            self.assertEqual((0o100755, MTIME, ""), (status.st_mode, status.st_mtime_ns, note))
             self.assertEqual(b"".join(pieces), (self.inbox / "1").read_bytes())
             (self.inbox / "1").unlink()
 
@@ -79,6 +80,18 @@ class ArrivingTests(ReceivingTestCase):
                 repair = fail(self, function)
                 self.assertRaises(OSError, arriving.detach)
                 repair()
+                (self.inbox / "1").unlink()
+
+    def test_no_times(self) -> None:
+        """A file system that doesn't take its time or its mode keeps the file all the same, and that is told."""
+        for size in (3, 9):
+            for function in ("utime", "fchmod"):
+                arriving = self.arriving(size)
+                repair = fail(self, function, errno.EPERM)
+                file, note = arriving.detach()
+                repair()
+                os.close(file)
+                self.assertEqual("its time and mode can't be set there: Operation not permitted", note)
                 (self.inbox / "1").unlink()
 
     def test_not_taken(self) -> None:

@@ -44,6 +44,22 @@ class EndedTests(SynchronousTestCase):
         self.ended.note("0" * 16, Totals(1, 1))
         self.assertEqual((False, True), (old.exists(), new.exists()))
 
+    def test_damaged(self) -> None:
+        """A note that a power cut has emptied, or of which something else is left, is none."""
+        self.ended.note("a" * 16, Totals(1, 1))
+        for text in (
+            "",
+            "{",
+            "[]",
+            "7",
+            '{"entries": 1}',
+            '{"entries": 1, "bytes": null, "refused": 0}',
+            "\xff",
+            "[" * 9999,
+        ):
+            (self.folder / ("a" * 16)).write_text(text, "latin-1")
+            self.assertIsNone(self.ended.find("a" * 16), text[:20])
+
     def test_too_many(self) -> None:
         """Of too many the oldest go, whether they are files or folders."""
         first = self.aged("first", 30)

@@ -15,9 +15,10 @@ from p2p.link.boxes import encode_box
 from p2p.transfer import listing, production, shares, sharing_service
 from p2p.transfer.answers import Asked
 from p2p.transfer.listing import ListSession
-from p2p.transfer.records import Have, Kind
+from p2p.transfer.records import FAR_TIME, Have, Kind
 from p2p.transfer.send_session import GetSession, fetch_request
 from p2p.transfer.sending import SendingEngine
+from p2p.transfer.shares import SharedEntry
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
@@ -270,6 +271,19 @@ class ListTests(SharingCase):
         self.assertEqual([Kind.LINK, Kind.FOLDER], [one.kind for one in self.ls("films/in")])
         self.assertEqual([], self.ls("films/in/none"))
         self.assert_clean()
+
+    def test_times(self) -> None:
+        """Times before 1970 are listed as such; those that are too far away are the nearest, and hide nothing."""
+        there = (-5, 0, 5, -FAR_TIME, FAR_TIME, 2**70 * 10**9, -(2**70))
+        entries = [SharedEntry(f"{number}", Kind.FILE, 1, ns) for number, ns in enumerate(there)]
+        self.patch(listing, "listed", lambda shares, path: entries)
+        times = [-5, 0, 5, -FAR_TIME, FAR_TIME, FAR_TIME, -FAR_TIME]
+        self.assertEqual(times, [one.mtime for one in self.ls("")])
+
+    def test_times_for_earlier_versions(self) -> None:
+        """The field that earlier versions read has no sign, and a time before 1970 is 1970 there."""
+        box = encode_box({"name": "a", "kind": "file", "size": "1", "mtime": "0", "before": "5"})
+        self.assertEqual(box, listing._encoded(SharedEntry("a", Kind.FILE, 1, -5)))
 
     def test_many(self) -> None:
         """A long list comes in pieces, each when there is room for it."""

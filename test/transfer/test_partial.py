@@ -10,6 +10,7 @@ from p2p.transfer import partial, receiver_memory
 from p2p.transfer.partial import PartialFile, begin_sync, write_all
 from p2p.transfer.tree import LEAF, leaf_digest
 from test.transfer.arrivals import ReceivingTestCase, end, fail, file, watched
+from test.transfer.sources import new_ctime
 
 SIZE = 22  # bytes of a file of three chunks, the last of which is short
 DATA = bytes(range(SIZE))
@@ -75,8 +76,8 @@ class PartialFileTests(ReceivingTestCase):
             part.close()
         os.close(self.folder)
 
-    def part(self, size: int | None = SIZE, synced: int = 0) -> PartialFile:
-        part = PartialFile(self.folder, "1", size, synced)
+    def part(self, size: int | None = SIZE) -> PartialFile:
+        part = PartialFile(self.folder, "1", size)
         self.parts.append(part)
         return part
 
@@ -101,103 +102,150 @@ class PartialFileTests(ReceivingTestCase):
             file.seek(at)
             file.write(b"?")
 
-    def recovered(self, *, ran_on: bool, size: int | None = SIZE, synced: int = 0) -> int:
+    def noted(self) -> tuple[int, int, int]:
+        """What is noted of the part when its session ends."""
+        return self.parts[-1].sync()
+
+    def recovered(self, noted: tuple[int, int, int] | None = None, size: int | None = SIZE) -> int:
         """How much another engine finds."""
-        part = self.part(size, synced)
-        part.recover(ran_on)
+        part = self.part(size)
+        self.assertEqual(noted is not None, part.recover(noted))
         found = part.tree.size
         self.assertEqual(self.data(), DATA[:found])
         self.assertEqual(-(-found // 8), self.leaves())
         return found
 
+    def reads(self) -> list[int]:
+        """From now on, the chunks that are read."""
+        read: list[int] = []
+        original = os.pread
+
+        def pread(file: int, length: int, at: int) -> bytes:
+            if length <= 8:
+                read.append(at // 8)
+            return original(file, length, at)
+
+        self.patch(os, "pread", pread)
+        return read
+
     def test_whole(self) -> None:
         """What has come is there again, the short chunk at the end as well."""
         whole = self.filled()
-        self.assertEqual(SIZE, self.recovered(ran_on=True))
-        self.assertEqual(whole.tree.root(), self.parts[-1].tree.root())
+        for noted in (None, self.noted()):
+            self.assertEqual(SIZE, self.recovered(noted))
+            self.assertEqual(whole.tree.root(), self.parts[-1].tree.root())
+
+    def test_untouched(self) -> None:
+        """If nobody touched it since it was noted, only its last chunk is read, and looking touches nothing."""
+        self.filled()
+        noted = self.noted()
+        read = self.reads()
+        for _ in range(2):
+            self.assertEqual(SIZE, self.recovered(noted))
+            self.assertEqual(3, self.parts[-1].synced)
+        self.assertEqual([2, 2], read)
+
+    def test_touched(self) -> None:
+        """Whoever has written to it, and set its mtime back, is found out, wherever that was."""
+        for at in range(SIZE):
+            self.filled()
+            noted = self.noted()
+            status = (self.inbox / "1").stat()
+            self.damage(at)
+            os.utime(self.inbox / "1", ns=(status.st_atime_ns, status.st_mtime_ns))
+            new_ctime(self.inbox / "1")
+            part = self.part()
+            self.assertFalse(part.recover(noted))
+            self.assertEqual(at // 8 * 8, part.tree.size)
+            for path in self.inbox.iterdir():
+                path.unlink()
+
+    def test_touched_and_good(self) -> None:
+        """One that got a link or another mode is hashed again, and nothing of it comes again."""
+        self.filled()
+        noted = self.noted()
+        new_ctime(self.inbox / "1")
+        read = self.reads()
+        part = self.part()
+        self.assertFalse(part.recover(noted))
+        self.assertEqual(([0, 1, 2], SIZE, 0), (read, part.tree.size, part.synced))
+
+    def test_killed(self) -> None:
+        """After an end that wasn't noted all is read again, up to the first bad chunk, and what is good stays."""
+        self.filled()
+        self.damage(10)
+        self.assertEqual(8, self.recovered())
+
+    def test_stopped(self) -> None:
+        """Hashing again can be ended before each chunk; nothing is cut off then."""
+        self.filled()
+        self.damage(10)
+
+        def stop() -> None:
+            raise InterruptedError
+
+        self.assertRaises(InterruptedError, self.part().recover, None, stop)
+        self.assertEqual((SIZE, 3), (len(self.data()), self.leaves()))
 
     def test_stream(self) -> None:
         """The size needn't be known."""
         self.filled(None)
-        self.assertEqual(SIZE, self.recovered(ran_on=True, size=None))
+        for noted in (None, self.noted()):
+            self.assertEqual(SIZE, self.recovered(noted, size=None))
 
     def test_goes_on(self) -> None:
         """After what was found the next chunk follows."""
         self.filled(data=DATA[:8])
-        self.recovered(ran_on=True)
+        self.recovered(self.noted())
         self.add(self.parts[-1], DATA[8:16])
-        self.assertEqual(16, self.recovered(ran_on=True))
+        self.assertEqual(16, self.recovered())
 
     def test_last_chunk_damaged(self) -> None:
         """If the last chunk isn't what its leaf says, it comes again, and no more than that."""
         self.filled()
         self.damage(20)
-        self.assertEqual(16, self.recovered(ran_on=True))
+        for noted in (self.noted(), None):
+            self.assertEqual(16, self.recovered(noted))
 
     def test_data_without_leaf(self) -> None:
         """Data whose leaf wasn't written any more doesn't count."""
         self.filled(data=DATA[:8])
         with (self.inbox / "1").open("ab") as file:
             file.write(DATA[8:12])
-        self.assertEqual(8, self.recovered(ran_on=True))
+        self.assertEqual(8, self.recovered())
 
     def test_leaf_cut(self) -> None:
         """A leaf that was written in part doesn't count."""
         self.filled()
         os.truncate(self.inbox / "1.leaves", 2 * LEAF + 5)
-        self.assertEqual(16, self.recovered(ran_on=True))
+        self.assertEqual(16, self.recovered())
 
     def test_leaves_without_data(self) -> None:
         """Leaves whose data is gone don't count."""
         self.filled()
         os.truncate(self.inbox / "1", 12)
-        self.assertEqual(8, self.recovered(ran_on=True))
+        self.assertEqual(8, self.recovered())
 
     def test_longer_than_the_file(self) -> None:
         """What is longer than the file that it is a part of begins anew where that ends."""
         self.filled()
-        self.assertEqual(8, self.recovered(ran_on=True, size=8))
-        self.assertEqual(0, self.recovered(ran_on=True, size=0))
-
-    def test_power_cut(self) -> None:
-        """After a power cut only what was synced is trusted; the rest is hashed, up to the first bad chunk."""
-        self.filled()
-        self.damage(10)
-        self.assertEqual(8, self.recovered(ran_on=False))
-
-    def test_power_cut_synced(self) -> None:
-        """What was synced isn't read again."""
-        self.filled()
-        read: list[int] = []
-        original = os.pread
-
-        def pread(file: int, length: int, at: int) -> bytes:
-            read.append(at)
-            return original(file, length, at)
-
-        self.patch(os, "pread", pread)
-        self.assertEqual(SIZE, self.recovered(ran_on=False, synced=2))
-        self.assertEqual([0, 16], read)  # the leaves, and the last chunk
-
-    def test_power_cut_short(self) -> None:
-        """A file that is shorter than what was synced has lost something: only whole chunks of it are trusted."""
-        self.filled()
-        os.truncate(self.inbox / "1", 12)
-        self.assertEqual(8, self.recovered(ran_on=False, synced=3))
+        self.assertEqual(8, self.recovered(size=8))
+        self.assertEqual(0, self.recovered(size=0))
 
     def test_cut(self) -> None:
         """A sender may go on before the end of what is there."""
         part = self.filled()
         part.cut(8)
         self.add(part, DATA[8:16])
-        self.assertEqual(16, self.recovered(ran_on=True))
+        self.assertEqual(16, self.recovered())
 
     def test_sync_every(self) -> None:
         """It is time for a sync after so many chunks."""
         self.patch(partial, "SYNC_EVERY", 2)
         part = self.part()
         self.assertEqual([False, True, False], [self.add(part, DATA[at : at + 8]) for at in (0, 8, 16)])
-        self.assertEqual(2, part.sync())
+        part.sync()
+        self.assertEqual(2, part.synced)
 
     def test_disk_full(self) -> None:
         """A chunk that was written in part is cut off, and doesn't count."""
@@ -230,6 +278,18 @@ class PartialFileTests(ReceivingTestCase):
         self.addCleanup(os.close, file)
         part.close()
         self.assertEqual(SIZE, os.fstat(file).st_size)
+
+    def test_mode_was_set(self) -> None:
+        """A part that a crash has left with the mode that it is to have at its place can be opened again."""
+        self.filled()
+        (self.inbox / "1").chmod(0o400)
+        fail(self, "open", errno.EACCES, when=lambda name, *more, **named: name == "1" and not self.mode() & 0o200)
+        self.assertEqual(SIZE, self.recovered())
+        self.assertEqual(0o600, self.mode())
+
+    def mode(self) -> int:
+        """The permissions of the part."""
+        return (self.inbox / "1").stat().st_mode & 0o777
 
     def test_not_opened(self) -> None:
         """If one of its two files can't be opened, the other one isn't left open."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from test.transfer.arrivals import (
     link,
     without,
 )
+from test.transfer.sources import new_ctime
 
 OTHER = "fedcba9876543210"
 LARGE = bytes(range(20))
@@ -202,8 +203,6 @@ class EveryCallTests(SettlingTestCase):
 
     def test_power_cut(self) -> None:
         """The power goes off: what wasn't synced is lost, and comes again."""
-        boots = count()
-        self.patch(receiver_memory, "boot_id", lambda: str(next(boots)))
 
         def forget_all() -> None:
             for path in self.inbox.rglob("*"):
@@ -267,67 +266,104 @@ class EveryCallTests(SettlingTestCase):
         self.other_transfer("link", "stat", "rename")
 
 
-class PowerCutTests(SettlingTestCase):
-    """What is trusted after a power cut is what was synced, and nothing else."""
+class UncleanEndTests(SettlingTestCase):
+    """What wasn't brought to its end in order, or was touched since, is read again before anything follows it."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.boot = "1"
-        self.patch(receiver_memory, "boot_id", lambda: self.boot)
+    def part(self) -> None:
+        """Four chunks of a file have come."""
+        self.fed(self.engine(), begun("a", 40), *(chunk(LARGE[8:16]) for _ in range(4)))
 
-    def power_cut(self, lost: int) -> None:
-        """One of the chunks of the part is lost."""
-        self.engines[-1]._close()
-        with (self.work / "1").open("r+b") as part:
-            part.seek(8 * lost)
-            part.write(bytes(8))
-        self.boot += "1"
+    def damage(self, at: int) -> None:
+        """Another program, or a power cut, changes a byte of the part."""
+        path = self.work / "1"
+        status = path.stat()
+        with path.open("r+b") as part:
+            part.seek(at)
+            part.write(b"?")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        new_ctime(path)
 
-    def test_synced(self) -> None:
-        """Chunks up to the last sync needn't come again; those behind it do from the first that was lost."""
-        self.fed(self.engine(), begun("a", 48), *(chunk(LARGE[8:16]) for _ in range(5)))
-        self.power_cut(4)
-        self.assertEqual(Have(None, "a", 32, 0, 0), self.engine(fresh=False).have())
+    def found(self) -> int:
+        """How much the next session has; what follows then is verified."""
+        engine = self.engine(fresh=False)
+        offset = engine.have().offset
+        data = LARGE[8:16] * 5
+        self.fed(engine, file("a", data, offset=offset), end(1))
+        engine.finish()
+        self.assertEqual({"a": data}, self.there())
+        (self.inbox / "a").unlink()
+        return offset
 
-    def test_hole(self) -> None:
-        """What comes after a chunk that was lost is of no use, even if it is there."""
-        self.patch(partial, "SYNC_EVERY", 3)
-        self.fed(self.engine(), begun("a", 48), *(chunk(LARGE[8:16]) for _ in range(5)))
-        self.power_cut(3)
-        self.assertEqual(24, self.engine(fresh=False).have().offset)
+    def test_altered(self) -> None:
+        """A part that another program changed while the transfer was paused ends up as what was sent."""
+        for at in (0, 8, 20, 31):
+            self.part()
+            self.engines[-1].suspend()
+            self.damage(at)
+            self.assertEqual(at // 8 * 8, self.found())
 
-    def test_begun_before_its_end(self) -> None:
-        """Where a sender goes on before the end of what is here, what was synced there once isn't trusted any more."""
-        self.patch(partial, "SYNC_EVERY", 100)
-        self.fed(self.engine(), begun("a", 40), *(chunk(LARGE[:8]) for _ in range(4)))
+    def test_power_cut(self) -> None:
+        """What wasn't written when the power went off comes again, wherever it is missing."""
+        for at in (0, 8, 20, 31):
+            self.part()
+            self.engines[-1]._close()
+            self.damage(at)
+            self.assertEqual(at // 8 * 8, self.found())
+
+    def test_altered_between(self) -> None:
+        """What is changed after a receiver has said what it has isn't built upon either."""
+        self.part()
         self.engines[-1].suspend()
         engine = self.engine(fresh=False)
         self.assertEqual(32, engine.have().offset)
-        self.fed(engine, begun("a", 40, offset=8), chunk(LARGE[8:16]))
-        self.power_cut(1)
-        self.assertEqual(8, self.engine(fresh=False).have().offset)
+        self.damage(8)
+        self.assertIn("another program", self.refused(Outcome.RESET, self.fed, engine, begun("a", 40, offset=32)))
+        engine.suspend()
+        self.assertEqual(8, self.found())
 
-    def test_damaged(self) -> None:
-        """Where the last chunk turns out to be damaged, what comes in its place isn't trusted before it was synced."""
-        self.patch(partial, "SYNC_EVERY", 100)
-        self.fed(self.engine(), begun("a", 40), *(chunk(LARGE[:8]) for _ in range(4)))
+    def test_read_once(self) -> None:
+        """After a clean end only the last chunk is read, after an unclean one all, and only once."""
+        read: list[int] = []
+        original = os.pread
+
+        def pread(file: int, length: int, at: int) -> bytes:
+            if length == 8:
+                read.append(at // 8)
+            return original(file, length, at)
+
+        self.part()
         self.engines[-1].suspend()
-        with (self.work / "1").open("r+b") as part:
-            part.seek(30)
-            part.write(b"?")
-        engine = self.engine(fresh=False)
-        self.assertEqual(24, engine.have().offset)
-        self.fed(engine, begun("a", 40, offset=24), chunk(LARGE[8:16]))
-        self.power_cut(3)
-        self.assertEqual(24, self.engine(fresh=False).have().offset)
+        self.patch(os, "pread", pread)
+        for expected in ([3], [0, 1, 2, 3], [3]):
+            engine = self.engine(fresh=False)
+            read.clear()
+            self.assertEqual(32, engine.have().offset)
+            self.assertEqual(expected, read)
+            if expected == [3]:
+                new_ctime(self.work / "1")
+            engine._close()
 
-    def test_no_boot_id(self) -> None:
-        """Where the system doesn't tell one boot from another, each time might be after a power cut."""
-        self.patch(receiver_memory, "boot_id", lambda: "")
-        self.patch(partial, "SYNC_EVERY", 100)
-        self.fed(self.engine(), begun("a", 48), *(chunk(LARGE[8:16]) for _ in range(5)))
-        self.power_cut(3)
-        self.assertEqual(24, self.engine(fresh=False).have().offset)
+    def test_earlier_version(self) -> None:
+        """What an earlier version left is taken up: since it noted nothing of the part, all of it is read."""
+        self.part()
+        self.engines[-1].suspend()
+        state = json.loads((self.work / "state.json").read_bytes())
+        del state["partial"]["marks"]
+        state["partial"]["synced"] = 4
+        state["boot"] = "1"
+        (self.work / "state.json").write_text(json.dumps(state))
+        self.damage(20)
+        self.assertEqual(16, self.found())
+
+    def test_stopped(self) -> None:
+        """Reading it again ends when the session is given up, and the next session does it."""
+        self.part()
+        self.engines[-1]._close()
+        engine = self.engine(fresh=False)
+        engine.stop()
+        self.refused(Outcome.RESET, engine.have)
+        engine.suspend()
+        self.assertEqual(32, self.found())
 
 
 class SettlingTests(SettlingTestCase):

@@ -9,8 +9,9 @@ from typing import Any
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange import naming
+from p2p.transfer.final_names import FAR_AWAY, GREW
 from p2p.transfer.receiving import ReceivingEngine
-from p2p.transfer.records import Have
+from p2p.transfer.records import FAR_TIME, Entry, Have, Kind, encode_end, encode_entry, encode_gave_up
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
 from test.descriptors import open_files
@@ -62,12 +63,113 @@ class GoesOnTests(ReceivingTestCase):
         self.assertEqual({}, self.there())
         self.assertEqual(Have(), self.engine(fresh=False).have())
 
+    def test_restarted(self) -> None:
+        """A file that the sender begins anew is known; one that goes on, or of which there was nothing, isn't it."""
+        engine = self.engine(fresh=False)
+        self.assertEqual(8, engine.have().offset)
+        self.fed(engine, file("a", b"12345678abcdefgh1234", offset=8), file("b", bytes(20)), end(2))
+        engine.finish()
+        self.assertEqual([], engine.restarted)
+        self.fed(self.engine(), begun("c", 20), chunk(b"12345678"))
+        self.engines[-1].suspend()
+        engine = self.engine()
+        self.fed(engine, file("c", bytes(20)), end(1))
+        self.assertEqual(["c"], engine.restarted)
+
     def test_passed_over(self) -> None:
         """A sender that has nothing of it any more goes on with what comes after it."""
         engine = self.engine()
         self.fed(engine, file("b", b"1"), end(1))
         engine.finish()
         self.assertEqual({"b": b"1"}, self.there())
+
+
+class OddTests(ReceivingTestCase):
+    """What this file system can't hold is told, and everything else arrives."""
+
+    def test_too_large(self) -> None:
+        """A file larger than any can be there is left out, small or large, also when it comes again."""
+        self.chunks_of(8)
+
+        def too_large(at: int, what: Any) -> bool:
+            return bool(what[0]) and bytes(what[0][:1]) == b"!"
+
+        fail(self, "writev", errno.EFBIG, when=too_large)
+        small, large = b"!234", b"1234567812345678!2345678123"
+        for first in ([], [begun("b", len(large)), chunk(large[:8]), chunk(large[8:16])]):
+            self.fed(self.engine(), *first)
+            self.engines[-1].suspend()
+            engine = self.engine(fresh=False)
+            engine.have()
+            offset = 8 if first else 0
+            receipts = self.fed(engine, file("b", large, offset=offset), file("a", small), file("c", b"1"), end(3))
+            last, totals = engine.finish()
+            told = {receipt.path: (receipt.outcome, receipt.reason) for receipt in (*receipts, *last)}
+            refused = (Outcome.REFUSED, "the receiver's file system has no files that large")
+            self.assertEqual({"a": refused, "b": refused, "c": (Outcome.OK, "")}, told)
+            self.assertEqual((Totals(3, 1, 2), {"c": b"1"}), (totals, self.there()))
+            (self.inbox / "c").unlink()
+
+    def test_times_and_modes(self) -> None:
+        """Where neither times nor modes can be set, files are there all the same."""
+        fail(self, "utime", errno.EPERM, when=lambda name, **more: isinstance(name, int))
+        receipts = self.received(folder("d"), file("d/a", b"1"), file("b", b"2"), end(3))
+        self.assertEqual({"d": {"a": b"1"}, "b": b"2"}, self.there())
+        self.assertEqual(Outcome.OK, receipts["b"].outcome)
+        self.assertIn("its time and mode can't be set there", receipts["b"].note)
+
+    def test_far_time(self) -> None:
+        """An entry whose time was too far away to be sent has the nearest one, and that is told."""
+        receipts = self.received(
+            folder("d", mtime=FAR_TIME), file("d/a", b"1", mtime=-FAR_TIME - 9), file("b", b"2", mtime=-5), end(3)
+        )
+        self.assertEqual({"d": {"a": b"1"}, "b": b"2"}, self.there())
+        self.assertEqual([FAR_AWAY, FAR_AWAY, ""], [receipts[name].note for name in ("d", "d/a", "b")])
+        self.assertEqual({Outcome.OK}, {receipt.outcome for receipt in receipts.values()})
+
+    def test_links(self) -> None:
+        """Where there are no links, they are left out."""
+        fail(self, "symlink", errno.EOPNOTSUPP)
+        receipts = self.received(link("l", "x"), file("b", b"2"), end(2))
+        self.assertEqual((Outcome.REFUSED, {"b": b"2"}), (receipts["l"].outcome, self.there()))
+
+
+class GrewTests(ReceivingTestCase):
+    """Of a file that grew while it was sent the receipt says so."""
+
+    def test_told(self) -> None:
+        """Whichever record says it, it is of the file before; nothing of it is said of others."""
+        grown = encode_entry(Entry("b", Kind.FILE, 0o644, MTIME, 1, grew=True))
+        for size in (3, 20):
+            for after, count in (
+                ([*grown, *chunk(b"1"), *ended(b"1"), *end(2)], 2),
+                ([*encode_entry(Entry("b", Kind.FOLDER, 0o755, MTIME, grew=True)), *end(2)], 2),
+                ([*encode_gave_up("b", "no", grew=True), *end(2)], 2),
+                (encode_end(1, size, grew=True), 1),
+            ):
+                self.chunks_of(8)
+                receipts = self.received(file("a", bytes(size)), after)
+                self.assertEqual((GREW, Outcome.OK, count), (receipts["a"].note, receipts["a"].outcome, len(receipts)))
+                if count == 2:
+                    self.assertEqual("", receipts["b"].note)
+                shutil.rmtree(self.inbox)
+                self.inbox.mkdir()
+
+    def test_kept(self) -> None:
+        """It is told also if a crash comes between."""
+        engine = self.engine()
+        repair = fail(self, "_rename_new", errno.EIO, of=naming)
+        self.fed(engine, file("a", b"123"), encode_end(1, 3, grew=True))
+        self.refused(Outcome.REFUSED, engine.finish)
+        engine.suspend()
+        repair()
+        engine = self.engine()
+        (receipt,) = self.fed(engine, end(1))
+        self.assertEqual(GREW, receipt.note)
+
+    def test_of_nothing(self) -> None:
+        """Said of no file, it means nothing."""
+        self.assertEqual({}, self.received(encode_end(0, 0, grew=True)))
 
 
 class ExistsTests(ReceivingTestCase):

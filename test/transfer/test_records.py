@@ -14,6 +14,7 @@ from p2p.base.errors import ProtocolViolation
 from p2p.exchange.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.link.boxes import encode_box
 from p2p.transfer.records import (
+    FAR_TIME,
     Buffer,
     Chunk,
     EndOfFile,
@@ -24,6 +25,7 @@ from p2p.transfer.records import (
     Kind,
     Record,
     RecordDecoder,
+    clamped,
     encode_chunk,
     encode_end,
     encode_end_of_file,
@@ -43,6 +45,7 @@ FILES = st.builds(
     st.integers(1 - 2**63, 2**63 - 1),
     size=st.none() | NUMBERS,
     offset=NUMBERS,
+    grew=st.booleans(),
 )
 LINKS = st.builds(Entry, PATHS, st.just(Kind.LINK), st.just(0o777), NUMBERS, target=PATHS)
 CHUNKS = st.lists(st.binary(min_size=1, max_size=80), min_size=1, max_size=4).map(
@@ -63,9 +66,9 @@ def encoded(record: Record) -> bytes:
         case EndOfFile(root, size):
             buffers = encode_end_of_file(root, size)
         case GaveUp(path, reason):
-            buffers = encode_gave_up(path, reason)
+            buffers = encode_gave_up(path, reason, grew=record.grew)
         case EndOfTransfer(entries, size):
-            buffers = encode_end(entries, size)
+            buffers = encode_end(entries, size, grew=record.grew)
     return b"".join(buffers)
 
 
@@ -131,6 +134,9 @@ class RecordTests(SynchronousTestCase):
             (EndOfFile(b"R" * LEAF, 5), b"F", b"R" * LEAF + (5).to_bytes(8)),
             (GaveUp("a\nb/", "why"), b"X", encode_box({"path": "a\nb/", "reason": "why"})),
             (EndOfTransfer(3, 5), b"Z", encode_box({"entries": "3", "bytes": "5"})),
+            (replace(entry, grew=True), b"E", encode_box({**fields, "grew": "1"})),
+            (GaveUp("a", "why", grew=True), b"X", encode_box({"path": "a", "reason": "why", "grew": "1"})),
+            (EndOfTransfer(3, 5, grew=True), b"Z", encode_box({"entries": "3", "bytes": "5", "grew": "1"})),
         ):
             self.assertEqual(encoded(record), raw(kind, payload))
 
@@ -230,6 +236,8 @@ class RubbishTests(SynchronousTestCase):
             {"mode": ""},
             {"mtime": "1.5"},
             {"mtime": "--1"},
+            {"mtime": "-"},
+            {"mtime": "1" * 31},
             {"mtime": "²"},
             {"size": "-1"},
             {"size": str(2**63)},
@@ -239,6 +247,18 @@ class RubbishTests(SynchronousTestCase):
             self.refused(raw(b"E", encode_box({**good, **change})))
         for missing in ("kind", "mode", "mtime"):
             self.refused(raw(b"E", encode_box({key: value for key, value in good.items() if key != missing})))
+
+    def test_far_times(self) -> None:
+        """A time further from 1970 than a record can have is the nearest one that it can, on either side."""
+        far = 9_223_372_037 * 10**9
+        for ns, expected in ((far, FAR_TIME), (-(2**63) * 10**9, -FAR_TIME), (-5, -5), (FAR_TIME, FAR_TIME)):
+            self.assertEqual(clamped(ns), expected)
+            wire = encoded(Entry("a", Kind.FOLDER, 0o755, ns))
+            self.assertIn(b"\0\5mtime" + len(b"%d" % expected).to_bytes(2) + b"%d" % expected, wire)
+            (sent,) = decoded([wire])
+            self.assertEqual(sent, Entry("a", Kind.FOLDER, 0o755, expected))
+            fields = {"path": "a", "kind": "folder", "mode": "755", "mtime": str(ns)}
+            self.assertEqual(RecordDecoder().feed(raw(b"E", encode_box(fields))), [sent])
 
     def test_mode_bits(self) -> None:
         """Bits of a mode beyond the permissions don't matter."""

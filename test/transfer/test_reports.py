@@ -56,6 +56,7 @@ class ReportTests(SynchronousTestCase):
             Receipt("a", "a", 5, ROOT),
             Receipt("b", "b (1)", 2**40, ROOT),
             Receipt("dir", "dir"),
+            Receipt("log", "log", 5, ROOT, note="it grew"),
             Receipt("c", "", outcome=Outcome.REFUSED, reason="it is a link"),
         ]
         raw = encode_receipts(receipts)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import LocalFileError
 from p2p.transfer import sender_state
-from p2p.transfer.sender_state import SenderState, sound_leaves
-from p2p.transfer.tree import CHUNK, LEAF, chunks_of, leaf_digest
+from p2p.transfer.sender_state import Kept, SenderState, leaf_at
+from p2p.transfer.tree import CHUNK, LEAF, leaf_digest
 from test.properties import PROPERTY
-from test.transfer.sources import pattern, set_time
+from test.transfer.sources import new_ctime, pattern, set_time
 
 LEAVES = [leaf_digest([b"%d" % number]) for number in range(20)]
 
@@ -59,29 +59,45 @@ class SenderStateTests(StateTestCase):
         state = self.begun("a/film", LEAVES[0])
         for leaf in LEAVES[1:5]:
             state.add(leaf)
-        self.assertEqual(self.state().leaves("a/film", self.status), b"".join(LEAVES[:5]))
+        self.assertEqual(self.state().kept("a/film", self.status), Kept(b"".join(LEAVES[:5])))
 
     def test_unknown(self) -> None:
         """Of a file that was never begun there is nothing, and asking makes no folder."""
-        self.assertIsNone(self.state().leaves("film", self.status))
+        self.assertEqual(self.state().kept("film", self.status), Kept())
         self.assertFalse(self.folder.exists())
         self.begun()
-        self.assertIsNone(self.state().leaves("other", self.status))
+        self.assertEqual(self.state().kept("other", self.status), Kept())
 
     def test_changed(self) -> None:
         """A file of another size, time or identity has no leaves: it isn't what it was."""
         self.begun().add(LEAVES[0])
         set_time(self.file, 1)
-        self.assertIsNone(self.state().leaves("film", self.file.stat()))
-        set_time(self.file, self.status.st_mtime_ns)
-        self.assertEqual(self.state().leaves("film", self.file.stat()), LEAVES[0])
+        self.assertEqual(self.state().kept("film", self.file.stat()), Kept())
         other = self.file.with_name("other")
         other.write_bytes(b"x" * 100)
         set_time(other, self.status.st_mtime_ns)
-        self.assertIsNone(self.state().leaves("film", other.stat()))
+        self.assertEqual(self.state().kept("film", other.stat()), Kept())
         self.file.write_bytes(b"x" * 101)
         set_time(self.file, self.status.st_mtime_ns)
-        self.assertIsNone(self.state().leaves("film", self.file.stat()))
+        self.assertEqual(self.state().kept("film", self.file.stat()), Kept())
+
+    def test_other_ctime(self) -> None:
+        """If only its ctime is another one, its leaves are doubtful; those that were kept since then are sound."""
+        self.begun(leaves=LEAVES[0] + LEAVES[1])
+        self.status = new_ctime(self.file)
+        self.assertEqual(self.state().kept("film", self.status), Kept(b"", LEAVES[0] + LEAVES[1]))
+        self.begun().add(LEAVES[0])
+        self.assertEqual(self.state().kept("film", self.status), Kept(LEAVES[0], LEAVES[0] + LEAVES[1]))
+
+    def test_earlier_version(self) -> None:
+        """What was kept when no ctime was noted is read, and is doubtful."""
+        status = self.status
+        self.begun().close()
+        head = json.dumps(["film", status.st_size, status.st_mtime_ns, status.st_ino]).encode() + b"\n"
+        (self.folder / "0").write_bytes(head + LEAVES[0])
+        self.assertEqual(self.state().kept("film", status), Kept(b"", LEAVES[0]))
+        (self.folder / "0").write_bytes(head.replace(b"]", b"7]") + LEAVES[0])
+        self.assertEqual(self.state().kept("film", status), Kept())
 
     def test_private(self) -> None:
         """What is kept is for the daemon's own user alone."""
@@ -93,7 +109,7 @@ class SenderStateTests(StateTestCase):
         """The name of a file needn't be UTF-8, and may be as long as names are."""
         for path in ("\udcff", "é", "x/" * 2000 + "y"):
             self.begun(path, LEAVES[0])
-            self.assertEqual(self.state().leaves(path, self.status), LEAVES[0])
+            self.assertEqual(self.state().kept(path, self.status), Kept(LEAVES[0]))
 
     @given(st.integers(0, 5 * LEAF))
     @PROPERTY
@@ -104,26 +120,26 @@ class SenderStateTests(StateTestCase):
         path = self.folder / name
         head = path.stat().st_size - 5 * LEAF
         os.truncate(path, head + length)
-        self.assertEqual(self.state().leaves("film", self.status), b"".join(LEAVES[: length // LEAF]))
+        self.assertEqual(self.state().kept("film", self.status), Kept(b"".join(LEAVES[: length // LEAF])))
         path.unlink()
 
     def test_power_cut(self) -> None:
         """A place that reads as zeros was never written: what stands there and after it isn't taken."""
         self.begun("film", LEAVES[0] + LEAVES[1] + bytes(LEAF) + LEAVES[3])
-        self.assertEqual(self.state().leaves("film", self.status), LEAVES[0] + LEAVES[1])
+        self.assertEqual(self.state().kept("film", self.status), Kept(LEAVES[0] + LEAVES[1]))
 
     def test_torn_head(self) -> None:
         """A file whose first line was lost belongs to nothing."""
         self.begun("film", LEAVES[0]).close()
         for raw in (b"", b'["film"', bytes(200), b'["film"]\n' + LEAVES[0]):
             (self.folder / "0").write_bytes(raw)
-            self.assertIsNone(self.state().leaves("film", self.status))
+            self.assertEqual(self.state().kept("film", self.status), Kept())
 
     def test_strangers(self) -> None:
         """Files that somebody else put into the folder are left alone."""
         self.begun("film", LEAVES[0])
         (self.folder / "notes.txt").write_text("mine")
-        self.assertEqual(self.state().leaves("film", self.status), LEAVES[0])
+        self.assertEqual(self.state().kept("film", self.status), Kept(LEAVES[0]))
 
     def test_synced(self) -> None:
         """Every 256 leaves they are brought to the disk, and the first time the names of the files too."""
@@ -142,8 +158,8 @@ class SenderStateTests(StateTestCase):
         for number in range(6):
             state.begin(f"film {number}", self.status, LEAVES[number])
         self.assertEqual(self.kept(), ["3", "4", "5"])
-        self.assertEqual(self.state().leaves("film 3", self.status), LEAVES[3])
-        self.assertIsNone(self.state().leaves("film 2", self.status))
+        self.assertEqual(self.state().kept("film 3", self.status), Kept(LEAVES[3]))
+        self.assertEqual(self.state().kept("film 2", self.status), Kept())
 
     def test_old_files(self) -> None:
         """What earlier transfers left behind is bounded; a file that is growing is never among what goes."""
@@ -154,7 +170,7 @@ class SenderStateTests(StateTestCase):
         self.begun("another").close()
         self.assertEqual(self.kept(), ["0", "4", "5", "6"])
         growing.add(LEAVES[0])
-        self.assertEqual(self.state().leaves("slow", self.status), LEAVES[0])
+        self.assertEqual(self.state().kept("slow", self.status), Kept(LEAVES[0]))
 
     def test_disk_full(self) -> None:
         """A disk that doesn't take it is told of with the folder and what to do."""
@@ -174,7 +190,7 @@ class SenderStateTests(StateTestCase):
         self.folder.parent.mkdir(parents=True)
         self.folder.write_text("mine")
         self.assertIn("File exists", str(self.assertRaises(LocalFileError, self.begun)))
-        self.assertIsNone(self.state().leaves("film", self.status))
+        self.assertEqual(self.state().kept("film", self.status), Kept())
 
     def test_close(self) -> None:
         """Closing lets go of the descriptor, and may be done twice."""
@@ -191,7 +207,7 @@ class SenderStateTests(StateTestCase):
         state.remove()
         state.remove()
         self.assertFalse(self.folder.exists())
-        self.assertIsNone(state.leaves("film", self.status))
+        self.assertEqual(state.kept("film", self.status), Kept())
 
 
 class TogetherTests(StateTestCase):
@@ -202,8 +218,8 @@ class TogetherTests(StateTestCase):
         one, two = self.begun("one", LEAVES[0]), self.begun("two", LEAVES[1])
         one.add(LEAVES[2])
         two.add(LEAVES[3])
-        self.assertEqual(one.leaves("two", self.status), LEAVES[1] + LEAVES[3])
-        self.assertEqual(two.leaves("one", self.status), LEAVES[0] + LEAVES[2])
+        self.assertEqual(one.kept("two", self.status), Kept(LEAVES[1] + LEAVES[3]))
+        self.assertEqual(two.kept("one", self.status), Kept(LEAVES[0] + LEAVES[2]))
 
     def test_most_leaves(self) -> None:
         """Of a file that several send, the most leaves count: whoever began it last may not be far."""
@@ -211,7 +227,7 @@ class TogetherTests(StateTestCase):
         for leaf in LEAVES[:4]:
             one.add(leaf)
         two.add(LEAVES[0])
-        self.assertEqual(self.state().leaves("film", self.status), b"".join(LEAVES[:4]))
+        self.assertEqual(self.state().kept("film", self.status), Kept(b"".join(LEAVES[:4])))
 
     def test_same_moment(self) -> None:
         """Two that take the same number at the same moment get two files."""
@@ -222,16 +238,16 @@ class TogetherTests(StateTestCase):
         self.patch(two, "_numbers", lambda: answers.pop() if answers else original())
         two.begin("two", self.status, LEAVES[1])
         self.assertEqual(self.kept(), ["0", "1"])
-        self.assertEqual(self.state().leaves("one", self.status), LEAVES[0])
+        self.assertEqual(self.state().kept("one", self.status), Kept(LEAVES[0]))
 
     def test_removed_by_another(self) -> None:
         """One that goes on after another has removed all keeps its next file again."""
         one, two = self.begun("one"), self.begun("two")
         one.remove()
         two.add(LEAVES[0])
-        self.assertIsNone(two.leaves("two", self.status))
+        self.assertEqual(two.kept("two", self.status), Kept())
         two.begin("two", self.status, LEAVES[0])
-        self.assertEqual(self.state().leaves("two", self.status), LEAVES[0])
+        self.assertEqual(self.state().kept("two", self.status), Kept(LEAVES[0]))
 
     def test_removed_while_it_syncs(self) -> None:
         """Bringing names to the disk that another has removed is no error."""
@@ -253,7 +269,7 @@ class TogetherTests(StateTestCase):
 
         self.patch(state, "_numbers", listed)
         state.remove()
-        self.assertEqual(self.state().leaves("two", self.status), LEAVES[0])
+        self.assertEqual(self.state().kept("two", self.status), Kept(LEAVES[0]))
 
     def test_removed_twice_at_once(self) -> None:
         """Two that remove all at the same moment don't get into each other's way."""
@@ -287,7 +303,7 @@ class TogetherTests(StateTestCase):
         self.begun("film", LEAVES[0])
         state = self.state()
         self.patch(state, "_numbers", lambda: [7, 0])
-        self.assertEqual(state.leaves("film", self.status), LEAVES[0])
+        self.assertEqual(state.kept("film", self.status), Kept(LEAVES[0]))
 
     def test_many_threads(self) -> None:
         """Whatever several do in whatever order, each that goes on undisturbed finds its leaves again."""
@@ -300,7 +316,7 @@ class TogetherTests(StateTestCase):
                     state = SenderState(self.folder)
                     state.begin(f"film {number}", self.status, LEAVES[number])
                     state.add(LEAVES[number + 1])
-                    state.leaves(f"film {number}", self.status)
+                    state.kept(f"film {number}", self.status)
                     if turn % 3 == 2:
                         state.remove()
                     state.close()
@@ -317,59 +333,15 @@ class TogetherTests(StateTestCase):
         self.assertFalse(any(thread.is_alive() for thread in threads))
 
 
-class SoundLeavesTests(SynchronousTestCase):
-    """How far kept leaves are good."""
+class LeafAtTests(SynchronousTestCase):
+    """Leaves of what is on disk."""
 
-    def setUp(self) -> None:
+    def test_each(self) -> None:
+        """The leaf of each chunk is that of its bytes, also of the last one, which is short."""
         path = Path(self.mktemp())
-        self.data = pattern(3 * CHUNK + 5)
-        path.write_bytes(self.data)
-        self.file = os.open(path, os.O_RDONLY)
-        self.addCleanup(os.close, self.file)
-        self.leaves = b"".join(leaf_digest([self.data[at : at + CHUNK]]) for at in range(0, len(self.data), CHUNK))
-
-    def sound(self, leaves: bytes, offset: int, size: int | None = None) -> bytes:
-        return sound_leaves(self.file, len(self.data) if size is None else size, leaves, offset)
-
-    def reads(self) -> list[int]:
-        """From now on, the offsets that are read."""
-        read: list[int] = []
-        original = os.pread
-
-        def counted(file: int, length: int, offset: int) -> bytes:
-            read.append(offset)
-            return original(file, length, offset)
-
-        self.patch(os, "pread", counted)
-        return read
-
-    def test_good(self) -> None:
-        """Leaves up to the receiver's offset are good if the last of them is that of its chunk; no other is read."""
-        read = self.reads()
-        for offset in (CHUNK, 2 * CHUNK, 3 * CHUNK, len(self.data)):
-            read.clear()
-            self.assertEqual(self.sound(self.leaves, offset), self.leaves[: chunks_of(offset) * LEAF])
-            self.assertEqual(min(read), (chunks_of(offset) - 1) * CHUNK)
-
-    def test_changed_chunk(self) -> None:
-        """If the chunk before the offset isn't what it was, nothing is good."""
-        for offset in (CHUNK, 2 * CHUNK):
-            end = offset // CHUNK * LEAF
-            wrong = self.leaves[: end - LEAF] + bytes(LEAF) + self.leaves[end:]
-            self.assertEqual(self.sound(wrong, offset), b"")
-
-    def test_missing_leaves(self) -> None:
-        """Leaves that a power cut took are hashed again from where they end, so that no chunk is sent twice."""
-        read = self.reads()
-        for offset in (3 * CHUNK, len(self.data)):
-            read.clear()
-            self.assertEqual(self.sound(self.leaves[: 2 * LEAF], offset), self.leaves[: chunks_of(offset) * LEAF])
-            self.assertEqual(min(read), CHUNK)
-
-    def test_impossible(self) -> None:
-        """Without leaves, or with an offset that isn't one of this file, nothing is good."""
-        size = len(self.data)
-        cases: list[Any] = [(b"", CHUNK), (self.leaves[:31], CHUNK), (self.leaves, 0), (self.leaves, CHUNK + 1)]
-        cases += [(self.leaves, size + 1), (self.leaves, 4 * CHUNK), (self.leaves, CHUNK, CHUNK - 1)]
-        for case in cases:
-            self.assertEqual(self.sound(*case), b"")
+        data = pattern(2 * CHUNK + 5)
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            for index in range(3):
+                expected = leaf_digest([data[index * CHUNK : (index + 1) * CHUNK]])
+                self.assertEqual(leaf_at(file.fileno(), len(data), index), expected)

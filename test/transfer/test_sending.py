@@ -10,11 +10,22 @@ from typing import Any
 
 from p2p.base.errors import LocalFileError
 from p2p.transfer.interfaces import Sender
-from p2p.transfer.records import Chunk, EndOfTransfer, Entry, Kind, Record
+from p2p.transfer.records import FAR_TIME, Chunk, EndOfFile, EndOfTransfer, Entry, Kind, Record, RecordDecoder
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.tree import CHUNK
+from p2p.transfer.tree import CHUNK, LEAF
 from p2p.transfer.walking import SourceRoot, Totals
-from test.transfer.sources import Link, SendingTestCase, Spec, contents, make, pattern, records_of, set_time
+from test.transfer.sources import (
+    Link,
+    SendingTestCase,
+    Spec,
+    contents,
+    make,
+    new_ctime,
+    pattern,
+    records_of,
+    set_time,
+    taken,
+)
 
 
 class RecordsTests(SendingTestCase):
@@ -202,18 +213,61 @@ class GivenUpTests(SendingTestCase):
             self.meanwhile("read", partial(os.truncate, path, size // 2), calls)
             self.check("a", "it became shorter while it was sent", self.sent(path))
 
-    def test_longer(self) -> None:
-        """A file that grows while it is sent."""
-        for size, calls in ((5, 1), (3 * CHUNK, 2)):
-            path = self.file("a", pattern(size))
-            self.meanwhile("read", partial(os.truncate, path, size + 1), calls)
-            self.check("a", "it changed while it was sent", self.sent(path))
+    def test_longer_and_changed(self) -> None:
+        """A large file that grows while it is sent, and isn't what it was before that either."""
+        path = self.file("a", pattern(3 * CHUNK))
+
+        def change() -> None:
+            with path.open("r+b") as file:
+                file.write(b"!")
+                file.truncate(5 * CHUNK)
+
+        self.meanwhile("read", change, calls=3)
+        self.check("a", "it changed while it was sent", self.sent(path))
+
+    def test_cut_at_its_end(self) -> None:
+        """A file that is cut when all of it was read, be it while it is read again."""
+        for function, calls in (("fstat", 1), ("pread", 2)):
+            path = self.file("a", pattern(3 * CHUNK))
+            original = os.read
+
+            def read(file: int, length: int, path: Path = path, original: Any = original) -> bytes:
+                data: bytes = original(file, length)
+                if data and os.lseek(file, 0, os.SEEK_CUR) == 3 * CHUNK:
+                    os.truncate(path, 3 * CHUNK + 1)
+                    self.meanwhile(function, partial(os.truncate, path, CHUNK), calls)  # noqa: B023 - called at once
+                return data
+
+            patch = self.patch(os, "read", read)
+            self.check("a", "while it was sent", self.sent(path))
+            patch.restore()
 
     def test_rewritten(self) -> None:
         """A large file that is written to while it is sent, its size as before."""
         path = self.file("a", pattern(2 * CHUNK))
         self.meanwhile("read", lambda: set_time(path, 5), calls=2)
         self.check("a", "it changed while it was sent", self.sent(path))
+
+    def test_rewritten_and_set_back(self) -> None:
+        """A chunk that is changed behind the one under way is noticed, though size and mtime are as before."""
+        path = self.file("a", pattern(3 * CHUNK))
+        status = path.stat()
+
+        def change() -> None:
+            with path.open("r+b") as file:
+                file.write(b"!")
+            set_time(path, status.st_mtime_ns)
+            new_ctime(path)
+
+        self.meanwhile("read", change, calls=3)
+        self.check("a", "it changed while it was sent", self.sent(path))
+
+    def test_linked(self) -> None:
+        """A large file that gets a link or another mode while it is sent is sent: it is what it was."""
+        data = pattern(3 * CHUNK + 5)
+        path = self.file("a", data)
+        self.meanwhile("read", partial(new_ctime, path), calls=2)
+        self.assertEqual(contents(records_of(self.engine(path))), {"a": data})
 
     def test_broken_disk(self) -> None:
         """A file of which the disk gives only a part, or none."""
@@ -233,6 +287,93 @@ class GivenUpTests(SendingTestCase):
         records_of(engine)
         self.assertEqual((engine.given_up_count, len(engine.given_up)), (1100, 1000))
         self.assertEqual(engine.given_up[-1][0], "top/1099")
+
+
+class GrewTests(SendingTestCase):
+    """A file that grows while it is sent arrives as it was when it was opened, and that is told."""
+
+    def growing(self, size: int, *, after: str, **options: Any) -> list[Record]:
+        """A file that has grown when its last byte is read, and what is sent behind it."""
+        path = self.file("a", pattern(size))
+        other = self.folder / "b"
+        if after == "file":
+            other.write_bytes(b"x")
+        elif after == "folder":
+            other.mkdir()
+        elif after == "link":
+            other.symlink_to("a")
+        elif after == "nothing":
+            os.mkfifo(other)
+        sources = [path, other] if after else [path]
+
+        def grow() -> None:
+            with path.open("ab") as file:
+                file.write(b"more" * CHUNK)
+
+        self.meanwhile("read", grow, calls=max(size // CHUNK, 1))
+        engine = self.engine(*sources, **options)
+        records = records_of(engine)
+        if after:
+            other.rmdir() if other.is_dir() and not other.is_symlink() else other.unlink()
+        found = contents(records)
+        self.assertEqual(found["a"], pattern(size))
+        self.assertEqual((len(found), engine.done_entries, engine.ended), (len(sources), len(sources), True))
+        return records
+
+    def test_arrives(self) -> None:
+        """Whatever its size, and whatever comes after it: the next record says that it grew, and no other does."""
+        for size in (0, 5, CHUNK, CHUNK + 1, 3 * CHUNK):
+            for after in ("", "file", "folder", "link", "nothing"):
+                records = self.growing(size, after=after)
+                told = [record for record in records if not isinstance(record, Chunk | EndOfFile)]
+                self.assertEqual([record.grew for record in told], [False, True, False][: len(told)], (size, after))
+
+    def test_others(self) -> None:
+        """Of a file that doesn't grow nothing is said."""
+        records = records_of(self.engine(self.file("a", pattern(2 * CHUNK)), self.file("b", b"")))
+        self.assertFalse(any(record.grew for record in records if not isinstance(record, Chunk | EndOfFile)))
+
+    def test_slow_disk(self) -> None:
+        """While a large file is read again, a byte comes every few seconds; none comes twice, and none is missing."""
+        data = pattern(40 * CHUNK + 1)
+        most = 5 + LEAF + 1  # bytes of the last chunk's record
+        for seconds, least, at_most in ((0.0, 0, 0), (0.6, 3, most - 1), (6.0, most, most)):
+            now = [0.0]
+
+            def slowly(seconds: float = seconds, now: list[float] = now) -> float:
+                now[0] += seconds
+                return now[0]
+
+            path = self.file("a", data)
+            self.meanwhile("read", partial(os.truncate, path, 50 * CHUNK), calls=3)
+            calls = list(taken(self.engine(path, clock=slowly), 1))
+            singles = sum(len(each) == 1 for each in calls)
+            self.assertTrue(least <= singles <= at_most, singles)
+            decoder = RecordDecoder()
+            self.assertEqual(contents([record for each in calls for record in decoder.feed(each)]), {"a": data})
+
+
+class OddTests(SendingTestCase):
+    """Whatever a file system holds, nothing of it keeps other entries from being sent."""
+
+    def test_far_times(self) -> None:
+        """Times that no record can have go as the nearest that it can."""
+        top = make(self.folder / "top", {"a": b"x", "b": {}, "c": Link("a"), "d": pattern(CHUNK + 1)})
+        original = os.fstat
+        far = 9_223_372_037 * 10**9
+
+        def status(call: Any) -> Any:
+            def called(*arguments: Any, **keywords: Any) -> Any:
+                real = call(*arguments, **keywords)
+                return os.stat_result(tuple(real), {"st_mtime_ns": far, "st_ctime_ns": 5, "st_ino": real.st_ino})
+
+            return called
+
+        self.patch(os, "fstat", status(original))
+        self.patch(os, "stat", status(os.stat))
+        records = records_of(self.engine(top))
+        times = {record.path: record.mtime for record in records if isinstance(record, Entry)}
+        self.assertEqual(times, dict.fromkeys(("top", "top/a", "top/b", "top/c", "top/d"), FAR_TIME))
 
 
 class CloseTests(SendingTestCase):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from p2p.base.errors import LocalFileError
 from p2p.transfer.records import Chunk, EndOfFile, EndOfTransfer, Entry, GaveUp, Have, Kind, Record, RecordDecoder
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.tree import CHUNK
+from p2p.transfer.tree import CHUNK, LEAF
 from p2p.transfer.walking import SourceRoot
 from test.properties import PROPERTY
-from test.transfer.sources import Link, SendingTestCase, contents, make, pattern, records_of, set_time
+from test.transfer.sources import Link, SendingTestCase, contents, make, new_ctime, pattern, records_of, set_time
 
 NAMES = st.sampled_from(["a", "b", "c", "\udcff", "é", "-x"])
 TREES = st.recursive(
@@ -48,7 +48,7 @@ def position(records: list[Record], offset: int = 0) -> Have:
 
 
 class ResumeTests(SendingTestCase):
-    """Nothing is sent twice, and no file is hashed again from its start."""
+    """Nothing is sent twice, and no file is hashed again that is what it was."""
 
     @given(st.dictionaries(NAMES, TREES, max_size=3), st.integers(0, 60))
     @PROPERTY
@@ -145,10 +145,77 @@ class ResumeTests(SendingTestCase):
             file.seek(CHUNK + 5)
             file.write(b"!")
         set_time(path, status.st_mtime_ns)
+        new_ctime(path)
         engine, records = self.resumed(path, 2 * CHUNK)
         self.assertEqual(engine.restarted, ["film"])
         assert isinstance(records[0], Entry)
         self.assertEqual(records[0].offset, 0)
+
+    def test_changed_anywhere(self) -> None:
+        """No byte before the offset may have changed, whatever the file's mtime says: two versions aren't mixed."""
+        data = pattern(4 * CHUNK)
+        for at in (0, CHUNK - 1, CHUNK, 3 * CHUNK - 1):
+            path = self.begun(data, 4)
+            status = path.stat()
+            changed = data[:at] + b"!" + data[at + 1 :]
+            path.write_bytes(changed)
+            set_time(path, status.st_mtime_ns)
+            new_ctime(path)
+            engine, records = self.resumed(path, 3 * CHUNK)
+            self.assertEqual((engine.restarted, contents(records)), (["film"], {"film": changed}))
+
+    def test_other_ctime(self) -> None:
+        """A file that got a link or another mode goes on: it is hashed again, and no chunk is sent twice."""
+        data = pattern(4 * CHUNK + 7)
+        for offset in (CHUNK, 3 * CHUNK, len(data)):
+            path = self.begun(data, 5)
+            new_ctime(path)
+            engine, records = self.resumed(path, offset)
+            self.assertEqual((engine.restarted, contents(records)), ([], {"film": data[offset:]}))
+            self.assertEqual(records[-2], records_of(self.engine(path))[-2])
+
+    def test_hashing_interrupted(self) -> None:
+        """Hashing again that is interrupted goes on where it was: in the end a large file comes through."""
+        data = pattern(5 * CHUNK)
+        path = self.begun(data, 5)
+        new_ctime(path)
+        original = os.pread
+        read: list[int] = []
+
+        def counted(file: int, length: int, at: int) -> bytes:
+            read.append(at // CHUNK)
+            return original(file, length, at)
+
+        self.patch(os, "pread", counted)
+        for hashed in (range(1), range(2)):  # the last that was kept, and one more
+            engine = self.engine(path, state=True)
+            engine.resume(Have(None, "film", 4 * CHUNK))
+            read.clear()
+            self.assertEqual(engine.read(1), [])
+            self.assertEqual(set(read), set(hashed))
+            engine.close()
+        read.clear()
+        engine, records = self.resumed(path, 4 * CHUNK)
+        self.assertEqual((engine.restarted, contents(records)), ([], {"film": data[4 * CHUNK :]}))
+        self.assertEqual(set(read), {1, 2, 3})
+
+    def test_missing_leaves(self) -> None:
+        """Leaves that a power cut took are hashed again from where they end, so that no chunk is sent twice."""
+        data = pattern(4 * CHUNK)
+        path = self.begun(data, 4)
+        (kept,) = self.out.iterdir()
+        os.truncate(kept, kept.stat().st_size - 3 * LEAF)
+        engine, records = self.resumed(path, 3 * CHUNK)
+        self.assertEqual((engine.restarted, contents(records)), ([], {"film": data[3 * CHUNK :]}))
+
+    def test_stopped_while_hashing(self) -> None:
+        """An engine that hashes again ends soon when it is stopped."""
+        path = self.begun(pattern(4 * CHUNK), 4)
+        new_ctime(path)
+        engine = self.engine(path, state=True)
+        engine.resume(Have(None, "film", 3 * CHUNK))
+        self.meanwhile("pread", engine.stop)
+        self.assertEqual((engine.next(1), engine.ended), ([], False))
 
     def test_nothing_kept(self) -> None:
         """Without leaves a file begins anew, and that is told: what wasn't kept, or is shorter than the offset."""

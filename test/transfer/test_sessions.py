@@ -150,6 +150,21 @@ class ConsentTests(SessionCase):
         self.assertEqual(tree(self.here), tree(self.there))
         self.assert_clean()
 
+    def test_reads_again(self) -> None:
+        """While what is here is read again, for however long, the sender is told so and doesn't take it for silence."""
+        self.far_threads.held = True
+        running = self.send("a")
+        for _ in range(10):
+            self.network.advance(10.0)
+        self.assertEqual(10, len(self.told.pending))
+        self.assertIn("reads once more what it has", self.told.pending[0])
+        self.far_threads.held = False
+        self.far_threads.work(1)
+        self.network.settle()
+        self.successResultOf(running)
+        self.assertEqual(tree(self.here), tree(self.there))
+        self.assert_clean()
+
     def test_refused_by_a_person(self) -> None:
         """A person may say no."""
         self.host.consent = Deferred()

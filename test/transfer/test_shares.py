@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,33 @@ class ListedTests(SharesCase):
         self.shares["gone"] = self.folder / "gone"
         self.assertNotIn("gone", self.names(""))
         self.refused("gone", "nothing is shared at 'gone'")
+
+    def test_odd(self) -> None:
+        """A share or an entry that can't be looked at, or leads in circles, keeps no other one from being seen."""
+        (self.folder / "loop").symlink_to("loop")
+        self.shares["loop"] = self.folder / "loop"
+        original = os.stat
+
+        def status(name: str | Path, **more: Any) -> os.stat_result:
+            if str(name).endswith(("a.mp4", "notes.txt")):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return original(name, **more)
+
+        self.patch(os, "stat", status)
+        self.assertLessEqual({"elsewhere", "films"}, set(self.names("")))
+        self.assertNotIn("notes.txt", self.names(""))
+        self.assertEqual(["in", "out", "up"], self.names("films"))
+        self.refused("loop", "can't be read there")
+
+    def test_not_entered(self) -> None:
+        """A folder whose names may be read, but which may not be entered, isn't said to be empty."""
+
+        def status(name: str, **more: Any) -> os.stat_result:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        self.patch(os, "stat", status)
+        with self.assertRaisesRegex(ExchangeFailed, "'films' can't be read there: Permission denied"):
+            listed(self.shares, "films")
 
     def test_folder(self) -> None:
         """Files, folders and links in the order of their names; nothing else, and nothing that is under way."""

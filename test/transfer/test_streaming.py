@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.transfer import streaming, tree
 from p2p.transfer.answers import Asked
-from p2p.transfer.records import Have, Receipt, encode_chunk, encode_end_of_file
+from p2p.transfer.final_names import GREW
+from p2p.transfer.records import Have, Receipt, encode_chunk, encode_end, encode_end_of_file
 from p2p.transfer.streaming import StreamReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
@@ -57,14 +58,23 @@ class StreamReceiverTests(SynchronousTestCase):
         self.assertEqual([], self.feed(begun("a", 6), chunk(b"abcd")))
         self.assertEqual((0, 4), (self.receiver.done_entries, self.receiver.done_bytes))
         self.assertEqual("a", self.receiver.current)
-        (receipt,) = self.feed(chunk(b"ef"), ended(b"abcdef"))
+        self.assertEqual([], self.feed(chunk(b"ef"), ended(b"abcdef")))
+        (receipt,) = self.feed(end(1, 6))
         self.assertEqual(("a", 6, Outcome.OK), (receipt.path, receipt.size, receipt.outcome))
-        self.assertEqual([], self.feed(end(1, 6)))
         told: list[Totals] = []
         self.assertEqual(([], Totals(1, 6, 0)), self.receiver.finish(told.append))
         self.assertEqual(([Totals(1, 6, 0)], 1), (told, self.receiver.done_entries))
         self.assertEqual(b"abcdef", self.came())
         self.assertEqual(6, self.receiver.written)
+
+    def test_grew(self) -> None:
+        """If it grew while it was sent, that is told; of what was given up it isn't."""
+        (receipt,) = self.feed(file("a", b"abc"), encode_end(1, 3, grew=True))
+        self.assertEqual((GREW, Outcome.OK), (receipt.note, receipt.outcome))
+        self.assertEqual(([], Totals(1, 3, 0)), self.receiver.finish())
+        self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+        (receipt,) = self.feed(begun("a", 3), gave_up("a", "gone"), encode_end(1, 0, grew=True))
+        self.assertEqual(("gone", Outcome.TRUNCATED), (receipt.reason, receipt.outcome))
 
     def test_stream(self) -> None:
         """Nobody needs to know how long it is; nothing is something, too."""

@@ -314,6 +314,43 @@ class MeasureTests(WalkingTestCase):
         self.failing("open", "b", errno.ENOENT)
         self.assertEqual(measure([source]), Totals(4, 2))
 
+    def test_cannot_be_looked_at(self) -> None:
+        """An entry of which not even the kind can be told keeps nothing else from being counted and found."""
+
+        class Entry:
+            def __init__(self, entry: os.DirEntry[str]) -> None:
+                self.name = entry.name
+                self._entry = entry
+
+            def __getattr__(self, name: str) -> Any:
+                if self.name == "b":
+                    raise OSError(errno.EACCES, "no")
+                return getattr(self._entry, name)
+
+        class Entries:
+            def __init__(self, folder: int) -> None:
+                self._entries = scandir(folder)
+
+            def __enter__(self) -> Any:
+                return map(Entry, self._entries)
+
+            def __exit__(self, *error: object) -> None:
+                self._entries.close()
+
+        source = self.source({"a": b"x", "b": b"yy", "c": {"d": b"zzz"}})
+        scandir = os.scandir
+        self.patch(os, "scandir", Entries)
+        self.assertEqual(measure([source]), Totals(5, 4))
+        self.assertEqual(walked([source]), ["top", "top/a", "top/b", "top/c", "top/c/d"])
+
+    def test_holes(self) -> None:
+        """More bytes than can be told, as holes may be, are as many as nobody knows."""
+        source = self.source({"a": b""})
+        self.patch(walking, "_MOST", 10)
+        for size, expected in ((10, 10), (11, None)):
+            os.truncate(self.folder / "top" / "a", size)
+            self.assertEqual(measure([source]), Totals(2, expected))
+
     def test_unsearchable_parent(self) -> None:
         """The folder that a source is in needn't be readable."""
         make(self.folder, {"closed": {"a": b"123"}})

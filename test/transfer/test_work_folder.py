@@ -7,15 +7,13 @@ import fcntl
 import json
 import os
 import stat
-from pathlib import Path
 from typing import Any
 
 from p2p.base.errors import Outcome
 from p2p.exchange.rules import Arrived
-from p2p.transfer import work_folder
 from p2p.transfer.final_names import Close, Folder, Place, Receipt
 from p2p.transfer.records import Kind
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder, boot_id
+from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
 from test.transfer.arrivals import ID, ReceivingTestCase, fail, watched
 
 
@@ -154,9 +152,9 @@ class WorkFolderTests(ReceivingTestCase):
 
     def test_numbers(self) -> None:
         """All that was written down comes back, names that aren't UTF-8 as well."""
-        part = PartialEntry("7", "caf\udce9/x", 5, None, 3)
+        part = PartialEntry("7", "caf\udce9/x", 5, None, (3, -1, 2**62))
         owed = [Receipt("a", "", 3, "", Outcome.REFUSED, "why"), Receipt("b", "b", 3, "00")]
-        state = State(8, 2, 30, 1, "caf\udce9", partial=part, owed=owed, boot="b")
+        state = State(8, 2, 30, 1, "caf\udce9", partial=part, owed=owed)
         self.assertEqual(state, self.remembered(state))
         self.assertEqual(("7", "7.leaves"), part.names)
 
@@ -168,7 +166,7 @@ class WorkFolderTests(ReceivingTestCase):
             stack=[top],
             steps=[
                 Place("a/b", Kind.FOLDER, "1", top, "b", outcome=Outcome.REFUSED, reason="full", made=inner),
-                Place("a/b/c", Kind.FILE, "2", inner, "c (2)", 5, "00"),
+                Place("a/b/c", Kind.FILE, "2", inner, "c (2)", 5, "00", notes=["odd"]),
                 Place("x", Kind.LINK, "3", None, "x"),
                 Close(inner),
             ],
@@ -188,6 +186,21 @@ class WorkFolderTests(ReceivingTestCase):
         self.assertEqual((Kind.FOLDER, Outcome.REFUSED, "full"), (made.kind, made.outcome, made.reason))
         self.assertEqual(("c (2)", 5, "00", Outcome.OK), (placed.final, placed.size, placed.root, placed.outcome))
         self.assertEqual((None, None), (linked.folder, linked.made))
+        self.assertEqual((["odd"], []), (placed.notes, linked.notes))
+
+    def test_earlier_version(self) -> None:
+        """What an earlier version has written down is read."""
+        made = self.folder()
+        made.save(State(steps=[Place("x", Kind.FILE, "3", None, "x")], partial=PartialEntry("7", "a", 5, 9)))
+        raw = json.loads((self.work / "state.json").read_bytes())
+        del raw["steps"][0]["notes"], raw["partial"]["marks"]
+        raw["partial"]["synced"] = 2
+        (self.work / "state.json").write_text(json.dumps({**raw, "boot": "b"}))
+        found = made.load()
+        self.assertEqual(PartialEntry("7", "a", 5, 9), found.partial)
+        (step,) = found.steps
+        assert isinstance(step, Place)
+        self.assertEqual([], step.notes)
 
     def test_synced(self) -> None:
         """It is on the disk before it takes the place of what was there."""
@@ -251,9 +264,3 @@ class WorkFolderTests(ReceivingTestCase):
         made.save(State())
         (self.work / "state.json").write_text('{"version": 1}')
         self.assertIn("another version", self.refused(Outcome.REFUSED, made.load))
-
-    def test_boot(self) -> None:
-        """This boot has an id of its own; where the system doesn't say, it has none."""
-        self.assertEqual(36, len(boot_id()))
-        self.patch(work_folder, "_BOOT_ID", Path("/nonexistent"))
-        self.assertEqual("", boot_id())

@@ -16,9 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from p2p.identity.tls import LINK_ALPN
-from p2p.wire.buffers import GULP
-from p2p.wire.bulk import RECORD
-from p2p.wire.wide_socket import Plain, WideSocket
+from p2p.wire.bulk import GULP, RECORD, Plain
+from p2p.wire.wide_socket import WideSocket
 from test.identities import credentials
 from test.wire.sockets import End, Turns
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 from random import Random
 from typing import Any
+from unittest import skipUnless
 
 from twisted.internet import main
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -13,8 +16,8 @@ from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.wire import wide_socket
-from p2p.wire.buffers import GULP
-from p2p.wire.wide_socket import PIECES, Plain, WideSocket, widened
+from p2p.wire.bulk import GULP, PIECES, Plain
+from p2p.wire.wide_socket import TcpInfo, WideSocket, parse_tcp_info, tcp_info, widened
 from test.wire.sockets import End, Turns
 
 
@@ -203,18 +206,55 @@ class WideSocketTests(WideSocketCase):
             self.reactor.settle()
         self.assertTrue(b"".join(written) == b"".join(kept))
 
+
+class TcpInfoTests(SynchronousTestCase):
+    """What the system knows of a connection."""
+
+    def test_fields(self) -> None:
+        """The figures stand where Linux has them, and what later kernels append is passed over."""
+        numbers = [0] * 24
+        numbers[15], numbers[16], numbers[18], numbers[23] = 20_500, 300, 10, 7
+        data = struct.pack("=8B24I", *range(8), *numbers)
+        for more in (b"", b"\xff" * 128):
+            self.assertEqual(parse_tcp_info(data + more), TcpInfo(20_500, 300, 10, 7))
+
     def test_least_round_trip(self) -> None:
-        """On a network the system tells how long the way takes; on other sockets nobody does."""
-        self.assertIsNone(self.near.least_round_trip())
+        """Where newer kernels tell the least round trip, it is read, and none is made up."""
+        for raw, told in (((125).to_bytes(4, sys.byteorder), 125), (b"\xff" * 4, None)):
+            info = parse_tcp_info(bytes(148) + raw)
+            assert info is not None
+            self.assertEqual(info.least_rtt_us, told)
+
+    def test_short(self) -> None:
+        """What is shorter isn't Linux's, and no guess is made."""
+        self.assertIsNone(parse_tcp_info(bytes(8 + 4 * 24 - 1)))
+
+    @skipUnless(hasattr(socket, "TCP_INFO"), "this system has no TCP_INFO")
+    def test_real(self) -> None:
+        """The system tells the round trips of a connection that carried something, and nothing once it is closed."""
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
-            socket.create_connection(server.getsockname()) as handle,
-            server.accept()[0],
+            socket.create_connection(server.getsockname()) as near,
+            server.accept()[0] as far,
         ):
-            least = WideSocket(Named(handle, self.reactor), Plain(handle, self.there.dataReceived)).least_round_trip()
-        if hasattr(socket, "TCP_INFO"):
-            assert least is not None
-            self.assertTrue(0 < least < 10)
+            near.sendall(b"x")
+            far.recv(1)
+            transport = Named(near, Turns())
+            info = tcp_info(WideSocket(transport, Plain(near, lambda data: None)))
+        assert info is not None
+        self.assertTrue(0 < info.rtt_us < 10_000_000)
+        self.assertTrue(info.least_rtt_us is None or 0 < info.least_rtt_us <= info.rtt_us * 10)
+        self.assertEqual(info.retransmits, 0)
+        self.assertIsNone(tcp_info(transport))
+
+    def test_no_network(self) -> None:
+        """Nobody tells of other sockets, nor of what is no socket, nor where the system doesn't know the question."""
+        with socket.socket(socket.AF_UNIX) as handle:
+            self.assertIsNone(tcp_info(Named(handle, Turns())))
+        self.assertIsNone(tcp_info(Named(None, Turns())))
+        self.patch(wide_socket, "_TCP_INFO", None)
+        with socket.socket() as handle:
+            self.assertIsNone(tcp_info(Named(handle, Turns())))
 
 
 class WidenedTests(SynchronousTestCase):

@@ -109,7 +109,7 @@ class Account:
         """So much is verified at the receiver."""
         row = self._row
         now = self._clock.seconds()
-        self._tell_resumed(size)
+        self._tell_resumed()
         if (entries, size) == (row.entries, row.bytes):
             return
         self._retries.moved(now)
@@ -134,6 +134,7 @@ class Account:
                 root=receipt.root,
                 outcome=receipt.outcome.value,
                 reason=receipt.reason,
+                note=receipt.note,
             )
             unread = self.tell(told) or unread
         return unread
@@ -225,14 +226,12 @@ class Account:
             )
         )
 
-    def _tell_resumed(self, size: int | None = None) -> None:
+    def _tell_resumed(self) -> None:
         """Tell it once it is known which of the parts are of use: with the first that moves, or at the end."""
         have, self._resumed = self._resumed, None
         if have is None:
             return
         restarted = list(self._moving.restarted)
-        if not restarted and have.partial is not None and size is not None and size < have.bytes + have.offset:
-            restarted = [have.partial]  # the other side began it anew
         offset = 0 if have.partial in restarted else have.offset
         self._before = have.bytes + offset
         self.tell(

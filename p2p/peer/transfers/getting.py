@@ -85,8 +85,8 @@ class Getting:
 
     @property
     def restarted(self) -> Sequence[str]:
-        """The other side doesn't say that it begins a file anew; there is less of it here then."""
-        return ()
+        """Paths that the other side begins anew in this session although a part of them was here."""
+        return self._receiver.restarted if isinstance(self._receiver, ReceivingEngine) else ()
 
     @property
     def done_bytes(self) -> int:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final, TypeVar
 
 from twisted.enterprise import adbapi
@@ -127,6 +128,14 @@ class TransferRow:
 
 
 _COLUMNS: Final = [one.name for one in fields(TransferRow)]
+_KINDS: Final[Mapping[str, type | UnionType]] = {
+    **dict.fromkeys(("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason"), str),
+    **dict.fromkeys(("entries", "bytes", "sessions", "sent_bytes", "sealed"), int),
+    **dict.fromkeys(("created", "updated", "deadline"), float),
+    "bytes_total": int | None,
+}
+"""What the values of a row are: SQLite would keep anything in any column."""
+
 _KEY: Final = ("id", "acting", "direction", "peer")
 _FIXED: Final = (*_KEY, "what", "how", "created", "sealed")
 _MARKS: Final = ", ".join(f":{name}" for name in _COLUMNS)
@@ -299,7 +308,20 @@ class Journal:
             return found
 
         await self._written()
-        return [_row(values) for values in await self._run(select)]
+        return [self._row(values) for values in await self._run(select)]
+
+    def _row(self, values: Sequence[Any]) -> TransferRow:
+        """What a row of the file says.
+
+        :raises LocalFileError: if that makes no sense.
+        """
+        try:
+            return _row(values)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise LocalFileError(
+                f"{self._path}: the journal of transfers is damaged, at transfer {str(values[0])[:40]!r}; move it "
+                "away, and unfinished transfers go on when they are asked for again"
+            ) from error
 
     async def _run(self, interaction: Callable[[Any], _T]) -> _T:
         try:
@@ -367,7 +389,12 @@ def _values(row: TransferRow) -> dict[str, Any]:
 
 def _row(values: Sequence[Any]) -> TransferRow:
     named = dict(zip(_COLUMNS, values, strict=True))
+    for name, kind in _KINDS.items():
+        if not isinstance(named[name], kind):
+            raise TypeError(f"{name} is {named[name]!r:.40}")
     what, how = json.loads(named["what"]), json.loads(named["how"])
+    if not isinstance(what, dict) or not isinstance(how, dict):
+        raise TypeError("what moves, and how, are no mappings")
     return TransferRow(
         **{**named, "what": what, "how": how, "state": State(named["state"]), "sealed": bool(named["sealed"])}
     )

@@ -7,28 +7,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     from p2p.measure.raw_reader import RawRun
-    from p2p.measure.results import Analysis, RunComparison
+    from p2p.measure.results import Analysis
+    from p2p.report.figures.output import Picture
 
-__all__ = ["DARK", "LIGHT", "Picture", "Theme", "comparison_picture", "pdf", "pictures", "png", "svg"]
+__all__ = ["DARK", "LIGHT", "Theme", "pdf", "pictures", "svg"]
 
 
 def pictures(run: RawRun, analysis: Analysis) -> tuple[Picture, ...]:
     """Say what there is to see in a run, in the report's order; a figure without data is left out."""
-    from p2p.report.figures.gallery import of_run
+    from p2p.report.figures.diagram import setup_diagram
+    from p2p.report.figures.drops import drops
+    from p2p.report.figures.latency import latency
+    from p2p.report.figures.legs import legs
+    from p2p.report.figures.lookups import lookup
+    from p2p.report.figures.rates import scaling, throughput
+    from p2p.report.figures.ratios import ratios
+    from p2p.report.figures.resources import resources
+    from p2p.report.figures.types import content_types
 
-    return of_run(run, analysis)
-
-
-def comparison_picture(comparison: RunComparison) -> Picture:
-    """Show the ratios of run B to run A with the margin."""
-    from p2p.report.figures.gallery import of_comparison
-
-    return of_comparison(comparison)
+    every = (setup_diagram, latency, throughput, scaling, lookup, legs, content_types, ratios, drops, resources)
+    found = (figure(run, analysis) for figure in every)
+    return tuple(one for one in found if one is not None)
 
 
 def svg(picture: Picture) -> str:
@@ -46,10 +49,3 @@ def pdf(picture: Picture) -> bytes:
     from p2p.report.figures.output import pdf as draw
 
     return draw(picture)
-
-
-def png(picture: Picture, dpi: float = 150, *, dark: bool = False) -> bytes:
-    """Draw a figure as an image."""
-    from p2p.report.figures.output import png as draw
-
-    return draw(picture, dpi, dark=dark)

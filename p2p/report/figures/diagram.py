@@ -14,9 +14,9 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis
 from p2p.report import formats
 from p2p.report.figures import sheet
-from p2p.report.figures.lab_layout import Lab, lab_of
+from p2p.report.figures.lab_layout import LabLayout, lab_of
+from p2p.report.figures.output import Picture
 from p2p.report.figures.panels import cut
-from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 
 __all__ = ["setup_diagram"]
@@ -50,12 +50,12 @@ def setup_diagram(run: RawRun, analysis: Analysis) -> Picture | None:
     return Picture("setup-diagram", "What ran where?", caption, alt, partial(_draw, lab))
 
 
-def _clusters(lab: Lab) -> str:
+def _clusters(lab: LabLayout) -> str:
     names = formats.listed([cut(name, _NAME) for name in lab.clusters])
     return f"{'Clusters' if len(lab.clusters) > 1 else 'Cluster'} {names}"
 
 
-def _caption(lab: Lab) -> Sequence[str]:
+def _caption(lab: LabLayout) -> Sequence[str]:
     number = formats.counted(len(lab.pairs), "pair")
     said = [
         f"{number} of peers, each with a direct link of its own.",
@@ -75,7 +75,7 @@ def _caption(lab: Lab) -> Sequence[str]:
 # -- drawing --------------------------------------------------------------------------------------------------------
 
 
-def _draw(lab: Lab, theme: Theme) -> Figure:
+def _draw(lab: LabLayout, theme: Theme) -> Figure:
     shown = _shown(lab)
     bottom = 1.02 if lab.coordinator else 0.3
     inside = _STEP * len(shown) + 1.3
@@ -94,7 +94,7 @@ def _draw(lab: Lab, theme: Theme) -> Figure:
     return figure
 
 
-def _shown(lab: Lab) -> list[int | None]:
+def _shown(lab: LabLayout) -> list[int | None]:
     """The places of the pairs that are drawn; None stands for those that aren't."""
     number = len(lab.pairs)
     if number <= PAIRS:
@@ -116,7 +116,7 @@ def _box(axes: Axes, x: float, y: float, width: float, height: float, edge: str,
     )
 
 
-def _draw_clusters(axes: Axes, lab: Lab, bottom: float, top: float, theme: Theme) -> None:
+def _draw_clusters(axes: Axes, lab: LabLayout, bottom: float, top: float, theme: Theme) -> None:
     router = top - 0.72
     one = len(lab.clusters) == 1
     frames = ((_LEFT[0], _RIGHT[1]),) if one else (_LEFT, _RIGHT)
@@ -141,7 +141,7 @@ def _label(axes: Axes, x: float, y: float, text: str, theme: Theme) -> None:
     axes.text(x, y + 0.1, text, color=theme.soft, fontsize=7.5, ha="center", va="center")
 
 
-def _draw_pairs(axes: Axes, lab: Lab, shown: Sequence[int | None], bottom: float, theme: Theme) -> None:
+def _draw_pairs(axes: Axes, lab: LabLayout, shown: Sequence[int | None], bottom: float, theme: Theme) -> None:
     width = 1.62
     ends = (_LEFT[1] - 0.12, _RIGHT[0] + 0.12)
     buses = (_LEFT[0] + 0.3, _RIGHT[1] - 0.3)
@@ -196,7 +196,7 @@ def _short(machine: str) -> str:
     return cut(machine if name.isdigit() else name, 12)
 
 
-def _draw_coordinator(axes: Axes, lab: Lab, bottom: float, theme: Theme) -> None:
+def _draw_coordinator(axes: Axes, lab: LabLayout, bottom: float, theme: Theme) -> None:
     middle = sheet.WIDTH / 2
     _box(axes, middle - 1.3, 0.24, 2.6, 0.34, theme.soft, theme.paper)
     machine = f" on {_short(lab.coordinator_machine)}" if lab.machines else ""

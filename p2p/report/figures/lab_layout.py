@@ -10,14 +10,14 @@ from typing import Final
 
 from p2p.measure.raw_reader import RawRun
 
-__all__ = ["Lab", "lab_of"]
+__all__ = ["LabLayout", "lab_of"]
 
 _IN_LAB: Final = re.compile(r"(?P<peer>[^,\s]+), (?:daemon (?P<daemon>.+)|(?P<coordinator>coordinator))")
 _HERE: Final = re.compile(r"(?P<kind>router|peers)-(?P<cluster>.+)|(?P<coordinator>coordinator)")
 
 
 @dataclass(frozen=True, slots=True)
-class Lab:
+class LabLayout:
     """Two clusters, or one, and the pairs that talked between them most.
 
     :ivar pairs: initiator and receiver, each with the first of ``clusters`` on the left, in the order of their numbers.
@@ -42,7 +42,7 @@ class Lab:
     is_own: bool
 
 
-def lab_of(run: RawRun) -> Lab | None:
+def lab_of(run: RawRun) -> LabLayout | None:
     """Find out what ran where; None if the run has no pairs."""
     ways = sorted(set(zip(run.samples["pair"], run.samples["direction"], strict=True)))
     pairs = [(initiator, receiver) for _, way in ways for initiator, _, receiver in [way.partition(">")] if receiver]
@@ -70,7 +70,7 @@ def lab_of(run: RawRun) -> Lab | None:
                 coordinator, coordinator_machine = one.what, one.where
             elif here["kind"] == "peers":
                 daemons[here["cluster"]] = one.what
-    return Lab(
+    return LabLayout(
         clusters=clusters,
         pairs=tuple((a, b) if left else (b, a) for (a, b), left in zip(chosen, asked_left, strict=True)),
         asked_left=asked_left,

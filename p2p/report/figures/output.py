@@ -1,11 +1,12 @@
-"""Figures as SVG, PDF and PNG, the same bytes for the same data. Needs the extra ``report``."""
+"""What a figure is, and figures as SVG and PDF, the same bytes for the same data. Needs the extra ``report``."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
@@ -13,10 +14,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from p2p.report import formats
-from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
-__all__ = ["FONTS", "drawing", "pdf", "png", "svg"]
+__all__ = ["FONTS", "Picture", "drawing", "pdf", "svg"]
 
 FONTS: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 """Of the page. Matplotlib measures text with its own DejaVu Sans, which is wider than any of these."""
@@ -69,6 +69,24 @@ _STYLE: Final[dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure: what it is about, in words, and how to draw it.
+
+    :ivar name: the id in the page, and part of file names.
+    :ivar question: the question that it answers.
+    :ivar caption: what is shown, what the marks are, and how many blocks it rests on.
+    :ivar alt: the same for somebody who can't see it, with the main figures.
+    :ivar draw: draws it in a theme, as a figure of matplotlib.
+    """
+
+    name: str
+    question: str
+    caption: str
+    alt: str
+    draw: Callable[[Theme], Figure]
+
+
 @contextmanager
 def drawing(picture: Picture, theme: Theme) -> Iterator[Figure]:
     """Draw a picture; what somebody set for matplotlib on this machine makes no difference to it."""
@@ -98,15 +116,6 @@ def pdf(picture: Picture) -> bytes:
     with drawing(picture, LIGHT) as figure:
         nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
         figure.savefig(content, format="pdf", metadata=nothing)
-    return content.getvalue()
-
-
-def png(picture: Picture, dpi: float, *, dark: bool) -> bytes:
-    """Draw a figure as an image on its paper."""
-    theme = DARK if dark else LIGHT
-    content = io.BytesIO()
-    with drawing(picture, theme) as figure:
-        figure.savefig(content, format="png", dpi=dpi, facecolor=theme.paper, metadata={"Software": None})
     return content.getvalue()
 
 

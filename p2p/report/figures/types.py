@@ -15,8 +15,8 @@ from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, BlockFigures
 from p2p.report import formats
 from p2p.report.figures import sheet
+from p2p.report.figures.output import Picture
 from p2p.report.figures.panels import Column, Row, cut, left_out, rows, told
-from p2p.report.figures.picture import Picture
 from p2p.report.figures.theme import Theme
 
 __all__ = ["content_types"]

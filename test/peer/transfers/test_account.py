@@ -149,12 +149,6 @@ class ResumingTests(AccountCase):
         self.account.on_receipts([])
         self.assertEqual((2, 1000, "film.mp4", 0, ["film.mp4"]), self.resumed())
 
-    def test_other_side_began_anew(self) -> None:
-        """If there is less than before, the other side has begun the file anew."""
-        self.account.on_have(self.HAVE)
-        self.account.on_progress(2, 1024)
-        self.assertEqual(["film.mp4"], self.resumed()[-1])
-
     def test_nothing_moved(self) -> None:
         """If the session ends before anything moved, it is told at its end."""
         self.account.on_have(self.HAVE)

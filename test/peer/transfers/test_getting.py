@@ -96,7 +96,7 @@ class GettingTests(SynchronousTestCase):
         self.begin(made)
         self.peer.sessions[0].engine.current = "film.mp4"
         self.assertEqual((55, 0, "film.mp4", None, None), self.seen(made))
-        self.assertEqual((Own.WRITE, False, False, ()), (made.own, made.stream, made.spent, made.restarted))
+        self.assertEqual((Own.WRITE, False, False, []), (made.own, made.stream, made.spent, list(made.restarted)))
         self.assertIsNone(made.totals)
 
     def seen(self, made: Getting) -> tuple[Any, ...]:

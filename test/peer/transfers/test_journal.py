@@ -191,6 +191,24 @@ class JournalTests(SynchronousTestCase):
         self.assertLessEqual(len(kept), 5 + 10 + 1)
         self.assertIn(f"{19:016x}", kept)
 
+    def test_damaged(self) -> None:
+        """A row that makes no sense is told as damage of the file, and what to do about it."""
+        for change in (
+            "what = '{'",
+            "how = '[]'",
+            "state = 'odd'",
+            "entries = 'many'",
+            "bytes_total = 'x'",
+            "reason = x'ff'",
+        ):
+            self.enter(row())
+            with self.pool.connection:
+                self.pool.connection.execute(f"UPDATE transfers SET {change}")
+            failure = self.failureResultOf(Deferred.fromCoroutine(self.journal.latest(10)), LocalFileError)
+            self.assertRegex(str(failure.value), f"{self.path}: the journal of transfers is damaged, .* move it")
+            with self.pool.connection:
+                self.pool.connection.execute("DELETE FROM transfers")
+
     def test_seal(self) -> None:
         """That everything has come is entered from a thread, without the reactor; nothing else takes that back."""
         got = row(direction="get", bytes=12)

@@ -24,6 +24,7 @@ from test.identities import credentials
 from test.peer.pair import Pair, _StandInRegistration, at_once
 from test.peer.transfers.journals import make_journal
 from test.peer.transfers.moving_doubles import WALL, Events
+from test.transfer.sources import new_ctime
 
 
 class _Host(OpenHost):
@@ -199,6 +200,27 @@ class TogetherTests(SynchronousTestCase):
         self.assertEqual(film.read_bytes(), (folder / "films" / "film.mp4").read_bytes())
         self.assertGreater(self.events.last(Resumed).offset, CHUNK)
         self.assertEqual([], list(folder.glob(f"{RESERVED}*")))
+
+    def test_get_changed(self) -> None:
+        """What changed at the peer's while it was away is got anew, and said to be, however fast it comes then."""
+        film = self.film(20)
+        self.pair.hosts["m4.m"].shares["films"] = self.source
+        folder = self.pair.folder / "here"
+        folder.mkdir()
+        arguments = GetArguments(peer="m4.m", names=["films"], folder=str(folder), limit=8 * CHUNK)
+        mover = self.pair.transfers["n1.n"]
+        moving = self.pair.start(mover.get(self.pair.n1, arguments, self.events.append))
+        self.pair.network.advance(1.5)
+        self.pair.n1.links["m4.m"].abort("broken")
+        status = film.stat()
+        with film.open("r+b") as file:
+            file.write(b"changed")
+        os.utime(film, ns=(status.st_atime_ns, status.st_mtime_ns))
+        new_ctime(film)
+        moved = self.settled(moving, 30.0)
+        self.assertEqual("ok", moved.outcome, moved.reason)
+        self.assertEqual(film.read_bytes(), (folder / "films" / "film.mp4").read_bytes())
+        self.assertEqual(["films/film.mp4"], self.events.last(Resumed).restarted)
 
     def test_pipes(self) -> None:
         """What comes from a pipe arrives as a file, and a file goes to a pipe."""

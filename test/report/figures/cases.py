@@ -14,8 +14,8 @@ from p2p.measure.block_figures import frames
 from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Placement, RunFacts
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis
-from p2p.report.figures import LIGHT, Picture
-from p2p.report.figures.output import drawing
+from p2p.report.figures import LIGHT
+from p2p.report.figures.output import Picture, drawing
 from test.measure.synthetic_run import Synthetic
 
 __all__ = ["LAB", "analysed", "columns", "drawn", "empty", "merged", "run", "said", "shown", "small", "without"]

@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.raw_data import Placement
 from p2p.measure.raw_reader import RawRun
-from p2p.report.figures import Picture
 from p2p.report.figures.diagram import setup_diagram
+from p2p.report.figures.output import Picture
 from test.report.figures.cases import LAB, drawn, empty, said, small
 from test.report.figures.test_lab_layout import OWN, ran
 

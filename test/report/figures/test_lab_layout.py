@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.raw_data import Placement, RunFacts
 from p2p.measure.raw_reader import RawRun
-from p2p.report.figures.lab_layout import Lab, lab_of
+from p2p.report.figures.lab_layout import LabLayout, lab_of
 from test.report.figures.cases import LAB, columns, empty, run
 
 OWN = tuple(
@@ -21,7 +21,7 @@ def ran(*ways: str, placement: tuple[Placement, ...] = ()) -> RawRun:
     return columns(made, samples={"pair": numbers, "direction": list(ways)})
 
 
-def lab(*ways: str, placement: tuple[Placement, ...] = ()) -> Lab:
+def lab(*ways: str, placement: tuple[Placement, ...] = ()) -> LabLayout:
     """Find out what ran where."""
     found = lab_of(ran(*ways, placement=placement))
     assert found is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import sys
@@ -11,11 +10,10 @@ from xml.etree import ElementTree as ET
 
 import matplotlib
 from matplotlib.figure import Figure
-from PIL import Image
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.report.figures import DARK, LIGHT, Picture, Theme, pdf, png, sheet, svg
-from p2p.report.figures.output import _style
+from p2p.report.figures import DARK, LIGHT, Theme, pdf, sheet, svg
+from p2p.report.figures.output import Picture, _style
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -131,18 +129,6 @@ class PdfTests(SynchronousTestCase):
         self.assertNotIn(b"Date", made)
         self.assertEqual(made.count(b"/Contents"), 1)
         self.assertEqual(made, pdf(plain))
-
-
-class PngTests(SynchronousTestCase):
-    """Figures as images."""
-
-    def test_paper(self) -> None:
-        """It stands on the paper of its theme, in the size that was asked for."""
-        for dark, theme in ((False, LIGHT), (True, DARK)):
-            with Image.open(io.BytesIO(png(PICTURE, 50, dark=dark))) as image:
-                self.assertEqual(image.size, (360, 100))
-                corner = image.convert("RGB").crop((0, 0, 1, 1)).tobytes()
-            self.assertEqual(f"#{corner.hex()}", theme.paper)
 
 
 class ImportTests(SynchronousTestCase):

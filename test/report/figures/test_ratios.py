@@ -7,13 +7,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.measure.analysis import compare
-from p2p.measure.block_figures import frames
 from p2p.measure.results import Analysis, ArmResult
 from p2p.measure.verdicts import Comparison
-from p2p.report.figures import Picture, comparison_picture
+from p2p.report.figures.output import Picture
 from p2p.report.figures.ratios import ROWS, ratios
-from test.report.figures.cases import analysed, drawn, empty, run, said, shown, small
+from test.report.figures.cases import analysed, drawn, empty, run, said, small
 from test.report.subjects import arm, comparison, verdict
 
 
@@ -117,25 +115,3 @@ class RatiosTests(SynchronousTestCase):
         picture, figure = drawn(ratios, small()[0], of(many))
         self.assertEqual(len(figure.axes[0].get_yticks()), ROWS)
         self.assertIn("1 more ratio is in the table.", picture.caption)
-
-
-class ComparisonTests(SynchronousTestCase):
-    """Two runs side by side."""
-
-    def test_rows(self) -> None:
-        """Each arm of both runs has a row for each figure that is compared."""
-        one = frames(run(conditions=("text",), sizes=(1024,), repetitions=6))
-        other = frames(run(conditions=("text",), sizes=(1024,), repetitions=6, factors={"text": 2.0}, seed=2))
-        picture = comparison_picture(compare(one, other, resamples=20))
-        figure = shown(picture)
-        labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        self.assertEqual(labels, ["Arm transport", "latency", "time to the first byte", "cycle time", "throughput"])
-        self.assertIn("Each ratio rests on 6 repetitions.", picture.caption)
-        self.assertRegex(picture.alt, r"latency: [\d.]+ \([\d.]+ to [\d.]+\), (differs|inconclusive)\.")
-
-    def test_nothing_in_common(self) -> None:
-        """Runs without a common arm make an empty picture that says nothing wrong."""
-        one, other = (frames(run(conditions=("text",), repetitions=1, arm=arm)) for arm in ("one", "two"))
-        picture = comparison_picture(compare(one, other, resamples=20))
-        self.assertEqual(len(shown(picture).axes), 1)
-        self.assertNotIn("rests on", picture.caption)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -56,7 +56,8 @@ class LogarithmicTests(SynchronousTestCase):
         self.assertGreater(high / low, 1.4)
         self.assertTrue(axes.get_yticks().tolist())
 
-    @settings(max_examples=25)
+    # The first draw of a run reads the constants of all modules there are, which takes a busy machine a second.
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.floats(min_value=1e-9, max_value=1e9),
         st.floats(min_value=1.0, max_value=1e9),

@@ -185,6 +185,15 @@ class Channel(amp.AMP):
         """Say that what was expected has come."""
         self._expected = None
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: ping the other end at once, or cut it off if it has given up for certain."""
+        if seconds >= self._silence_s:
+            self.abort(f"this machine slept for {seconds:.0f} s")
+        elif self._state is _State.OPEN:
+            now = self._clock.seconds()
+            self._silence.slept(seconds, now)
+            self._wake_at(now)
+
     def close(self, deadline: float | None = None) -> None:
         """End the connection politely, and cut it off if that takes more than ``deadline`` seconds (``call_s``)."""
         if self._state is _State.HANDSHAKE:

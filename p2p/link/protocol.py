@@ -478,9 +478,8 @@ class DirectLink(TwistedProtocol):
             self._restart_timer()
 
     def _close_if_idle(self) -> None:
-        if self._gone or self.failure is not None or self._streams or not self.established:
-            return
-        if not (self._closing or self.went_away):
+        leaving = self._closing or self.went_away
+        if not leaving or self._gone or self.failure is not None or self._streams or not self.established:
             return
         transport: Any = self.transport
         if self._last_call is None:

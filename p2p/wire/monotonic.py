@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 
 __all__ = ["LOOK_S", "SleepWatch", "asleep_s", "boot_id", "run_on_monotonic_clock", "since_boot_s"]
 
-LOOK_S: Final = 2.0
+LOOK_S: Final = 5.0
 """Seconds between two looks at whether the machine slept."""
 
 _LEAST_S: Final = 1.0

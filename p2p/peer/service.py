@@ -34,7 +34,7 @@ from p2p.peer.state_folder import JOURNAL, find_state
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
-from p2p.wire.monotonic import SleepWatch, asleep_s
+from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -240,6 +240,7 @@ class PeerService(MultiService):
             self._random,
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
+            boot=boot_id(),
         )
         operations = PeerConsole(
             self._reactor,

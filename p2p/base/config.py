@@ -41,6 +41,7 @@ from p2p.base.config_fields import (
     check_console,
 )
 from p2p.base.names import parse_peer
+from p2p.base.values import Exists, Links
 from p2p.base.yaml_files import LocatedErrors, load, nearest
 
 __all__ = [
@@ -179,10 +180,8 @@ class PeerEntry(StrictModel):
     key: KeyFile = Field(description="the PEM file with its private key, mode 0600")
     inbox: Inbox = Field(description="the folder for the files that it receives")
     accept: list[AcceptRule] | None = Field(default=None, description="a list of rules; without one, all is accepted")
-    exists: Literal["rename", "replace", "refuse"] = Field(
-        default="rename", description="'rename', 'replace' or 'refuse', for a name that is taken"
-    )
-    symlinks: Literal["keep", "refuse"] = Field(default="keep", description="'keep' or 'refuse'")
+    exists: Exists = Field(default="rename", description="'rename', 'replace' or 'refuse', for a name that is taken")
+    symlinks: Links = Field(default="keep", description="'keep' or 'refuse'")
     quota: Size | None = Field(default=None, description="the most bytes in the inbox, like 100GB")
     keep_free: Size = Field(default=0, description="bytes that stay free on the inbox's disk, like 1GB")
     share: Shared = Field(default={}, description="a mapping from names to folders or files, or a list of their paths")

@@ -21,8 +21,7 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import InstructConnect, Register
-from p2p.control.responders import responder
+from p2p.control.commands import InstructConnect, Register, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 
 __all__ = ["Instructed", "Registration"]

@@ -26,14 +26,13 @@ from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import Credentials
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
-from p2p.peer.leftovers import Leftovers
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.state_folder import JOURNAL, find_state
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
+from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
 from p2p.wire.private import warn_of_missing
 

@@ -25,9 +25,9 @@ from p2p.base.config import RouterLimits
 from p2p.base.errors import P2PError
 from p2p.base.names import router_name
 from p2p.base.texts import printable
+from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, InstructConnect, ListPeers, LookupPeer
-from p2p.control.quota import Slots
 from p2p.identity.tls import require_name
 from p2p.router.addresses import Network, NotAllowed, granted, seen_through
 from p2p.router.broker import ConnectRequest, Forbidden, check_listed

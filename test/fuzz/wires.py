@@ -11,8 +11,7 @@ from twisted.protocols.amp import CommandLocator
 from p2p.base.errors import ExchangeFailed, ProtocolViolation
 from p2p.base.texts import printable
 from p2p.base.ticket import Ticket, TicketBook, TicketRefused
-from p2p.control.commands import InstructConnect, ListPeers, LookupPeer, Register, RequestConnect
-from p2p.control.responders import responder
+from p2p.control.commands import InstructConnect, ListPeers, LookupPeer, Register, RequestConnect, responder
 from p2p.exchange.message import Head, MessageDecoder
 from p2p.exchange.request import Request
 from p2p.experiment.words import parse_lines, parse_order

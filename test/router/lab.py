@@ -15,8 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import Neighbour, RouterConfig, RouterLimits
 from p2p.control.channel import Channel
-from p2p.control.commands import InstructConnect, Register, RequestConnect
-from p2p.control.responders import responder
+from p2p.control.commands import InstructConnect, Register, RequestConnect, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from test.identities import credentials, tls_files

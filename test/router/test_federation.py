@@ -26,8 +26,8 @@ from p2p.control.commands import (
     RequestConnect,
     UnknownCluster,
     UnknownPeer,
+    responder,
 )
-from p2p.control.responders import responder
 from p2p.identity.tls import CONTROL_ALPN
 from p2p.router.core import PAGE
 from p2p.router.federation import retry_delay

@@ -11,14 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from p2p.base.errors import LocalFileError
+from p2p.base.rates import Rate
 from p2p.console.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, TransferEvent, Verified
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.audience import Audience
 from p2p.peer.transfers.interfaces import Moving
-from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.rates import Rate
+from p2p.peer.transfers.journal import MAX_NAMES, TransferRow
 from p2p.peer.transfers.retry import Retries, time_left
-from p2p.peer.transfers.shown import MAX_NAMES
 from p2p.peer.transfers.stalls import Ping, Sight, StallWatch
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.walking import Totals

@@ -29,12 +29,11 @@ from p2p.peer.transfers.account import Shared
 from p2p.peer.transfers.audience import Audience, Tell
 from p2p.peer.transfers.getting import remove_parts
 from p2p.peer.transfers.incoming import IncomingTransfer
-from p2p.peer.transfers.journal import Journal, State, TransferRow
+from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
 from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
 from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import give_up
-from p2p.peer.transfers.shown import noted, shown_transfer
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer

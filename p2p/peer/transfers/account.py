@@ -29,7 +29,7 @@ from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.audience import Audience
 from p2p.peer.transfers.interfaces import Moving
 from p2p.peer.transfers.journal import MAX_NAMES, State, TransferRow, shown_transfer
-from p2p.peer.transfers.retry import Retries
+from p2p.peer.transfers.retry import Retries, time_left
 from p2p.peer.transfers.stalls import Probe, Sight, StallWatch
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.walking import Totals
@@ -55,6 +55,7 @@ class TransferContext:
     :ivar save: enters what is new of a transfer in the journal.
     :ivar tell: tells those who follow all transfers.
     :ivar slots: sessions at a time.
+    :ivar boot: tells this run of the machine from others; empty if that isn't known.
     """
 
     clock: IReactorTime
@@ -63,6 +64,19 @@ class TransferContext:
     save: Callable[[TransferRow], Deferred[None]]
     tell: Callable[[TransferEvent], object]
     slots: DeferredSemaphore
+    boot: str = ""
+
+    def note_left(self, row: TransferRow, left_s: float) -> None:
+        """Have a row say how much time is left until its deadline: for people, and so that the clock can be set."""
+        row.left_s, row.left_at, row.boot = max(left_s, 0.0), self.clock.seconds(), self.boot
+        row.deadline = self.wall() + left_s
+
+    def left_s(self, row: TransferRow) -> float:
+        """Seconds until the deadline of a row of the journal; a daemon of before kept nothing but the wall's time."""
+        if row.left_s is None:
+            return min(max(row.deadline - self.wall(), 0.0), row.how["deadline_s"])
+        same_boot = bool(self.boot) and row.boot == self.boot
+        return time_left(row.left_s, row.left_at, self.clock.seconds(), same_boot=same_boot)
 
 
 class _Teller(ABC):
@@ -302,6 +316,10 @@ class Account(_Teller):
         if totals is not None:
             self.row.bytes_total = totals.bytes
         return totals
+
+    def _write(self) -> Deferred[None]:
+        self._context.note_left(self.row, self._retries.deadline - self._clock.seconds())
+        return super()._write()
 
 
 class IncomingTransfer(_Teller):

@@ -179,14 +179,18 @@ class ServingTests(ExchangeCase):
 
     def test_bad_heads(self) -> None:
         """A head that can't be read ends its stream only: no text, no number, a key twice, or too large."""
-        for head in (
-            *({"service": "store", text: b"\xff"} for text in ("service", "type", "name", "encoding")),
+        bad: list[dict[str, str | bytes]] = [
+            {"service": b"\xff"},
+            {"service": "store", "type": b"\xff"},
+            {"service": "store", "name": b"\xff"},
+            {"service": "store", "encoding": b"\xff"},
             {"service": "store", "length": "-1"},
             {"service": "store", "length": ""},
             {"service": "store", "length": "1" * 19},
             {"service": "store", "length": "ten"},
             {"service": "store", "name": "x" * HEADER_BYTES},
-        ):
+        ]
+        for head in bad:
             got = self.send(encode_head(head), finish=False)
             self.assertEqual(Outcome.RESET, got.ends[0].outcome)
         twice = encode_head({"service": "store"})[:-2]

@@ -1,4 +1,4 @@
-"""Who may open one more connection while it is not yet known who they are, and who makes way for whom. Pure.
+"""Who may open one more connection while it is not yet known who they are, and how much may be under way. Pure.
 
 A connection costs a descriptor, and from its first byte on memory and a TLS handshake, before anybody has shown a
 certificate. So the number of those is limited: in total, and for each source, so that one machine can't take the
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-__all__ = ["Admission", "Crowded", "Place", "source_of"]
+__all__ = ["Admission", "Crowded", "Place", "Slots", "source_of"]
 
 KNOWN = 4096
 """Sources that are remembered because somebody from there was let in; the longest unseen are forgotten."""
@@ -128,6 +128,36 @@ class Admission:
         del places[place]
         if not places:
             del self._by_source[place.source]
+
+
+class Slots:
+    """Counts what is under way, up to a limit.
+
+    :ivar limit: the most that may be under way.
+    :ivar used: how many are under way now.
+    """
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def enter(self) -> bool:
+        """Take a slot; say whether there was one."""
+        if self.used >= self.limit:
+            return False
+        self.used += 1
+        return True
+
+    def leave(self) -> None:
+        """Give a slot back.
+
+        :raises ValueError: if none is taken, which is a fault of the caller.
+        """
+        if not self.used:
+            raise ValueError("no slot is taken")
+        self.used -= 1
 
 
 def source_of(address: str) -> str:

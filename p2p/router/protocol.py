@@ -16,8 +16,9 @@ from twisted.python.failure import Failure
 from p2p.base.errors import IdentityError, InvalidName
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_cluster, parse_peer, router_name
-from p2p.base.quotas import Quota
+from p2p.base.rates import Quota
 from p2p.base.texts import printable
+from p2p.control.admission import Slots
 from p2p.control.commands import (
     Busy,
     ControlError,
@@ -30,10 +31,9 @@ from p2p.control.commands import (
     RequestConnect,
     TooManyPeers,
     UnknownCluster,
+    responder,
 )
 from p2p.control.door import Arriving
-from p2p.control.quota import Slots
-from p2p.control.responders import responder
 from p2p.router.core import (
     REGISTRATION_WAIT_S,
     ConnectAnswer,

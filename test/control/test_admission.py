@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.admission import KNOWN, Admission, Crowded, Place, source_of
+from p2p.control.admission import KNOWN, Admission, Crowded, Place, Slots, source_of
 from test.properties import PROPERTY
 
 
@@ -146,3 +146,18 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual("192.0.2.1", source_of("::ffff:192.0.2.1"))
         self.assertEqual("fe80::/64", source_of("fe80::1%eth0"))
         self.assertEqual("/run/socket", source_of("/run/socket"))
+
+
+class SlotsTests(SynchronousTestCase):
+    def test_limit(self) -> None:
+        """There are as many slots as the limit says, and one that is given back can be taken again."""
+        slots = Slots(2)
+        self.assertEqual([True, True, False], [slots.enter() for _ in range(3)])
+        slots.leave()
+        self.assertEqual([True, False], [slots.enter(), slots.enter()])
+        self.assertEqual(2, slots.used)
+
+    def test_leaving_too_often(self) -> None:
+        """Giving back what wasn't taken is a fault that shows."""
+        slots = Slots(1)
+        self.assertRaises(ValueError, slots.leave)

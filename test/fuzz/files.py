@@ -16,8 +16,7 @@ from p2p.base.config import load_peers, load_router
 from p2p.base.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.base.errors import ConfigError, ExchangeFailed, IdentityError, InvalidName, LocalFileError
 from p2p.base.names import parse_cluster, parse_peer
-from p2p.base.sizes import parse_size
-from p2p.cli.parameters import parse_duration
+from p2p.base.values import parse_duration, parse_rate, parse_size
 from p2p.console.lines import decode
 from p2p.console.transfer_operations import read_event
 from p2p.exchange.inbox import checked_name
@@ -27,10 +26,9 @@ from p2p.measure.blocks import parse_condition
 from p2p.measure.lab_hosts import load_lab_hosts
 from p2p.measure.plan import load_plan
 from p2p.measure.raw_reader import read_run
-from p2p.peer.agreed import Agreed
 from p2p.peer.transfers.journal import Journal, TransferRow, create
 from p2p.services.inspect_worker import Undecodable, inspect
-from p2p.transfer.ended import EndedTransfers, read_note
+from p2p.transfer.notes import Notes, agreement_notes, completion_notes
 from p2p.transfer.partial import PartialFile
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.tree import CHUNK, LEAF, leaf_digest
@@ -81,21 +79,21 @@ def state(data: bytes) -> None:
 
 
 @target(
-    EndedTransfers,
-    Agreed,
-    read_note,
+    Notes.find,
+    completion_notes,
+    agreement_notes,
     declared=(OSError,),
     seeds=[b'{"entries": 2, "bytes": 3, "refused": 0}', b'{"bytes": null}', b'{"bytes": 7}', b""],
     most=300,
 )
 def notes(data: bytes) -> None:
     """What is remembered of transfers that have ended, and of what a person agreed to: a damaged note is none."""
-    folder = _folder("notes")
-    (folder / _ID).write_bytes(data)
-    totals = EndedTransfers(folder).find(_ID)
+    for name in ("ended", "agreed"):
+        (_folder(name) / _ID).write_bytes(data)
+    totals = completion_notes(scratch()).find(_ID)
     if totals is not None:
         assert all(type(one) is int for one in (totals.entries, totals.bytes, totals.refused))
-    agreement = Agreed(folder).find(_ID)
+    agreement = agreement_notes(scratch()).find(_ID)
     if agreement is not None:
         assert agreement.bytes is None or type(agreement.bytes) is int
 
@@ -244,18 +242,28 @@ def paths(data: bytes) -> None:
 @target(
     parse_size,
     parse_duration,
+    parse_rate,
     parse_condition,
     check_listener,
     check_fresh_listener,
     check_router,
     declared=(ValueError,),
-    seeds=[b"10GB", b"1h 30min", b"text-as-video", b"open:20", b"tcp:0", b"tcp:h:5555", b"tcp6:1:interface=\\:\\:"],
+    seeds=[
+        b"10GB",
+        b"10MB/s",
+        b"1h 30min",
+        b"text-as-video",
+        b"open:20",
+        b"tcp:0",
+        b"tcp:h:5555",
+        b"tcp6:1:interface=\\:\\:",
+    ],
     most=200,
 )
 def words(data: bytes) -> None:
     """Sizes, times, endpoints, and names of what is measured."""
     text = _text(data)
-    parsers: list[Any] = [parse_size, parse_duration, parse_condition, check_listener]
+    parsers: list[Any] = [parse_size, parse_duration, parse_rate, parse_condition, check_listener]
     for parse in [*parsers, check_fresh_listener, check_router]:
         try:
             parse(text)

@@ -150,15 +150,18 @@ class PeerLimitTests(SynchronousTestCase):
         pair.network.settle()
 
     def test_callers(self) -> None:
-        """A fresh listener looks at so many callers at once; one more is closed, and let in when one has gone."""
+        """A fresh listener looks at so many callers at once: one more is closed, or the oldest silent one for it."""
         pair = self.pair()
         pair.network.pull("192.0.2.1", "192.0.2.2")
         waiting = pair.start(pair.n1.link_to("m4.m"))
         pair.network.settle()
-        callers = [self.call(pair) for _ in range(MAX_CALLERS)]
-        refused = self.call(pair)
-        self.assertIsNone(refused.transport)
-        callers[0].transport.abortConnection()  # type: ignore[union-attr]  # it is connected
+        callers = [self.call(pair) for _ in range(MAX_CALLERS + 1)]
+        self.assertEqual([True] + [False] * MAX_CALLERS, [caller.ended for caller in callers])
+        for caller in callers[1:]:
+            caller.transport.write(b"\x16")  # type: ignore[union-attr]  # it is connected
+        pair.network.settle()
+        self.assertIsNone(self.call(pair).transport)
+        callers[1].transport.abortConnection()  # type: ignore[union-attr]  # it is connected
         pair.network.settle()
         self.assertIsNotNone(self.call(pair).transport)
         pair.network.advance(PeerLimits().ticket_s)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,6 +17,7 @@ from p2p.peer.transfers.getting import Getting
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
 from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import Sending
+from test.peer.pair import at_once
 from test.peer.transfers.journals import make_journal, row
 
 NOBODY = cast(HostedPeer, None)
@@ -34,15 +35,15 @@ class PlanCase(SynchronousTestCase):
         self.clock = Clock()
         self.journal, pool = make_journal(self.folder / "journal")
         self.addCleanup(pool.close)
-        self.kept = KeptState(self.folder / "kept", self.journal, maybeDeferred)
+        self.kept = KeptState(self.folder / "kept", self.journal, at_once)
 
     def send(self, *paths: str, **more: Any) -> SendPlan:
         known: dict[str, Any] = {"peers": ["m4.m"], "paths": list(paths), **more}
-        return SendPlan.asked("n1.n", SendArguments(**known), None, self.kept, maybeDeferred, self.clock)
+        return SendPlan.asked("n1.n", SendArguments(**known), None, self.kept, at_once, self.clock)
 
     def get(self, *names: str, **more: Any) -> GetPlan:
         known: dict[str, Any] = {"peer": "m4.m", "names": list(names), "folder": str(self.folder), **more}
-        return GetPlan.asked(GetArguments(**known), None, self.journal.seal, maybeDeferred, self.clock)
+        return GetPlan.asked(GetArguments(**known), None, self.journal.seal, at_once, self.clock)
 
     def check(self, plan: Plan) -> None:
         self.successResultOf(Deferred.fromCoroutine(plan.check()))
@@ -102,7 +103,7 @@ class AgainTests(PlanCase):
         plans: list[tuple[Plan, type]] = [(self.send(str(self.film)), Sending), (self.get("films"), Getting)]
         for plan, kind in plans:
             known = row(direction=plan.direction, what=plan.what, how=plan.how)
-            again = plan_again(known, self.journal, self.kept, maybeDeferred, self.clock)
+            again = plan_again(known, self.journal, self.kept, at_once, self.clock)
             self.assertEqual((plan.what, plan.how, type(plan)), (again.what, again.how, type(again)))
             self.check(again)
             self.assertIsInstance(again.moving(known, NOBODY, fresh=False), kind)

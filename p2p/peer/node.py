@@ -127,6 +127,12 @@ class HostedPeer:
         """Register, and stay registered."""
         self.registration.start()
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: see whether the links and the registration stand."""
+        self.registration.slept(seconds)
+        for link in list(self._connections):
+            link.slept(seconds)
+
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
         self._stopping = True

@@ -161,6 +161,14 @@ class Federation(MultiService):
         """Dial a neighbour now, if the next attempt would come later: it has just shown that it is there."""
         self._links[cluster].dial_now()
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: see whether the links stand, and dial those that don't."""
+        for link in self._links.values():
+            if link.channel is not None:
+                link.channel.slept(seconds)
+            else:
+                link.dial_now()
+
     async def close(self, deadline: float) -> None:
         """End every link politely, within so many seconds; the service is to be stopped after this."""
         channels = [link.channel for link in self._links.values() if link.channel is not None]

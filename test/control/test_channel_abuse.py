@@ -278,6 +278,32 @@ class SilenceTests(SynchronousTestCase):
         self.assertTrue(one.is_open and other.is_open)
         self.assertLessEqual(len(self.clock.getDelayedCalls()), 3)
 
+    def test_slept(self) -> None:
+        """After a sleep the other end is pinged at once, and has at least a third of the time to answer; one that
+        must have given up meanwhile is cut off."""
+        self.clock.advance(10)
+        self.channel.slept(SILENCE_S - 1)
+        self.clock.advance(0)
+        self.assertEqual(1, self.pings())
+        self.clock.advance(SILENCE_S / 3 - 1)
+        self.assertFalse(self.transport.aborted)
+        self.channel.dataReceived(box(command_=b"Ping"))
+        self.clock.advance(SILENCE_S - 1)
+        self.assertFalse(self.transport.aborted)
+        self.channel.slept(SILENCE_S)
+        self.assertTrue(self.transport.aborted)
+        self.assertEqual("this machine slept for 60 s", self.channel.end_reason)
+        self.channel.slept(1.0)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_slept_before_it_stood(self) -> None:
+        """A connection whose handshake is under way isn't pinged after a short sleep."""
+        channel = new_channel(self.clock)
+        channel.slept(1.0)
+        self.assertFalse(channel.is_open)
+        Line(channel, new_channel(self.clock)).settle()
+        self.assertTrue(channel.is_open)
+
     def test_pings_leave_nothing(self) -> None:
         """Pings wait for no answer, so none of them is left."""
         self.clock.pump([1.0] * 59)

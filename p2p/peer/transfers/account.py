@@ -17,12 +17,12 @@ from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.audience import Audience
 from p2p.peer.transfers.interfaces import Moving
 from p2p.peer.transfers.journal import MAX_NAMES, TransferRow
-from p2p.peer.transfers.retry import Retries
-from p2p.peer.transfers.stalls import Ping, Sight, StallWatch
+from p2p.peer.transfers.retry import Retries, time_left
+from p2p.peer.transfers.stalls import Probe, Sight, StallWatch
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.walking import Totals
 
-__all__ = ["Account", "Shared"]
+__all__ = ["Account", "TransferContext"]
 
 TELL_EVERY_S: Final = 0.2
 """Seconds between two events that only say how far it is."""
@@ -32,7 +32,7 @@ SAVE_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class TransferContext:
     """What all transfers of a daemon share.
 
     :ivar wall: reads the Unix time, seconds.
@@ -40,6 +40,7 @@ class Shared:
     :ivar save: enters what is new of a transfer in the journal.
     :ivar tell: tells those who follow all transfers.
     :ivar slots: sessions at a time.
+    :ivar boot: tells this run of the machine from others; empty if that isn't known.
     """
 
     clock: IReactorTime
@@ -48,6 +49,19 @@ class Shared:
     save: Callable[[TransferRow], Deferred[None]]
     tell: Callable[[TransferEvent], object]
     slots: DeferredSemaphore
+    boot: str = ""
+
+    def note_left(self, row: TransferRow, left_s: float) -> None:
+        """Have a row say how much time is left until its deadline: for people, and so that the clock can be set."""
+        row.left_s, row.left_at, row.boot = max(left_s, 0.0), self.clock.seconds(), self.boot
+        row.deadline = self.wall() + left_s
+
+    def left_s(self, row: TransferRow) -> float:
+        """Seconds until the deadline of a row of the journal; a daemon of before kept nothing but the wall's time."""
+        if row.left_s is None:
+            return min(max(row.deadline - self.wall(), 0.0), row.how["deadline_s"])
+        same_boot = bool(self.boot) and row.boot == self.boot
+        return time_left(row.left_s, row.left_at, self.clock.seconds(), same_boot=same_boot)
 
 
 class Account:
@@ -59,7 +73,7 @@ class Account:
 
     _log = Logger()
 
-    def __init__(self, row: TransferRow, moving: Moving, shared: Shared, retries: Retries) -> None:
+    def __init__(self, row: TransferRow, moving: Moving, shared: TransferContext, retries: Retries) -> None:
         now = shared.clock.seconds()
         self.audience = Audience()
         self.pending = ""
@@ -202,7 +216,7 @@ class Account:
         )
         watch.own = moving.own  # only in the session it shows whether its source is shared
         seen = watch.look(sight, now)
-        if isinstance(seen, Ping):
+        if isinstance(seen, Probe):
             assert link is not None  # it was seen
             _ping(watch, seen, link)
         elif seen is not None:
@@ -252,10 +266,11 @@ class Account:
 
     def _write(self) -> Deferred[None]:
         self._row.updated = self._shared.wall()
+        self._shared.note_left(self._row, self._retries.deadline - self._clock.seconds())
         return self._shared.save(self._row)
 
 
-def _ping(watch: StallWatch, ping: Ping, link: DirectLink) -> None:
+def _ping(watch: StallWatch, ping: Probe, link: DirectLink) -> None:
     def answered(seconds: float | None) -> None:
         if seconds is not None:  # else the link has ended, and so does the session
             watch.answered(ping, seconds)

@@ -286,6 +286,15 @@ class LinkTests(SynchronousTestCase):
         self.accepted[0].answer = Refused("no")
         self.failureResultOf(self.initiator.request("m4.m"), UnknownPeer)
 
+    def test_plain(self) -> None:
+        """A link is plain only if the initiator offered it, whatever a neighbour answers."""
+        self.listen()
+        self.start()
+        self.accepted[0].answer = {"dialling": True, "plain": True}
+        for offered in (True, False):
+            answer = self.successResultOf(self.initiator.request("m4.m", plain=offered))
+            self.assertEqual(offered, answer["plain"])
+
     def test_odd_numbers(self) -> None:
         """A look-up time and an address that make no sense reach nobody as they are."""
         self.listen()

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
@@ -52,6 +53,7 @@ class Surroundings:
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar turn: registrations under way at once.
+    :ivar gate: what other machines can provoke in the log passes here.
     """
 
     reactor: Any
@@ -64,6 +66,7 @@ class Surroundings:
     turn: DeferredSemaphore
     listen: str
     plain: bool
+    gate: LogGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,19 @@ class HostedPeer:
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
-        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self, now_ns=surroundings.now_ns)
+        self._gate = surroundings.gate
+        self._wiring = Wiring(
+            surroundings.reactor,
+            credentials,
+            surroundings.limits,
+            self,
+            now_ns=surroundings.now_ns,
+            gate=surroundings.gate,
+        )
         self.registration = Registration(
             self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
         )
-        self.chats = ChatRoom(self._clock, self.name)
+        self.chats = ChatRoom(self._clock, self.name, self._gate)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -328,7 +339,8 @@ class HostedPeer:
         except CancelledError:
             pass  # this peer stops
         except ExchangeFailed as failure:
-            self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
+            whose = ticket.initiator
+            self._gate.warn(self._log, whose, "{name}: {reason}", name=self.name, reason=str(failure))
         finally:
             if link is None:
                 self._dial_over(ticket.initiator)
@@ -357,7 +369,9 @@ class HostedPeer:
             if standing is not None:
                 standing.close()
         local, remote = link.addresses
-        self._log.info(
+        self._gate.info(
+            self._log,
+            other,
             "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
             name=self.name,
             other=other,
@@ -392,6 +406,8 @@ class HostedPeer:
             clock=self._clock,
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
+            gate=self._gate,
+            refused=link.refused,
         )
 
     def link_closed(self, link: DirectLink, reason: str) -> None:
@@ -400,7 +416,9 @@ class HostedPeer:
         self._setups.pop(link, None)
         other = link.remote
         if link.established:
-            self._log.info(
+            self._gate.info(
+                self._log,
+                other,
                 "{name}: link with {other} ended after {seconds:.1f} s: {reason}",
                 name=self.name,
                 other=other,
@@ -411,7 +429,8 @@ class HostedPeer:
                 del self.links[other]
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
-                self._log.warn("{name}: no link with {other}: {reason}", name=self.name, other=other, reason=reason)
+                text = "{name}: no link with {other}: {reason}"
+                self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
             self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)

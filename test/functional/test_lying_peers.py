@@ -11,6 +11,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThread
 
 from p2p.base.config import PeerLimits
+from p2p.base.log_gate import LogGate
 from p2p.exchange.service import Services
 from p2p.link.boxes import encode_box
 from p2p.peer.node import HostedPeer, Surroundings
@@ -46,6 +47,7 @@ class LyingPeerTests(FunctionalCase):
             turn=DeferredSemaphore(1),
             listen="tcp:0",
             plain=False,
+            gate=LogGate(reactor),
         )
         peer = HostedPeer(self.lab.credentials("m1.m"), inbox, surroundings, OpenHost(inbox))
         peer.start()

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.log_gate import LogGate
 from p2p.control.commands import UnknownPeer
 from p2p.exchange.service import Services
 from p2p.link.protocol import DirectLink
@@ -124,6 +125,7 @@ class Pair:
             turn=DeferredSemaphore(8),
             listen="tcp:0",
             plain=plain,
+            gate=LogGate(self.network),
         )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, OpenHost(inbox))
         peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import Outcome
+from p2p.base.log_gate import LogGate
 from p2p.base.ticket import Ticket
 from p2p.console.operations import Diagnosis, Leg, LegName, LegState
 from p2p.exchange.service import IContentService, Services
@@ -85,6 +86,7 @@ class Walks(Lab):
             turn=DeferredSemaphore(8),
             listen=listen,
             plain=plain,
+            gate=LogGate(self.network),
         )
         peer = HostedPeer(credentials(name, lab), self._folder, surroundings, OpenHost(self._folder))
         peer.start()

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from p2p.base.errors import LocalFileError
+from p2p.base.log_gate import LogGate
 from p2p.base.rates import Rate
 from p2p.console.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, TransferEvent, Verified
 from p2p.link.protocol import DirectLink
@@ -40,6 +41,7 @@ class TransferContext:
     :ivar save: enters what is new of a transfer in the journal.
     :ivar tell: tells those who follow all transfers.
     :ivar slots: sessions at a time.
+    :ivar gate: what others can provoke in the log passes here.
     :ivar boot: tells this run of the machine from others; empty if that isn't known.
     """
 
@@ -49,6 +51,7 @@ class TransferContext:
     save: Callable[[TransferRow], Deferred[None]]
     tell: Callable[[TransferEvent], object]
     slots: DeferredSemaphore
+    gate: LogGate
     boot: str = ""
 
     def note_left(self, row: TransferRow, left_s: float) -> None:

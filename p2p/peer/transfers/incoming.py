@@ -79,7 +79,9 @@ class IncomingTransfer:
         if row.state is State.DONE:
             seconds = self._clock.seconds() - self._began
             self._tell(Done(**self._head, entries=entries, bytes=bytes, seconds=seconds))
-            self._log.info(
+            self._shared.gate.info(
+                self._log,
+                row.peer,
                 "{acting}: transfer {id} ({direction}, {peer}) is complete: {entries} entries, {bytes} bytes",
                 acting=row.acting,
                 id=row.id,
@@ -94,7 +96,9 @@ class IncomingTransfer:
             told: dict[str, Any] = {"outcome": row.outcome or None, "error": error, "reason": row.reason}
             self._tell(Failed(**self._head, **told, resumable=resumable))
             if not resumable:  # else the link broke, which is told already
-                self._log.warn(
+                self._shared.gate.warn(
+                    self._log,
+                    row.peer,
                     "{acting}: transfer {id} ({direction}, {peer}) {state}: {reason}",
                     acting=row.acting,
                     id=row.id,

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.log_gate import LogGate
 from p2p.console.transfer_operations import Done, GetArguments, Moved, Progress, Resumed, SendArguments, Waiting
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.rules import Offer
@@ -63,6 +64,7 @@ class MovingPair(Pair):
             turn=DeferredSemaphore(8),
             listen="tcp:0",
             plain=True,
+            gate=LogGate(self.network),
         )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.hosts[name])
         peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in

@@ -53,10 +53,10 @@ STREAM_BURST: Final = 5_000
 BROKEN_PER_S: Final = 200.0
 """Streams of the other side a second that come to nothing: it resets them, or they are refused here."""
 
-BROKEN_BURST: Final = 400
-"""Such streams that may come at once: all that an honest end has open, which it resets when they are refused."""
+BROKEN_BURST: Final = 256
+"""Such streams that may come at once: twice as many as an honest end has open."""
 
-ENDURED_S: Final = 2.0
+ENDURED_S: Final = 1.0
 """Seconds for which a link isn't read at most: an end that has run up more than that is cut off."""
 
 _BUDGET: Final = 256 * 1024
@@ -135,6 +135,7 @@ class DirectLink(TwistedProtocol):
         self._new = Meter(STREAMS_PER_S, STREAM_BURST)
         self._broken = Meter(BROKEN_PER_S, BROKEN_BURST)
         self._unread: IDelayedCall | None = None
+        self._refused: set[int] = set()  # of the streams that live
         self.went_away = False
         self.turns = Turns(limits.streams)
 
@@ -390,7 +391,8 @@ class DirectLink(TwistedProtocol):
                 if (ended := self._streams.get(event.stream_id)) is not None:
                     ended.link_end()
             elif isinstance(event, StreamReset):
-                if (event.stream_id % 2 == 0) == self.terms.dialler:  # it had opened this stream itself
+                theirs = (event.stream_id % 2 == 0) == self.terms.dialler
+                if theirs and event.stream_id not in self._refused:
                     self._charge(self._broken)
                 self._lose(event.stream_id, ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
             elif isinstance(event, StreamRefused):
@@ -416,8 +418,10 @@ class DirectLink(TwistedProtocol):
         self._tell(text, limit=self._limits.streams)
         self._charge(self._broken)
 
-    def refused(self) -> None:
+    def refused(self, stream_id: int) -> None:
         """Be told that an exchange of the other end was refused."""
+        if stream_id in self._streams:
+            self._refused.add(stream_id)
         self._charge(self._broken)
 
     def _charge(self, meter: Meter) -> None:
@@ -494,6 +498,7 @@ class DirectLink(TwistedProtocol):
 
     def _forget(self, stream_id: int) -> None:
         self._streams.pop(stream_id, None)
+        self._refused.discard(stream_id)
         self._used = self._clock.seconds()
 
     # -- time -------------------------------------------------------------------------------------------------

@@ -407,7 +407,7 @@ class HostedPeer:
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
             gate=self._gate,
-            refused=link.refused,
+            refused=lambda: link.refused(stream.stream_id),
         )
 
     def link_closed(self, link: DirectLink, reason: str) -> None:

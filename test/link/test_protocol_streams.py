@@ -441,9 +441,7 @@ class RateTests(LinkCase):
         """Streams that are opened and reset at once end the link soon, whatever is in them."""
         hand, network = self.hand()
         with capturedLogs() as logs:
-            for number in range(50):
-                streams = range(100 * number + 1, 100 * number + 101, 2)
-                hand.say(*(raw(DATA, SYN, one, body=b"x") + raw(WINDOW, RST, one) for one in streams))
+            hand.say(*(raw(DATA, SYN, one, body=b"x") + raw(WINDOW, RST, one) for one in range(1, 5001, 2)))
             network.settle()
         self.assertIsNotNone(hand.lost)
         self.assertLessEqual(len(self.both.listening.streams), BROKEN_BURST + BROKEN_PER_S * ENDURED_S + 1)
@@ -463,9 +461,9 @@ class RateTests(LinkCase):
         """So do exchanges that are refused; those of an end that waits for its answers only become slower."""
         hand, network = self.hand()
         link = self.both.listening.link
-        self.both.listening.serve = lambda stream: (link.refused(), stream.reset())
+        self.both.listening.serve = lambda stream: link.refused(stream.stream_id)
         for number in range(BROKEN_BURST + 128):
-            hand.say(raw(WINDOW, SYN, 2 * number + 1))
+            hand.say(raw(WINDOW, SYN, 2 * number + 1), raw(WINDOW, RST, 2 * number + 1))
             network.settle()
         self.assertEqual(BROKEN_BURST + 1, len(self.both.listening.streams))
         for _ in range(20):
@@ -494,8 +492,8 @@ class RateTests(LinkCase):
         _, network = self.hand()
         link = self.both.listening.link
         for _ in range(BROKEN_BURST + 1):
-            link.refused()
+            link.refused(1)
         link.abort("over")
-        link.refused()
+        link.refused(1)
         network.settle()
         self.assertEqual([], network.getDelayedCalls())

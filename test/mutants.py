@@ -18,10 +18,12 @@ import difflib
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -45,6 +47,7 @@ __all__ = ["Explained", "Mutant", "RemoveCall", "main", "modules", "mutants", "r
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 EXPLAINED: Final = ROOT / "test" / "mutants-explained.txt"
+LIMITS: Final = ROOT / "docs" / "limits.rst"
 
 ELSEWHERE: Final = {
     "p2p/link/events.py": ["test.link.test_mux"],
@@ -214,9 +217,10 @@ def tests_of(module: str, root: Path = ROOT) -> list[str]:
 def mutants(module: str, text: str) -> list[Mutant]:
     """All mutants of a module, in the order of their lines.
 
-    Left alone is what only declares: annotations, and whether a dataclass is frozen and has slots.
+    Left alone is what only declares: annotations, whether a dataclass is frozen and has slots, and the limits that
+    ``docs/limits.rst`` states, since ``test/test_limits_document.py`` compares them.
     """
-    declared = list(_declarations(text))
+    declared = list(_declarations(module, text))
     tree = get_ast(text)
     found: list[tuple[tuple[int, int], Mutant]] = []
     for name, operator in _operators():
@@ -238,12 +242,18 @@ def _operators() -> Iterator[tuple[str, Any]]:
     yield RemoveCall.__name__, RemoveCall()
 
 
-def _declarations(text: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+def _declarations(module: str, text: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    stated = set(re.findall(r"``([\w.]+)``", LIMITS.read_text("utf-8")))
+    dotted = module.removesuffix(".py").replace("/", ".")
     for node in ast.walk(ast.parse(text)):
         found = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         if isinstance(node, ast.ClassDef):
             calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
             found += [word.value for call in calls for word in call.keywords if word.arg in ("frozen", "slots")]
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(one, ast.Name) and f"{dotted}.{one.id}" in stated for one in targets):
+                found.append(node.value)
         for one in found:
             if isinstance(one, ast.expr) and one.end_lineno is not None and one.end_col_offset is not None:
                 yield (one.lineno, one.col_offset), (one.end_lineno, one.end_col_offset)
@@ -297,7 +307,7 @@ def _ours(name: str) -> bool:
     return f"{name}.".startswith(("p2p.", "test.", "twisted.plugins."))
 
 
-def _run_trial(root: Path, tests: Sequence[str], temporary: Path, log: Path, imported: Path | None) -> NoReturn:
+def _run_trial(root: Path, tests: Sequence[str], temporary: str, log: Path, imported: Path | None) -> NoReturn:
     """In a forked process: run tests of the tree at ``root`` and exit; say what was imported for the next ones."""
     code = 1
     try:
@@ -311,11 +321,13 @@ def _run_trial(root: Path, tests: Sequence[str], temporary: Path, log: Path, imp
             del sys.modules[name]
         sys.path = [str(root), *(one for one in sys.path if one not in ("", str(ROOT)))]
         os.environ["PYTHONPATH"] = str(root)
+        # What tests remove when Python exits is removed for them.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
         sys.dont_write_bytecode = imported is None
         # One example that fails is enough; none has to be made small. test/__init__.py builds on these settings.
         settings.register_profile("mutants", derandomize=True, phases=[Phase.explicit, Phase.generate])
         settings.load_profile("mutants")
-        sys.argv = ["trial", "--exitfirst", "--temp-directory", str(temporary), *tests]
+        sys.argv = ["trial", "--exitfirst", "--temp-directory", f"{temporary}/trial", *tests]
         try:
             trial.run()
         except SystemExit as ended:
@@ -332,16 +344,17 @@ def run_tests(root: Path, tests: Sequence[str], limit_s: float, imported: Path |
 
     :returns: the exit code, None if it took longer than ``limit_s`` and was ended.
     """
-    context = multiprocessing.get_context("fork")
-    process = context.Process(
-        target=_run_trial, args=(root, tests, root.with_suffix(".trial"), root.with_suffix(".log"), imported)
-    )
-    process.start()
-    process.join(limit_s)
-    code = process.exitcode
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid or 0, signal.SIGKILL)
-    process.join()
+    log = root.with_suffix(".log")
+    with TemporaryDirectory(dir=root.parent, ignore_cleanup_errors=True) as temporary:
+        process = multiprocessing.get_context("fork").Process(
+            target=_run_trial, args=(root, tests, temporary, log, imported)
+        )
+        process.start()
+        process.join(limit_s)
+        code = process.exitcode
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid or 0, signal.SIGKILL)
+        process.join()
     return code
 
 

@@ -62,6 +62,11 @@ class MutantsTests(SynchronousTestCase):
             set(self.made(TEXT)),
         )
 
+    def test_limits(self) -> None:
+        """A limit that the document of limits states is compared elsewhere; any other number is changed."""
+        found = mutants("p2p/link/hello.py", "HELLO_BYTES: Final = 1024\nOTHER = 7\n")
+        self.assertEqual({"OTHER = 7"}, {one.old for one in found})
+
     def test_calls(self) -> None:
         """A statement that is a call is left out as a whole, also one that is awaited; the rest of the line stays."""
         self.assertEqual([("await a.b(1)[2].c( 3)", "pass")], self.removed("await a.b(1)[2].c(\n        3)"))

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import NoneType
 
 from p2p.exchange.rules import Agreement, Names
-from p2p.transfer.ended import KEEP_S, MAX_KEPT, remove_old
+from p2p.transfer.ended import MAX_KEPT, remove_oldest
 
 __all__ = ["Agreed"]
 
@@ -23,12 +21,10 @@ class Agreed:
     """A small file for each transfer, so that nobody is asked twice because a link broke or a daemon was killed.
 
     :param folder: where they are; it is made when it is needed.
-    :param now: reads the time, Unix seconds.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._now = now
 
     def note(self, local: str, agreement: Agreement) -> None:
         """Remember what was agreed to, whatever happens next.
@@ -37,7 +33,7 @@ class Agreed:
         :raises OSError: if the disk doesn't take it.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
+        remove_oldest(self._folder, MAX_KEPT)
         fresh = self._folder / f"{local}.new"
         with fresh.open("w", encoding="ascii") as stream:
             json.dump(asdict(agreement), stream, default=sorted)  # the types are a set

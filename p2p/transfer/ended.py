@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final
@@ -20,16 +18,16 @@ from blake3 import blake3
 
 from p2p.transfer.walking import Totals
 
-__all__ = ["KEEP_S", "EndedTransfers", "local_id", "read_note", "remove_old"]
+__all__ = ["KEEP_S", "EndedTransfers", "local_id", "read_note", "remove_oldest"]
 
 KEEP_S: Final = 7 * 86400.0
-"""Seconds for which a transfer is remembered; unfinished ones stay as long."""
+"""Seconds for which a transfer is remembered; :mod:`p2p.peer.upkeep` sees to it."""
 
 MAX_KEPT: Final = 10_000
 """Transfers that are remembered; then the oldest are forgotten."""
 
 _TIDY: Final = "00"
-"""How the ids end at which old ones are removed: one in 256, because looking at all of them takes a while."""
+"""How the ids end at which too many are looked for: one in 256, because looking at all of them takes a while."""
 
 
 def local_id(sender: str, transfer_id: str) -> str:
@@ -41,12 +39,10 @@ class EndedTransfers:
     """A small file for each of them.
 
     :param folder: where they are; it is made when it is needed.
-    :param now: reads the time, Unix seconds.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._now = now
 
     def note(self, local: str, totals: Totals) -> None:
         """Remember that a transfer is complete, whatever happens next."""
@@ -58,7 +54,7 @@ class EndedTransfers:
             os.fsync(stream.fileno())
         fresh.replace(self._folder / local)
         if local.endswith(_TIDY):
-            remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
+            remove_oldest(self._folder, MAX_KEPT)
 
     def find(self, local: str) -> Totals | None:
         """How much a transfer was that was complete; None if it isn't known."""
@@ -80,15 +76,13 @@ def read_note(path: Path, kind: type | UnionType, *names: str) -> dict[str, Any]
     return values if all(isinstance(one, kind) and not isinstance(one, bool) for one in values.values()) else None
 
 
-def remove_old(folder: Path, before: float, keep: int) -> None:
-    """Remove what is in a folder and wasn't written since a time (Unix seconds), and the oldest of too many."""
+def remove_oldest(folder: Path, keep: int) -> None:
+    """Remove all that is in a folder but so many files and folders, those that were written last."""
     if not folder.exists():
         return
     with os.scandir(folder) as entries:
         found = sorted((entry.stat().st_mtime, entry.path, entry.is_dir()) for entry in entries)
-    for index, (at, path, is_folder) in enumerate(found):
-        if at >= before and index >= len(found) - keep:
-            continue
+    for _, path, is_folder in found[: max(len(found) - keep, 0)]:
         if is_folder:
             shutil.rmtree(path, ignore_errors=True)  # another session may be removing it as well
         else:

@@ -8,10 +8,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.exchange.rules import Agreement, Names
+from p2p.peer import agreed
 from p2p.peer.agreed import Agreed
-from p2p.transfer.ended import KEEP_S
 
-FIRST, SECOND = "0" * 16, "1" * 16
+FIRST, SECOND, THIRD = "0" * 16, "1" * 16, "2" * 16
 
 
 class AgreedTests(SynchronousTestCase):
@@ -51,14 +51,16 @@ class AgreedTests(SynchronousTestCase):
         self.agreed.note(FIRST, Agreement(7))
         self.assertEqual(Agreement(7), self.agreed.find(FIRST))
 
-    def test_old(self) -> None:
-        """What is older than a week is forgotten when something is added."""
+    def test_too_many(self) -> None:
+        """Of too many the oldest are forgotten when something is added."""
+        self.patch(agreed, "MAX_KEPT", 1)
         self.agreed.note(FIRST, Agreement(5))
-        os.utime(self.folder / FIRST, (1000, 1000))
-        Agreed(self.folder, lambda: 1000 + KEEP_S).note(SECOND, Agreement(5))
+        self.agreed.note(SECOND, Agreement(5))
         self.assertIsNotNone(self.agreed.find(FIRST))
-        Agreed(self.folder, lambda: 1001 + KEEP_S).note(SECOND, Agreement(5))
+        os.utime(self.folder / FIRST, (1000, 1000))
+        self.agreed.note(THIRD, Agreement(5))
         self.assertIsNone(self.agreed.find(FIRST))
+        self.assertIsNotNone(self.agreed.find(SECOND))
 
     def test_damaged(self) -> None:
         """A note that a power cut has emptied, or of which something else is left, is none: the user is asked again."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.transfer.ended import KEEP_S, EndedTransfers, local_id, remove_old
+from p2p.transfer import ended
+from p2p.transfer.ended import EndedTransfers, local_id, remove_oldest
 from p2p.transfer.walking import Totals
 
 NOW = 1_700_000_000.0
@@ -17,7 +18,7 @@ class EndedTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a memory in a folder that isn't there yet."""
         self.folder = Path(self.mktemp()) / "state" / "ended"
-        self.ended = EndedTransfers(self.folder, lambda: NOW)
+        self.ended = EndedTransfers(self.folder)
 
     def aged(self, name: str, seconds: float) -> Path:
         """A file that was written so long ago."""
@@ -36,13 +37,14 @@ class EndedTests(SynchronousTestCase):
         self.assertEqual(Totals(4, 5), self.ended.find("a" * 16))
         self.assertEqual(0o700, self.folder.stat().st_mode & 0o777)
 
-    def test_old_ones(self) -> None:
-        """Now and then those are removed that nobody can ask for any more."""
-        old, new = self.aged("b" * 16, KEEP_S + 10), self.aged("c" * 16, 10)
+    def test_now_and_then(self) -> None:
+        """Now and then, not each time, it is seen to it that they aren't too many."""
+        self.patch(ended, "MAX_KEPT", 2)
+        old, new = self.aged("b" * 16, 100), self.aged("c" * 16, 10)
         self.ended.note("0" * 15 + "1", Totals(1, 1))
         self.assertTrue(old.exists())
         self.ended.note("0" * 16, Totals(1, 1))
-        self.assertEqual((False, True), (old.exists(), new.exists()))
+        self.assertEqual((False, False), (old.exists(), new.exists()))
 
     def test_damaged(self) -> None:
         """A note that a power cut has emptied, or of which something else is left, is none."""
@@ -68,14 +70,14 @@ class EndedTests(SynchronousTestCase):
         (second / "file").write_bytes(b"")
         os.utime(second, (NOW - 20, NOW - 20))
         third = self.aged("third", 10)
-        remove_old(self.folder, NOW - 100, 2)
+        remove_oldest(self.folder, 2)
         self.assertEqual((False, True, True), (first.exists(), second.exists(), third.exists()))
-        remove_old(self.folder, NOW - 100, 1)
+        remove_oldest(self.folder, 1)
         self.assertEqual((False, True), (second.exists(), third.exists()))
 
     def test_nothing_there(self) -> None:
         """There may be nothing to remove."""
-        remove_old(self.folder / "none", NOW, 1)
+        remove_oldest(self.folder / "none", 1)
 
     def test_local_ids(self) -> None:
         """The same id from another sender is another transfer, and looks like an id."""

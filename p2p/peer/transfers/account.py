@@ -59,7 +59,7 @@ class Shared:
     def left_s(self, row: TransferRow) -> float:
         """Seconds until the deadline of a row of the journal; a daemon of before kept nothing but the wall's time."""
         if row.left_s is None:
-            return min(max(row.deadline - self.wall(), 0.0), row.how["deadline_s"])
+            return min(max(row.deadline - self.wall(), 0.0), float(row.how["deadline_s"]))
         same_boot = bool(self.boot) and row.boot == self.boot
         return time_left(row.left_s, row.left_at, self.clock.seconds(), same_boot=same_boot)
 

@@ -37,6 +37,7 @@ from p2p.base.config_fields import (
     Shared,
     Size,
     StateFolder,
+    Streams,
     WindowBytes,
     check_console,
 )
@@ -96,7 +97,7 @@ class PeerLimits(StrictModel):
     ticket_s: Seconds = Field(default=30.0, description="seconds that a ticket lives")
     idle_s: Seconds = Field(default=300.0, description="seconds after which an unused link is closed")
     exchange_silence_s: Seconds = Field(default=30.0, description="seconds without progress that end an exchange")
-    streams: Count = Field(default=256, description="streams of one link at once")
+    streams: Streams = Field(default=256, description="streams of one link at once")
     header_bytes: Bytes = Field(default=65_536, description="bytes in the header of an exchange")
     window_bytes: WindowBytes = Field(default=INITIAL_WINDOW, description="bytes in a stream's first receive window")
     window_max_bytes: Bytes = Field(default=16_777_216, description="bytes to which a receive window may grow")

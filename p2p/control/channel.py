@@ -103,7 +103,7 @@ class Channel(amp.AMP):
         self._backlog = _Backlog(backlog_bytes)
         self._state = _State.HANDSHAKE
         self._questions = Questions()
-        self._keys = 0  # of the box that is being read
+        self._keys: set[bytes] = set()  # of the box that is being read
         self._ended: Waiters[None] = Waiters()
         self._silence = Silence(silence_s, clock.seconds())
         self._expected: tuple[float, str] | None = None
@@ -272,10 +272,15 @@ class Channel(amp.AMP):
     # What the parser of AMP calls
 
     def proto_key(self, string: bytes) -> str:
-        """Take a key of a box, of which there may be so many."""
-        self._keys = self._keys + 1 if string else 0
-        if self._keys > BOX_KEYS:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+        """Take a key of a box: there may be so many, and each of them once."""
+        if not string:
+            self._keys.clear()
+        elif string in self._keys:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+            self.abort(f"it broke the protocol: the key {printable(string)} stands twice in a box")
+        elif len(self._keys) == BOX_KEYS:
             self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
+        else:
+            self._keys.add(string)
         state: str = amp.AMP.proto_key(self, string)
         return state
 
@@ -316,8 +321,8 @@ class Channel(amp.AMP):
             return
         try:
             answer = question.command.parseResponse(box, self)
-        except (KeyError, ValueError, TypeError) as error:
-            self._misunderstood(question, f"an answer to {question.command.__name__} that doesn't fit: {error!r:.200}")
+        except ProtocolViolation as error:
+            self._misunderstood(question, f"an answer to {question.command.__name__} that doesn't fit: {error}")
         else:
             question.answer.callback(answer)
 
@@ -355,8 +360,8 @@ class Channel(amp.AMP):
             return
         try:
             answer = responder(box)
-        except (KeyError, ValueError, TypeError) as error:
-            raise ProtocolViolation(f"arguments that don't fit {printable(name)}: {error!r:.200}") from error
+        except ProtocolViolation as error:
+            raise ProtocolViolation(f"arguments that don't fit {printable(name)}: {error}") from error
         answer.addCallbacks(self._reply, self._failed, callbackArgs=(tag,), errbackArgs=(tag, name))
         answer.addErrback(self._failed, tag, name)
 

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
@@ -36,7 +35,7 @@ from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
-from p2p.link.flow import NotTaken, Stream
+from p2p.link.flow import NotTaken, Stream, Turns
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
@@ -64,8 +63,7 @@ class LinkOwner(Protocol):
 class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
-    :ivar turns: for the exchanges that this end begins: half of the streams that the stricter end allows, so that both
-        ends together never pass its limit.
+    :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
     :ivar established: both sides have proved who they are and that they hold the ticket.
@@ -116,7 +114,7 @@ class DirectLink(TwistedProtocol):
         self._gone = False
         self._refusals_told = False
         self.went_away = False
-        self.turns = _turns(limits.streams)
+        self.turns = Turns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
 
@@ -323,7 +321,7 @@ class DirectLink(TwistedProtocol):
         streams = check_hello(self.terms, box)
         if not self.terms.dialler:
             self._send([encode_hello(self.terms, self._limits.streams)])
-        self.turns = _turns(min(streams, self._limits.streams))
+        self.turns = Turns(min(streams, self._limits.streams))
         self.established = True
         self.steps.proved_ns = self._now_ns()
         self.since = self._used = self._silence.heard
@@ -494,7 +492,3 @@ class DirectLink(TwistedProtocol):
     def _cut(self) -> None:
         self._last_call = None
         self.abort(f"{self.remote} didn't close the link in time")
-
-
-def _turns(streams: int) -> DeferredSemaphore:
-    return DeferredSemaphore(max(streams // 2, 1))

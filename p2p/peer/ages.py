@@ -9,10 +9,11 @@ What isn't said otherwise blocks; it runs in threads.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from p2p.base.saving import save_file
 
 __all__ = ["DAY_S", "Ages"]
 
@@ -76,12 +77,7 @@ class Ages:
             "wall": self._wall(),
             "ages": self._groups,
         }
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("w", encoding="ascii") as stream:
-            json.dump(what, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self._path)
+        save_file(self._path, json.dumps(what).encode("ascii"))
 
     def _passed(self, boot: str, since_boot: float, wall: float) -> float:
         """Seconds since the last look, of which this is known."""

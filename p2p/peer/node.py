@@ -233,10 +233,9 @@ class HostedPeer:
             try:
                 length = await source.open()
                 link, _ = await self.link_to(target)
-                async with link.turns:
-                    stream = link.open_stream()
-                    watch(stream)
-                    return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
+                stream = await link.turns.next(link.open_stream)
+                watch(stream)
+                return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
             except TooManyStreams as full:
                 if link.reusable:
                     raise ExchangeFailed(Outcome.REFUSED, f"{full}; try again when others have ended") from full

@@ -19,8 +19,8 @@ from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
-from p2p.exchange.consent import Offer
 from p2p.exchange.inbox import clear_leftovers
+from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
 from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import Credentials

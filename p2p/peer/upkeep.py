@@ -19,8 +19,8 @@ from p2p.base.errors import ExchangeFailed
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.service import Threads
 from p2p.peer.ages import DAY_S, Ages
-from p2p.transfer.ended import KEEP_S
 from p2p.transfer.final_names import FOLDER_FLAGS
+from p2p.transfer.notes import KEEP_S
 from p2p.transfer.work_folder import WorkFolder
 
 __all__ = ["JOURNAL", "Leftovers", "find_state", "remove_expired"]

@@ -22,7 +22,7 @@ from p2p.control.commands import (
 )
 from p2p.router.addresses import Network, NotAllowed, dialable
 from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
-from p2p.router.table import Entry, RoutingTable, TableFull
+from p2p.router.table import RoutingTable, TableEntry, TableFull
 
 __all__ = [
     "PAGE",
@@ -157,13 +157,13 @@ class Router:
         if name.cluster != self.cluster:
             raise ClusterMismatch(f"{name} is of cluster {name.cluster}, and this is the router of {self.cluster}")
         try:
-            replaced = self.table.put(Entry(str(name), peer.address, peer, now))
+            replaced = self.table.put(TableEntry(str(name), peer.address, peer, now))
         except TableFull as error:
             raise TooManyPeers(str(error)) from error
         if replaced is not None and isinstance(replaced.handle, PeerHandle) and replaced.handle is not peer:
             replaced.handle.replaced_by(peer)
 
-    def lookup(self, name: str) -> tuple[Entry, int]:
+    def lookup(self, name: str) -> tuple[TableEntry, int]:
         """Find a peer, and measure how long that took in ns.
 
         :raises UnknownPeer: if no peer of this name is connected.
@@ -191,7 +191,9 @@ class Router:
         answer = await self.instruct(entry, request, observed, via=None)
         return {"address": entry.address, "table_lookup_ns": took, "router_lookup_ns": 0, **answer}
 
-    async def instruct(self, entry: Entry, request: ConnectRequest, observed: str, *, via: str | None) -> DialAnswer:
+    async def instruct(
+        self, entry: TableEntry, request: ConnectRequest, observed: str, *, via: str | None
+    ) -> DialAnswer:
         """Tell a peer of this router to dial an initiator.
 
         :param observed: where the initiator's router sees it.

@@ -18,11 +18,11 @@ from p2p.peer.transfers.audience import Audience
 from p2p.peer.transfers.interfaces import Moving
 from p2p.peer.transfers.journal import MAX_NAMES, TransferRow
 from p2p.peer.transfers.retry import Retries, time_left
-from p2p.peer.transfers.stalls import Ping, Sight, StallWatch
+from p2p.peer.transfers.stalls import Probe, Sight, StallWatch
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.walking import Totals
 
-__all__ = ["Account", "Shared"]
+__all__ = ["Account", "TransferContext"]
 
 TELL_EVERY_S: Final = 0.2
 """Seconds between two events that only say how far it is."""
@@ -32,7 +32,7 @@ SAVE_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class TransferContext:
     """What all transfers of a daemon share.
 
     :ivar wall: reads the Unix time, seconds.
@@ -73,7 +73,7 @@ class Account:
 
     _log = Logger()
 
-    def __init__(self, row: TransferRow, moving: Moving, shared: Shared, retries: Retries) -> None:
+    def __init__(self, row: TransferRow, moving: Moving, shared: TransferContext, retries: Retries) -> None:
         now = shared.clock.seconds()
         self.audience = Audience()
         self.pending = ""
@@ -216,7 +216,7 @@ class Account:
         )
         watch.own = moving.own  # only in the session it shows whether its source is shared
         seen = watch.look(sight, now)
-        if isinstance(seen, Ping):
+        if isinstance(seen, Probe):
             assert link is not None  # it was seen
             _ping(watch, seen, link)
         elif seen is not None:
@@ -270,7 +270,7 @@ class Account:
         return self._shared.save(self._row)
 
 
-def _ping(watch: StallWatch, ping: Ping, link: DirectLink) -> None:
+def _ping(watch: StallWatch, ping: Probe, link: DirectLink) -> None:
     def answered(seconds: float | None) -> None:
         if seconds is not None:  # else the link has ended, and so does the session
             watch.answered(ping, seconds)

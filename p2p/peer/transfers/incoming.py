@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from p2p.base.errors import Outcome
 from p2p.base.rates import Rate
 from p2p.console.transfer_operations import Done, Failed, Offered, Progress, TransferEvent
-from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, Shared
+from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, TransferContext
 from p2p.peer.transfers.journal import State, TransferRow, shown_transfer
 
 __all__ = ["IncomingTransfer"]
@@ -34,7 +34,7 @@ class IncomingTransfer:
         self,
         row: TransferRow,
         entries: int | None,
-        shared: Shared,
+        shared: TransferContext,
         stop: Callable[[str], None],
         over: Callable[[IncomingTransfer], object],
     ) -> None:

@@ -21,24 +21,23 @@ from p2p.console.transfer_operations import (
     SendArguments,
     TransfersShown,
 )
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
 from p2p.peer.ages import Ages
 from p2p.peer.node import HostedPeer
-from p2p.peer.transfers.account import Shared
+from p2p.peer.transfers.account import TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
 from p2p.peer.transfers.getting import remove_parts
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
-from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
 from p2p.peer.transfers.sender_leaves import FORGET_S, KeptState
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer
-from p2p.transfer.ended import local_id
+from p2p.transfer.notes import local_id
 from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]
@@ -88,7 +87,7 @@ class Transfers:
         self._random = random
         self._unfinished = unfinished
         self._followers = Audience()
-        self._shared = Shared(
+        self._shared = TransferContext(
             clock=reactor,
             wall=wall,
             chance=lambda: int.from_bytes(random(2)) / 0xFFFF,
@@ -440,7 +439,7 @@ class Transfers:
         if peer is None or not row.sessions:
             return
         try:
-            await give_up(Way(peer, row.peer, self._clock), row.id, self._clock)
+            await give_up(PeerWay(peer, row.peer, self._clock), row.id, self._clock)
         except P2PError as error:
             self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
             row.reason += f"; {error}"

@@ -19,7 +19,7 @@ from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import BeginAnew, Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
+from p2p.peer.transfers.peer_way import Engaged, PeerWay, Pipe
 from p2p.peer.transfers.sources import sources_of
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.giving_up import GiveUpSession
@@ -116,7 +116,7 @@ class Sending:
 
     def __init__(
         self,
-        way: Way,
+        way: PeerWay,
         row: TransferRow,
         content: Content,
         *,
@@ -258,7 +258,7 @@ class Sending:
         )
 
 
-async def give_up(way: Way, transfer_id: str, clock: IReactorTime) -> None:
+async def give_up(way: PeerWay, transfer_id: str, clock: IReactorTime) -> None:
     """Tell the receiver of a transfer that it was cancelled, so that it removes its parts.
 
     :raises ExchangeFailed: with the outcome, if it can't be told.

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
 from p2p.console.transfer_operations import Done, Failed, MovedOne, Waiting
-from p2p.peer.transfers.account import Account, Shared
+from p2p.peer.transfers.account import Account, TransferContext
 from p2p.peer.transfers.audience import Tell
 from p2p.peer.transfers.interfaces import BeginAnew, Moving
 from p2p.peer.transfers.journal import State, TransferRow
@@ -41,7 +41,9 @@ class Transfer:
 
     _log = Logger()
 
-    def __init__(self, row: TransferRow, moving: Moving, shared: Shared, *, patience_s: float, known: bool) -> None:
+    def __init__(
+        self, row: TransferRow, moving: Moving, shared: TransferContext, *, patience_s: float, known: bool
+    ) -> None:
         now = shared.clock.seconds()
         self.row = row
         self.detached = False

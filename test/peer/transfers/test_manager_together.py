@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.console.transfer_operations import Done, GetArguments, Moved, Progress, Resumed, SendArguments, Waiting
-from p2p.exchange.consent import Offer
 from p2p.exchange.paths import RESERVED
+from p2p.exchange.rules import Offer
 from p2p.exchange.service import Incoming, Services
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.transfers.manager import Transfers

@@ -30,7 +30,8 @@ from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.transfers.incoming import IncomingTransfer
+from p2p.peer.registration import Registration
+from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
@@ -113,13 +114,11 @@ class PeerService(MultiService):
         self._state = find_state(config)
         surroundings = Surroundings(
             reactor=reactor,
-            router=clientFromString(reactor, config.router),
             limits=config.limits,
             services=services.joined_by(*own_services(self.peers, self._jobs, self._state)),
             threads=self._jobs,
             random=random,
             now_ns=now_ns,
-            turn=DeferredSemaphore(config.limits.connecting),
             listen=config.listen,
             plain=config.links == "plain",
         )
@@ -128,8 +127,10 @@ class PeerService(MultiService):
         self._offers = PendingOffers(reactor, lambda: random(4).hex())
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
+        router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
         for entry, own in zip(config.peers, credentials, strict=True):
-            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
+            registration = Registration(reactor, router, own, config.limits, turn)
+            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(
             reactor,

@@ -25,10 +25,9 @@ from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
 from p2p.peer.ages import Ages
 from p2p.peer.node import HostedPeer
-from p2p.peer.transfers.account import TransferContext
+from p2p.peer.transfers.account import IncomingTransfer, TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
 from p2p.peer.transfers.getting import remove_parts
-from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
 from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.log_gate import LogGate
 from p2p.control.admission import Admission, Place
 from p2p.control.channel import reason_of
 from p2p.control.door import Arriving, Door, defer_accept
@@ -44,7 +45,9 @@ class Wiring:
         owner: LinkOwner,
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        gate: LogGate | None = None,
     ) -> None:
+        self.gate = gate or LogGate(reactor)
         self.reactor = reactor
         self.now_ns = now_ns
         self.credentials = credentials
@@ -60,7 +63,7 @@ class Wiring:
 
     def link(self, terms: LinkTerms) -> DirectLink:
         """A protocol for one connection."""
-        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns)
+        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns, gate=self.gate)
 
 
 class _Making(Factory):

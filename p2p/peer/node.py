@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
@@ -50,6 +51,7 @@ class Surroundings:
     :ivar reactor: the reactor, or a fake of its clock and its TCP.
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
+    :ivar gate: what other machines can provoke in the log passes here.
     """
 
     reactor: Any
@@ -60,6 +62,7 @@ class Surroundings:
     now_ns: Callable[[], int]
     listen: str
     plain: bool
+    gate: LogGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,17 @@ class HostedPeer:
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
-        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self, now_ns=surroundings.now_ns)
+        self._gate = surroundings.gate
+        self._wiring = Wiring(
+            surroundings.reactor,
+            credentials,
+            surroundings.limits,
+            self,
+            now_ns=surroundings.now_ns,
+            gate=surroundings.gate,
+        )
         self.registration = registration
-        self.chats = ChatRoom(self._clock, self.name)
+        self.chats = ChatRoom(self._clock, self.name, self._gate)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -329,7 +340,8 @@ class HostedPeer:
         except CancelledError:
             pass  # this peer stops
         except ExchangeFailed as failure:
-            self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
+            whose = ticket.initiator
+            self._gate.warn(self._log, whose, "{name}: {reason}", name=self.name, reason=str(failure))
         finally:
             if link is None:
                 self._dial_over(ticket.initiator)
@@ -358,7 +370,9 @@ class HostedPeer:
             if standing is not None:
                 standing.close()
         local, remote = link.addresses
-        self._log.info(
+        self._gate.info(
+            self._log,
+            other,
             "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
             name=self.name,
             other=other,
@@ -393,6 +407,8 @@ class HostedPeer:
             clock=self._clock,
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
+            gate=self._gate,
+            refused=lambda: link.refused(stream.stream_id),
         )
 
     def link_closed(self, link: DirectLink, reason: str) -> None:
@@ -401,7 +417,9 @@ class HostedPeer:
         self._setups.pop(link, None)
         other = link.remote
         if link.established:
-            self._log.info(
+            self._gate.info(
+                self._log,
+                other,
                 "{name}: link with {other} ended after {seconds:.1f} s: {reason}",
                 name=self.name,
                 other=other,
@@ -412,7 +430,8 @@ class HostedPeer:
                 del self.links[other]
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
-                self._log.warn("{name}: no link with {other}: {reason}", name=self.name, other=other, reason=reason)
+                text = "{name}: no link with {other}: {reason}"
+                self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
             self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)

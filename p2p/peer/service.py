@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from p2p.base.config import PeerConfig, PeerEntry
 from p2p.base.errors import ConfigError, IdentityError, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
@@ -112,6 +113,7 @@ class PeerService(MultiService):
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
         self._state = find_state(config)
+        self._gate = LogGate(reactor)
         surroundings = Surroundings(
             reactor=reactor,
             limits=config.limits,
@@ -121,10 +123,11 @@ class PeerService(MultiService):
             now_ns=now_ns,
             listen=config.listen,
             plain=config.links == "plain",
+            gate=self._gate,
         )
         self._random = random
         self._now_ns = now_ns
-        self._offers = PendingOffers(reactor, lambda: random(4).hex())
+        self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
         router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
@@ -203,6 +206,7 @@ class PeerService(MultiService):
         if transfers is not None:
             await transfers.close()
             self._transfers = None
+        self._gate.close()
 
     def _slept(self, seconds: float) -> None:
         """The other ends may have given their connections up meanwhile, without a word that arrived here."""
@@ -252,6 +256,7 @@ class PeerService(MultiService):
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
             boot=boot_id(),
+            gate=self._gate,
         )
         operations = PeerConsole(
             self._reactor,

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.log_gate import LogGate
 from p2p.control.commands import UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
@@ -130,6 +131,7 @@ class Pair:
             now_ns=lambda: int(self.network.seconds() * 1e9),
             listen="tcp:0",
             plain=plain,
+            gate=LogGate(self.network),
         )
         registration = StandInRegistration(name, lambda *question: self.routers.request(*question))  # tests replace it
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)

@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.console.transfer_operations import (
     Cancelled,
@@ -59,6 +60,7 @@ class Transfers:
     :param sessions: how many take place at a time; the others wait for their turn.
     :param unfinished: how many transfers may be under way or wait at a time.
     :param boot: tells this run of the machine from others, see :func:`p2p.wire.monotonic.boot_id`.
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     """
 
     _log = Logger()
@@ -76,6 +78,7 @@ class Transfers:
         sessions: int = 64,
         unfinished: int = 10_000,
         boot: str = "",
+        gate: LogGate | None = None,
     ) -> None:
         self._clock = reactor
         self._peers = peers
@@ -93,6 +96,7 @@ class Transfers:
             save=journal.update,
             tell=self._followers.tell,
             slots=DeferredSemaphore(sessions),
+            gate=gate or LogGate(reactor),
             boot=boot,
         )
         self._live: dict[Key, Transfer] = {}

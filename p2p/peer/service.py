@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from p2p.base.config import PeerConfig, PeerEntry
 from p2p.base.errors import ConfigError, IdentityError, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
@@ -29,7 +30,8 @@ from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.transfers.incoming import IncomingTransfer
+from p2p.peer.registration import Registration
+from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
@@ -108,25 +110,27 @@ class PeerService(MultiService):
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
         self._state = find_state(config)
+        self._gate = LogGate(reactor)
         surroundings = Surroundings(
             reactor=reactor,
-            router=clientFromString(reactor, config.router),
             limits=config.limits,
             services=services.joined_by(*own_services(self.peers, self._jobs, self._state)),
             threads=self._jobs,
             random=random,
             now_ns=now_ns,
-            turn=DeferredSemaphore(config.limits.connecting),
             listen=config.listen,
             plain=config.links == "plain",
+            gate=self._gate,
         )
         self._random = random
         self._now_ns = now_ns
-        self._offers = PendingOffers(reactor, lambda: random(4).hex())
+        self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
+        router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
         for entry, own in zip(config.peers, credentials, strict=True):
-            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
+            registration = Registration(reactor, router, own, config.limits, turn)
+            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
         self._sleep = SleepWatch(reactor, self._slept, asleep)
@@ -191,6 +195,7 @@ class PeerService(MultiService):
         if transfers is not None:
             await transfers.close()
             self._transfers = None
+        self._gate.close()
 
     def _slept(self, seconds: float) -> None:
         """The other ends may have given their connections up meanwhile, without a word that arrived here."""
@@ -240,6 +245,7 @@ class PeerService(MultiService):
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
             boot=boot_id(),
+            gate=self._gate,
         )
         operations = PeerConsole(
             self._reactor,

@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import parse_peer
+from p2p.base.rates import Meter
 from p2p.base.texts import printable
 from p2p.control.channel import Channel, ControlLost, ControlTimeout
 from p2p.control.commands import (
@@ -26,18 +27,29 @@ from p2p.router.table import RoutingTable, TableEntry, TableFull
 
 __all__ = [
     "PAGE",
+    "REGISTRATION_WAIT_S",
     "ConnectAnswer",
     "DialAnswer",
     "LookupTimes",
     "NamesAnswer",
     "Neighbours",
     "PeerHandle",
+    "Registrations",
     "Router",
     "checked_request",
 ]
 
 PAGE = 200
 """Names on one page of ListPeers: with the longest names it stays under half of what an AMP value can hold."""
+
+REGISTRATIONS_PER_S = 1.0
+"""Registrations of one name a second in the long run: a peer that comes back waits for longer than that itself."""
+
+REGISTRATION_BURST = 10
+"""Registrations of one name that may come one behind the other."""
+
+REGISTRATION_WAIT_S = 5.0
+"""Seconds that a registration waits for its turn at most; half of what a peer waits for the answer."""
 
 TARGET_SHARE = 0.6
 """The part of ``call_s`` that a target has to answer. Each leg has less time than the one before it, so that whoever
@@ -125,12 +137,33 @@ class LookupTimes:
         return self.total / self.count if self.count else 0.0
 
 
+class Registrations:
+    """How often each name registers, whatever the connections that it does so over.
+
+    :param names: how many names are remembered; those that registered the longest time ago are forgotten.
+    """
+
+    def __init__(self, names: int) -> None:
+        self._names = names
+        self._meters: dict[str, Meter] = {}  # the latest last
+
+    def take(self, name: str, now: float) -> float:
+        """Count a registration; returns the seconds that it has to wait for, 0 if it may take place now."""
+        meter = self._meters.pop(name, None) or Meter(REGISTRATIONS_PER_S, REGISTRATION_BURST)
+        self._meters[name] = meter
+        if len(self._meters) > self._names:
+            del self._meters[next(iter(self._meters))]
+        wait = meter.wait(now)
+        return meter.take(now) if wait <= REGISTRATION_WAIT_S else wait
+
+
 class Router:
     """The routing table of one cluster, and what may be asked of it.
 
     :ivar cluster: its name.
     :ivar table: its connected peers.
     :ivar times: how long the look-ups took.
+    :ivar registrations: how often each name registers.
     """
 
     def __init__(
@@ -146,6 +179,7 @@ class Router:
         self.neighbours = neighbours
         self.table = RoutingTable(limits.peers)
         self.times = LookupTimes()
+        self.registrations = Registrations(limits.peers)
 
     def register(self, peer: PeerHandle, now: float) -> None:
         """Enter an authenticated peer, in the place of an older connection of the same name.

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome, ProtocolViolation
+from p2p.base.log_gate import LogGate
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
@@ -51,12 +52,14 @@ _log = Logger()
 class ChatRoom:
     """The conversations of one hosted peer.
 
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     :ivar peer: its name.
     """
 
-    def __init__(self, clock: IReactorTime, peer: str) -> None:
+    def __init__(self, clock: IReactorTime, peer: str, gate: LogGate | None = None) -> None:
         self.clock = clock
         self.peer = peer
+        self._gate = gate or LogGate(clock)
         self._conversations: dict[str, Conversation] = {}
         self._visitors: dict[str, Visitor] = {}
 
@@ -107,9 +110,8 @@ class ChatRoom:
             raise ExchangeFailed(Outcome.REFUSED, f"{VISITORS} peers wait for {self.peer} already; try again later")
         self._visitors[visitor.sender] = visitor
         visitor.wait(lambda: self._visitors.pop(visitor.sender, None))
-        _log.info(
-            "{sender} wants to chat with {peer}; answer with: p2p chat {sender}", sender=visitor.sender, peer=self.peer
-        )
+        text = "{sender} wants to chat with {peer}; answer with: p2p chat {sender}"
+        self._gate.info(_log, visitor.sender, text, sender=visitor.sender, peer=self.peer)
 
 
 @implementer(IPushProducer)

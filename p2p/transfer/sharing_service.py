@@ -17,13 +17,12 @@ from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Context, IContentService, Incoming
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.notes import KEEP_S, local_id, remove_old
-from p2p.transfer.offering import offer_of
 from p2p.transfer.production import Production
 from p2p.transfer.records import Have
 from p2p.transfer.reports import number_of
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.session_requests import FETCH
+from p2p.transfer.session_requests import FETCH, offer_of
 from p2p.transfer.shares import shared_source
 
 __all__ = ["FetchSink", "fetch"]

@@ -38,22 +38,21 @@ class RegistrationCase(SynchronousTestCase):
     def make(self, name: str = "n1.n", **limits: Any) -> Registration:
         """Make a registration."""
 
-        async def instructed(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-            self.instructed.append(arguments)
-            return {"dialling": True, "plain": False}
-
         return Registration(
             self.network,
             clientFromString(self.network.on(PEER), f"tcp:{ROUTER}:5555"),
             credentials(name),
             PeerLimits().model_copy(update=limits),
-            instructed,
             self.turn,
         )
 
+    async def instruct(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.instructed.append(arguments)
+        return {"dialling": True, "plain": False}
+
     def start(self) -> None:
         """Start it, and let happen what happens without time passing."""
-        self.registration.start()
+        self.registration.start(self.instruct)
         self.network.settle()
 
     def stop(self, registration: Registration | None = None) -> None:
@@ -204,7 +203,7 @@ class ComingTests(RegistrationCase):
         self.patch(router, "answer", answer)
         all_of_them = [self.make(f"n{number}.n") for number in range(1, 6)]
         for one in all_of_them:
-            one.start()
+            one.start(self.instruct)
         self.network.settle()
         self.assertEqual((2, 2), (len(router.asked), len(router.connections)))
         answers[0].callback({"lease": 60.0, "observed": PEER})

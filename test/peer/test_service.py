@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import capturedLogs
@@ -23,6 +23,7 @@ from p2p.console import server
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import Services
 from p2p.peer import service as module
+from p2p.peer.registration import Registration
 from p2p.peer.service import THREADS, PeerService, load_credentials
 from p2p.peer.transfers.journal import Journal
 from p2p.wire.monotonic import LOOK_S
@@ -219,7 +220,7 @@ class StartTests(ServiceCase):
         """The limits of the server, of registrations and of transfers at once are those of the configuration."""
         service = self.make(limits=PeerLimits(console_connections=7, connecting=3, transfers=5, transfers_unfinished=9))
         self.assertEqual(7, service._console.factory.max_connections)
-        turns = {peer.registration._turn for peer in service.peers.values()}
+        turns = {cast(Registration, peer.registration)._turn for peer in service.peers.values()}
         self.assertEqual([3], [turn.limit for turn in turns])
         service.startService()
         transfers = service._transfers

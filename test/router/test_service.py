@@ -110,6 +110,9 @@ class StartTests(SynchronousTestCase):
             def listen(self, backlog: int) -> None:
                 asked.append(backlog)
 
+            def setsockopt(self, *option: int) -> None:
+                """TCP_DEFER_ACCEPT."""
+
         def with_socket(*arguments: Any, **more: Any) -> Any:
             port = listen(*arguments, **more)
             port.socket = Socket()

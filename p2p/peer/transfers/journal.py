@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from p2p.base.errors import LocalFileError
+from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import Direction, TransferShown
 from p2p.peer.transfers.sources import source_name
 
@@ -174,7 +175,7 @@ class Journal:
         self._path = path
         self._pool = pool
         self._unwritten: dict[tuple[str, str, str, str], tuple[str, Mapping[str, Any]]] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._writing = False
         self._commits = 0
         self._closed = False
@@ -281,8 +282,7 @@ class Journal:
         """Fires when everything that was to be written is."""
         if self._closed:
             return fail(LocalFileError("the journal of transfers is closed: the daemon stops"))
-        written: Deferred[None] = Deferred()
-        self._waiting.append(written)
+        written = self._waiting.wait()
         if not self._writing:
             self._write()
         return written
@@ -290,7 +290,7 @@ class Journal:
     def _write(self) -> None:
         self._writing = True
         rows, self._unwritten = list(self._unwritten.values()), {}
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, Waiters()
         self._commits += bool(rows)
         prune = bool(rows) and self._commits % PRUNE_EVERY == 0
 
@@ -302,11 +302,12 @@ class Journal:
 
         def done(result: object) -> None:
             self._writing = False
-            if self._waiting:
+            if self._waiting or self._unwritten:
                 self._write()
-            for one in waiting:
-                if not one.called:  # else whoever waited doesn't any more
-                    one.errback(_told(result)) if isinstance(result, Failure) else one.callback(None)
+            if isinstance(result, Failure):
+                waiting.fail(_told(result))
+            else:
+                waiting.fire(None)
 
         running: Deferred[Any] = self._pool.runInteraction(commit)
         running.addBoth(done)

@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.console.transfer_operations import (
     Cancelled,
@@ -24,10 +25,9 @@ from p2p.console.transfer_operations import (
 from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
 from p2p.peer.node import HostedPeer
-from p2p.peer.transfers.account import TransferContext
+from p2p.peer.transfers.account import IncomingTransfer, TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
 from p2p.peer.transfers.getting import remove_parts
-from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
 from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
@@ -59,6 +59,7 @@ class Transfers:
     :param sessions: how many take place at a time; the others wait for their turn.
     :param unfinished: how many transfers may be under way or wait at a time.
     :param boot: tells this run of the machine from others, see :func:`p2p.wire.monotonic.boot_id`.
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     """
 
     _log = Logger()
@@ -76,6 +77,7 @@ class Transfers:
         sessions: int = 64,
         unfinished: int = 10_000,
         boot: str = "",
+        gate: LogGate | None = None,
     ) -> None:
         self._clock = reactor
         self._peers = peers
@@ -93,6 +95,7 @@ class Transfers:
             save=journal.update,
             tell=self._followers.tell,
             slots=DeferredSemaphore(sessions),
+            gate=gate or LogGate(reactor),
             boot=boot,
         )
         self._live: dict[Key, Transfer] = {}

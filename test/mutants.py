@@ -50,7 +50,6 @@ EXPLAINED: Final = ROOT / "test" / "mutants-explained.txt"
 LIMITS: Final = ROOT / "docs" / "limits.rst"
 
 ELSEWHERE: Final = {
-    "p2p/link/events.py": ["test.link.test_mux"],
     "p2p/transfer/asking.py": ["test.transfer.test_bad_sessions", "test.transfer.test_sessions"],
     "p2p/transfer/get_session.py": ["test.transfer.test_getting", "test.transfer.test_bad_sessions"],
     "p2p/transfer/interfaces.py": ["test.transfer.test_sending", "test.transfer.test_sharing"],

@@ -50,7 +50,6 @@ EXPLAINED: Final = ROOT / "test" / "mutants-explained.txt"
 LIMITS: Final = ROOT / "docs" / "limits.rst"
 
 ELSEWHERE: Final = {
-    "p2p/link/events.py": ["test.link.test_mux"],
     "p2p/transfer/asking.py": ["test.transfer.test_bad_sessions", "test.transfer.test_sessions"],
     "p2p/transfer/get_session.py": ["test.transfer.test_getting", "test.transfer.test_bad_sessions"],
     "p2p/transfer/interfaces.py": ["test.transfer.test_sending", "test.transfer.test_sharing"],
@@ -442,17 +441,25 @@ def main(arguments: Sequence[str] | None = None, say: IO[str] = sys.stdout) -> i
         parser.error(str(error))
     # What computes in threads by itself would have them at the time of a fork.
     os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        return int(not _all_fine(paths, options.sample, max(options.processes, 1), say))
+    except KeyboardInterrupt:
+        say.write("The run was broken off.\n")
+        return 130
+
+
+def _all_fine(paths: Sequence[str], most: int | None, processes: int, say: IO[str]) -> bool:
     fine = True
     with TemporaryDirectory(prefix="p2p-mutants-") as folder:
-        bench = Bench(Path(folder), max(options.processes, 1), read_explained(EXPLAINED.read_text("utf-8")), say)
+        bench = Bench(Path(folder), processes, read_explained(EXPLAINED.read_text("utf-8")), say)
         for module in paths:
             tests = tests_of(module)
             if tests:
-                fine &= bench.try_module(module, tests, options.sample)
+                fine &= bench.try_module(module, tests, most)
             else:
                 say.write(f"{module}: no tests bear its name; name them in ELSEWHERE of test/mutants.py\n")
                 fine = False
-    return int(not fine)
+    return fine
 
 
 def _stop(number: int, frame: object) -> NoReturn:

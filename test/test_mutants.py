@@ -169,12 +169,10 @@ class ExplainedTests(SynchronousTestCase):
             self.assertFalse(Explained(*other, "x").about(mutant))
 
     def test_true(self) -> None:
-        """Every entry is about a mutant that can still be made; take out those whose line has changed."""
-        entries = read_explained(EXPLAINED.read_text("utf-8"))
-        for module in {one.module for one in entries}:
-            found = mutants(module, (ROOT / module).read_text("utf-8"))
-            for entry in [one for one in entries if one.module == module]:
-                self.assertTrue(any(map(entry.about, found)), f"{module}: {entry.old} -> {entry.new}")
+        """The line of every entry is still in its module; take out those that have changed."""
+        for entry in read_explained(EXPLAINED.read_text("utf-8")):
+            text = " ".join((ROOT / entry.module).read_text("utf-8").split())
+            self.assertIn(entry.old, text, entry.module)
 
 
 class RunTests(SynchronousTestCase):

@@ -64,6 +64,12 @@ class CheckedAddressTests(SynchronousTestCase):
         ):
             self.assertRaises(NotAllowed, checked_address, text)
 
+    def test_cut(self) -> None:
+        """Of a long text the reason has the first 60 characters."""
+        for text, why in (("x" * 61, "isn't an IP address"), (f"fe80::1%{'x' * 60}", "has a zone")):
+            error = self.assertRaises(NotAllowed, checked_address, text)
+            self.assertTrue(str(error).startswith(f"{text[:60]!r} {why}"), str(error))
+
     @PROPERTY
     @given(st.text(max_size=40) | st.ip_addresses().map(str))
     def test_anything(self, text: str) -> None:
@@ -100,6 +106,7 @@ class GrantedTests(SynchronousTestCase):
     def test_directed_broadcast(self) -> None:
         """The broadcast address of a granted network isn't a machine; both addresses of a /31 are (RFC 3021)."""
         self.assertEqual([], granted(["192.0.2.255"], LAB))
+        self.assertEqual([], granted(["192.0.2.3"], [ip_network("192.0.2.0/30")]))
         self.assertEqual(2, len(granted(["192.0.2.0", "192.0.2.1"], [ip_network("192.0.2.0/31")])))
         self.assertEqual(1, len(granted(["192.0.2.9"], [ip_network("192.0.2.9/32")])))
         self.assertEqual(1, len(granted(["2001:db8:1:ffff:ffff:ffff:ffff:ffff"], LAB)))

@@ -54,6 +54,7 @@ ELSEWHERE: Final = {
     "p2p/router/protocol.py": ["test.router.test_limits"],
     "p2p/transfer/arriving.py": ["test.transfer.test_receiver_memory"],
     "p2p/transfer/asking.py": ["test.transfer.test_bad_sessions"],
+    "p2p/transfer/final_names.py": ["test.transfer.test_receiver_memory"],
     "p2p/transfer/get_session.py": ["test.transfer.test_bad_sessions"],
     "p2p/transfer/listing.py": ["test.transfer.test_bad_sessions"],
     "p2p/transfer/receiving_service.py": ["test.transfer.test_send_session", "test.transfer.test_bad_sessions"],

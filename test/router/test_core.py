@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from p2p.base.config import RouterLimits
-from p2p.control.commands import ClusterMismatch, Refused, TooManyPeers, UnknownCluster, UnknownPeer
-from p2p.router.core import PAGE, LookupTimes, Router, checked_request
+from p2p.control.commands import ClusterMismatch, ListPeers, Refused, TooManyPeers, UnknownCluster, UnknownPeer
+from p2p.router.core import PAGE, REGISTRATION_BURST, LookupTimes, Registrations, Router, checked_request
 from test.router.lab import TICKET, RouterTestCase
 
 
@@ -18,6 +20,18 @@ class LookupTimesTests(RouterTestCase):
         for took in (300, 500, 100):
             times.add(took)
         self.assertEqual((3, 300.0, 500), (times.count, times.mean, times.longest))
+
+
+class RegistrationsTests(SynchronousTestCase):
+    def test_forgotten(self) -> None:
+        """So many names are remembered; of more, the one that registered the longest time ago is forgotten."""
+        registrations = Registrations(2)
+        for name in ("a", "b", "a", "b"):
+            for _ in range(REGISTRATION_BURST // 2):
+                self.assertEqual(0.0, registrations.take(name, 0.0))
+        self.assertEqual([1.0, 1.0], [registrations.take(name, 0.0) for name in "ba"])
+        registrations.take("c", 0.0)
+        self.assertEqual([2.0, 0.0], [registrations.take(name, 0.0) for name in "ab"])
 
 
 class TableTests(RouterTestCase):
@@ -48,7 +62,10 @@ class TableTests(RouterTestCase):
             self.lab.peer(f"n{number}.n")
         self.assertEqual({"names": ["n1.n", "n2.n"], "more": False}, self.router.own_names("n0.n"))
         self.assertGreaterEqual(65535, PAGE * (2 + 127))
-        self.failureResultOf(self.lab.peer("n9.n").request("x1.x"), UnknownCluster)
+        asker = self.lab.peer("n9.n")
+        failure = self.failureResultOf(asker.said(ListPeers, cluster="x" * 81, after=""), UnknownCluster)
+        self.assertTrue(str(failure.value).startswith(f"cluster {'x' * 80} isn't known to the router of n;"))
+        self.failureResultOf(asker.request("x1.x"), UnknownCluster)
 
 
 class CheckedRequestTests(RouterTestCase):

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.scopes import System
 from p2p.control.channel import reason_of
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
@@ -32,7 +33,10 @@ REMEMBERED: Final = 8
 
 
 class Wiring:
-    """What every link of a hosted peer is made of."""
+    """What every link of a hosted peer is made of.
+
+    :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
+    """
 
     def __init__(
         self,
@@ -42,9 +46,11 @@ class Wiring:
         owner: LinkOwner,
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        scopes: System | None = None,
     ) -> None:
         self.reactor = reactor
         self.now_ns = now_ns
+        self.scopes = scopes or limits.scopes()
         self.credentials = credentials
         self.limits = limits
         self.owner = owner
@@ -58,7 +64,7 @@ class Wiring:
 
     def link(self, terms: LinkTerms) -> DirectLink:
         """A protocol for one connection."""
-        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns)
+        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns, scopes=self.scopes)
 
 
 class _Making(Factory):

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer
+from p2p.base.scopes import System
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
 from p2p.base.waiters import Waiters
@@ -52,6 +53,7 @@ class Surroundings:
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar turn: registrations under way at once.
+    :ivar scopes: account for what is held on behalf of others.
     """
 
     reactor: Any
@@ -64,6 +66,7 @@ class Surroundings:
     turn: DeferredSemaphore
     listen: str
     plain: bool
+    scopes: System
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,14 @@ class HostedPeer:
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
-        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self, now_ns=surroundings.now_ns)
+        self._wiring = Wiring(
+            surroundings.reactor,
+            credentials,
+            surroundings.limits,
+            self,
+            now_ns=surroundings.now_ns,
+            scopes=surroundings.scopes,
+        )
         self.registration = Registration(
             self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
         )

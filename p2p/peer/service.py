@@ -117,6 +117,7 @@ class PeerService(MultiService):
             turn=DeferredSemaphore(config.limits.connecting),
             listen=config.listen,
             plain=config.links == "plain",
+            scopes=config.limits.scopes(),
         )
         self._random = random
         self._now_ns = now_ns

@@ -46,6 +46,7 @@ class LyingPeerTests(FunctionalCase):
             turn=DeferredSemaphore(1),
             listen="tcp:0",
             plain=False,
+            scopes=PeerLimits().scopes(),
         )
         peer = HostedPeer(self.lab.credentials("m1.m"), inbox, surroundings, OpenHost(inbox))
         peer.start()

@@ -10,6 +10,7 @@ from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.link.flow import HIGH_WATER, LOW_WATER, Stream
+from test.scopes import stream_scope
 
 BROKEN = ExchangeFailed(Outcome.RESET, "the link broke")
 
@@ -86,7 +87,7 @@ class StreamCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a stream that has a receiver."""
         self.carrier = Carrier()
-        self.stream = Stream(self.carrier, 1)
+        self.stream = Stream(self.carrier, 1, stream_scope())
         self.receiver = Receiver()
         self.stream.receive_with(self.receiver)
         self.producer = Producer()
@@ -212,7 +213,7 @@ class ReceivingTests(StreamCase):
 
     def test_before_the_receiver(self) -> None:
         """What arrives before there is a receiver waits for it."""
-        stream = Stream(self.carrier, 3)
+        stream = Stream(self.carrier, 3, stream_scope())
         stream.link_data(memoryview(b"early"))
         stream.link_end()
         self.assertEqual(0, self.carrier.consumed)
@@ -321,7 +322,7 @@ class EndTests(StreamCase):
     def test_ended_but_not_sent(self) -> None:
         """A stream that has ended both ways but isn't sent yet can be reset or lost, and nothing happens after that."""
         for end in ("reset", "lost", "settled"):
-            stream, receiver = Stream(self.carrier, 9), Receiver()
+            stream, receiver = Stream(self.carrier, 9, stream_scope()), Receiver()
             stream.receive_with(receiver)
             stream.write(b"x")
             stream.finish()
@@ -342,7 +343,7 @@ class EndTests(StreamCase):
 
     def test_settled_without_receiver(self) -> None:
         """A stream that nobody reads can settle as well."""
-        Stream(self.carrier, 5).link_settled()
+        Stream(self.carrier, 5, stream_scope()).link_settled()
 
     def test_lost(self) -> None:
         """The end of the link stops the producer, drops what gathered, and is told once."""
@@ -358,6 +359,6 @@ class EndTests(StreamCase):
 
     def test_lost_without_receiver(self) -> None:
         """A stream that nobody reads can be lost as well."""
-        stream = Stream(self.carrier, 7)
+        stream = Stream(self.carrier, 7, stream_scope())
         stream.link_lost(BROKEN)
         self.assertFalse(stream.alive)

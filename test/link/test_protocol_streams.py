@@ -8,6 +8,7 @@ from typing import Any
 from p2p.base.errors import Outcome
 from p2p.link.boxes import encode_box
 from p2p.link.flow import HIGH_WATER
+from p2p.link.held import Held
 from p2p.link.hello import VERSION
 from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, TooManyStreams
 from test import network
@@ -212,7 +213,7 @@ class StreamTests(LinkCase):
         ends = self.ends(streams=4)
         hand = ends.hand()
         told: list[dict[str, Any]] = []
-        self.patch(ends.listening.link, "_log", _Log(told))
+        self.patch(Held, "_log", _Log(told))
         hand.say(*[raw(DATA, SYN, stream_id, body=b"x") for stream_id in range(1, 41, 2)])
         ends.network.settle()
         resets = [frame.stream_id for frame in hand.frames() if frame.flags & RST]

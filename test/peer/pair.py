@@ -124,6 +124,7 @@ class Pair:
             turn=DeferredSemaphore(8),
             listen="tcp:0",
             plain=plain,
+            scopes=self.limits.scopes(),
         )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, OpenHost(inbox))
         peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in

@@ -86,6 +86,7 @@ class Walks(Lab):
             turn=DeferredSemaphore(8),
             listen=listen,
             plain=plain,
+            scopes=self._limits.scopes(),
         )
         peer = HostedPeer(credentials(name, lab), self._folder, surroundings, OpenHost(self._folder))
         peer.start()

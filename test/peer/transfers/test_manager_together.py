@@ -63,6 +63,7 @@ class MovingPair(Pair):
             turn=DeferredSemaphore(8),
             listen="tcp:0",
             plain=True,
+            scopes=self.limits.scopes(),
         )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.hosts[name])
         peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in

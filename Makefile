@@ -8,12 +8,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PURE := $(shell grep '^p2p/' test/pure_modules.txt | paste -sd, -)
+# What the tests named in TESTS mirror: test.link all of p2p/link, test.link.test_mux p2p/link/mux.py.
+ABOUT := $(shell printf '%s\n' $(TESTS) | sed -E 's|\.test_([a-z0-9_]*).*|/\1.py|; t dots; s|$$|/*|; : dots; s|^test|p2p|; s|\.([a-z])|/\1|g; s|/py$$|.py|' | paste -sd, -)
 
 MAKEFLAGS += --no-print-directory
 # Only our own coverage plugin is added to Python's path; see .ci/coverage_signals.py.
 COVERAGE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/coverage
+SIDE_BY_SIDE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/python -m test.side_by_side
 
-.PHONY: help setup demo test lint types docs units samples bench fuzz clean
+# Tests start some two hundred processes; each would compile all of p2p anew where this is set, as in many containers.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test quick lint types docs units durations samples bench fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -36,7 +42,14 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 demo: $(READY) ## let 100 pairs talk through two routers, measure it, and make a report
 	@$(BIN)/p2p demo $(ARGS)
 
-test: lint types docs units ## check style, types and documents, run all tests, check their coverage
+# All at once; each says what it has to say when it is done, so that nothing is mixed up. What to install, so that no
+# test is skipped, comes last, also when something has failed.
+test: $(READY) ## check style, types and documents, run all tests, check their coverage
+	@$(MAKE) -j --output-sync=target lint types docs units TESTS=test; code=$$?; \
+	  $(BIN)/python -m test.needs _trial_temp-*.log; exit $$code
+
+quick: $(READY) ## check what has changed since the last commit, or since BASE=main, and its folders' tests
+	@$(BIN)/python -m test.quick $(BASE)
 
 lint: $(READY) ## check style and format with ruff
 	@$(BIN)/ruff check --quiet .
@@ -51,13 +64,22 @@ docs: $(READY) ## make the pages of the documents in docs/_build/html, without a
 	@$(BIN)/sphinx-build -W -n -E -q --keep-going -d docs/_build/read docs docs/_build/html
 	@echo "sphinx: the documents are in docs/_build/html/index.html"
 
-units: $(READY) ## run the tests under branch coverage, with its gates
+units: $(READY) ## run the tests under branch coverage, with its gates; some of them without: TESTS=test.link
 	@$(COVERAGE) erase
-	@$(COVERAGE) run -m twisted.trial $(TESTS)
+	@$(SIDE_BY_SIDE) --coverage $(TESTS)
 	@$(COVERAGE) combine --quiet
+ifeq ($(TESTS),test)
 	@$(COVERAGE) report
 	@echo "Pure modules, which need 100 %:"
 	@$(COVERAGE) report --include=$(PURE) --fail-under=100
+else
+	@$(COVERAGE) report --include='$(ABOUT)' --fail-under=0 || true # some tests mirror no module
+endif
+
+durations: $(READY) ## measure how long test modules take, so that processes are dealt the same
+	@$(COVERAGE) erase
+	@$(SIDE_BY_SIDE) --coverage --record test
+	@$(COVERAGE) erase
 
 samples: $(READY) ## make the files of data/ again
 	@$(BIN)/python data/make_samples.py
@@ -72,6 +94,7 @@ fuzz: $(READY) ## feed every parser with hostile bytes for MINUTES each
 	@$(BIN)/python -m test.fuzz --minutes $(MINUTES) $(ARGS)
 
 clean: ## remove the virtual environment and whatever tools left behind
-	@rm -rf $(VENV) build dist fuzz-failures docs/_build *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis _trial_temp*
+	@[ ! -e .dmypy.json ] || $(BIN)/dmypy stop >/dev/null 2>&1 || true
+	@rm -rf $(VENV) build dist fuzz-failures docs/_build *.egg-info .coverage .coverage.* .mypy_cache .dmypy.json .ruff_cache .hypothesis _trial_temp*
 	@rm -f twisted/plugins/dropin.cache
 	@find p2p test bench data twisted .ci -name __pycache__ -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from bench._rivals import Transfer, Unavailable, free_port
-from p2p.client import Client
+from p2p.client import Client, ExchangeArguments, SendArguments
 from p2p.console.transfer_operations import TransferEvent
 from p2p.identity.lab import create_lab
 from p2p.identity.lab_plan import Links
@@ -72,7 +72,8 @@ class P2P:
         return Transfer(seconds, *cpu)
 
     async def _store(self, source: Path) -> str:
-        stored = await self.clients[0].exchange(RECEIVER, "store", path=source, name=source.name, content_type="data")
+        asked = ExchangeArguments(peer=RECEIVER, service="store", path=str(source), name=source.name, type="data")
+        stored = await self.clients[0].exchange(asked)
         receipt = stored.receipt
         if receipt is None:
             raise Unavailable("the file was stored, but nobody says under which name")
@@ -85,7 +86,8 @@ class P2P:
             if event.event == "verified":
                 names.append(event.name)
 
-        moved = await self.clients[0].send(RECEIVER, source, on_event=on_event)
+        asked = SendArguments(peers=[RECEIVER], paths=[str(source)])
+        moved = await self.clients[0].send(asked, on_event=on_event)
         if not moved.complete:
             raise Unavailable(f"p2p send ended with {moved.transfers[0].outcome}: {moved.transfers[0].reason}")
         return names[-1].split("/")[0] if names else source.name

@@ -23,6 +23,7 @@ from twisted.internet.task import deferLater, react
 
 from bench._p2p import P2P, RECEIVER, tell
 from p2p.base.errors import P2PError
+from p2p.client import SendArguments
 from p2p.measure.samples import figures
 
 GOAL_MS: Final = 200
@@ -95,7 +96,7 @@ async def _cancelled_after(reactor: Any, p2p: P2P, source: Path, seconds: float)
 
 
 def _quietly(p2p: P2P, source: Path) -> Deferred[Any]:
-    sending: Deferred[Any] = ensureDeferred(p2p.clients[0].send(RECEIVER, source))
+    sending: Deferred[Any] = ensureDeferred(p2p.clients[0].send(SendArguments(peers=[RECEIVER], paths=[str(source)])))
     sending.addErrback(lambda failure: failure.trap(P2PError, CancelledError))
     return sending
 

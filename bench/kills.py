@@ -26,7 +26,7 @@ from twisted.internet.task import LoopingCall, deferLater, react
 
 from bench._rivals import free_port
 from p2p.base.errors import P2PError
-from p2p.client import Client
+from p2p.client import Client, SendArguments
 from p2p.identity.lab import create_lab
 from p2p.measure.processes import Daemon, Daemons
 
@@ -108,7 +108,7 @@ async def _one(lab: Lab, folder: Path, number: int, size: int, victim: str, when
     rate = size * MIB
     client = await lab.client("peer-n1.n")
     await client.wait_registered(START_S)
-    sending = ensureDeferred(client.send("m1.m", source, limit=rate))
+    sending = ensureDeferred(client.send(SendArguments(peers=["m1.m"], paths=[str(source)], limit=rate)))
     sending.addErrback(lambda failure: failure.trap(P2PError, CancelledError))
     await deferLater(lab.reactor, 0.05 + when)
     lab.daemons[victim].kill()

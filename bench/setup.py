@@ -37,7 +37,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from bench._rivals import free_port
-from p2p.client import Client
+from p2p.client import Client, ExchangeArguments
 from p2p.console.operations import PeerStatus
 from p2p.identity.lab import create_lab
 from p2p.measure.processes import Daemons
@@ -122,7 +122,8 @@ class Links:
 
     async def once(self) -> float:
         """Exchange a text over a new link, and close it; the seconds to the first byte of the reply."""
-        answer = await self._clients[0].exchange(ASKED, "uppercase", text=TEXT, acting=ASKING)
+        asked = ExchangeArguments(peer=ASKED, service="uppercase", text=TEXT, acting=ASKING)
+        answer = await self._clients[0].exchange(asked)
         await self._clients[0].disconnect()
         for client in self._clients:
             while await self._linked(client):

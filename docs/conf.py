@@ -22,7 +22,7 @@ __all__ = ["setup"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 #: Documents that lie in the root of the project, and the pages that include them.
-_INCLUDED: Final = {"../README": "readme", "../CHANGELOG": "changelog"}
+_INCLUDED: Final = {"../README": "readme", "../CHANGELOG": "changelog", "../CONTRIBUTING": "contributing"}
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +82,14 @@ def _drop_contents(app: Sphinx, doctree: nodes.document) -> None:
         title.attributes.pop("refid", None)  # the way back to where its line was
 
 
+def _find_pictures(app: Sphinx, path: Path, page: str, content: list[str]) -> None:
+    """Have a document that is included find the pictures in ``docs/``, where it is read now."""
+    content[0] = content[0].replace(".. image:: docs/", ".. image:: ")
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Called by Sphinx."""
+    app.connect("include-read", _find_pictures)
     app.connect("doctree-read", _drop_contents)
     app.connect("doctree-resolved", _resolve_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

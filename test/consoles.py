@@ -21,7 +21,7 @@ from p2p.console.operations import (
     DisconnectArguments,
     Disconnected,
     ExchangeArguments,
-    HostedPeer,
+    HostedStatus,
     Link,
     Mean,
     NoArguments,
@@ -30,7 +30,7 @@ from p2p.console.operations import (
     PeersArguments,
     PeersListed,
     PeerStatus,
-    Ponged,
+    Pinged,
     Registered,
     RouterConnection,
     RouterStatus,
@@ -117,7 +117,7 @@ def peer_operations(**changed: Handler) -> dict[str, Handler]:
             cluster="n",
             router=RouterConnection(endpoint="tcp:127.0.0.1:5555", connected=True),
             security="tls",
-            peers=[HostedPeer(name="n1.n", registered=True, links=[link])],
+            peers=[HostedStatus(name="n1.n", registered=True, links=[link])],
             open=OpenSockets(listeners=0, links=1, attempts=0, control=1, console=1),
         )
 
@@ -129,8 +129,8 @@ def peer_operations(**changed: Handler) -> dict[str, Handler]:
             raise ExchangeFailed(Outcome.UNKNOWN_CLUSTER, "router.n knows no cluster x")
         return PeersListed(cluster=arguments.cluster, names=[f"{arguments.cluster}{i}.m" for i in range(1, 4)])
 
-    async def ping(arguments: PeerArguments, emit: object) -> Ponged:
-        return Ponged(
+    async def ping(arguments: PeerArguments, emit: object) -> Pinged:
+        return Pinged(
             peer=arguments.peer,
             rtt_ns=420_000,
             reused=False,

@@ -36,8 +36,7 @@ from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
-from p2p.services.chat import CHAT, chat
-from p2p.services.chat_room import ChatRoom, Conversation
+from p2p.services.chat_room import CHAT, ChatRoom, Conversation, chat
 from p2p.services.echo import echo
 from p2p.services.store import BytesSource, store
 from p2p.services.text import uppercase

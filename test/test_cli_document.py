@@ -11,8 +11,8 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
-from p2p.cli.exit_codes import ExitCode
 from p2p.cli.main import COMMANDS, cli
+from p2p.cli.output import ExitCode
 from p2p.measure.samples import Sample, message_figures, outcomes
 
 TEXT: Final = (Path(__file__).resolve().parents[1] / "docs" / "cli.rst").read_text("utf-8")

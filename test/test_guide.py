@@ -17,7 +17,7 @@ from p2p.cli.main import cli
 from p2p.measure.plan import ExperimentPlan
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-DOCUMENTS: Final = ("README.rst", "docs/guide.rst", "docs/cli.rst", "docs/certificates.rst")
+DOCUMENTS: Final = ("README.rst", "docs/guide.rst", "docs/cli.rst", "docs/certificates.rst", "CONTRIBUTING.rst")
 
 _LINE: Final = re.compile(
     r"(?:^ +(?:\$ )?|[|;&] |\bdo |\()(?:\S*/bin/)?p2p (?P<words>(?:'[^'\n]*'|\"[^\"\n]*\"|[^|;&>#\n'\"])*)",
@@ -147,7 +147,7 @@ class TextTests(SynchronousTestCase):
     def test_troubleshooting(self) -> None:
         """Each message in the tables of symptoms has words that the software really says."""
         guide = (ROOT / "docs" / "guide.rst").read_text("utf-8")
-        tables = guide[guide.index("Troubleshooting\n===") : guide.index("Looking after it\n===")]
+        tables = guide[guide.index("Troubleshooting\n===") : guide.index("Maintenance\n===")]
         found = re.findall(r"^   [* ] - ``((?!/opt|systemctl)[^`]+)``", tables, re.MULTILINE)
         quoted = [" ".join(one.split()) for one in found if len(one) > 30]
         self.assertGreater(len(quoted), 15)

@@ -37,11 +37,13 @@ from p2p.base.config_fields import (
     Shared,
     Size,
     StateFolder,
+    Streams,
     WindowBytes,
     check_console,
 )
 from p2p.base.names import parse_peer
 from p2p.base.scopes import Bounds, System
+from p2p.base.values import Exists, Links
 from p2p.base.yaml_files import LocatedErrors, load, nearest
 
 __all__ = [
@@ -96,7 +98,7 @@ class PeerLimits(StrictModel):
     ticket_s: Seconds = Field(default=30.0, description="seconds that a ticket lives")
     idle_s: Seconds = Field(default=300.0, description="seconds after which an unused link is closed")
     exchange_silence_s: Seconds = Field(default=30.0, description="seconds without progress that end an exchange")
-    streams: Count = Field(default=256, description="streams of one link at once")
+    streams: Streams = Field(default=256, description="streams of one link at once")
     header_bytes: Bytes = Field(default=65_536, description="bytes in the header of an exchange")
     window_bytes: WindowBytes = Field(default=INITIAL_WINDOW, description="bytes in a stream's first receive window")
     window_max_bytes: Bytes = Field(default=16_777_216, description="bytes to which a receive window may grow")
@@ -203,10 +205,8 @@ class PeerEntry(StrictModel):
     key: KeyFile = Field(description="the PEM file with its private key, mode 0600")
     inbox: Inbox = Field(description="the folder for the files that it receives")
     accept: list[AcceptRule] | None = Field(default=None, description="a list of rules; without one, all is accepted")
-    exists: Literal["rename", "replace", "refuse"] = Field(
-        default="rename", description="'rename', 'replace' or 'refuse', for a name that is taken"
-    )
-    symlinks: Literal["keep", "refuse"] = Field(default="keep", description="'keep' or 'refuse'")
+    exists: Exists = Field(default="rename", description="'rename', 'replace' or 'refuse', for a name that is taken")
+    symlinks: Links = Field(default="keep", description="'keep' or 'refuse'")
     quota: Size | None = Field(default=None, description="the most bytes in the inbox, like 100GB")
     keep_free: Size = Field(default=0, description="bytes that stay free on the inbox's disk, like 1GB")
     share: Shared = Field(default={}, description="a mapping from names to folders or files, or a list of their paths")

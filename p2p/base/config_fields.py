@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from p2p.base.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.base.names import PeerName, parse_cluster, parse_peer
-from p2p.base.sizes import parse_size
+from p2p.base.values import ContentType, parse_size
 
 __all__ = [
     "INITIAL_WINDOW",
@@ -45,6 +45,7 @@ __all__ = [
     "Shared",
     "Size",
     "StateFolder",
+    "Streams",
     "WindowBytes",
     "check_console",
 ]
@@ -259,7 +260,7 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=1 << 60)]
 """Bytes, as a number or like ``10GB``."""
 Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_several), Field(min_length=1)]
 ServiceNames = Annotated[list[Annotated[str, AfterValidator(_service)]], BeforeValidator(_several)]
-ContentTypes = Annotated[list[Literal["text", "audio", "video", "data"]], BeforeValidator(_several)]
+ContentTypes = Annotated[list[ContentType], BeforeValidator(_several)]
 Grants = Annotated[list[Annotated[str, AfterValidator(_peer)]], BeforeValidator(_several)]
 """Names of peers, any number of them or a single one; no patterns, so that nobody is granted by accident."""
 Shared = Annotated[
@@ -272,5 +273,7 @@ Shared = Annotated[
 StateFolder = Annotated[Path, BeforeValidator(_path)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Streams = Annotated[int, Field(ge=2, le=10_000_000)]
+"""Streams of a link: one each way at least, or of two exchanges that begin at the same moment neither would go on."""
 Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
 WindowBytes = Annotated[int, Field(ge=INITIAL_WINDOW, le=1 << 31)]

@@ -12,9 +12,9 @@ import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from p2p.cli.names import peer_argument
 from p2p.cli.output import json_option, printable, show_json
-from p2p.cli.session import Session
+from p2p.cli.parameters import peer_argument
+from p2p.cli.session import ConsoleSession
 from p2p.client import Client
 from p2p.console.operations import PeerStatus
 from p2p.console.transfer_operations import ChatLine
@@ -35,7 +35,7 @@ _STATES: Final = {
 @peer_argument
 @json_option
 @click.pass_obj
-def chat(session: Session, peer: str, as_json: bool) -> None:
+def chat(session: ConsoleSession, peer: str, as_json: bool) -> None:
     """Exchange lines with whoever runs "p2p chat" at PEER, over the direct link.
 
     Lines are read from standard input until its end (Ctrl-D), and those of the other side are printed. The chat ends

@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from p2p.base.errors import P2PError
-from p2p.cli.exit_codes import ExitCode
 from p2p.cli.experiment import experiment_progress
-from p2p.cli.output import duration, json_option, on_terminal, printable, problem, show_json, size
+from p2p.cli.output import ExitCode, duration, json_option, on_terminal, printable, problem, show_json, size
 from p2p.cli.report import report_fields, show_verdicts, steps
-from p2p.cli.session import Session
+from p2p.cli.session import ConsoleSession
 from p2p.measure.demo import DemoPlan, DemoResult, Progress, run_demo
 from p2p.measure.experiment import RunResult, run_experiment
 from p2p.measure.raw_writer import remove_run
@@ -94,7 +93,7 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 @json_option
 @click.pass_obj
 def demo(
-    session: Session, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, quick: bool, as_json: bool
+    session: ConsoleSession, pairs: int, exchanges: int, ports: tuple[int, int], out: Path, quick: bool, as_json: bool
 ) -> None:
     """Run a whole lab on this machine, measure it, and report.
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from p2p.base.errors import Outcome, P2PError
-from p2p.cli.exit_codes import ExitCode
-from p2p.cli.output import columns, duration, json_option, on_terminal, printable, problem, size
-from p2p.cli.session import Session
+from p2p.cli.output import ExitCode, columns, duration, json_option, on_terminal, printable, problem, size
+from p2p.cli.session import ConsoleSession
 from p2p.measure.experiment import OpenLab, RunResult, Telling, run_experiment
 from p2p.measure.lab_hosts import load_lab_hosts
 from p2p.measure.plan import load_plan
@@ -52,7 +51,7 @@ def experiment() -> None:
     help="YAML file of a lab that runs already; without it, a lab is started on this machine.",
 )
 @click.pass_obj
-def run(session: Session, plan: Path, out: Path | None, hosts: Path | None) -> None:
+def run(session: ConsoleSession, plan: Path, out: Path | None, hosts: Path | None) -> None:
     """Run the blocks of a PLAN, or those that its folder lacks.
 
     Each block is kept as soon as it is finished: after Ctrl-C or a crash, the same command goes on where it was.

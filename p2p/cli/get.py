@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final
 
 import click
 
 from p2p.base.errors import LocalFileError
-from p2p.cli.moving import Move, move, moving_options
-from p2p.cli.names import complete_files, complete_shared, peer_argument
+from p2p.cli.moving import move, moving_options
 from p2p.cli.output import json_option
-from p2p.cli.session import Session
-from p2p.client import Client, Moved, OnTransferEvent
-from p2p.console.transfer_operations import Exists, Links
+from p2p.cli.parameters import complete_files, complete_shared, option, peer_argument
+from p2p.cli.session import ConsoleSession
+from p2p.client import Client, GetArguments, Moved, OnTransferEvent
 
 __all__ = ["get"]
 
@@ -31,27 +30,18 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @click.command(short_help="Get files and folders that a peer shares.")
 @peer_argument
 @click.argument("names", metavar="NAME... [DEST]", nargs=-1, required=True, shell_complete=_complete)
-@click.option(
-    "--exists",
-    type=click.Choice(get_args(Exists)),
-    default="rename",
-    show_default=True,
-    help="What to do where a name is taken.",
-)
-@moving_options(links="Whether links are made or left out.")
+@option(GetArguments, "exists")
+@moving_options(GetArguments)
 @json_option
 @click.pass_obj
 def get(
-    session: Session,
+    session: ConsoleSession,
+    /,
     peer: str,
     names: tuple[str, ...],
-    exists: Exists,
-    links: Links,
-    limit: int | None,
-    deadline: float,
-    detach: bool,
     verbose: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Get each NAME, a file or a folder that PEER shares, into the folder DEST.
 
@@ -68,35 +58,27 @@ def get(
       p2p get m4.m films/new.mkv - | ffplay -
     """
     wanted, folder = _destination(names)
-    if folder is None:
-        _check_stream(wanted, detach, as_json)
-
-    async def get_stream(client: Client, on_event: OnTransferEvent) -> Moved:
-        return await client.get_stream(
-            peer, wanted[0], STDOUT, limit=limit, deadline_s=deadline, on_event=on_event, acting=session.acting
-        )
-
-    async def get_paths(client: Client, on_event: OnTransferEvent) -> Moved:
-        assert folder is not None
-        return await client.get(
-            peer,
-            wanted,
-            folder,
-            exists=exists,
-            links=links,
-            limit=limit,
-            deadline_s=deadline,
-            detach=detach,
-            on_event=on_event,
-            acting=session.acting,
-        )
-
     stream = folder is None
-    work: Move = get_stream if stream else get_paths
+    if stream:
+        _check_stream(wanted, options["detach"], as_json)
+    arguments = GetArguments.read(
+        {
+            **options,
+            "acting": session.acting,
+            "peer": peer,
+            "names": wanted,
+            "folder": folder,
+            "stream": stream,
+        }
+    )
+
+    async def work(client: Client, on_event: OnTransferEvent) -> Moved:
+        return await client.get(arguments, file=STDOUT if stream else None, on_event=on_event)
+
     move(session, work, as_json=as_json, verbose=verbose, resumable=not stream, quiet_output=stream)
 
 
-def _destination(names: tuple[str, ...]) -> tuple[list[str], Path | None]:
+def _destination(names: tuple[str, ...]) -> tuple[list[str], str | None]:
     """Tell the names from the folder behind them; None stands for standard output.
 
     :raises LocalFileError: if the folder can't be made, or isn't there any more.
@@ -108,13 +90,13 @@ def _destination(names: tuple[str, ...]) -> tuple[list[str], Path | None]:
     here = len(wanted) == 1 or not (last.endswith("/") or os.path.isdir(last))  # noqa: PTH112 - as it was typed
     try:
         if here:
-            return wanted, Path.cwd()
+            return wanted, str(Path.cwd())
         folder = Path(last).absolute()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         named = "this folder" if here else last
         raise LocalFileError(f"{named}: {error.strerror}; name a folder that can be made") from error
-    return wanted[:-1], folder
+    return wanted[:-1], str(folder)
 
 
 def _check_stream(wanted: list[str], detach: bool, as_json: bool) -> None:

@@ -7,9 +7,9 @@ from typing import Final
 
 import click
 
-from p2p.cli.names import complete_shared, peer_argument
 from p2p.cli.output import columns, json_option, show_json, size
-from p2p.cli.session import Session
+from p2p.cli.parameters import complete_shared, peer_argument
+from p2p.cli.session import ConsoleSession
 from p2p.client import ListedEntry
 
 __all__ = ["ls"]
@@ -23,7 +23,7 @@ _FAR_S: Final = 2**63 / 1e9
 @click.argument("path", default="", shell_complete=complete_shared)
 @json_option
 @click.pass_obj
-def ls(session: Session, peer: str, path: str, as_json: bool) -> None:
+def ls(session: ConsoleSession, peer: str, path: str, as_json: bool) -> None:
     """List what PEER shares, or what is in its shared folder PATH.
 
     The names are those that "p2p get" takes; folders end with "/".

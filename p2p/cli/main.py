@@ -16,11 +16,10 @@ import click
 from p2p import __version__
 from p2p.base.errors import LocalFileError, P2PError
 from p2p.base.names import parse_peer
-from p2p.cli.exit_codes import ExitCode, exit_codes_text
-from p2p.cli.names import complete_acting
-from p2p.cli.output import describe, show_error, show_json
-from p2p.cli.running import run_in_reactor
-from p2p.cli.session import Session
+from p2p.cli.output import ExitCode, describe, exit_codes_text, show_error, show_json
+from p2p.cli.parameters import complete_acting, option
+from p2p.cli.session import ConsoleSession, run_in_reactor
+from p2p.console.operations import ActingArguments
 
 __all__ = ["cli", "main"]
 
@@ -121,13 +120,7 @@ def _tell(error: BaseException, as_json: bool) -> int:
     type=click.Path(path_type=Path, readable=False),
     help="The YAML file of the daemon to talk to.",
 )
-@click.option(
-    "--as",
-    "acting",
-    metavar="NAME",
-    shell_complete=complete_acting,
-    help="Which peer acts, where the daemon hosts several.",
-)
+@option(ActingArguments, "acting", metavar="NAME", shell_complete=complete_acting)
 @click.version_option(__version__, prog_name="p2p")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, acting: str | None) -> None:
@@ -148,7 +141,7 @@ def cli(ctx: click.Context, config: Path | None, acting: str | None) -> None:
     if acting is not None:
         parse_peer(acting)
     # What the caller gave as the context's object runs the coroutines; nobody but a test gives one.
-    ctx.obj = Session(config, acting, ctx.obj or run_in_reactor)
+    ctx.obj = ConsoleSession(config, acting, ctx.obj or run_in_reactor)
 
 
 def _nowhere() -> TextIO:

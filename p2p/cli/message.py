@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from p2p.cli.names import peer_argument
 from p2p.cli.output import json_option, printable, show_json
-from p2p.cli.session import Session
+from p2p.cli.parameters import peer_argument
+from p2p.cli.session import ConsoleSession
 from p2p.console.lines import REQUEST_BYTES
 
 __all__ = ["message"]
@@ -19,7 +19,7 @@ __all__ = ["message"]
 @click.argument("words", metavar="TEXT...", nargs=-1, required=True)
 @json_option
 @click.pass_obj
-def message(session: Session, peer: str, words: tuple[str, ...], as_json: bool) -> None:
+def message(session: ConsoleSession, peer: str, words: tuple[str, ...], as_json: bool) -> None:
     """Send TEXT, one word or several, to PEER and print its reply.
 
     The reply is the same text in capital letters, which shows that both ways work. With "-" as the TEXT it is read from

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from p2p.base.errors import ConsoleUnreachable, Outcome
-from p2p.cli.exit_codes import ExitCode, exit_code_of_outcome
-from p2p.cli.parameters import duration_value, rate_value
-from p2p.cli.session import Session
+from p2p.cli.output import ExitCode, exit_code_of_outcome
+from p2p.cli.parameters import option
+from p2p.cli.session import ConsoleSession
 from p2p.cli.transfer_view import GOES_ON, JSONView, PeopleView, TransferView
 from p2p.client import Client, Moved, OnTransferEvent, TransferEvent, Verified
-from p2p.console.transfer_operations import Links, MovedOne
+from p2p.console.transfer_operations import MovedOne, MovingArguments
 
 __all__ = ["Move", "move", "moving_options"]
 
@@ -30,29 +30,15 @@ _OF_ERRORS = {
 }
 
 
-def moving_options(*, links: str) -> Callable[[_F], _F]:
-    """Give a command the options that all of them have: how links, broken links, and this command's end are taken.
-
-    :param links: what to say of ``--links``.
-    """
-    options = [
-        click.option("--links", type=click.Choice(get_args(Links)), default="keep", show_default=True, help=links),
-        click.option("--limit", metavar="RATE", callback=rate_value, help="How fast at most, for example 10MB/s."),
-        click.option(
-            "--deadline",
-            metavar="TIME",
-            callback=duration_value,
-            default="1h",
-            show_default=True,
-            help="How long to try again after a link has broken, for example 90s, 10min or 2d.",
-        ),
-        click.option("--detach", is_flag=True, help="End at once, and let the daemon go on by itself."),
-        click.option("-v", "--verbose", is_flag=True, help="A line for every file, however many they are."),
-    ]
+def moving_options(model: type[MovingArguments]) -> Callable[[_F], _F]:
+    """Give a command the options that all of them have: how links, broken links, and this command's end are taken."""
 
     def give(command: _F) -> _F:
-        for option in reversed(options):
-            command = option(command)
+        command = click.option("-v", "--verbose", is_flag=True, help="A line for every file, however many they are.")(
+            command
+        )
+        for name in ("detach", "deadline_s", "limit", "links"):
+            command = option(model, name)(command)
         return command
 
     return give
@@ -89,7 +75,7 @@ class _Endings:
 
 
 def move(
-    session: Session,
+    session: ConsoleSession,
     work: Move,
     *,
     as_json: bool,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from p2p.base.texts import few
-from p2p.cli.names import complete_offers
 from p2p.cli.output import columns, duration, json_option, printable, show_json, size
-from p2p.cli.session import Session
+from p2p.cli.parameters import complete_offers
+from p2p.cli.session import ConsoleSession
 from p2p.client import Client, PendingOffer
 
 __all__ = ["offers"]
@@ -26,7 +26,7 @@ def offers(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    session: Session = ctx.obj
+    session: ConsoleSession = ctx.obj
     pending = session.run(lambda client, reactor: client.offers())
     if as_json:
         show_json(pending.model_dump(mode="json"))
@@ -41,7 +41,7 @@ def offers(ctx: click.Context, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_offers)
 @json_option
 @click.pass_obj
-def accept(session: Session, ids: tuple[str, ...], as_json: bool) -> None:
+def accept(session: ConsoleSession, ids: tuple[str, ...], as_json: bool) -> None:
     """Take what was offered; the transfer begins at once."""
     _decide(session, ids, True, as_json)
 
@@ -50,12 +50,12 @@ def accept(session: Session, ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_offers)
 @json_option
 @click.pass_obj
-def refuse(session: Session, ids: tuple[str, ...], as_json: bool) -> None:
+def refuse(session: ConsoleSession, ids: tuple[str, ...], as_json: bool) -> None:
     """Don't take what was offered; the other side is told."""
     _decide(session, ids, False, as_json)
 
 
-def _decide(session: Session, ids: tuple[str, ...], accepted: bool, as_json: bool) -> None:
+def _decide(session: ConsoleSession, ids: tuple[str, ...], accepted: bool, as_json: bool) -> None:
     async def decide(client: Client, reactor: object) -> None:
         for offer in ids:
             await client.decide(offer, accept=accepted)

@@ -6,7 +6,7 @@ import click
 
 from p2p.base.names import parse_cluster
 from p2p.cli.output import json_option, printable, show_json
-from p2p.cli.session import Session
+from p2p.cli.session import ConsoleSession
 
 __all__ = ["peers"]
 
@@ -15,7 +15,7 @@ __all__ = ["peers"]
 @click.argument("cluster", required=False)
 @json_option
 @click.pass_obj
-def peers(session: Session, cluster: str | None, as_json: bool) -> None:
+def peers(session: ConsoleSession, cluster: str | None, as_json: bool) -> None:
     """List the peers of CLUSTER, a name a line.
 
     Those are listed that are registered now; without CLUSTER, those of one's own.

@@ -7,11 +7,11 @@ from typing import Any
 import click
 from twisted.internet.task import deferLater
 
-from p2p.cli.names import peer_argument
 from p2p.cli.output import duration, json_option, printable, show_json
-from p2p.cli.session import Session
+from p2p.cli.parameters import peer_argument
+from p2p.cli.session import ConsoleSession
 from p2p.client import Client
-from p2p.console.operations import Ponged
+from p2p.console.operations import Pinged
 
 __all__ = ["ping"]
 
@@ -24,7 +24,7 @@ __all__ = ["ping"]
 )
 @json_option
 @click.pass_obj
-def ping(session: Session, peer: str, count: int, interval: float, as_json: bool) -> None:
+def ping(session: ConsoleSession, peer: str, count: int, interval: float, as_json: bool) -> None:
     """Measure the round trip to PEER over the direct link.
 
     The first one sets the link up if it isn't there, and says how long that took.
@@ -34,8 +34,8 @@ def ping(session: Session, peer: str, count: int, interval: float, as_json: bool
       p2p ping m4.m --count 100 --interval 0
     """
 
-    async def measure(client: Client, reactor: Any) -> list[Ponged]:
-        answers: list[Ponged] = []
+    async def measure(client: Client, reactor: Any) -> list[Pinged]:
+        answers: list[Pinged] = []
         for number in range(count):
             if number:
                 await deferLater(reactor, interval)
@@ -55,7 +55,7 @@ def ping(session: Session, peer: str, count: int, interval: float, as_json: bool
         click.echo(f"{count} round trips: shortest {shortest}, mean {middle}, longest {longest}")
 
 
-def _line(answer: Ponged) -> str:
+def _line(answer: Pinged) -> str:
     shown = f"{answer.peer} at {answer.remote}: {duration(answer.rtt_ns / 1e9)}"
     if not answer.reused and answer.setup_ns:
         shown += f" (new link, set up in {duration(answer.setup_ns / 1e9)})"

@@ -6,19 +6,17 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Any, Final
 
 import click
 
 from p2p.base.errors import LocalFileError
-from p2p.cli.moving import Move, move, moving_options
-from p2p.cli.names import complete_files, complete_targets, is_pattern, target_names
+from p2p.base.values import DATA, ContentType, type_of
+from p2p.cli.moving import move, moving_options
 from p2p.cli.output import json_option
-from p2p.cli.session import Session
-from p2p.client import Client, Moved, OnTransferEvent
-from p2p.console.operations import ContentType
-from p2p.console.transfer_operations import Links
-from p2p.exchange.content_types import DATA, type_of
+from p2p.cli.parameters import complete_files, complete_targets, is_pattern, option, target_names
+from p2p.cli.session import ConsoleSession
+from p2p.client import Client, Moved, OnTransferEvent, SendArguments
 
 __all__ = ["send"]
 
@@ -29,28 +27,19 @@ STDIN: Final = 0
 @click.command(short_help="Send files and folders into the inboxes of peers.")
 @click.argument("peers", metavar="PEER[,PEER...]", callback=target_names, shell_complete=complete_targets)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_files)
-@click.option("--name", metavar="NAME", help="What to call it there: what comes from standard input, or the one PATH.")
-@click.option(
-    "--type",
-    "content_type",
-    type=click.Choice(get_args(ContentType)),
-    help="What the content is; without it, the endings of the names decide.",
-)
-@moving_options(links="Whether links inside folders are sent as links or left out.")
+@option(SendArguments, "name")
+@option(SendArguments, "type", default=None, help="What the content is; without it, the endings of the names decide.")
+@moving_options(SendArguments)
 @json_option
 @click.pass_obj
 def send(
-    session: Session,
+    session: ConsoleSession,
+    /,
     peers: list[str],
     paths: tuple[str, ...],
-    name: str | None,
-    content_type: str | None,
-    links: Links,
-    limit: int | None,
-    deadline: float,
-    detach: bool,
     verbose: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Send each PATH, a file or a whole folder, into the inbox of each PEER.
 
@@ -70,39 +59,23 @@ def send(
     """
     stream = "-" in paths
     if stream:
-        _check_stream(paths, name, detach)
-    elif name is not None and len(paths) > 1:
+        _check_stream(paths, options["name"], options["detach"])
+    elif options["name"] is not None and len(paths) > 1:
         raise click.UsageError("--name is for one PATH; these are several")
-    sources = [] if stream else [_usable(path) for path in paths]
-    kind = cast(ContentType, content_type) if content_type else _common_type([name] if name else paths)
+    arguments = SendArguments.read(
+        {
+            **options,
+            "acting": session.acting,
+            "peers": peers,
+            "paths": [] if stream else [_usable(path) for path in paths],
+            "stream": stream,
+            "type": options["type"] or _common_type([options["name"]] if options["name"] else paths),
+        }
+    )
 
-    async def send_stream(client: Client, on_event: OnTransferEvent) -> Moved:
-        return await client.send_stream(
-            peers,
-            STDIN,
-            str(name),
-            content_type=kind,
-            limit=limit,
-            deadline_s=deadline,
-            on_event=on_event,
-            acting=session.acting,
-        )
+    async def work(client: Client, on_event: OnTransferEvent) -> Moved:
+        return await client.send(arguments, file=STDIN if stream else None, on_event=on_event)
 
-    async def send_paths(client: Client, on_event: OnTransferEvent) -> Moved:
-        return await client.send(
-            peers,
-            sources,
-            name=name,
-            content_type=kind,
-            links=links,
-            limit=limit,
-            deadline_s=deadline,
-            detach=detach,
-            on_event=on_event,
-            acting=session.acting,
-        )
-
-    work: Move = send_stream if stream else send_paths
     several = len(peers) > 1 or is_pattern(peers[0])
     move(session, work, as_json=as_json, verbose=verbose, several=several, resumable=not stream)
 
@@ -110,8 +83,8 @@ def send(
 def _common_type(names: Sequence[str]) -> ContentType:
     """The type that all of them have; a folder, and what differs, is data."""
     # Not Path.is_dir, which raises for what can't be a path, such as an over-long name; the daemon says that better.
-    types = {DATA if os.path.isdir(name) else type_of(name) for name in names}  # noqa: PTH112 - as it was typed
-    return cast(ContentType, types.pop() if len(types) == 1 else DATA)
+    types: set[ContentType] = {DATA if os.path.isdir(name) else type_of(name) for name in names}  # noqa: PTH112 - as it was typed
+    return types.pop() if len(types) == 1 else DATA
 
 
 def _check_stream(paths: Sequence[str], name: str | None, detach: bool) -> None:
@@ -132,7 +105,7 @@ def _check_stream(paths: Sequence[str], name: str | None, detach: bool) -> None:
         raise LocalFileError("standard input is closed; give it with a pipe, or name a file") from error
 
 
-def _usable(text: str) -> Path:
+def _usable(text: str) -> str:
     """Return the absolute path of a file or folder that can be sent.
 
     :raises LocalFileError: with what is wrong and what to do.
@@ -149,4 +122,4 @@ def _usable(text: str) -> Path:
         raise LocalFileError(f"{text}: this is neither a file nor a folder; send what it gives through a pipe, with -")
     if not os.access(path, os.R_OK):
         raise LocalFileError(f"{text}: you may not read this; change its mode with chmod")
-    return path
+    return str(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from p2p.cli.output import columns, duration, json_option, printable, show_json, size
-from p2p.cli.session import Session
+from p2p.cli.session import ConsoleSession
 from p2p.console.operations import PeerStatus, RouterStatus
 
 __all__ = ["status"]
@@ -14,7 +14,7 @@ __all__ = ["status"]
 @click.command()
 @json_option
 @click.pass_obj
-def status(session: Session, as_json: bool) -> None:
+def status(session: ConsoleSession, as_json: bool) -> None:
     """Show what the daemon is doing.
 
     For a peer daemon these are its router, its peers and their links; for a router, its neighbours and what it did.

@@ -8,8 +8,7 @@ from typing import Final, Protocol
 import click
 
 from p2p.base.errors import Outcome
-from p2p.cli.exit_codes import ExitCode, next_step_of
-from p2p.cli.output import on_terminal, printable, problem, show_json
+from p2p.cli.output import ExitCode, next_step_of, on_terminal, printable, problem, show_json
 from p2p.cli.transfer_bars import Bars
 from p2p.cli.transfer_lines import counted, entry_line, is_file, note, summary, why_left_out
 from p2p.console.transfer_operations import (

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import click
 
-from p2p.cli.names import complete_transfers
 from p2p.cli.output import columns, json_option, printable, show_json, size
-from p2p.cli.session import Session
+from p2p.cli.parameters import complete_transfers, option
+from p2p.cli.session import ConsoleSession
 from p2p.cli.transfer_lines import event_line, names_shown
-from p2p.client import Client, Progress, TransferEvent, TransfersShown
+from p2p.client import Client, Progress, TransferEvent, TransfersArguments, TransfersShown
 from p2p.client import TransferShown as Shown
 
 __all__ = ["transfers"]
@@ -26,14 +26,12 @@ _WAY = {"send": "to", "serve": "to", "get": "from", "receive": "from"}
 
 
 @click.command(short_help="List transfers; follow them, or cancel one.")
-@click.option("-f", "--follow", is_flag=True, help="Then print whatever happens, until Ctrl-C.")
+@option(TransfersArguments, "follow", "-f")
 @click.option("--cancel", metavar="ID", shell_complete=complete_transfers, help="Give a transfer up, for good.")
-@click.option(
-    "-n", "--count", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many to list at most."
-)
+@option(TransfersArguments, "count", "-n")
 @json_option
 @click.pass_obj
-def transfers(session: Session, follow: bool, cancel: str | None, count: int, as_json: bool) -> None:
+def transfers(session: ConsoleSession, /, cancel: str | None, as_json: bool, **options: Any) -> None:
     """List the daemon's transfers, both ways: those that changed last come last.
 
     "waiting" ones go on by themselves as soon as the peer is there, until their deadline; "paused" ones (after Ctrl-C)
@@ -44,18 +42,19 @@ def transfers(session: Session, follow: bool, cancel: str | None, count: int, as
       p2p transfers --follow
       p2p transfers --cancel 5f0e9c3a17b2d846
     """
+    arguments = TransfersArguments.read(options)
     if cancel is not None:
-        if follow:
+        if arguments.follow:
             raise click.UsageError("--follow and --cancel don't go together")
         cancelled = session.run(lambda client, reactor: client.cancel_transfer(cancel)).transfers
         _show(cancelled, as_json)
-    elif follow:
-        _follow(session, count, as_json)
+    elif arguments.follow:
+        _follow(session, arguments, as_json)
     else:
-        _show(session.run(lambda client, reactor: client.transfers(count)).transfers, as_json)
+        _show(session.run(lambda client, reactor: client.transfers(arguments)).transfers, as_json)
 
 
-def _follow(session: Session, count: int, as_json: bool) -> None:
+def _follow(session: ConsoleSession, arguments: TransfersArguments, as_json: bool) -> None:
     """Print the list, and then events, until somebody interrupts it."""
     progress_told: dict[str, float] = {}
 
@@ -72,7 +71,7 @@ def _follow(session: Session, count: int, as_json: bool) -> None:
             elif not isinstance(event, Progress) or now_and_then(event.transfer, reactor.seconds()):
                 click.echo(printable(f"{_time_now()}  {event.transfer}  {event_line(event)}"))
 
-        await client.follow_transfers(on_event, on_shown=on_shown, count=count)
+        await client.transfers(arguments, on_shown=on_shown, on_event=on_event)
 
     def now_and_then(transfer: str, now: float) -> bool:
         if now - progress_told.get(transfer, -PROGRESS_S) < PROGRESS_S:

@@ -9,13 +9,11 @@ import click
 
 from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
 from p2p.base.names import parse_peer
-from p2p.cli.exit_codes import ExitCode, exit_code_of
-from p2p.cli.names import peer_argument
-from p2p.cli.output import duration, json_option, printable, show_json
-from p2p.cli.session import Session
+from p2p.cli.output import ExitCode, duration, exit_code_of, json_option, printable, show_json
+from p2p.cli.parameters import option, peer_argument
+from p2p.cli.session import ConsoleSession
 from p2p.client import Client
-from p2p.console.legs import LegName, LegState, legs_between
-from p2p.console.operations import Diagnosis, FoundLink, Leg
+from p2p.console.operations import Diagnosis, FoundLink, Leg, LegName, LegState, WhyArguments, legs_between
 
 __all__ = ["why"]
 
@@ -45,10 +43,10 @@ _OUTCOME_WIDTH = max(map(len, Outcome))
 
 @click.command(short_help="Find out which leg of the way to a peer fails, and why.")
 @peer_argument
-@click.option("--fresh", is_flag=True, help="Close a link that stands, after its exchanges, and walk all legs.")
+@option(WhyArguments, "fresh")
 @json_option
 @click.pass_obj
-def why(session: Session, peer: str, fresh: bool, as_json: bool) -> None:
+def why(session: ConsoleSession, /, peer: str, as_json: bool, **options: Any) -> None:
     """Walk the legs to PEER, and say which of them fails, why, and what to do.
 
     The legs are one's own daemon, its router, the tables of the routers, the instruction to PEER, its TCP connection,
@@ -64,8 +62,10 @@ def why(session: Session, peer: str, fresh: bool, as_json: bool) -> None:
     near = parse_peer(peer).cluster == daemon.cluster
     table = _Silent() if as_json else _Table(near, on_terminal=sys.stdout.isatty())
 
+    arguments = WhyArguments.read({**options, "acting": session.acting, "peer": peer})
+
     async def walk(client: Client, reactor: Any) -> Diagnosis:
-        return await client.why(peer, fresh=fresh, on_leg=table.show, acting=session.acting)
+        return await client.why(arguments, on_leg=table.show)
 
     try:
         found = session.run(walk)

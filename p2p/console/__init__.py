@@ -1,1 +1,1 @@
-"""The console of a daemon: lines of JSON over a UNIX socket, its server, its client, and the operations' words."""
+"""The console of a daemon: lines of JSON over a UNIX socket, both ends of it, its server, and the operations."""

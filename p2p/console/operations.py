@@ -1,21 +1,27 @@
 """The operations of the console: what each takes and what it answers, for the daemons and for their clients.
 
-Arguments are strict; answers ignore what they don't know, so that a client goes on with a newer daemon. ``acting`` is
-``as`` on the wire: the name of the hosted peer that acts, which may be left out if the daemon hosts only one. Times in
-ns are readings of the daemon's monotonic clock, or differences of them; addresses read ``127.0.0.1:41234``.
+Arguments are strict; answers ignore what they don't know, so that a client goes on with a newer daemon. An argument is
+declared once, with its default, its check and what it is for: ``p2p`` makes its options of that, and the Python client
+takes the same models. Where people write a value with its unit (``s``, ``bytes/s``), the JSON schema has the unit.
+Times in ns are readings of the daemon's monotonic clock, or differences of them; addresses read ``127.0.0.1:41234``.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from p2p.console.server import Arguments
+from p2p.base.errors import InvalidRequest
+from p2p.base.values import ContentType
 
 __all__ = [
     "ActingArguments",
+    "Arguments",
     "Connected",
+    "ConsoleAnswer",
     "Diagnosis",
     "Direct",
     "DisconnectArguments",
@@ -23,8 +29,10 @@ __all__ = [
     "ExchangeArguments",
     "Exchanged",
     "FoundLink",
-    "HostedPeer",
+    "HostedStatus",
     "Leg",
+    "LegName",
+    "LegState",
     "Link",
     "Mean",
     "NoArguments",
@@ -33,17 +41,43 @@ __all__ = [
     "PeerStatus",
     "PeersArguments",
     "PeersListed",
-    "Ponged",
-    "Receipt",
+    "Pinged",
     "Registered",
     "RouterConnection",
     "RouterStatus",
     "SocketBytes",
+    "StoreReceipt",
     "WaitRegisteredArguments",
     "WhyArguments",
+    "legs_between",
 ]
 
-ContentType = Literal["text", "audio", "video", "data"]
+
+class Arguments(BaseModel):
+    """The arguments of an operation: nothing unknown, nothing of another type, nothing missing."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Self:
+        """Check arguments that come from elsewhere.
+
+        :raises InvalidRequest: with all that is wrong.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidRequest(_what_is_wrong(error)) from None
+
+    def request(self) -> dict[str, Any]:
+        """The fields of a request with these arguments; those that have their default are left to the daemon."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc']) or 'the request'}: {one['msg']}" for one in error.errors()
+    )
 
 
 class NoArguments(Arguments):
@@ -57,9 +91,14 @@ class WaitRegisteredArguments(Arguments):
 
 
 class ActingArguments(Arguments):
-    """What a peer does has a peer that does it."""
+    """What a peer does has a peer that does it; ``acting`` is ``as`` on the wire, which is a keyword of Python."""
 
-    acting: str | None = Field(default=None, alias="as")
+    acting: str | None = Field(
+        default=None,
+        validation_alias="as",
+        serialization_alias="as",
+        description="Which peer acts, where the daemon hosts several.",
+    )
 
 
 class PeersArguments(ActingArguments):
@@ -75,9 +114,9 @@ class PeerArguments(ActingArguments):
 
 
 class WhyArguments(PeerArguments):
-    """``why``: walk the legs to the peer; ``fresh`` closes a link that stands, politely, and walks all of them."""
+    """``why``: walk the legs to the peer."""
 
-    fresh: bool = False
+    fresh: bool = Field(default=False, description="Close a link that stands, after its exchanges, and walk all legs.")
 
 
 class DisconnectArguments(ActingArguments):
@@ -87,17 +126,16 @@ class DisconnectArguments(ActingArguments):
 
 
 class ExchangeArguments(PeerArguments):
-    """``exchange``: a text or the file at an absolute path, to a content service of the peer.
-
-    ``show`` says what to do with the reply: give it as ``text`` events, or tell its ``digest`` alone.
-    """
+    """``exchange``: a text or the file at an absolute path, to a content service of the peer."""
 
     service: str
-    type: ContentType = "text"
-    name: str = ""
+    type: ContentType = Field(default="text", description="What the content is.")
+    name: str = Field(default="", description="What to call it there.")
     text: str | None = None
-    path: str | None = None
-    show: Literal["text", "digest"] = "digest"
+    path: str | None = Field(default=None, description="An absolute path.")
+    show: Literal["text", "digest"] = Field(
+        default="digest", description="Whether to give the reply, as events, or to tell its digest alone."
+    )
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:
@@ -106,25 +144,27 @@ class ExchangeArguments(PeerArguments):
         return self
 
 
-class _Answer(BaseModel):
+class ConsoleAnswer(BaseModel):
+    """What an operation answers, or a part of it."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Registered(_Answer):
+class Registered(ConsoleAnswer):
     """``wait-registered``: how many peers the daemon hosts, and how many of them are registered now."""
 
     peers: int
     registered: int
 
 
-class PeersListed(_Answer):
+class PeersListed(ConsoleAnswer):
     """``peers``: the names that are registered in the cluster, in order."""
 
     cluster: str
     names: list[str]
 
 
-class Ponged(_Answer):
+class Pinged(ConsoleAnswer):
     """``ping``: the round trip over the direct link, and how long the link took if it wasn't there (else 0)."""
 
     peer: str
@@ -135,7 +175,7 @@ class Ponged(_Answer):
     remote: str = ""
 
 
-class Connected(_Answer):
+class Connected(ConsoleAnswer):
     """``connect``: the direct link, how long it took, and how long the routers took to find the peer."""
 
     peer: str
@@ -149,11 +189,48 @@ class Connected(_Answer):
     security: str = ""
 
 
-class Leg(_Answer):
+class LegName(StrEnum):
+    """A leg; ``table`` is that of one's own router, ``neighbour-table`` that of the router of the other cluster."""
+
+    DAEMON = "daemon"
+    ROUTER = "router"
+    LISTEN = "listen"
+    TABLE = "table"
+    NEIGHBOUR = "neighbour"
+    NEIGHBOUR_TABLE = "neighbour-table"
+    INSTRUCT = "instruct"
+    DIAL = "dial"
+    TLS = "tls"
+    TICKET = "ticket"
+    PING = "ping"
+    EXCHANGE = "exchange"
+
+
+class LegState(StrEnum):
+    """How a leg ended: it is good, it failed, the link needed none of it now, or an earlier one failed."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_NEEDED = "not-needed"
+    NOT_REACHED = "not-reached"
+
+
+def legs_between(*, near: bool, standing: bool = False) -> list[LegName]:
+    """Return the legs from one peer to another.
+
+    :param near: whether both are of one cluster.
+    :param standing: whether the link is there already, and is pinged.
+    """
+    other = {LegName.NEIGHBOUR, LegName.NEIGHBOUR_TABLE} if near else {LegName.TABLE}
+    return [leg for leg in LegName if leg not in other and (standing or leg is not LegName.PING)]
+
+
+class Leg(ConsoleAnswer):
     """A leg of the way to a peer, as ``why`` found it; each is told by an event ``leg`` too, as soon as it has ended.
 
-    ``leg`` and ``state`` are those of :mod:`p2p.console.legs`; ``took_ns`` is null where nothing was measured. Where a
-    leg failed, ``outcome`` is that of an exchange that fails there, ``detail`` the cause and ``remedy`` what to do.
+    ``leg`` and ``state`` are a :class:`LegName` and a :class:`LegState`, or words of a newer daemon; ``took_ns`` is
+    null where nothing was measured. Where a leg failed, ``outcome`` is that of an exchange that fails there, ``detail``
+    the cause and ``remedy`` what to do.
     """
 
     leg: str
@@ -164,7 +241,7 @@ class Leg(_Answer):
     remedy: str = ""
 
 
-class FoundLink(_Answer):
+class FoundLink(ConsoleAnswer):
     """The direct link that ``why`` made or found.
 
     ``observed`` is the address at which the target's router sees the target, null where that isn't known;
@@ -181,7 +258,7 @@ class FoundLink(_Answer):
     note: str = ""
 
 
-class Diagnosis(_Answer):
+class Diagnosis(ConsoleAnswer):
     """``why``: how each leg to the peer is, and the link.
 
     ``outcome`` is ``ok`` or that of the leg that ``failed`` names, null if that is one's own daemon; ``standing`` says
@@ -198,13 +275,13 @@ class Diagnosis(_Answer):
     link: FoundLink | None = None
 
 
-class Disconnected(_Answer):
+class Disconnected(ConsoleAnswer):
     """``disconnect``: how many links were closed."""
 
     closed: int
 
 
-class Receipt(_Answer):
+class StoreReceipt(ConsoleAnswer):
     """What ``store`` replies: the name in the inbox, bytes, BLAKE3 in hex, and the seconds that it took to arrive."""
 
     name: str
@@ -213,7 +290,7 @@ class Receipt(_Answer):
     received_s: float
 
 
-class Exchanged(_Answer):
+class Exchanged(ConsoleAnswer):
     """``exchange``: what was sent (bytes, BLAKE3 in hex), what came back, and when.
 
     ``text`` is the body of the reply, put together by the client, where the request said to show it.
@@ -228,7 +305,7 @@ class Exchanged(_Answer):
     digest: str
     reply_bytes: int = 0
     reply_digest: str = ""
-    receipt: Receipt | None = None
+    receipt: StoreReceipt | None = None
     planned_ns: int
     first_byte_ns: int | None = None
     end_ns: int
@@ -240,21 +317,21 @@ class Exchanged(_Answer):
         return (self.end_ns - self.planned_ns) / 1e9
 
 
-class RouterConnection(_Answer):
+class RouterConnection(ConsoleAnswer):
     """The control channel of a peer daemon."""
 
     endpoint: str
     connected: bool
 
 
-class Direct(_Answer):
+class Direct(ConsoleAnswer):
     """The two addresses of a direct link."""
 
     local: str
     remote: str
 
 
-class Link(_Answer):
+class Link(ConsoleAnswer):
     """A direct link and what has gone over it."""
 
     peer: str
@@ -267,7 +344,7 @@ class Link(_Answer):
     age_s: float
 
 
-class HostedPeer(_Answer):
+class HostedStatus(ConsoleAnswer):
     """A peer that the daemon hosts."""
 
     name: str
@@ -275,7 +352,7 @@ class HostedPeer(_Answer):
     links: list[Link]
 
 
-class OpenSockets(_Answer):
+class OpenSockets(ConsoleAnswer):
     """What a peer daemon holds open."""
 
     listeners: int
@@ -285,7 +362,7 @@ class OpenSockets(_Answer):
     console: int
 
 
-class PeerStatus(_Answer):
+class PeerStatus(ConsoleAnswer):
     """``status`` of a peer daemon."""
 
     version: str
@@ -293,18 +370,18 @@ class PeerStatus(_Answer):
     cluster: str
     router: RouterConnection
     security: str
-    peers: list[HostedPeer]
+    peers: list[HostedStatus]
     open: OpenSockets
 
 
-class SocketBytes(_Answer):
+class SocketBytes(ConsoleAnswer):
     """Everything that went through a router's sockets."""
 
     received: int
     sent: int
 
 
-class Mean(_Answer):
+class Mean(ConsoleAnswer):
     """Many times in short, ns."""
 
     count: int
@@ -312,7 +389,7 @@ class Mean(_Answer):
     max: float
 
 
-class RouterStatus(_Answer):
+class RouterStatus(ConsoleAnswer):
     """``status`` of a router daemon."""
 
     version: str

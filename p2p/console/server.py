@@ -43,7 +43,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IListeningPort, IPushProducer
@@ -52,15 +52,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.base.errors import DaemonFault, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.errors import DaemonFault, LocalFileError, Outcome, P2PError
 from p2p.base.waiters import Waiters
-from p2p.console.lines import ANSWER_BYTES, REQUEST_BYTES, JSONLines, decode, encode
+from p2p.console.lines import ANSWER_BYTES, REQUEST_BYTES, REQUESTS, JSONLines, decode, encode
+from p2p.console.operations import Arguments
 from p2p.console.unix_socket import listen_privately
 
 __all__ = [
     "CONNECTIONS",
-    "REQUESTS",
-    "Arguments",
     "ConsoleServer",
     "Emit",
     "FileHandler",
@@ -71,9 +70,6 @@ __all__ = [
 
 CONNECTIONS = 64
 """Clients of one console at the same time."""
-
-REQUESTS = 2048
-"""Requests under way at the same time on one connection: room for a thousand pairs, both ways, through one client."""
 
 FILES = 16
 """File descriptors that may have come on one connection before the requests that they belong to."""
@@ -113,12 +109,6 @@ class FileHandler:
         return self.run(request, emit, None)
 
 
-class Arguments(BaseModel):
-    """The arguments of an operation: nothing unknown, nothing of another type, nothing missing."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
-
-
 _A = TypeVar("_A", bound=Arguments)
 
 
@@ -126,7 +116,7 @@ def checked(arguments: type[_A], operation: Callable[[_A, Emit], Awaitable[Mappi
     """Make a handler of an operation that takes its arguments checked, and may return a model."""
 
     async def handler(request: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
-        return _fields(await operation(_taken(arguments, request), emit))
+        return _fields(await operation(arguments.read(request), emit))
 
     return handler
 
@@ -137,16 +127,9 @@ def checked_with_file(
     """Make a handler of an operation that takes a file descriptor as well, or None."""
 
     async def run(request: Mapping[str, Any], emit: Emit, file: int | None) -> Mapping[str, Any]:
-        return _fields(await operation(_taken(arguments, request), emit, file))
+        return _fields(await operation(arguments.read(request), emit, file))
 
     return FileHandler(run)
-
-
-def _taken(arguments: type[_A], request: Mapping[str, Any]) -> _A:
-    try:
-        return arguments.model_validate(request)
-    except ValidationError as error:
-        raise InvalidRequest(_what_is_wrong(error)) from None
 
 
 def _fields(answer: Mapping[str, Any] | BaseModel) -> Mapping[str, Any]:
@@ -392,9 +375,3 @@ class _Connection(JSONLines):
 
     def stopProducing(self) -> None:
         """Nothing to do: ``connectionLost`` follows and cancels the requests."""
-
-
-def _what_is_wrong(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'the request'}: {one['msg']}" for one in error.errors()
-    )

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from p2p.console.operations import ActingArguments, ContentType
-from p2p.console.server import Arguments
+from p2p.base.values import ContentType, Exists, Links
+from p2p.console.operations import ActingArguments, Arguments, ConsoleAnswer
 
 __all__ = [
     "DEADLINE_S",
@@ -24,15 +24,14 @@ __all__ = [
     "ChatSayArguments",
     "DecideArguments",
     "Done",
-    "Exists",
     "Failed",
     "GetArguments",
-    "Links",
     "Listed",
     "ListedEntry",
     "LsArguments",
     "Moved",
     "MovedOne",
+    "MovingArguments",
     "Offered",
     "Offers",
     "OffersArguments",
@@ -57,29 +56,41 @@ DEADLINE_S: Final = 3600.0
 Direction = Literal["send", "get", "receive", "serve"]
 """``send`` and ``get`` were asked for here; ``receive`` and ``serve`` are the other ends of those, asked for there."""
 
-Exists = Literal["rename", "replace", "refuse"]
-Links = Literal["keep", "refuse"]
-Pace = Annotated[int, Field(ge=1024)]
-"""Bytes a second."""
 
+class MovingArguments(ActingArguments):
+    """What ``send`` and ``get`` have in common.
 
-class SendArguments(ActingArguments):
-    """``send``: what is at absolute paths, to one or several peers; a name ``*.m`` stands for all of a cluster.
-
-    With ``stream`` there is no path: the content is what is read from the file descriptor that is passed along with the
-    request (SCM_RIGHTS, see unix(7)), and ``name`` is what to call it. ``detach`` lets the transfer go on without this
-    client: it ends at once, with the ids.
+    With ``stream``, the content is read from, or written to, the file descriptor that is passed along with the request
+    (SCM_RIGHTS, see unix(7)). A transfer that is detached answers at once, with its id.
     """
+
+    stream: bool = False
+    limit: int | None = Field(
+        default=None,
+        ge=1024,
+        description="How fast at most, for example 10MB/s.",
+        json_schema_extra={"unit": "bytes/s"},
+    )
+    deadline_s: float = Field(
+        default=DEADLINE_S,
+        ge=0,
+        le=30 * 86400,
+        description="How long to try again after a link has broken, for example 90s, 10min or 2d.",
+        json_schema_extra={"unit": "s"},
+    )
+    detach: bool = Field(default=False, description="End at once, and let the daemon go on by itself.")
+
+
+class SendArguments(MovingArguments):
+    """``send``: what is at absolute paths, or a stream, to one or several peers; ``*.m`` is all of a cluster."""
 
     peers: list[str] = Field(min_length=1, max_length=1000)
     paths: list[str] = Field(default=[], max_length=100_000)
-    stream: bool = False
-    name: str | None = None
-    type: ContentType = "data"
-    links: Links = "keep"
-    limit: Pace | None = None
-    deadline_s: float = Field(default=DEADLINE_S, ge=0, le=30 * 86400)
-    detach: bool = False
+    name: str | None = Field(
+        default=None, description="What to call it there: what comes from standard input, or the one PATH."
+    )
+    type: ContentType = Field(default="data", description="What the content is, for the rules of the other side.")
+    links: Links = Field(default="keep", description="Whether links inside folders are sent as links or left out.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -90,21 +101,17 @@ class SendArguments(ActingArguments):
         return self
 
 
-class GetArguments(ActingArguments):
-    """``get``: what a peer shares, into the folder at an absolute path; a name that ends with ``/`` is a folder's.
+class GetArguments(MovingArguments):
+    """``get``: what a peer shares, into the folder at an absolute path, or one file of it to a stream.
 
-    With ``stream``, the one file asked for is written to the file descriptor that is passed along with the request.
+    A name that ends with ``/`` is a folder's.
     """
 
     peer: str
     names: list[str] = Field(min_length=1, max_length=10_000)
     folder: str | None = None
-    stream: bool = False
-    exists: Exists = "rename"
-    links: Links = "keep"
-    limit: Pace | None = None
-    deadline_s: float = Field(default=DEADLINE_S, ge=0, le=30 * 86400)
-    detach: bool = False
+    exists: Exists = Field(default="rename", description="What to do where a name is taken.")
+    links: Links = Field(default="keep", description="Whether links are made or left out.")
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -126,8 +133,8 @@ class TransfersArguments(Arguments):
     """``transfers``: those that the journal knows; with ``follow``, first an event ``transfers`` with these, and then
     an event ``transfer`` for whatever happens, until the client leaves."""
 
-    follow: bool = False
-    count: int = Field(default=50, ge=1, le=1000)
+    follow: bool = Field(default=False, description="Then print whatever happens, until Ctrl-C.")
+    count: int = Field(default=50, ge=1, le=1000, description="How many to list at most.")
 
 
 class CancelArguments(Arguments):
@@ -160,11 +167,7 @@ class ChatSayArguments(ActingArguments):
     line: str | None = None
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-
-class _Event(_Answer):
+class _Event(ConsoleAnswer):
     """What all events have.
 
     :ivar transfer: the id of the transfer, 16 hex digits, the same at both ends.
@@ -291,7 +294,7 @@ def read_event(fields: object) -> TransferEvent:
     return event
 
 
-class MovedOne(_Answer):
+class MovedOne(ConsoleAnswer):
     """How the transfer with one peer ended; ``outcome`` is ``ok``, or why it didn't, or null for what is no outcome of
     an exchange; ``detached`` ones go on."""
 
@@ -307,7 +310,7 @@ class MovedOne(_Answer):
     detached: bool = False
 
 
-class Moved(_Answer):
+class Moved(ConsoleAnswer):
     """``send`` and ``get``: one for each peer, in the order of their names."""
 
     transfers: list[MovedOne]
@@ -318,7 +321,7 @@ class Moved(_Answer):
         return all(one.outcome == "ok" and not one.refused for one in self.transfers)
 
 
-class ListedEntry(_Answer):
+class ListedEntry(ConsoleAnswer):
     """What a peer shares: ``kind`` is ``file``, ``folder`` or ``link``; ``mtime`` in Unix seconds."""
 
     name: str
@@ -327,7 +330,7 @@ class ListedEntry(_Answer):
     mtime: float = 0.0
 
 
-class Listed(_Answer):
+class Listed(ConsoleAnswer):
     """``ls``."""
 
     peer: str
@@ -335,7 +338,7 @@ class Listed(_Answer):
     entries: list[ListedEntry]
 
 
-class TransferShown(_Answer):
+class TransferShown(ConsoleAnswer):
     """A transfer as the journal knows it; times in Unix seconds."""
 
     transfer: str
@@ -355,19 +358,19 @@ class TransferShown(_Answer):
     reason: str = ""
 
 
-class TransfersShown(_Answer):
+class TransfersShown(ConsoleAnswer):
     """``transfers``: the newest first."""
 
     transfers: list[TransferShown]
 
 
-class Cancelled(_Answer):
+class Cancelled(ConsoleAnswer):
     """``cancel-transfer``: the transfers of that id, two if the daemon hosts both ends."""
 
     transfers: list[TransferShown]
 
 
-class PendingOffer(_Answer):
+class PendingOffer(ConsoleAnswer):
     """What somebody wants to send: ``offer`` is its id, ``age_s`` for how long it has waited; ``types`` are the content
     types that are in it, and besides ``names`` there are ``more_names``."""
 
@@ -385,13 +388,13 @@ class PendingOffer(_Answer):
     age_s: float
 
 
-class Offers(_Answer):
+class Offers(ConsoleAnswer):
     """``offers``: the oldest first."""
 
     offers: list[PendingOffer]
 
 
-class ChatLine(_Answer):
+class ChatLine(ConsoleAnswer):
     """A console event ``chat``: ``state`` is ``waiting`` (the other side isn't there yet), ``joined``, ``line`` or
     ``left``."""
 

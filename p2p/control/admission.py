@@ -1,4 +1,4 @@
-"""Who may open one more connection while it is not yet known who they are. Pure.
+"""How much others may have under way: connections of those who aren't known yet, and whatever else is counted. Pure.
 
 A connection costs memory and a TLS handshake before anybody has shown a certificate, so the number of those is
 limited: in total, and for each source, so that one machine can't take the place of all the others.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-__all__ = ["Admission", "source_of"]
+__all__ = ["Admission", "Slots", "source_of"]
 
 _IPV6_SITE = 64
 """The prefix that one site gets (RFC 6177): whoever has one has 2**64 addresses, so it counts as one source."""
@@ -62,6 +62,36 @@ class Admission:
         else:
             del self._sources[source]
         self._pending -= 1
+
+
+class Slots:
+    """Counts what is under way, up to a limit.
+
+    :ivar limit: the most that may be under way.
+    :ivar used: how many are under way now.
+    """
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def enter(self) -> bool:
+        """Take a slot; say whether there was one."""
+        if self.used >= self.limit:
+            return False
+        self.used += 1
+        return True
+
+    def leave(self) -> None:
+        """Give a slot back.
+
+        :raises ValueError: if none is taken, which is a fault of the caller.
+        """
+        if not self.used:
+            raise ValueError("no slot is taken")
+        self.used -= 1
 
 
 def source_of(address: str) -> str:

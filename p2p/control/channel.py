@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.silence import Silence
 from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
 from p2p.base.waiters import Waiters
 from p2p.control.commands import Ping
@@ -102,9 +103,9 @@ class Channel(amp.AMP):
         self._backlog = _Backlog(backlog_bytes)
         self._state = _State.HANDSHAKE
         self._questions = Questions()
-        self._keys = 0  # of the box that is being read
+        self._keys: set[bytes] = set()  # of the box that is being read
         self._ended: Waiters[None] = Waiters()
-        self._heard = self._pinged = clock.seconds()
+        self._silence = Silence(silence_s, clock.seconds())
         self._expected: tuple[float, str] | None = None
         self._end_reason = ""
         self._timer: IDelayedCall | None = None
@@ -184,6 +185,15 @@ class Channel(amp.AMP):
         """Say that what was expected has come."""
         self._expected = None
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: ping the other end at once, or cut it off if it has given up for certain."""
+        if seconds >= self._silence_s:
+            self.abort(f"this machine slept for {seconds:.0f} s")
+        elif self._state is _State.OPEN:
+            now = self._clock.seconds()
+            self._silence.slept(seconds, now)
+            self._wake_at(now)
+
     def close(self, deadline: float | None = None) -> None:
         """End the connection politely, and cut it off if that takes more than ``deadline`` seconds (``call_s``)."""
         if self._state is _State.HANDSHAKE:
@@ -213,7 +223,7 @@ class Channel(amp.AMP):
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:  # not every transport is TCP
             set_no_delay(True)  # a question must not wait for the acknowledgement of the one before it
-        self._heard = self._clock.seconds()
+        self._silence.heard = self._clock.seconds()
         self.expect("the TLS handshake", self._handshake_s)
 
     def handshakeCompleted(self) -> None:
@@ -234,7 +244,7 @@ class Channel(amp.AMP):
     def dataReceived(self, data: bytes) -> None:
         """Parse what came, and note that the other end is alive."""
         if self._state is not _State.ENDED:
-            self._heard = self._clock.seconds()
+            self._silence.heard = self._clock.seconds()
             amp.AMP.dataReceived(self, data)
 
     def sendBox(self, box: amp.AmpBox) -> None:
@@ -262,10 +272,15 @@ class Channel(amp.AMP):
     # What the parser of AMP calls
 
     def proto_key(self, string: bytes) -> str:
-        """Take a key of a box, of which there may be so many."""
-        self._keys = self._keys + 1 if string else 0
-        if self._keys > BOX_KEYS:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+        """Take a key of a box: there may be so many, and each of them once."""
+        if not string:
+            self._keys.clear()
+        elif string in self._keys:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+            self.abort(f"it broke the protocol: the key {printable(string)} stands twice in a box")
+        elif len(self._keys) == BOX_KEYS:
             self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
+        else:
+            self._keys.add(string)
         state: str = amp.AMP.proto_key(self, string)
         return state
 
@@ -306,8 +321,8 @@ class Channel(amp.AMP):
             return
         try:
             answer = question.command.parseResponse(box, self)
-        except (KeyError, ValueError, TypeError) as error:
-            self._misunderstood(question, f"an answer to {question.command.__name__} that doesn't fit: {error!r:.200}")
+        except ProtocolViolation as error:
+            self._misunderstood(question, f"an answer to {question.command.__name__} that doesn't fit: {error}")
         else:
             question.answer.callback(answer)
 
@@ -345,8 +360,8 @@ class Channel(amp.AMP):
             return
         try:
             answer = responder(box)
-        except (KeyError, ValueError, TypeError) as error:
-            raise ProtocolViolation(f"arguments that don't fit {printable(name)}: {error!r:.200}") from error
+        except ProtocolViolation as error:
+            raise ProtocolViolation(f"arguments that don't fit {printable(name)}: {error}") from error
         answer.addCallbacks(self._reply, self._failed, callbackArgs=(tag,), errbackArgs=(tag, name))
         answer.addErrback(self._failed, tag, name)
 
@@ -401,25 +416,22 @@ class Channel(amp.AMP):
         if self._expected is not None and now >= self._expected[0]:
             self.abort(self._expected[1])
             return
-        if now >= self._heard + self._silence_s:
+        if now >= self._silence.over_at:
             self.abort(f"nothing was heard from it for {self._silence_s:g} s")
             return
         for question in self._questions.expired(now):
             what = question.command.__name__
             question.answer.errback(ControlTimeout(f"{self.who} didn't answer {what} within {question.deadline:g} s"))
-        if self._state is _State.OPEN and now >= self._ping_due():
-            self._pinged = now
+        if self._state is _State.OPEN and now >= self._silence.ping_at:
+            self._silence.pinged(now)
             self._send_question(Ping, amp.AmpBox())  # nobody waits for the answer: that it comes is enough
         self._wake_at(max(self._next_due(), now + _TICK_S))
 
-    def _ping_due(self) -> float:
-        return max(self._heard, self._pinged) + self._silence_s / 3
-
     def _next_due(self) -> float:
-        due = min(self._heard + self._silence_s, self._questions.next_expiry())
+        due = min(self._silence.over_at, self._questions.next_expiry())
         if self._expected is not None:
             due = min(due, self._expected[0])
-        return min(due, self._ping_due()) if self._state is _State.OPEN else due
+        return min(due, self._silence.ping_at) if self._state is _State.OPEN else due
 
 
 @implementer(IPushProducer)

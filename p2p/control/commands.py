@@ -1,18 +1,21 @@
 """The AMP schema of the control channel: commands, their arguments and the errors they may answer with.
 
 AMP (``twisted.protocols.amp``) drops a connection whose responder raises an error that the command doesn't declare,
-so every expected one is declared here. Argument types: :class:`~twisted.protocols.amp.Unicode` is UTF-8 text,
-``String`` is bytes, ``Integer`` and ``Float`` are decimal text, ``Boolean`` is ``True`` or ``False``.
+so every expected one is declared here. The types of arguments are those of :mod:`p2p.control.arguments`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Self
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
+from typing import Any, ClassVar, Self, TypeVar
 
-from twisted.protocols.amp import Boolean, Command, Float, Integer, ListOf, String, Unicode
+from twisted.internet.defer import Deferred
+from twisted.protocols.amp import Command
 
 from p2p.base.errors import Outcome, P2PError
+from p2p.control.arguments import Boolean, Float, Integer, ListOf, String, Unicode
 
 __all__ = [
     "Busy",
@@ -30,6 +33,7 @@ __all__ = [
     "TooManyPeers",
     "UnknownCluster",
     "UnknownPeer",
+    "responder",
 ]
 
 
@@ -189,3 +193,24 @@ class ListPeers(Command):
 
 class Ping(Command):
     """Either way, at any time: are you there?"""
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Coroutine[Deferred[Any], Any, Mapping[str, Any]]])
+
+
+def responder(command: type[Command]) -> Callable[[_Method], _Method]:
+    """Declare an ``async def`` method of a ``CommandLocator`` as the responder of a command.
+
+    The method gets the command's arguments by name and returns a mapping of its answer, or raises one of the errors
+    that the command declares; anything else is a bug, which is logged and ends the connection.
+    """
+
+    def declare(method: _Method) -> _Method:
+        @wraps(method)
+        def start(self: object, **arguments: Any) -> Deferred[Mapping[str, Any]]:
+            return Deferred.fromCoroutine(method(self, **arguments))
+
+        command.responder(start)
+        return method
+
+    return declare

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from p2p.base.values import Exists, Links
 from p2p.exchange.rules import Bounds, Offer
 
-__all__ = ["Exists", "Links", "Offer", "Room", "Terms"]
-
-Exists = Literal["rename", "replace", "refuse"]
-Links = Literal["keep", "refuse"]
+__all__ = ["Offer", "Room", "Terms"]
 
 
 class Room(Protocol):

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from blake3 import blake3
 
-from p2p.exchange.content_types import DATA, TYPES, type_of
+from p2p.base.values import DATA, TYPES, type_of
 from p2p.exchange.paths import shown, to_bytes
 
 __all__ = ["GROWTH", "GROWTH_ENTRIES", "NAMES_BYTES", "Action", "Agreement", "Arrived", "Bounds", "Names", "Offer"]
@@ -88,7 +88,7 @@ class Offer:
         """
         if self.names is None:
             return frozenset({self.type})
-        found = {type_of(name) for name in self.names.listed}
+        found: set[str] = {type_of(name) for name in self.names.listed}
         if self.by_type is not None:
             found = found - {DATA} | self.by_type.keys()
         return frozenset(found | {self.type} - {DATA} or {DATA})

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.exchange.digest_sink import DigestSink
 from p2p.exchange.exchange import Request, Result, Sink, Source
+from p2p.exchange.request import DigestSink
 from p2p.experiment.words import BlockOrder, Ended, ExchangeTold
 from p2p.link.flow import Stream
 from p2p.services.store import BytesSource

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.client import Client
-from p2p.client.console import acting_as
+from p2p.client import Client, ExchangeArguments
 from p2p.experiment.words import (
     SERVICE,
     BlockOrder,
@@ -206,17 +205,15 @@ class Conductor:
                 answer.pieces.append(str(event.get("text", "")))
 
         try:
-            await self._client.request(
-                "exchange",
-                on_event=on_event,
+            asked = ExchangeArguments(
                 peer=peer,
                 service=SERVICE,
                 type="data",
-                name="",
                 text=order.model_dump_json(),
                 show="text",
-                **acting_as(self._name),
+                acting=self._name,
             )
+            await self._client.request("exchange", asked.request(), on_event=on_event)
         except ExchangeFailed as failed:
             answer.failure = failed
         return answer

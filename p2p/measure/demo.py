@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome
 from p2p.base.names import parse_peer
-from p2p.client import Client
+from p2p.client import Client, ExchangeArguments
 from p2p.console.operations import Connected, Exchanged, PeerStatus
 from p2p.measure.conductor import Pair
 from p2p.measure.gather import together, until
@@ -179,14 +179,15 @@ class _Demo:
         service = "uppercase" if file.content_type == "text" else "store"
         outcome, first_byte_ns, reply_bytes = Outcome.OK, None, 0
         try:
-            answer = await self._daemon_of(pair.initiator).exchange(
-                pair.receiver,
-                service,
-                path=file.path,
+            asked = ExchangeArguments(
+                peer=pair.receiver,
+                service=service,
+                path=str(file.path),
                 name=file.name,
-                content_type=file.content_type,
+                type=file.content_type,
                 acting=pair.initiator,
             )
+            answer = await self._daemon_of(pair.initiator).exchange(asked)
         except ExchangeFailed as failure:
             outcome = failure.outcome
             where = f"{pair.initiator} to {pair.receiver}, {file.name}"

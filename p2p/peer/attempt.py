@@ -10,19 +10,44 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.base.waiters import Waiters
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ControlError, RequestConnect
-from p2p.link.hello import LinkTerms
+from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
 from p2p.peer.dialling import Gate, Wiring
-from p2p.peer.moments import Moments
 from p2p.peer.registration import Registration
 from p2p.peer.rendezvous import new_attempt
 
-__all__ = ["AttemptFailed", "Attempting", "Setup"]
+__all__ = ["AttemptFailed", "Attempting", "Moments", "Setup"]
+
+
+@dataclass(slots=True)
+class Moments:
+    """The record of an attempt; times are ns on the monotonic clock, 0 for what hasn't happened.
+
+    :ivar bound_ns: the fresh socket listened, on ``port``.
+    :ivar asked_ns: the router was asked for the first time.
+    :ivar asked: how often it was asked by now; more than once only where somebody was busy.
+    :ivar answered_ns: the answer came.
+    :ivar address: where the target's router sees the target, as the answer says.
+    :ivar dialling: whether the target dials; if not, its own request to this peer goes first.
+    :ivar error: what the last question brought instead of an answer.
+    :ivar callers: the connections that came to the fresh socket, the latest last.
+    """
+
+    began_ns: int
+    port: int = 0
+    bound_ns: int = 0
+    asked_ns: int = 0
+    asked: int = 0
+    answered_ns: int = 0
+    address: str = ""
+    dialling: bool = True
+    error: P2PError | None = None
+    callers: list[Steps] = field(default_factory=list)
 
 
 @dataclass(slots=True)

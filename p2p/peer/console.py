@@ -25,6 +25,7 @@ from p2p.console.operations import (
     DisconnectArguments,
     Disconnected,
     ExchangeArguments,
+    HostedStatus,
     Link,
     NoArguments,
     OpenSockets,
@@ -32,22 +33,18 @@ from p2p.console.operations import (
     PeersArguments,
     PeersListed,
     PeerStatus,
-    Ponged,
+    Pinged,
     Registered,
     RouterConnection,
     WaitRegisteredArguments,
     WhyArguments,
 )
-from p2p.console.operations import (
-    HostedPeer as HostedPeerStatus,
-)
 from p2p.console.server import Emit, Handler, checked
-from p2p.exchange.digest_sink import DigestSink
 from p2p.exchange.exchange import Request, Sink
+from p2p.exchange.request import DigestSink
 from p2p.link.boxes import Box
 from p2p.link.flow import Stream
 from p2p.link.protocol import DirectLink
-from p2p.peer.acting import acting_peer
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfer_console import Consent, Mover, TransferConsole
 from p2p.peer.transfers.targets import list_peers
@@ -98,7 +95,7 @@ class PeerConsole:
         self._threads = threads
         self._now_ns = now_ns
         self._console_clients = console_clients
-        self._of_transfers = TransferConsole(clock, peers, transfers=transfers, consent=consent, now_ns=now_ns)
+        self._of_transfers = TransferConsole(clock, self._acting, transfers=transfers, consent=consent, now_ns=now_ns)
 
     def handlers(self) -> dict[str, Handler]:
         """The operations by name."""
@@ -125,7 +122,7 @@ class PeerConsole:
             router=RouterConnection(endpoint=self._router, connected=registered > 0),
             security=self._security,
             peers=[
-                HostedPeerStatus(
+                HostedStatus(
                     name=peer.name,
                     registered=peer.registration.registered,
                     links=[_shown(link, now) for link in peer.links.values()],
@@ -156,7 +153,7 @@ class PeerConsole:
         cluster = parse_cluster(arguments.cluster)
         return PeersListed(cluster=cluster, names=await list_peers(self._acting(arguments), cluster))
 
-    async def _ping(self, arguments: PeerArguments, emit: Emit) -> Ponged:
+    async def _ping(self, arguments: PeerArguments, emit: Emit) -> Pinged:
         peer = self._acting(arguments)
         link, setup = await peer.link_to(arguments.peer)
 
@@ -171,7 +168,7 @@ class PeerConsole:
             raise ExchangeFailed(Outcome.RESET, f"the link to {arguments.peer} ended before the ping came back")
         rtt = self._now_ns() - began
         local, remote = link.addresses
-        return Ponged(
+        return Pinged(
             peer=arguments.peer, rtt_ns=rtt, reused=setup.reused, setup_ns=setup.setup_ns, local=local, remote=remote
         )
 
@@ -266,7 +263,21 @@ class PeerConsole:
         return emit("progress", bytes=_sent(streams, source), length=source.length)
 
     def _acting(self, arguments: ActingArguments) -> HostedPeer:
-        return acting_peer(self._peers, arguments)
+        """The hosted peer that the arguments name, or the only one.
+
+        :raises InvalidRequest: if it isn't hosted, or several are and none is named.
+        """
+        if arguments.acting is None:
+            if len(self._peers) > 1:
+                first = next(iter(self._peers))
+                raise InvalidRequest(
+                    f"this daemon hosts {len(self._peers)} peers; say which of them acts, for example --as {first}"
+                )
+            return next(iter(self._peers.values()))
+        peer = self._peers.get(arguments.acting)
+        if peer is None:
+            raise InvalidRequest(f"this daemon doesn't host {arguments.acting!r:.80}")
+        return peer
 
 
 class _TextSink(DigestSink):

@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer, router_name
-from p2p.console.legs import LegName
+from p2p.console.operations import LegName
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
 from p2p.link.hello import Steps
-from p2p.peer.attempt import AttemptFailed
-from p2p.peer.moments import Moments
+from p2p.peer.attempt import AttemptFailed, Moments
 
 __all__ = [
     "Finding",

@@ -137,6 +137,12 @@ class HostedPeer:
         """Register, and stay registered."""
         self.registration.start()
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: see whether the links and the registration stand."""
+        self.registration.slept(seconds)
+        for link in list(self._connections):
+            link.slept(seconds)
+
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
         self._stopping = True
@@ -237,10 +243,9 @@ class HostedPeer:
             try:
                 length = await source.open()
                 link, _ = await self.link_to(target)
-                async with link.turns:
-                    stream = link.open_stream()
-                    watch(stream)
-                    return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
+                stream = await link.turns.next(link.open_stream)
+                watch(stream)
+                return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
             except TooManyStreams as full:
                 if link.reusable:
                     raise ExchangeFailed(Outcome.REFUSED, f"{full}; try again when others have ended") from full

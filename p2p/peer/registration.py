@@ -21,8 +21,7 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import InstructConnect, Register
-from p2p.control.responders import responder
+from p2p.control.commands import InstructConnect, Register, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 
 __all__ = ["Instructed", "Registration"]
@@ -98,6 +97,8 @@ class Registration:
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
         self._waiting: Waiters[None] = Waiters()
+        self._pausing: Deferred[None] | None = None
+        self._woke = False
         self._stopping = False
         self.registered = False
         self.last_error = "not connected yet"
@@ -106,6 +107,15 @@ class Registration:
         """Begin to connect and register, again and again until :meth:`stop`."""
         self._keeping = Deferred.fromCoroutine(self._keep())
         self._keeping.addErrback(self._ended)
+
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: dial the router at once if it isn't there, or has given up meanwhile."""
+        if self._pausing is not None:
+            self._woke = True
+            self._pausing.cancel()
+        elif self._channel is not None:
+            self._woke = seconds >= self._limits.silence_s
+            self._channel.slept(seconds)
 
     async def stop(self) -> None:
         """Leave the router gracefully: it drops the entry when the connection ends."""
@@ -168,8 +178,21 @@ class Registration:
                 if self._clock.seconds() - began >= STEADY_S:
                     failures = 0
             self._channel = None
-            await deferLater(self._clock, self._delays(failures))
+            await self._pause(self._delays(failures))
             failures += 1
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try, unless this machine has just woken up."""
+        if not self._woke:
+            self._pausing = deferLater(self._clock, seconds)
+            try:
+                await self._pausing
+            except CancelledError:
+                if not self._woke:
+                    raise
+            finally:
+                self._pausing = None
+        self._woke = False
 
     async def _enter(self) -> _PeerChannel:
         """Connect and register, in turn with the daemon's other peers."""

@@ -26,14 +26,14 @@ from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import Credentials
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
-from p2p.peer.leftovers import Leftovers
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.state_folder import JOURNAL, find_state
 from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
+from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
+from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -72,6 +72,7 @@ class PeerService(MultiService):
     """Runs the peers that a configuration names.
 
     :param services: the content services that they offer.
+    :param asleep: reads how long this machine has slept since it was booted, seconds.
     :param pool: the threads for what blocks; the reactor's own if there is none.
     :param own_services: makes the content services that aren't plugins, because they act for the peers of this daemon.
     """
@@ -88,6 +89,7 @@ class PeerService(MultiService):
         random: Callable[[int], bytes] = os.urandom,
         now_ns: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], float] = time.time,
+        asleep: Callable[[], float] = asleep_s,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
         pool: Any = None,
         own_services: OwnServices = lambda peers, jobs, state: (),
@@ -128,6 +130,7 @@ class PeerService(MultiService):
             self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
+        self._sleep = SleepWatch(reactor, self._slept, asleep)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
             reactor, config.console, self._operations, connections=config.limits.console_connections
@@ -166,6 +169,7 @@ class PeerService(MultiService):
         self._starting = Deferred.fromCoroutine(transfers.start())
         self._starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
         self._leftovers.start()
+        self._sleep.start()
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
         notify(READY)
 
@@ -176,6 +180,7 @@ class PeerService(MultiService):
 
     async def _stop(self) -> None:
         self._leftovers.stop()
+        self._sleep.stop()
         transfers = self._transfers
         if transfers is not None:
             await transfers.stop()
@@ -187,6 +192,12 @@ class PeerService(MultiService):
         if transfers is not None:
             await transfers.close()
             self._transfers = None
+
+    def _slept(self, seconds: float) -> None:
+        """The other ends may have given their connections up meanwhile, without a word that arrived here."""
+        self._log.info("this machine slept for {seconds:.0f} s; whether links stand is asked anew", seconds=seconds)
+        for peer in self.peers.values():
+            peer.slept(seconds)
 
     def _reception(self, entry: PeerEntry) -> Reception:
         return Reception(
@@ -229,6 +240,7 @@ class PeerService(MultiService):
             self._random,
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
+            boot=boot_id(),
         )
         operations = PeerConsole(
             self._reactor,

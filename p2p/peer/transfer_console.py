@@ -9,8 +9,10 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from p2p.base.errors import InvalidRequest
+from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.base.names import parse_peer
+from p2p.console.lines import ANSWER_BYTES, encode
+from p2p.console.operations import ActingArguments
 from p2p.console.server import Emit, Handler, checked, checked_with_file
 from p2p.console.transfer_operations import (
     CancelArguments,
@@ -31,21 +33,24 @@ from p2p.console.transfer_operations import (
     TransfersArguments,
     TransfersShown,
 )
-from p2p.peer.acting import acting_peer
-from p2p.peer.chatting import hold_chat
+from p2p.exchange.exchange import Request
 from p2p.peer.node import HostedPeer
-from p2p.peer.shared_list import list_shared
+from p2p.services.chat_room import CHAT, Conversation
+from p2p.transfer.listing import ListSession
 
-__all__ = ["Consent", "ListShared", "Mover", "TransferConsole"]
+__all__ = ["Consent", "Mover", "TransferConsole", "hold_chat", "list_shared"]
 
 EARLY: Final = 1000
 """Events that are held for one who follows all transfers and hasn't read the list of them yet."""
 
+CERTAINLY_SHORT: Final = 10_000
+"""So many entries fit in an answer of the console, however long and odd their names are."""
+
+MARGIN: Final = 65536
+"""Bytes that an answer may have besides its entries."""
+
 Tell = Callable[[TransferEvent], object]
 """Passes an event on; what it returns fires when there is room for the next."""
-
-ListShared = Callable[[HostedPeer, str, str, int], Awaitable[Sequence[ListedEntry]]]
-"""Asks for a hosted peer what another one shares at a path; the last argument is the time now, ns."""
 
 
 class Mover(Protocol):
@@ -83,28 +88,91 @@ class Consent(Protocol):
         """
 
 
+async def list_shared(peer: HostedPeer, target: str, path: str, planned_ns: int) -> list[ListedEntry]:
+    """What is shared at a path, in the order of names; without a path, the names of all that is shared.
+
+    :raises ExchangeFailed: with the outcome; ``refused`` also where the list is too long to be shown.
+    """
+    session = ListSession(path)
+    await peer.exchange(target, session.request, session, session.sink, planned_ns=planned_ns)
+    entries = [
+        ListedEntry(name=one.name, kind=one.kind.value, size=one.size, mtime=one.mtime / 1e9) for one in session.entries
+    ]
+    if len(entries) > CERTAINLY_SHORT:
+        size = len(encode({"entries": [one.model_dump(mode="json") for one in entries]}))
+        if size > ANSWER_BYTES - MARGIN:
+            reason = f"{len(entries)} entries with long names are too much to list at once; get the folder as a whole"
+            raise ExchangeFailed(Outcome.REFUSED, reason)
+    return entries
+
+
+async def hold_chat(peer: HostedPeer, partner: str, emit: Emit, clock: Any, planned_ns: int) -> None:
+    """Chat with a partner; the events ``chat`` tell what it says.
+
+    :raises InvalidRequest: if there is a chat with this partner already.
+    :raises ExchangeFailed: with the outcome, if it can't be reached, doesn't answer, or the link breaks.
+    """
+
+    def tell(state: str, line: str) -> Awaitable[None]:
+        return emit("chat", state=state, line=line)
+
+    conversation = peer.chats.join(partner, tell)
+    try:
+        request = Request(service=CHAT, type="text")
+        await peer.exchange(partner, request, conversation, conversation.replies, planned_ns=planned_ns)
+        await _until_left(conversation, peer, clock)
+        link = peer.links.get(partner)
+        if conversation.broken_off and (link is None or not link.reusable):  # else somebody there pressed Ctrl-C
+            reason = f"the link to {partner} broke before the other side of the chat had ended"
+            raise ExchangeFailed(Outcome.RESET, reason)
+    except ExchangeFailed as error:
+        # Who leaves first takes no more lines; that is how a chat may end. A broken link isn't.
+        if error.outcome is not Outcome.REFUSED or not conversation.left.called:
+            raise
+    finally:
+        peer.chats.leave(conversation)
+
+
+async def _until_left(conversation: Conversation, peer: HostedPeer, clock: Any) -> None:
+    """Wait for the partner's end.
+
+    The partner reads, so its own lines are on their way, unless its side broke before it began.
+    """
+    silence_s = peer.limits.exchange_silence_s
+
+    def look() -> None:
+        if not conversation.hears and not conversation.left.called:
+            reason = f"{conversation.partner} joined the chat, but nothing came from there for {silence_s:g} s"
+            conversation.left.errback(ExchangeFailed(Outcome.TIMEOUT, reason))
+
+    looking = clock.callLater(silence_s, look)
+    try:
+        await conversation.left
+    finally:
+        if looking.active():
+            looking.cancel()
+
+
 class TransferConsole:
     """The operations that move something, tell of it, or let people talk.
 
-    :param peers: the hosted peers by name.
+    :param acting: finds the hosted peer that acts.
     :param now_ns: reads the daemon's monotonic clock.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
-        peers: Mapping[str, HostedPeer],
+        acting: Callable[[ActingArguments], HostedPeer],
         *,
         transfers: Mover,
         consent: Consent,
         now_ns: Callable[[], int],
-        list_shared: ListShared = list_shared,
     ) -> None:
         self._clock = clock
-        self._peers = peers
+        self._acting = acting
         self._transfers = transfers
         self._consent = consent
-        self._list_shared = list_shared
         self._now_ns = now_ns
 
     def handlers(self) -> dict[str, Handler]:
@@ -123,18 +191,18 @@ class TransferConsole:
 
     async def _send(self, arguments: SendArguments, emit: Emit, file: int | None) -> Moved:
         _check_file(arguments.stream, file)
-        return await self._transfers.send(acting_peer(self._peers, arguments), arguments, _telling(emit), file)
+        return await self._transfers.send(self._acting(arguments), arguments, _telling(emit), file)
 
     async def _get(self, arguments: GetArguments, emit: Emit, file: int | None) -> Moved:
         _check_file(arguments.stream, file)
         parse_peer(arguments.peer)
-        return await self._transfers.get(acting_peer(self._peers, arguments), arguments, _telling(emit), file)
+        return await self._transfers.get(self._acting(arguments), arguments, _telling(emit), file)
 
     async def _ls(self, arguments: LsArguments, emit: Emit) -> Listed:
         parse_peer(arguments.peer)
-        peer = acting_peer(self._peers, arguments)
-        entries = await self._list_shared(peer, arguments.peer, arguments.path, self._now_ns())
-        return Listed(peer=arguments.peer, path=arguments.path, entries=list(entries))
+        peer = self._acting(arguments)
+        entries = await list_shared(peer, arguments.peer, arguments.path, self._now_ns())
+        return Listed(peer=arguments.peer, path=arguments.path, entries=entries)
 
     async def _shown(self, arguments: TransfersArguments, emit: Emit) -> TransfersShown:
         if not arguments.follow:
@@ -172,12 +240,12 @@ class TransferConsole:
 
     async def _chat(self, arguments: ChatArguments, emit: Emit) -> Mapping[str, Any]:
         parse_peer(arguments.peer)
-        peer = acting_peer(self._peers, arguments)
+        peer = self._acting(arguments)
         await hold_chat(peer, arguments.peer, emit, self._clock, self._now_ns())
         return {"peer": arguments.peer}
 
     async def _chat_say(self, arguments: ChatSayArguments, emit: Emit) -> Mapping[str, Any]:
-        conversation = acting_peer(self._peers, arguments).chats.conversation(arguments.peer)
+        conversation = self._acting(arguments).chats.conversation(arguments.peer)
         if arguments.line is None:
             conversation.end()
         else:

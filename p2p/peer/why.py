@@ -16,8 +16,7 @@ from zope.interface import implementer
 from p2p import __version__
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer
-from p2p.console.legs import LegName, LegState, legs_between
-from p2p.console.operations import Diagnosis, FoundLink, Leg
+from p2p.console.operations import Diagnosis, FoundLink, Leg, LegName, LegState, legs_between
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, Ping
 from p2p.exchange.exchange import Request

@@ -25,9 +25,9 @@ from p2p.base.config import RouterLimits
 from p2p.base.errors import P2PError
 from p2p.base.names import router_name
 from p2p.base.texts import printable
+from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, InstructConnect, ListPeers, LookupPeer
-from p2p.control.quota import Slots
 from p2p.identity.tls import require_name
 from p2p.router.addresses import Network, NotAllowed, granted, seen_through
 from p2p.router.broker import ConnectRequest, Forbidden, check_listed
@@ -160,6 +160,14 @@ class Federation(MultiService):
     def seen(self, cluster: str) -> None:
         """Dial a neighbour now, if the next attempt would come later: it has just shown that it is there."""
         self._links[cluster].dial_now()
+
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: see whether the links stand, and dial those that don't."""
+        for link in self._links.values():
+            if link.channel is not None:
+                link.channel.slept(seconds)
+            else:
+                link.dial_now()
 
     async def close(self, deadline: float) -> None:
         """End every link politely, within so many seconds; the service is to be stopped after this."""

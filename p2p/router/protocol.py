@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import IdentityError, InvalidName
 from p2p.base.names import parse_cluster, parse_peer, router_name
+from p2p.base.rates import TokenBucket
 from p2p.base.texts import printable
-from p2p.control.admission import Admission
+from p2p.control.admission import Admission, Slots
 from p2p.control.commands import (
     Busy,
     ControlError,
@@ -28,9 +29,8 @@ from p2p.control.commands import (
     RequestConnect,
     TooManyPeers,
     UnknownCluster,
+    responder,
 )
-from p2p.control.quota import Slots, TokenBucket
-from p2p.control.responders import responder
 from p2p.router.core import ConnectAnswer, DialAnswer, NamesAnswer, PeerHandle, Router, checked_request
 from p2p.router.sockets import host_of
 

@@ -30,6 +30,7 @@ from p2p.router.core import Router
 from p2p.router.federation import Federation
 from p2p.router.protocol import AcceptedChannels
 from p2p.router.sockets import Door, SocketMeter
+from p2p.wire.monotonic import SleepWatch, asleep_s
 
 __all__ = ["RouterService", "load_credentials"]
 
@@ -60,6 +61,7 @@ class RouterService(MultiService):
     :param reactor: the reactor.
     :param random: gives numbers between 0 and 1, for the times between two attempts to link.
     :param tell: says to the service manager how the daemon is, see :func:`p2p.base.notify.notify`.
+    :param asleep: reads how long this machine has slept since it was booted, seconds.
     :ivar router: the routing table and what may be asked of it.
     :ivar federation: the links to the neighbours.
     :ivar meter: counts what goes through the sockets.
@@ -74,6 +76,7 @@ class RouterService(MultiService):
         *,
         random: Callable[[], float],
         tell: Callable[[str], None] = notify,
+        asleep: Callable[[], float] = asleep_s,
     ) -> None:
         MultiService.__init__(self)
         self.meter = SocketMeter()
@@ -96,6 +99,7 @@ class RouterService(MultiService):
         self.router = Router(config.cluster, limits, config.networks, self.federation)
         admission = Admission(limits.pending_connections, limits.pending_per_address)
         self._channels = AcceptedChannels(self.router, admission, reactor)
+        self._sleep = SleepWatch(reactor, self._slept, asleep)
         self._door = Door(self._wrapped(self._channels, client=False), admission, reactor)
         if config.console is not None:
             operations = {"status": checked(NoArguments, self.status)}
@@ -122,6 +126,7 @@ class RouterService(MultiService):
             MultiService.startService(self)
         except LocalFileError as error:
             raise CannotStart(str(error)) from error
+        self._sleep.start()
         log.info(
             "router: serving cluster {cluster} at {listening}, neighbours: {neighbours}",
             cluster=self.router.cluster,
@@ -152,6 +157,7 @@ class RouterService(MultiService):
 
     async def _stop(self) -> None:
         self._tell(STOPPING)
+        self._sleep.stop()
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
@@ -165,6 +171,13 @@ class RouterService(MultiService):
             await channel.when_ended()
         await cast("Deferred[None]", MultiService.stopService(self))
         log.info("router: stopped")
+
+    def _slept(self, seconds: float) -> None:
+        """Who was asleep can't know who is still there."""
+        log.info("router: this machine slept for {seconds:.0f} s; who is connected is asked anew", seconds=seconds)
+        for channel in list(self._channels.open):
+            channel.slept(seconds)
+        self.federation.slept(seconds)
 
     def _listen(self) -> None:
         where = self._config.listen

@@ -1,4 +1,4 @@
-"""Conversations: two people exchange lines for as long as both want to.
+"""Conversations, and the service ``chat``: two people exchange lines for as long as both want to.
 
 Each side's lines are the body of an exchange of its own, so both sides do the same and it doesn't matter who began. The
 body is AMP boxes: ``line`` with a line's text, or ``alive`` every few seconds in which nobody types. The reply tells by
@@ -18,10 +18,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome, ProtocolViolation
-from p2p.exchange.writer import MessageWriter
+from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 
-__all__ = ["LINE_BYTES", "ChatRoom", "Conversation", "Visitor"]
+__all__ = ["CHAT", "LINE_BYTES", "ChatRoom", "Conversation", "Visitor", "chat"]
 
 LINE_BYTES: Final = 32768
 """Bytes of a line; a longer one is refused where it is typed."""
@@ -424,3 +425,19 @@ def _text(box: Box, key: str) -> str:
         return text_of(box, key)
     except ProtocolViolation as error:
         raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
+
+
+CHAT: Final = "chat"
+
+
+@implementer(IContentService)
+class _Chat:
+    name = CHAT
+
+    def receive(self, request: Request, reply: MessageWriter, context: Context) -> Visitor:
+        visitor = Visitor(context.clock, request.sender, reply, context.peer)
+        context.of(ChatRoom).arrived(visitor)
+        return visitor
+
+
+chat = _Chat()

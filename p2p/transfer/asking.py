@@ -13,9 +13,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.service import Context
 from p2p.exchange.threaded import Worker
-from p2p.exchange.writer import ReplyWriter
 from p2p.link.boxes import Box, BoxReader
 
 __all__ = ["AskingSink"]

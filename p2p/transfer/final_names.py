@@ -13,18 +13,15 @@ import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from p2p.base.errors import Outcome
+from p2p.base.values import Exists
 from p2p.exchange.naming import free_name, is_there, move_new, sync_names
 from p2p.exchange.paths import shown
 from p2p.transfer.records import Kind, Receipt
 
-__all__ = ["FAR_AWAY", "FOLDER_FLAGS", "GREW", "ONE_ENTRY", "Close", "Exists", "Folder", "Place", "Placer", "Receipt"]
-__all__ += ["Step"]
-
-Exists = Literal["rename", "replace", "refuse"]
-"""What to do with an entry whose name is taken."""
+__all__ = ["FAR_AWAY", "FOLDER_FLAGS", "GREW", "ONE_ENTRY", "Close", "Folder", "Place", "Placer", "Receipt", "Step"]
 
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -10,10 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.inbox import refusal
+from p2p.exchange.message_streams import MessageWriter
 from p2p.exchange.paths import to_bytes
 from p2p.exchange.service import Threads
 from p2p.exchange.threaded import ThreadedSink, Worker
-from p2p.exchange.writer import MessageWriter
 from p2p.link.boxes import Box, encode_box
 from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Receiver

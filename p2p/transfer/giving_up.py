@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.exchange.message_streams import MessageWriter, ReplyWriter
 from p2p.exchange.request import Request
 from p2p.exchange.service import TRANSFER, Context
-from p2p.exchange.writer import MessageWriter, ReplyWriter
 from p2p.link.boxes import Box
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.offering import offer_of

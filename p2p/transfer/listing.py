@@ -10,10 +10,10 @@ from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.exchange.message_streams import MessageWriter, ReplyWriter
 from p2p.exchange.paths import from_bytes, to_bytes
 from p2p.exchange.request import Request
 from p2p.exchange.service import Context, IContentService
-from p2p.exchange.writer import MessageWriter, ReplyWriter
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import ListedNames
 from p2p.transfer.asking import AskingSink

@@ -7,7 +7,7 @@ from typing import Final
 
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.base.texts import printable
-from p2p.exchange.content_types import TYPES
+from p2p.base.values import TYPES
 from p2p.exchange.paths import InvalidPath, checked_path, from_bytes, shown
 from p2p.exchange.request import Request
 from p2p.exchange.rules import NAMES_BYTES, Names, Offer
@@ -32,7 +32,7 @@ def offer_of(request: Request) -> Offer:
         raise ExchangeFailed(Outcome.REFUSED, "the id of a transfer is 16 digits in hex")
     try:
         entries, size = number_of(more, "entries"), number_of(more, "bytes")
-        found = {kind: number_of(more, f"bytes_{kind}") for kind in TYPES}
+        found: dict[str, int | None] = {kind: number_of(more, f"bytes_{kind}") for kind in TYPES}
         names = _names(more, request.name)
     except (ProtocolViolation, InvalidPath) as error:
         raise ExchangeFailed(Outcome.REFUSED, str(error)) from error

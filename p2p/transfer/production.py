@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.base.rates import Pace
+from p2p.exchange.message_streams import MessageWriter
 from p2p.exchange.threaded import Worker
-from p2p.exchange.writer import MessageWriter
-from p2p.transfer.pace import Pace
 from p2p.transfer.records import Buffer
 
 __all__ = ["Production"]

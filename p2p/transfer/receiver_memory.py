@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.exchange.rules import Arrived
-from p2p.transfer.final_names import FOLDER_FLAGS, Close, Exists, Place, Placer, Receipt, Step
+from p2p.transfer.final_names import FOLDER_FLAGS, Close, Place, Placer, Receipt, Step
 from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK

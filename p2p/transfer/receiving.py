@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
+from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Exists, Folder, Place, Receipt
+from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, Place, Receipt
 from p2p.transfer.receiver_memory import Settling
 from p2p.transfer.records import (
     FAR_TIME,

@@ -13,10 +13,10 @@ from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.consent import Terms
+from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.request import Request
 from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming
 from p2p.exchange.threaded import ThreadedSink, Worker
-from p2p.exchange.writer import ReplyWriter
 from p2p.link.boxes import Box
 from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.giving_up import CANCEL, GiveUpSink

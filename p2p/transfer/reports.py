@@ -26,7 +26,7 @@ from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import CONTROLS
 from p2p.transfer.records import Have, Receipt
 
-__all__ = ["Began", "Pending", "Progress", "Report", "ReportReader", "encode_have", "encode_pending"]
+__all__ = ["Began", "PendingReport", "ProgressReport", "Report", "ReportReader", "encode_have", "encode_pending"]
 __all__ += ["encode_progress", "encode_receipts", "number_of"]
 
 BOX_BYTES: Final = 16384
@@ -37,7 +37,7 @@ _ROOT: Final = re.compile(r"[0-9a-f]{64}|")
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingReport:
     """A person is asked."""
 
     reason: str
@@ -52,14 +52,14 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProgressReport:
     """So much is verified."""
 
     entries: int
     bytes: int
 
 
-Report = Pending | Began | Receipt | Progress
+Report = PendingReport | Began | Receipt | ProgressReport
 """Whatever a receiver reports."""
 
 
@@ -140,14 +140,14 @@ class ReportReader:
 
     def _report(self, box: Box) -> Report:
         if "pending" in box and not self._began:
-            return Pending(printable(text_of(box, "pending")))
+            return PendingReport(printable(text_of(box, "pending")))
         if "have" in box and not self._began:
             self._began = True
             return Began(Have.from_box(box), "done" in box)
         if "path" in box and self._began:
             return _read_receipt(box)
         if "bytes" in box and "have" not in box and self._began:
-            return Progress(number_of(box, "entries") or 0, number_of(box, "bytes") or 0)
+            return ProgressReport(number_of(box, "entries") or 0, number_of(box, "bytes") or 0)
         raise ProtocolViolation(f"a receiver doesn't report {', '.join(sorted(box))[:80]!r} at this place")
 
 

@@ -21,17 +21,17 @@ from twisted.internet.interfaces import IConsumer, IReactorTime
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.rates import Pace
+from p2p.exchange.message_streams import MessageWriter
 from p2p.exchange.service import Threads
 from p2p.exchange.threaded import Worker
-from p2p.exchange.writer import MessageWriter
 from p2p.link.boxes import Box
 from p2p.transfer.answers import Sent
 from p2p.transfer.get_session import GetSession
 from p2p.transfer.interfaces import Sender
-from p2p.transfer.pace import Pace
 from p2p.transfer.production import Production
 from p2p.transfer.records import Buffer, Have, Receipt
-from p2p.transfer.reports import Began, Pending, Progress, ReportReader
+from p2p.transfer.reports import Began, PendingReport, ProgressReport, ReportReader
 from p2p.transfer.session_requests import FETCH, NotFresh, Told, fetch_request, send_request, totals_of
 from p2p.transfer.walking import Totals
 
@@ -166,15 +166,15 @@ class _Reports:
         :raises ExchangeFailed: with ``corrupt``, if it is no report, or not of what was sent.
         """
         receipts: list[Receipt] = []
-        progress: Progress | None = None
+        progress: ProgressReport | None = None
         for report in self._reader.feed(data):
             if isinstance(report, Receipt):
                 self._sent.receipt(report)
                 receipts.append(report)
-            elif isinstance(report, Progress):
+            elif isinstance(report, ProgressReport):
                 self._sent.progress(report.entries, report.bytes)
                 progress = report
-            elif isinstance(report, Pending):
+            elif isinstance(report, PendingReport):
                 self._told.on_pending(report.reason)
             else:
                 self._agreed = True

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol
 from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
-from p2p.exchange.content_types import DATA
+from p2p.base.values import DATA
 from p2p.exchange.paths import to_bytes
 from p2p.exchange.request import Request
 from p2p.exchange.rules import Names

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from p2p.base.errors import LocalFileError
-from p2p.exchange.content_types import type_of
+from p2p.base.values import type_of
 from p2p.exchange.paths import InvalidPath, checked_path, shown
 from p2p.transfer.records import Kind
 

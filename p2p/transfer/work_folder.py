@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.exchange.content_types import DATA
+from p2p.base.values import DATA
 from p2p.exchange.naming import is_there, sync_names
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.rules import Arrived

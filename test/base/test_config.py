@@ -6,7 +6,6 @@ import errno
 import ipaddress
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from p2p.base.config import (
     load_router,
 )
 from p2p.base.errors import ConfigError
+from test.processor import quickest
 
 MODELS: list[type[BaseModel]] = [RouterConfig, RouterLimits, TLSFiles, Neighbour]
 MODELS += [PeerConfig, PeerLimits, PeerEntry, AcceptRule]
@@ -291,6 +291,12 @@ class PeersFileTests(ConfigTestCase):
         config = load_peers(self.file(PEERS))
         self.assertEqual((config.links, config.listen, config.limits), ("tls", "tcp:0", PeerLimits()))
 
+    def test_streams(self) -> None:
+        """A link has room for a stream each way: with one alone, two exchanges that begin together would both fail."""
+        (line,) = self.peers_refused(PEERS + "limits: {streams: 1}\n")
+        self.assertTrue(line.endswith(": limits.streams: is 1, expected at least 2"), line)
+        self.assertEqual(2, load_peers(self.file(PEERS + "limits: {streams: 2}\n")).limits.streams)
+
     def test_names(self) -> None:
         """The peers of a daemon are peers, different ones, of one cluster; everything else is told at its own line."""
         entry = "  certificate: n1.n.pem\n  key: n1.n.key\n  inbox: inbox\n"
@@ -354,9 +360,8 @@ class PeersFileTests(ConfigTestCase):
             for number in range(1000)
         )
         path = self.file(PEERS[: PEERS.index("- name")] + entries)
-        start = time.process_time()
         self.assertEqual(len(load_peers(path).peers), 1000)
-        self.assertLess(time.process_time() - start, 1.0)
+        self.assertLess(quickest(lambda attempt: load_peers(path), 1.0), 1.0)
 
 
 class ModelTests(SynchronousTestCase):

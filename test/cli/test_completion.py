@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 
 from test.cli.commands import CommandCase
+from test.needs import needs
 
 
 class CompletionTests(CommandCase):
@@ -39,12 +39,10 @@ class CompletionTests(CommandCase):
         """The first line of zsh's script says of what it is the completion."""
         self.assertEqual("#compdef p2p", self.script("zsh").splitlines()[0])
 
+    @needs("bash")
     def test_bash_takes_it(self) -> None:
         """The shell bash finds nothing wrong with its script."""
-        bash = shutil.which("bash")
-        if bash is None:
-            self.skipTest("there is no bash here")
-        checked = subprocess.run([bash, "-n"], input=self.script("bash"), capture_output=True, text=True, check=False)
+        checked = subprocess.run(["bash", "-n"], input=self.script("bash"), capture_output=True, text=True, check=False)
         self.assertEqual((0, ""), (checked.returncode, checked.stderr))
 
     def test_json(self) -> None:

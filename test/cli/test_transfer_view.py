@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.cli import transfer_view
-from p2p.cli.exit_codes import ExitCode
+from p2p.cli.output import ExitCode
 from p2p.cli.transfer_view import COUNT_S, LARGE_BYTES, LINES, LINES_AT_ONCE, PROBLEMS, PeopleView
 from p2p.console.transfer_operations import TransferEvent
 from test.consoles import HOSTILE

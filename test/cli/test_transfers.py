@@ -100,7 +100,7 @@ class FollowTests(CommandCase):
             await emit("transfers", transfers=[one.model_dump(mode="json") for one in known])
             for event in events:
                 await emit("transfer", transfer=event.model_dump(mode="json"))
-            return {}
+            return {"transfers": []}
 
         return peer_operations(transfers=transfers)
 

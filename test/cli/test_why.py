@@ -12,8 +12,7 @@ from twisted.internet.error import ConnectError
 
 from p2p.base.errors import Outcome
 from p2p.cli import why as module
-from p2p.console.legs import LegName, LegState, legs_between
-from p2p.console.operations import Diagnosis, FoundLink, Leg, WhyArguments
+from p2p.console.operations import Diagnosis, FoundLink, Leg, LegName, LegState, WhyArguments, legs_between
 from p2p.console.server import Handler, checked
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, ConsoleReactor, peer_operations

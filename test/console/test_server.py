@@ -16,7 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome
 from p2p.console.lines import ANSWER_BYTES, REQUEST_BYTES
-from p2p.console.server import Arguments, ConsoleServer, Emit, Handler, checked
+from p2p.console.operations import Arguments
+from p2p.console.server import ConsoleServer, Emit, Handler, checked
 from p2p.control.channel import ControlLost
 from p2p.control.commands import UnknownPeer
 from test.consoles import failing, pending

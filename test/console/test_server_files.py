@@ -8,8 +8,9 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from p2p.console.connection import ConsoleConnection
-from p2p.console.server import FILES, Arguments, Emit, FileHandler, checked_with_file
+from p2p.console.lines import ConsoleConnection
+from p2p.console.operations import Arguments
+from p2p.console.server import FILES, Emit, FileHandler, checked_with_file
 from test.console.test_server import ConsoleCase, Conversation, echo
 from test.consoles import pending
 

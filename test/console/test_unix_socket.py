@@ -16,7 +16,8 @@ from twisted.trial.unittest import TestCase
 
 from p2p.base.errors import ConsoleUnreachable, LocalFileError
 from p2p.client import Client
-from p2p.console.server import Arguments, ConsoleServer, Emit, checked_with_file
+from p2p.console.operations import Arguments
+from p2p.console.server import ConsoleServer, Emit, checked_with_file
 from test.consoles import peer_operations
 
 
@@ -103,7 +104,7 @@ class UNIXSocketTests(TestCase):
             for part in range(3):
                 out, into = os.pipe()
                 os.write(into, b"part %d" % part)
-                answer = await client.request("read", file=out, stream=True, part=part)
+                answer = await client.request("read", {"stream": True, "part": part}, file=out)
                 os.close(out)
                 os.close(into)
                 self.assertEqual(part, answer["part"])

@@ -21,8 +21,7 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import IdentityError
 from p2p.control.channel import Channel
-from p2p.control.commands import LookupPeer
-from p2p.control.responders import responder
+from p2p.control.commands import LookupPeer, responder
 from p2p.identity.tls import CONTROL_ALPN
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""Tests of who may open one more connection."""
+"""How much others may have under way: connections of those who aren't known yet, and whatever else is counted."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.admission import Admission, source_of
+from p2p.control.admission import Admission, Slots, source_of
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -52,3 +52,18 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual("192.0.2.1", source_of("::ffff:192.0.2.1"))
         self.assertEqual("fe80::/64", source_of("fe80::1%eth0"))
         self.assertEqual("/run/socket", source_of("/run/socket"))
+
+
+class SlotsTests(SynchronousTestCase):
+    def test_limit(self) -> None:
+        """There are as many slots as the limit says, and one that is given back can be taken again."""
+        slots = Slots(2)
+        self.assertEqual([True, True, False], [slots.enter() for _ in range(3)])
+        slots.leave()
+        self.assertEqual([True, False], [slots.enter(), slots.enter()])
+        self.assertEqual(2, slots.used)
+
+    def test_leaving_too_often(self) -> None:
+        """Giving back what wasn't taken is a fault that shows."""
+        slots = Slots(1)
+        self.assertRaises(ValueError, slots.leave)

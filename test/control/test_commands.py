@@ -21,8 +21,8 @@ from p2p.control.commands import (
     Ping,
     Register,
     RequestConnect,
+    responder,
 )
-from p2p.control.responders import responder
 from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, Line
 
 TICKET = bytes(range(32))

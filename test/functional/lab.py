@@ -5,13 +5,11 @@ A lab has its own folder and ports. What :func:`shared_lab` starts is gone when 
 
 from __future__ import annotations
 
-import random
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +24,9 @@ from p2p.console.operations import PeerStatus, RouterStatus
 from p2p.identity.lab import create_lab, write_peer_daemon
 from p2p.identity.tls import Credentials
 from p2p.measure.processes import Daemon, Daemons
+from test.ports import free_ports
 
-__all__ = ["RunningLab", "free_ports", "no_links", "reactor", "shared_lab", "until"]
+__all__ = ["RunningLab", "no_links", "reactor", "shared_lab", "started", "until"]
 
 reactor: Any = installed_reactor
 
@@ -35,30 +34,12 @@ START_S: Final = 30.0
 REGISTER_S: Final = 20.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens, below those that systems give to outgoing connections.
-
-    So a router that is killed finds its port free when it is started again.
-    """
-    with ExitStack() as held:
-        ports: list[int] = []
-        while len(ports) < count:
-            port = random.randrange(10_000, 32_000)
-            probe = held.enter_context(socket.socket())
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            ports.append(port)
-        return ports
-
-
 class RunningLab:
     """A lab in a temporary folder.
 
     :param ports: of the routers, by cluster; free ones if left out.
     :param settings: further lines of YAML for every peer daemon.
+    :param environment: what the environment of the daemons has besides that of this process.
     :param create: makes the lab's folder, ``create_lab`` or what takes the same arguments.
     :param peers: of each cluster, with a daemon of its own for each; none if left out.
     :param more: further arguments of ``create``.
@@ -73,6 +54,7 @@ class RunningLab:
         *,
         ports: Mapping[str, int] | None = None,
         settings: str = "",
+        environment: Mapping[str, str] | None = None,
         create: Callable[..., object] = create_lab,
         peers: int = 0,
         **more: Any,
@@ -85,7 +67,7 @@ class RunningLab:
         self.pythons: dict[str, str] = {}
         self.daemons: dict[str, Daemon] = {}
         self._settings = settings
-        self._processes = Daemons(reactor, self._top)
+        self._processes = Daemons(reactor, self._top, environment)
 
     def peers_file(self, daemon: str, *names: str, settings: str = "", now: datetime | None = None) -> Path:
         """Write the YAML file of a daemon that hosts these peers, with more settings at its end."""
@@ -206,17 +188,31 @@ class RunningLab:
         return daemon
 
 
-_shared: list[RunningLab] = []
+_shared: dict[str, RunningLab] = {}
 
 
-async def shared_lab() -> RunningLab:
-    """The lab for tests that leave it as it is: clusters n, m and k, with peers 1 to 4 of each in one daemon."""
-    if not _shared:
-        lab = RunningLab("nmk")
-        reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(lab.stop()))
-        await lab.start(**{f"peers-{c}": [f"{c}{number}.{c}" for number in range(1, 5)] for c in "nmk"})
-        _shared.append(lab)
-    return _shared[0]
+async def started(lab: RunningLab, **hosts: Iterable[str]) -> RunningLab:
+    """Start a lab that lasts as long as the whole run of tests."""
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(lab.stop()))
+    await lab.start(**hosts)
+    return lab
+
+
+async def _plain_lab() -> RunningLab:
+    return await started(
+        RunningLab("nmk"), **{f"peers-{c}": [f"{c}{number}.{c}" for number in range(1, 5)] for c in "nmk"}
+    )
+
+
+async def shared_lab(name: str = "", make: Callable[[], Awaitable[RunningLab]] = _plain_lab) -> RunningLab:
+    """A lab for tests that leave it as it is, made once a run.
+
+    :param make: makes it with the help of :func:`started`. If left out: clusters n, m and k, with peers 1 to 4 of each
+        in one daemon.
+    """
+    if name not in _shared:
+        _shared[name] = await make()
+    return _shared[name]
 
 
 async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 20.0) -> None:

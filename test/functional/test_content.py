@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from p2p.base.errors import LocalFileError, Outcome
+from p2p.client import ExchangeArguments, SendArguments
 from test.functional.cases import Run, SharedLabCase
 from test.functional.lab import until
 
@@ -83,7 +84,9 @@ class ContentTests(SharedLabCase):
         """A name that leads out of the inbox, or hides in it, is refused, and nothing is written anywhere."""
         before = sorted(self.lab.folder.rglob("*"))
         for name in ("../../etc/passwd", "/etc/passwd", "..", "", "a\0b", "a\\b", ".p2p-00.part", "x" * 300):
-            sending = self.client_n.exchange("m1.m", "store", text="root::0:0", name=name, acting="n1.n")
+            sending = self.client_n.exchange(
+                ExchangeArguments(peer="m1.m", service="store", text="root::0:0", name=name, acting="n1.n")
+            )
             reason = await self.fails_with(Outcome.REFUSED, sending)
             self.assertIn("send it under another name", reason)
         self.assertEqual(sorted(self.lab.folder.rglob("*")), before)
@@ -92,7 +95,9 @@ class ContentTests(SharedLabCase):
         """Text that isn't UTF-8 is refused by the command, and by the peer with the byte where it ends being text."""
         run = self.p2p(self.lab, "peers-n", "--as", "n1.n", "message", "m1.m", b"gr\xfc\xdfe")
         latin = self.write("latin1.txt", b"a" * 100_000 + b"gr\xfc\xdfe")
-        sending = self.client_n.exchange("m1.m", "uppercase", path=latin, acting="n1.n")
+        sending = self.client_n.exchange(
+            ExchangeArguments(peer="m1.m", service="uppercase", path=str(latin), acting="n1.n")
+        )
         self.assertIn("at byte 100002", await self.fails_with(Outcome.REFUSED, sending))
         self.assertIn("UTF-8", await self.ended(run, 2))
         await self.still_reached()
@@ -103,7 +108,7 @@ class ContentTests(SharedLabCase):
         self.assertIn("gone", await self.ended(run, 11))
         await self.inbox_holds()
         try:
-            await self.client_n.send("m1.m", self.folder / "gone", acting="n1.n")
+            await self.client_n.send(SendArguments(peers=["m1.m"], paths=[str(self.folder / "gone")], acting="n1.n"))
         except LocalFileError as error:
             self.assertIn("gone", str(error))
         else:

@@ -11,6 +11,7 @@ import psutil
 from twisted.internet.task import deferLater
 
 from p2p.base.errors import Outcome
+from p2p.client import ExchangeArguments
 from p2p.measure.raw_reader import RawRun, read_run
 from test.functional.cases import FunctionalCase, Run, SharedLabCase
 from test.functional.lab import reactor, until
@@ -207,5 +208,7 @@ class UngrantedTests(SharedLabCase):
 
     async def test_refused(self) -> None:
         """It refuses orders and names the line that would allow them."""
-        asking = self.clients["n"].exchange("n1.n", "experiment", text='{"order": "gauge"}', acting="n2.n")
+        asking = self.clients["n"].exchange(
+            ExchangeArguments(peer="n1.n", service="experiment", text='{"order": "gauge"}', acting="n2.n")
+        )
         self.assertIn("experiment: [n2.n]", await self.fails_with(Outcome.REFUSED, asking))

@@ -10,7 +10,8 @@ from twisted.internet.protocol import Factory
 from p2p.control.channel import Channel
 from p2p.identity.tls import CONTROL_ALPN
 from test.functional.cases import SharedLabCase
-from test.functional.lab import RunningLab, free_ports, reactor, until
+from test.functional.lab import RunningLab, reactor, until
+from test.ports import free_ports
 
 
 class ImpostorTests(SharedLabCase):

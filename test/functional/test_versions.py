@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 import p2p
 from p2p.base.errors import P2PError
-from p2p.client import Client, Done, Resumed, TransferEvent
+from p2p.client import Client, Done, GetArguments, Resumed, SendArguments, TransferEvent, TransfersArguments
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, no_links, reactor, until
 from test.functional.test_transfers import tree
@@ -146,13 +146,15 @@ class VersionTests(FunctionalCase):
         self.assertEqual((await self.client_n.link("m1.m")).initiator, "n1.n")
         self.assertGreater((await self.client_n.ping("m1.m")).rtt_ns, 0)
         inbox = self.inbox_of("m1.m")
-        self.assertTrue((await self.client_n.send("m1.m", [self.film, self.project])).complete)
+        asked = SendArguments(peers=["m1.m"], paths=[str(self.film), str(self.project)])
+        self.assertTrue((await self.client_n.send(asked)).complete)
         self.assertEqual(tree(inbox), tree(self.work))
         listed = await self.client_n.list_shared("m1.m", "ours")
         self.assertEqual({one.name for one in listed.entries}, {"photos", "notes.txt"})
         target = self.work / "target"
         target.mkdir()
-        self.assertTrue((await self.client_n.get("m1.m", "ours", target)).complete)
+        wanted = GetArguments(peer="m1.m", names=["ours"], folder=str(target))
+        self.assertTrue((await self.client_n.get(wanted)).complete)
         self.assertEqual(tree(target / "ours"), tree(self.lab.folder / "shared-m1.m"))
 
     async def test_wheel_asks(self) -> None:
@@ -186,10 +188,11 @@ class VersionTests(FunctionalCase):
         detached = self.p2p(self.lab, "peer-m2.m", "send", "n1.n", theirs, "--detach", "--limit", f"{LIMIT}B/s")
         await self.ended(detached, 0)
         told: list[TransferEvent] = []
-        sending = Deferred.fromCoroutine(self.client_n.send("m2.m", ours, limit=LIMIT, on_event=told.append))
+        asked = SendArguments(peers=["m2.m"], paths=[str(ours)], limit=LIMIT)
+        sending = Deferred.fromCoroutine(self.client_n.send(asked, on_event=told.append))
 
         async def halfway() -> bool:
-            shown = (await self.client_n.transfers(2)).transfers
+            shown = (await self.client_n.transfers(TransfersArguments(count=2))).transfers
             return len(shown) == 2 and all(2 * CHUNK <= one.bytes < SIZE for one in shown)
 
         await until(halfway, "both transfers to be in the middle")
@@ -201,7 +204,11 @@ class VersionTests(FunctionalCase):
             follower = await self.client(self.lab, "peer-m2.m")
             following: Deferred[None] = Deferred()
             ends = Deferred.fromCoroutine(
-                follower.follow_transfers(told.append, on_shown=lambda shown: following.callback(None))
+                follower.transfers(
+                    TransfersArguments(follow=True),
+                    on_shown=lambda shown: following.callback(None),
+                    on_event=told.append,
+                )
             )
             ends.addErrback(lambda failure: failure.trap(P2PError))
             await following

@@ -16,8 +16,7 @@ from p2p.base.config import load_peers, load_router
 from p2p.base.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.base.errors import ConfigError, ExchangeFailed, IdentityError, InvalidName, LocalFileError
 from p2p.base.names import parse_cluster, parse_peer
-from p2p.base.sizes import parse_size
-from p2p.cli.parameters import parse_duration
+from p2p.base.values import parse_duration, parse_rate, parse_size
 from p2p.console.lines import decode
 from p2p.console.transfer_operations import read_event
 from p2p.exchange.inbox import checked_name
@@ -244,18 +243,28 @@ def paths(data: bytes) -> None:
 @target(
     parse_size,
     parse_duration,
+    parse_rate,
     parse_condition,
     check_listener,
     check_fresh_listener,
     check_router,
     declared=(ValueError,),
-    seeds=[b"10GB", b"1h 30min", b"text-as-video", b"open:20", b"tcp:0", b"tcp:h:5555", b"tcp6:1:interface=\\:\\:"],
+    seeds=[
+        b"10GB",
+        b"10MB/s",
+        b"1h 30min",
+        b"text-as-video",
+        b"open:20",
+        b"tcp:0",
+        b"tcp:h:5555",
+        b"tcp6:1:interface=\\:\\:",
+    ],
     most=200,
 )
 def words(data: bytes) -> None:
     """Sizes, times, endpoints, and names of what is measured."""
     text = _text(data)
-    parsers: list[Any] = [parse_size, parse_duration, parse_condition, check_listener]
+    parsers: list[Any] = [parse_size, parse_duration, parse_rate, parse_condition, check_listener]
     for parse in [*parsers, check_fresh_listener, check_router]:
         try:
             parse(text)

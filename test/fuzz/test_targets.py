@@ -31,7 +31,6 @@ ELSEWHERE: Final = {
     "checked_sources": "paths on this machine: their owner names them",
     "checked_with_file": "an operation of the console: the daemon's own user asks for it",
     "load_credentials": "files of a configuration: the target pem reads them",
-    "read_answer": "an answer of this machine's own daemon, by a model of pydantic",
     "read_gauge": "what the kernel says of a process",
     "read_text": "part of what the target raw-data reads",
     "Reader": "a declaration without code",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from p2p.identity.authority import Authority, days_left
 from p2p.identity.pem_files import load_certificate, load_key, write_new
 from p2p.identity.tls import Credentials
 from test.identity.certificates import odd_certificate
+from test.processor import quickest
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -253,10 +253,12 @@ class IssueTests(AuthorityTestCase):
 
     def test_speed(self) -> None:
         """Two thousand certificates are a matter of seconds: 200 take no more than half a second."""
-        start = time.process_time()
-        for number in range(200):
-            self.authority.issue(f"x{number}.n", self.folder, now=NOW)
-        self.assertLess(time.process_time() - start, 0.5)
+
+        def issue(attempt: int) -> None:
+            for number in range(200):
+                self.authority.issue(f"x{attempt}-{number}.n", self.folder, now=NOW)
+
+        self.assertLess(quickest(issue, 0.5), 0.5)
 
 
 class DaysLeftTests(AuthorityTestCase):

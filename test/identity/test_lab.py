@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +21,7 @@ from p2p.identity.authority import Authority
 from p2p.identity.lab import create_lab, issue_peer, write_peer_daemon
 from p2p.identity.lab_plan import LabPlan, RouterPlace, make_plan
 from p2p.identity.tls import Credentials
+from test.processor import quickest
 
 
 class LabTestCase(SynchronousTestCase):
@@ -421,6 +421,8 @@ class PeerDaemonTests(LabTestCase):
 
     def test_speed(self) -> None:
         """A daemon with 1,000 peers is a matter of a second or two: 200 take no more than a fifth of that."""
-        start = time.process_time()
-        write_peer_daemon(self.lab, "peers-n.yaml", [f"x{number}.n" for number in range(200)])
-        self.assertLess(time.process_time() - start, 0.5)
+
+        def write(attempt: int) -> None:
+            write_peer_daemon(self.lab, f"peers-{attempt}.yaml", [f"x{attempt}-{number}.n" for number in range(200)])
+
+        self.assertLess(quickest(write, 0.5), 0.5)

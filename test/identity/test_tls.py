@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from p2p.base.errors import IdentityError
@@ -37,6 +36,7 @@ from p2p.identity.tls import (
 )
 from p2p.wire.bulk import BulkTLS
 from test.identity.certificates import Files, odd_certificate
+from test.needs import needs
 
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 5555)
 
@@ -450,10 +450,9 @@ authorityKeyIdentifier = keyid
     def openssl(self, command: str) -> None:
         subprocess.run(["openssl", *command.split()], cwd=self.folder, check=True, capture_output=True, timeout=60)
 
+    @needs("openssl")
     def test_recipe(self) -> None:
         """A certificate of an authority, both made with openssl, works, and that authority can issue the next one."""
-        if shutil.which("openssl") is None:
-            raise SkipTest("there is no openssl on PATH")
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         (self.folder / "authority.cnf").write_text(self.AUTHORITY)

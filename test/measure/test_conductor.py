@@ -58,7 +58,9 @@ class StandInClient:
         self.changed: dict[tuple[str, type[Order]], str | Exception | tuple[str, Exception]] = {}
         self.given: list[tuple[str, Order]] = []
 
-    async def request(self, op: str, *, on_event: Callable[[Mapping[str, Any]], None], **fields: Any) -> dict[str, Any]:
+    async def request(
+        self, op: str, fields: Mapping[str, Any], *, on_event: Callable[[Mapping[str, Any]], None]
+    ) -> dict[str, Any]:
         assert (op, fields["service"], fields["as"]) == ("exchange", "experiment", "coordinator.n")
         order = parse_order(fields["text"].encode())
         self.given.append((fields["peer"], order))

@@ -14,14 +14,13 @@ from twisted.trial.unittest import TestCase
 
 from p2p.base.errors import ConfigError, LocalFileError
 from p2p.measure.demo import DemoPlan, DemoResult, run_demo
+from test.ports import free_ports
 
 
-def free_ports() -> tuple[int, int]:
+def two_ports() -> tuple[int, int]:
     """Two ports on which nothing listens."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+    one, other = free_ports(2)
+    return one, other
 
 
 def children() -> set[int]:
@@ -44,7 +43,7 @@ class DemoTests(TestCase):
     async def test_whole(self) -> None:
         """Every exchange is ok, also after the routers died; sockets, processes and files are as before."""
         before = children()
-        result = await self.start(DemoPlan(pairs=4, exchanges=9, ports=free_ports()))
+        result = await self.start(DemoPlan(pairs=4, exchanges=9, ports=two_ports()))
         self.assertEqual(result.failures, [])
         self.assertEqual(children(), before)
         summary = result.summary
@@ -70,7 +69,7 @@ class DemoTests(TestCase):
 
     async def test_interrupted(self) -> None:
         """Whoever interrupts the demo is left with no process and no port in use."""
-        before, ports = children(), free_ports()
+        before, ports = children(), two_ports()
         running: list[Deferred[DemoResult]] = []
 
         def step(name: str, done: int, total: int) -> None:

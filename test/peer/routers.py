@@ -10,8 +10,7 @@ from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 
 from p2p.control.channel import Channel
-from p2p.control.commands import ListPeers, Register
-from p2p.control.responders import responder
+from p2p.control.commands import ListPeers, Register, responder
 from p2p.identity.tls import CONTROL_ALPN
 from test.identities import credentials
 from test.network import Network

@@ -5,13 +5,12 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
-from p2p.console.legs import LegName
+from p2p.console.operations import LegName
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, ClusterUnreachable, ControlError, Refused
 from p2p.link.hello import Steps
-from p2p.peer.attempt import AttemptFailed, Setup
+from p2p.peer.attempt import AttemptFailed, Moments, Setup
 from p2p.peer.findings import Finding, Way, explain_attempt, explain_exchange, explain_router, host_of
-from p2p.peer.moments import Moments
 
 WAY = Way("n1.n", "m4.m", "tcp:192.0.2.9:5555", 30.0)
 NEAR = Way("n1.n", "n2.n", "tcp:192.0.2.9:5555", 30.0)

@@ -280,6 +280,41 @@ class StayingTests(RegistrationCase):
         self.assertTrue(self.registration.registered)
         self.assertEqual(2, len(router.asked))
 
+    def test_slept(self) -> None:
+        """After a sleep longer than ``silence_s`` the router is dialled at once, without the pause that there would
+        be; after a shorter one it is asked whether it is there."""
+        router = Router(self.network)
+        self.start()
+        self.network.advance(5)
+        self.registration.slept(10.0)
+        self.network.advance(1)
+        self.assertEqual((1, True), (len(router.asked), self.registration.registered))
+        self.registration.slept(7200.0)
+        self.network.settle()
+        self.assertEqual((2, True), (len(router.asked), self.registration.registered))
+        router.die()
+        self.network.settle()
+        self.assertFalse(self.registration.registered)
+        Router(self.network)
+        self.network.advance(0.4)
+        self.assertFalse(self.registration.registered)  # the pause is as long as ever
+        self.stop()
+
+    def test_slept_while_it_waits(self) -> None:
+        """Who waits to dial again does so at once after any sleep, and only once."""
+        self.start()
+        self.network.advance(200)
+        router = Router(self.network)
+        self.registration.slept(1.5)
+        self.network.settle()
+        self.assertTrue(self.registration.registered)
+        router.die()
+        self.network.advance(0.4)
+        self.assertFalse(self.registration.registered)
+        self.stop()
+        self.registration.slept(100.0)
+        self.assert_nothing_left()
+
     def test_all_who_wait(self) -> None:
         """All who wait are told, also when the first of them makes the next give up, and those who gave up aren't."""
         waiting = [Deferred.fromCoroutine(self.registration.when_registered()) for _ in range(4)]

@@ -25,6 +25,7 @@ from p2p.exchange.service import Services
 from p2p.peer import service as module
 from p2p.peer.service import THREADS, PeerService, load_credentials
 from p2p.peer.transfers.journal import Journal
+from p2p.wire.monotonic import LOOK_S
 from test.identities import tls_files
 from test.network import Machine, Network
 from test.peer.pair import N1
@@ -113,7 +114,9 @@ class ServiceCase(SynchronousTestCase):
             **more,
         )
 
-    def make(self, *, wall: Callable[[], float] = time.time, **more: Any) -> PeerService:
+    def make(
+        self, *, wall: Callable[[], float] = time.time, asleep: Callable[[], float] = lambda: 0.0, **more: Any
+    ) -> PeerService:
         """Make a daemon."""
         config = self.config(**more)
         return PeerService(
@@ -122,6 +125,7 @@ class ServiceCase(SynchronousTestCase):
             load_credentials(config),
             Services([]),
             wall=wall,
+            asleep=asleep,
             open_journal=lambda path, reactor: make_journal(path)[0],
         )
 
@@ -142,6 +146,20 @@ class StartTests(ServiceCase):
         stopping = service.stopService()
         self.network.settle()
         self.successResultOf(stopping)
+
+    def test_slept(self) -> None:
+        """After the machine has slept, every peer registers anew at once, and that is logged."""
+        router = Router(self.network)
+        asleep_s = 100.0
+        service = self.make(asleep=lambda: asleep_s)
+        service.startService()
+        self.network.advance(20)
+        asleep_s += 7200
+        with capturedLogs() as logs:
+            self.network.advance(LOOK_S)
+        self.assertEqual([7200.0], [one["seconds"] for one in logs if "machine slept" in one["log_format"]])
+        self.assertEqual(["n1.n", "n1.n", "n2.n", "n2.n"], sorted(asked["name"] for asked in router.asked))
+        self.assertTrue(all(peer.registration.registered for peer in service.peers.values()))
 
     def test_leftovers(self) -> None:
         """What a killed daemon left unfinished is removed, and counted in the log."""

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.console.transfer_operations import DEADLINE_S, Moved
 from p2p.peer.transfers import plans
-from p2p.peer.transfers.shown import MAX_NAMES, shown_transfer
+from p2p.peer.transfers.journal import MAX_NAMES, shown_transfer
 from p2p.transfer import ended, sharing_service
 from p2p.transfer.ended import EndedTransfers
 from p2p.transfer.send_session import fetch_request

@@ -10,8 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
-from p2p.console.legs import LegName, legs_between
-from p2p.console.operations import Diagnosis
+from p2p.console.operations import Diagnosis, LegName, legs_between
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.service import Context
 from p2p.peer.console import PeerConsole

@@ -10,8 +10,7 @@ from twisted.internet.protocol import ClientFactory, Factory
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import Outcome
-from p2p.console.legs import LegName
-from p2p.console.operations import Diagnosis
+from p2p.console.operations import Diagnosis, LegName
 from p2p.control.commands import Busy, Refused
 from p2p.link.boxes import encode_box
 from test.link.links import Hand

@@ -15,8 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerLimits
 from p2p.base.errors import Outcome
 from p2p.base.ticket import Ticket
-from p2p.console.legs import LegName, LegState
-from p2p.console.operations import Diagnosis, Leg
+from p2p.console.operations import Diagnosis, Leg, LegName, LegState
 from p2p.exchange.service import IContentService, Services
 from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import encode_box

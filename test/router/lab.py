@@ -15,8 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import Neighbour, RouterConfig, RouterLimits
 from p2p.control.channel import Channel
-from p2p.control.commands import InstructConnect, Register, RequestConnect
-from p2p.control.responders import responder
+from p2p.control.commands import InstructConnect, Register, RequestConnect, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from test.identities import credentials, tls_files
@@ -93,6 +92,7 @@ class Lab:
         self.network = Network()
         self.routers: dict[str, RouterService] = {}
         self.told: list[str] = []
+        self.asleep_s = 0.0
 
     @staticmethod
     def address(cluster: str) -> str:
@@ -125,6 +125,7 @@ class Lab:
             Credentials(files.certificate, files.key, files.authority),
             random=lambda: 0.0,
             tell=self.told.append,
+            asleep=lambda: self.asleep_s,
         )
 
     def start_router(self, cluster: str, *neighbours: str, **more: Any) -> RouterService:

@@ -26,8 +26,8 @@ from p2p.control.commands import (
     RequestConnect,
     UnknownCluster,
     UnknownPeer,
+    responder,
 )
-from p2p.control.responders import responder
 from p2p.identity.tls import CONTROL_ALPN
 from p2p.router.core import PAGE
 from p2p.router.federation import retry_delay
@@ -398,6 +398,24 @@ class LinkTests(SynchronousTestCase):
             self.accepted[-1].transport.abortConnection()
             self.network.advance(0.6)
             self.assertTrue(self.linked)
+
+    def test_slept(self) -> None:
+        """After a sleep a neighbour that isn't linked is dialled at once; one that is linked is pinged, and dialled
+        anew if it must have given up meanwhile."""
+        self.start()
+        self.network.advance(70)
+        self.listen()
+        federation = self.service.federation
+        federation.slept(5.0)
+        self.network.settle()
+        self.assertTrue(self.linked)
+        self.network.advance(11)
+        federation.slept(5.0)
+        self.network.advance(1)
+        self.assertEqual((1, True), (len(self.accepted), self.linked))
+        federation.slept(7200.0)
+        self.network.advance(0.6)
+        self.assertEqual((2, True), (len(self.accepted), self.linked))
 
     def test_neighbour_shows_up(self) -> None:
         """A neighbour that links to this router is dialled at once, whatever pause there would be."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
+from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.request import Request
 from p2p.exchange.service import Context, IContentService
-from p2p.exchange.writer import ReplyWriter
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.records import Buffer
 

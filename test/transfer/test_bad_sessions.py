@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.rates import Pace
 from p2p.exchange import threaded
 from p2p.exchange.service import Services
 from p2p.link import flow
@@ -17,7 +18,6 @@ from p2p.transfer import answers, production, receiving_service
 from p2p.transfer.answers import Asked
 from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession
-from p2p.transfer.pace import Pace
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have, Receipt, encode_end, encode_entry
 from p2p.transfer.reports import Began, encode_have, encode_progress, encode_receipts

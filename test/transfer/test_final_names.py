@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from p2p.base.errors import Outcome
+from p2p.base.values import Exists
 from p2p.exchange import naming
-from p2p.transfer.final_names import Close, Exists, Folder, Place, Placer, Receipt, Step
+from p2p.transfer.final_names import Close, Folder, Place, Placer, Receipt, Step
 from p2p.transfer.records import Kind
 from test.transfer.arrivals import MTIME, ReceivingTestCase, contents, fail, watched, without
 

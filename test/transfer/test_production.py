@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import LocalFileError
+from p2p.base.rates import Pace
 from p2p.exchange.threaded import Worker
-from p2p.transfer.pace import Pace
 from p2p.transfer.production import AHEAD, BATCH, Production
 from p2p.transfer.records import Buffer
 from test.exchange.doubles import HeldThreads

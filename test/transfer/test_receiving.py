@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.values import Exists
 from p2p.transfer import partial
-from p2p.transfer.final_names import Exists
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have, encode_chunk, encode_end_of_file
 from p2p.transfer.walking import Totals

@@ -12,8 +12,8 @@ from p2p.transfer.final_names import Receipt
 from p2p.transfer.records import Have
 from p2p.transfer.reports import (
     Began,
-    Pending,
-    Progress,
+    PendingReport,
+    ProgressReport,
     ReportReader,
     encode_have,
     encode_pending,
@@ -40,7 +40,7 @@ class ReportTests(SynchronousTestCase):
         """First it is told that a person is asked, any number of times, then what there is."""
         have = Have("box/a", "box/b", 2**20, 7, 12345)
         raw = encode_pending("a person is asked") * 2 + encode_have(have)
-        expected = [Pending("a person is asked")] * 2 + [Began(have, done=False)]
+        expected = [PendingReport("a person is asked")] * 2 + [Began(have, done=False)]
         self.assertEqual(expected, ReportReader().feed(raw))
         self.assertEqual(
             [Began(Have(entries=3), done=True)], ReportReader().feed(encode_have(Have(entries=3), done=True))
@@ -48,7 +48,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_progress(self) -> None:
         """How much is verified."""
-        self.assertEqual([Progress(3, 2**40)], began().feed(encode_progress(3, 2**40)))
+        self.assertEqual([ProgressReport(3, 2**40)], began().feed(encode_progress(3, 2**40)))
 
     def test_receipts(self) -> None:
         """What became of entries; what goes without saying takes no room."""
@@ -74,7 +74,7 @@ class ReportTests(SynchronousTestCase):
     def test_reasons(self) -> None:
         """Reasons are cut and cleaned on both sides."""
         (pending,) = ReportReader().feed(encode_box({"pending": "\x1b[2J" + "x" * 9000}))
-        assert isinstance(pending, Pending)
+        assert isinstance(pending, PendingReport)
         self.assertTrue(pending.reason.isprintable())
         self.assertLessEqual(len(pending.reason), 500)
         self.assertLess(len(encode_pending("x" * 10**6)), 1000)

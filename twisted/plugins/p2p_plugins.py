@@ -2,7 +2,7 @@
 
 from twisted.application.service import ServiceMaker
 
-from p2p.services.chat import chat
+from p2p.services.chat_room import chat
 from p2p.services.echo import echo
 from p2p.services.inspect import inspect
 from p2p.services.store import store

@@ -11,14 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from p2p.base.errors import LocalFileError
+from p2p.base.rates import Rate
 from p2p.console.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, TransferEvent, Verified
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.audience import Audience
 from p2p.peer.transfers.interfaces import Moving
-from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.rates import Rate
-from p2p.peer.transfers.retry import Retries
-from p2p.peer.transfers.shown import MAX_NAMES
+from p2p.peer.transfers.journal import MAX_NAMES, TransferRow
+from p2p.peer.transfers.retry import Retries, time_left
 from p2p.peer.transfers.stalls import Ping, Sight, StallWatch
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.walking import Totals
@@ -41,6 +40,7 @@ class Shared:
     :ivar save: enters what is new of a transfer in the journal.
     :ivar tell: tells those who follow all transfers.
     :ivar slots: sessions at a time.
+    :ivar boot: tells this run of the machine from others; empty if that isn't known.
     """
 
     clock: IReactorTime
@@ -49,6 +49,19 @@ class Shared:
     save: Callable[[TransferRow], Deferred[None]]
     tell: Callable[[TransferEvent], object]
     slots: DeferredSemaphore
+    boot: str = ""
+
+    def note_left(self, row: TransferRow, left_s: float) -> None:
+        """Have a row say how much time is left until its deadline: for people, and so that the clock can be set."""
+        row.left_s, row.left_at, row.boot = max(left_s, 0.0), self.clock.seconds(), self.boot
+        row.deadline = self.wall() + left_s
+
+    def left_s(self, row: TransferRow) -> float:
+        """Seconds until the deadline of a row of the journal; a daemon of before kept nothing but the wall's time."""
+        if row.left_s is None:
+            return min(max(row.deadline - self.wall(), 0.0), row.how["deadline_s"])
+        same_boot = bool(self.boot) and row.boot == self.boot
+        return time_left(row.left_s, row.left_at, self.clock.seconds(), same_boot=same_boot)
 
 
 class Account:
@@ -253,6 +266,7 @@ class Account:
 
     def _write(self) -> Deferred[None]:
         self._row.updated = self._shared.wall()
+        self._shared.note_left(self._row, self._retries.deadline - self._clock.seconds())
         return self._shared.save(self._row)
 
 

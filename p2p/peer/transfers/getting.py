@@ -9,6 +9,7 @@ from typing import Any, Literal
 from twisted.internet.interfaces import IReactorTime
 
 from p2p.base.errors import ExchangeFailed
+from p2p.base.values import Exists
 from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import Told
@@ -16,7 +17,6 @@ from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
 from p2p.peer.transfers.stalls import TELL_S, Own
 from p2p.transfer.answers import Asked
-from p2p.transfer.final_names import Exists
 from p2p.transfer.get_session import local_error
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.receiving import ReceivingEngine

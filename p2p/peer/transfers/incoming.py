@@ -10,11 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from p2p.base.errors import Outcome
+from p2p.base.rates import Rate
 from p2p.console.transfer_operations import Done, Failed, Offered, Progress, TransferEvent
 from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, Shared
-from p2p.peer.transfers.journal import State, TransferRow
-from p2p.peer.transfers.rates import Rate
-from p2p.peer.transfers.shown import shown_transfer
+from p2p.peer.transfers.journal import State, TransferRow, shown_transfer
 
 __all__ = ["IncomingTransfer"]
 

@@ -21,9 +21,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from p2p.base.errors import LocalFileError
-from p2p.console.transfer_operations import Direction
+from p2p.console.transfer_operations import Direction, TransferShown
+from p2p.peer.transfers.sources import source_name
 
-__all__ = ["KEEP", "Journal", "State", "TransferRow"]
+__all__ = ["KEEP", "MAX_NAMES", "Journal", "State", "TransferRow", "names_of", "noted", "shown_transfer"]
 
 _T = TypeVar("_T")
 
@@ -61,6 +62,9 @@ CREATE INDEX IF NOT EXISTS by_time ON transfers (updated);
 CREATE INDEX IF NOT EXISTS by_state ON transfers (state);
 """
 
+_ADDED: Final = {"left_s": "REAL", "left_at": "REAL NOT NULL DEFAULT 0", "boot": "TEXT NOT NULL DEFAULT ''"}
+"""Columns that came later; a daemon of before does without them, and leaves them as they are."""
+
 _OURS: Final = "direction IN ('send', 'get')"
 _OPEN: Final = f"state IN ('running', 'waiting') AND {_OURS}"
 
@@ -94,11 +98,14 @@ class TransferRow:
     :ivar peer: the peer at the other end.
     :ivar what: what moves, as JSON: asking for the same once more goes on with it.
     :ivar how: with which limits, as JSON: they don't make it another transfer.
-    :ivar created: Unix seconds, as ``updated`` and ``deadline``, after which it isn't tried again.
+    :ivar created: Unix seconds, as ``updated`` and ``deadline``, after which it isn't tried again; these are for
+        people, since the clock may be set.
     :ivar entries: entries dealt with, as ``bytes`` over all sessions.
     :ivar sessions: how many took place; with none, the peer hasn't agreed yet.
     :ivar sent_bytes: content that went over the network, in all sessions.
     :ivar outcome: of the last session that ended badly, or ``ok``; empty before that.
+    :ivar left_s: seconds that were left until the deadline at ``left_at``; None if that isn't known.
+    :ivar left_at: seconds of the monotonic clock, in the run of the machine that ``boot`` names.
     :ivar sealed: whether everything that is got is in its place; set by :meth:`Journal.seal` alone.
     """
 
@@ -120,6 +127,9 @@ class TransferRow:
     outcome: str = ""
     reason: str = ""
     sealed: bool = False
+    left_s: float | None = None
+    left_at: float = 0.0
+    boot: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -129,10 +139,11 @@ class TransferRow:
 
 _COLUMNS: Final = [one.name for one in fields(TransferRow)]
 _KINDS: Final[Mapping[str, type | UnionType]] = {
-    **dict.fromkeys(("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason"), str),
+    **dict.fromkeys(("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason", "boot"), str),
     **dict.fromkeys(("entries", "bytes", "sessions", "sent_bytes", "sealed"), int),
-    **dict.fromkeys(("created", "updated", "deadline"), float),
+    **dict.fromkeys(("created", "updated", "deadline", "left_at"), float),
     "bytes_total": int | None,
+    "left_s": float | None,
 }
 """What the values of a row are: SQLite would keep anything in any column."""
 
@@ -346,6 +357,9 @@ def create(path: Path) -> None:
                     "unfinished transfers go on when they are asked for again"
                 )
             connection.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION}")
+            there = {column[1] for column in connection.execute("PRAGMA table_info(transfers)")}
+            for name in _ADDED.keys() - there:
+                connection.execute(f"ALTER TABLE transfers ADD COLUMN {name} {_ADDED[name]}")
     except sqlite3.Error as error:
         raise LocalFileError(
             f"{path}: can't be used as the journal of transfers ({error}); see to its owner and the space on its "
@@ -397,4 +411,55 @@ def _row(values: Sequence[Any]) -> TransferRow:
         raise TypeError("what moves, and how, are no mappings")
     return TransferRow(
         **{**named, "what": what, "how": how, "state": State(named["state"]), "sealed": bool(named["sealed"])}
+    )
+
+
+MAX_NAMES: Final = 100
+"""Names that are shown of one transfer."""
+
+MAX_NOTED: Final = 1000
+"""Characters of the names that others say, as the journal keeps them: a thousand transfers fit into an answer."""
+
+
+def noted(names: Sequence[str]) -> list[str]:
+    """The first of the names that another peer says, one at least; the others are only counted."""
+    kept: list[str] = []
+    left = MAX_NOTED
+    for name in names:
+        left -= len(name)
+        if kept and left < 0:
+            break
+        kept.append(name[:MAX_NOTED])
+    return kept
+
+
+def names_of(row: TransferRow) -> list[str]:
+    """What to call what moves, a name for each thing that was asked for."""
+    what = row.what
+    if row.direction == "send" and "paths" in what:
+        if what["name"] is not None:
+            return [what["name"]]
+        return [source_name(path) for path in what["paths"]]
+    return list(what["names"])
+
+
+def shown_transfer(row: TransferRow) -> TransferShown:
+    """A row for the console."""
+    names = names_of(row)
+    return TransferShown(
+        transfer=row.id,
+        acting=row.acting,
+        peer=row.peer,
+        direction=row.direction,
+        names=names[:MAX_NAMES],
+        more_names=len(names[MAX_NAMES:]) + row.what.get("more_names", 0),
+        state=row.state.value,
+        entries=row.entries,
+        bytes=row.bytes,
+        bytes_total=row.bytes_total,
+        created=row.created,
+        updated=row.updated,
+        deadline=row.deadline,
+        outcome=row.outcome,
+        reason=row.reason,
     )

@@ -19,11 +19,10 @@ from p2p.exchange.service import Threads
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.getting import Getting
 from p2p.peer.transfers.interfaces import Moving
-from p2p.peer.transfers.journal import Journal, TransferRow
+from p2p.peer.transfers.journal import Journal, TransferRow, names_of
 from p2p.peer.transfers.peer_way import Pipe, Way
 from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import Content, Sending
-from p2p.peer.transfers.shown import names_of
 from p2p.peer.transfers.sources import checked_folder, checked_sources
 from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Sender

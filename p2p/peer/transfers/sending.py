@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.rates import Pace
 from p2p.exchange.exchange import Request
 from p2p.exchange.rules import Names
 from p2p.exchange.service import Threads
@@ -23,7 +24,6 @@ from p2p.peer.transfers.sources import sources_of
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.giving_up import GiveUpSession
 from p2p.transfer.interfaces import Sender
-from p2p.transfer.pace import Pace
 from p2p.transfer.send_session import NotFresh, SendSession, send_request
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine

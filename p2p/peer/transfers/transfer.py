@@ -49,7 +49,7 @@ class Transfer:
         self._shared = shared
         self._clock = shared.clock
         self._known = known
-        self._retries = Retries(now + row.deadline - shared.wall(), patience_s, stood=row.sessions > 0)
+        self._retries = Retries(now + shared.left_s(row), patience_s, stood=row.sessions > 0)
         self._account = Account(row, moving, shared, self._retries)
         self._began = now
         self._ending: Ending | None = None
@@ -74,14 +74,14 @@ class Transfer:
             lambda failure: self._log.failure("transfer {id} can't be ended", failure, id=self.row.id)
         )
 
-    def attach(self, tell: Tell, deadline: float) -> Callable[[], None]:
-        """A client asked for this very transfer: tell it, and try at least until its deadline (Unix seconds).
+    def attach(self, tell: Tell, deadline_s: float) -> Callable[[], None]:
+        """A client asked for this very transfer: tell it, and try for so many seconds from now at least.
 
         :returns: a function that ends the telling.
         """
-        self.row.deadline = max(self.row.deadline, deadline)
-        left_s = deadline - self._shared.wall()
-        self._retries.deadline = max(self._retries.deadline, self._clock.seconds() + left_s)
+        now = self._clock.seconds()
+        self._retries.deadline = max(self._retries.deadline, now + deadline_s)
+        self._shared.note_left(self.row, self._retries.deadline - now)
         self.wake()
         return self._account.audience.add(tell, patient=True)
 
@@ -193,7 +193,6 @@ class Transfer:
         left_s = self._retries.deadline - self._clock.seconds()
         row.state = State.WAITING
         row.outcome, row.reason = failure.outcome.value, str(failure)
-        row.deadline = self._shared.wall() + left_s
         self._account.save()
         self._account.tell(
             Waiting(**self._account.head, outcome=row.outcome, reason=row.reason, retry_s=seconds, left_s=left_s)

@@ -97,7 +97,9 @@ class Events(list[TransferEvent]):
         return [event for event in self if isinstance(event, kind)]
 
 
-def shared(clock: Clock, saved: list[dict[str, Any]], followed: Events, *, slots: int = 8) -> Shared:
+def shared(
+    clock: Clock, saved: list[dict[str, Any]], followed: Events, *, slots: int = 8, ahead: Callable[[], float] = float
+) -> Shared:
     """What transfers share, written down for a test."""
 
     def save(row: TransferRow) -> Deferred[None]:
@@ -106,7 +108,7 @@ def shared(clock: Clock, saved: list[dict[str, Any]], followed: Events, *, slots
 
     return Shared(
         clock=clock,
-        wall=lambda: WALL + clock.seconds(),
+        wall=lambda: WALL + ahead() + clock.seconds(),
         chance=lambda: 0.5,
         save=save,
         tell=followed.append,

@@ -269,6 +269,23 @@ class OpeningTests(TestCase):
         self.assertIn("move it away", str(error))
         self.assertEqual(b"something else" * 100, path.read_bytes())
 
+    def test_before(self) -> None:
+        """The journal of a daemon that kept no time left is used as it is, and such a daemon can go on with it."""
+        path = Path(self.mktemp())
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(f"{module._SCHEMA}PRAGMA user_version = 1")
+            columns = [name for name in module._COLUMNS if name not in module._ADDED]
+            entering = (
+                f"INSERT INTO transfers ({', '.join(columns)}) VALUES ({', '.join(f':{one}' for one in columns)})"
+            )
+            for transfer_id in ("aa" * 8, "bb" * 8):
+                connection.execute(entering, module._values(row(transfer_id)))
+                connection.commit()
+                journal, pool = make_journal(path)
+                found = self.successResultOf(Deferred.fromCoroutine(journal.find(transfer_id)))
+                self.assertEqual([row(transfer_id)], found)
+                pool.close()
+
     def test_other_version(self) -> None:
         """The journal of another version isn't touched."""
         path = Path(self.mktemp())

@@ -110,9 +110,9 @@ class PeerLimits(StrictModel):
     all_streams: Count = Field(default=8192, description="streams of all peers at once")
     peer_streams: Count = Field(default=512, description="of them, those of one peer")
     descriptors: Count = Field(default=16_384, description="descriptors held open on behalf of all peers")
-    peer_descriptors: Count = Field(default=1024, description="of them, those on behalf of one peer")
-    link_descriptors: Count = Field(default=1024, description="of them, those of one link")
-    stream_descriptors: Count = Field(default=128, description="of them, those of one stream")
+    peer_descriptors: Count = Field(default=4096, description="of them, those on behalf of one peer")
+    link_descriptors: Count = Field(default=4096, description="of them, those of one link")
+    stream_descriptors: Count = Field(default=512, description="of them, those of one stream")
     attempts_in_flight: Count = Field(default=64, description="connection attempts of one peer under way at once")
     connecting: Count = Field(default=8, description="registrations under way at once")
     console_connections: Count = Field(default=64, description="connections to the console at once")
@@ -125,10 +125,14 @@ class PeerLimits(StrictModel):
         _ordered(self, "window_bytes", "window_max_bytes")
         return self
 
-    def scopes(self) -> System:
-        """Accounts for what is held on behalf of other peers, all of it unused."""
+    def scopes(self, open_files: int = 1 << 31) -> System:
+        """Accounts for what is held on behalf of other peers, which is nothing yet.
+
+        :param open_files: descriptors that the process may have; others get half of them at most.
+        """
+        daemon = self.model_copy(update={"descriptors": min(self.descriptors, open_files // 2)})
         return System(
-            self._bounds("memory_bytes", "all_streams", "descriptors"),
+            daemon._bounds("memory_bytes", "all_streams", "descriptors"),
             self._bounds("peer_memory_bytes", "peer_streams", "peer_descriptors"),
             self._bounds("link_memory_bytes", "streams", "link_descriptors"),
             self._bounds("stream_memory_bytes", "streams", "stream_descriptors"),

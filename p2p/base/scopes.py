@@ -17,7 +17,18 @@ from typing import Final
 
 from p2p.base.errors import P2PError
 
-__all__ = ["STEP", "STREAM_COST", "Bounds", "Full", "GiveWay", "Holding", "LinkScope", "StreamScope", "System"]
+__all__ = [
+    "STEP",
+    "STREAM_COST",
+    "UNCOUNTED",
+    "Bounds",
+    "Full",
+    "GiveWay",
+    "Holding",
+    "LinkScope",
+    "StreamScope",
+    "System",
+]
 
 STREAM_COST: Final = 16 * 1024
 """Bytes that every stream counts from its beginning: its objects, and what is too little for ``STEP``."""
@@ -296,3 +307,9 @@ class System(_Scope):
         self._within[peer] = within
         self._next += 1
         return LinkScope(peer, self._of_link, within, self._next, tell, self._of_stream)
+
+
+_ANY: Final = Bounds((1 << 62, 1 << 62, 1 << 62), _UNITS)
+
+UNCOUNTED: Final = System(_ANY, _ANY, _ANY, _ANY).link("", lambda reason: None).stream(lambda reason: None)
+"""What is held on behalf of nobody else."""

@@ -110,6 +110,7 @@ class MessageDecoder:
         self._limit = limit
         self._boxes: BoxParser | None = BoxParser(limit)
         self._head_seen = False
+        self._head_bytes = 0
         self._size = bytearray()
         self._left = 0
         self.complete = False
@@ -118,6 +119,11 @@ class MessageDecoder:
     def head_seen(self) -> bool:
         """Whether the head has arrived whole."""
         return self._head_seen
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of the head, or of head and tail."""
+        return self._head_bytes + (0 if self._boxes is None else self._boxes.held)
 
     def feed(self, data: memoryview) -> list[MessageEvent]:
         """Take bytes in and say what they are.
@@ -143,6 +149,7 @@ class MessageDecoder:
         box, rest = parser.feed(data)
         if box is not None:
             self._boxes = None
+            self._head_bytes += parser.held
             self.complete = self._head_seen
             events.append(Tail(box) if self._head_seen else Head(box))
             self._head_seen = True

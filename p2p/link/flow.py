@@ -15,11 +15,11 @@ from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed
-from p2p.base.scopes import StreamScope
+from p2p.base.scopes import UNCOUNTED, StreamScope
 from p2p.link.mux import INITIAL_WINDOW
 from p2p.link.pieces import Pieces
 
-__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "Turns"]
+__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "Turns", "account_of"]
 
 HIGH_WATER: Final = 1024 * 1024
 """Bytes queued on a stream at which its push producer is paused."""
@@ -304,6 +304,11 @@ class Stream:
         self._producer = None
         if producer is not None:
             producer.stopProducing()
+
+
+def account_of(peer: object) -> StreamScope:
+    """Where to count what is held of what a producer gives, or for a consumer: with its stream, if it is one."""
+    return peer.scope if isinstance(peer, Stream) else UNCOUNTED
 
 
 class Turns(DeferredSemaphore):

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from p2p.base.config import PeerConfig, PeerEntry
 from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.notify import READY, STOPPING, notify
-from p2p.base.process import CannotStart, keep_memory, raise_open_files
+from p2p.base.process import CannotStart, keep_memory, most_open_files, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
 from p2p.exchange.consent import Offer
 from p2p.exchange.inbox import clear_leftovers
@@ -119,7 +119,7 @@ class PeerService(MultiService):
             turn=DeferredSemaphore(config.limits.connecting),
             listen=config.listen,
             plain=config.links == "plain",
-            scopes=config.limits.scopes(),
+            scopes=config.limits.scopes(most_open_files()),
         )
         self._random = random
         self._now_ns = now_ns

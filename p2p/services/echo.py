@@ -11,6 +11,7 @@ from zope.interface import implementer
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box
+from p2p.link.pieces import owned
 
 __all__ = ["EchoSink", "echo"]
 
@@ -32,7 +33,7 @@ class EchoSink:
 
     def write(self, data: bytes | memoryview) -> None:
         """Send the bytes back."""
-        self.reply.write(data)
+        self.reply.write(owned(data))
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
         """Nothing is left to do."""

@@ -94,6 +94,11 @@ class ReceivingEngine:
         arriving = self._arriving
         return self._settling.counts[1] + (0 if arriving is None else arriving.tree.size)
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that are in memory, and descriptors that are open."""
+        return (0, 0) if self._closed else (self._decoder.held, self._settling.descriptors + 2)
+
     # -- its life ---------------------------------------------------------------------------------------------
 
     def have(self) -> Have:

@@ -77,6 +77,7 @@ class TransferSink(ThreadedSink):
         finally:
             if reading.running:
                 reading.stop()
+        self._count_engine()
         self._reply.write(encode_have(have, done=self._done is not None))
         if (have != Have() or self._done is not None) and not self._waits:
             raise ExchangeFailed(Outcome.RESET, "a part of this transfer is here already; it goes on from there")
@@ -111,6 +112,9 @@ class TransferSink(ThreadedSink):
             return Have(entries=done.entries, bytes=done.bytes or 0)
         return have
 
+    def _count_engine(self) -> None:
+        self.keeps(*((0, 0) if self._engine is None else self._engine.held))
+
     # -- content ----------------------------------------------------------------------------------------------
 
     def take(self, pieces: list[memoryview]) -> list[Receipt]:
@@ -121,6 +125,7 @@ class TransferSink(ThreadedSink):
 
     def taken(self, receipts: list[Receipt]) -> None:
         """Report what became of entries, and how much there is."""
+        self._count_engine()
         self._report(receipts)
         now = self._context.now()
         if now - self._told >= PROGRESS_S:
@@ -140,6 +145,7 @@ class TransferSink(ThreadedSink):
         await self.flush()
         if self._done is None:
             receipts, self._done = await self.worker(self._finish)
+            self._count_engine()
             self._report(receipts)
             self._progress()
         self._end_reports()
@@ -187,6 +193,7 @@ class TransferSink(ThreadedSink):
         letting_go = self.worker(self._close)
         letting_go.addErrback(lambda error: _log.failure("the inbox of {peer} failed", error, peer=self._context.peer))
         letting_go.addCallback(lambda _: self._tell_journal(failure.outcome, str(failure)))
+        letting_go.addCallback(lambda _: self.keeps(0, 0))
 
     def _end_reports(self) -> None:
         self._reply.unregisterProducer()

@@ -22,6 +22,7 @@ class Consumer:
     """A message that a test asks to be fed."""
 
     def __init__(self) -> None:
+        self.stream: Any = None
         self.batches: list[bytes] = []
         self.producer: Any = None
         self.eager = False

@@ -137,6 +137,11 @@ class ThreadedSink(ABC):
         self._producer = None
         self._end_trickle()
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is this side that something waits for: a thread is at work, or the stream is paused."""
+        return self._working or self._paused
+
     def write(self, data: bytes | memoryview) -> None:
         """Queue bytes.
 

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.link.flow import HIGH_WATER, LOW_WATER, Stream, Turns
-from p2p.link.mux import TooManyStreams
+from p2p.base.scopes import STREAM_COST, UNCOUNTED
+from p2p.link.flow import HIGH_WATER, LOW_WATER, PIECE_COST, PRESSED_WATER, Stream, Turns, account_of
+from p2p.link.mux import INITIAL_WINDOW, TooManyStreams
 from test.scopes import stream_scope
 
 BROKEN = ExchangeFailed(Outcome.RESET, "the link broke")
@@ -411,3 +412,50 @@ class TurnsTests(SynchronousTestCase):
         for _ in range(3):
             self.failureResultOf(Deferred.fromCoroutine(self.turns.next(full)), TooManyStreams)
         self.assertEqual(2, self.turns.tokens)
+
+
+class AccountTests(StreamCase):
+    """What a stream counts in its scope, and what it does when much is held elsewhere."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.scope = stream_scope(memory_bytes=1024 * 1024)
+        self.stream = Stream(self.carrier, 1, self.scope)
+        self.elsewhere = self.scope.bytes_held()
+
+    def test_counted(self) -> None:
+        """What waits to be sent, what has arrived and isn't read, and what its window grew by; all until its end."""
+        self.stream.write(b"x" * 100_000)
+        self.stream.pauseProducing()
+        self.arrive(b"y" * 50_000)
+        self.assertTrue(self.stream.may_grow(30_000))
+        self.assertEqual(STREAM_COST + 180_000 + PIECE_COST, self.scope.memory)
+        self.stream.link_lost(BROKEN)
+        self.assertEqual(0, self.scope.memory)
+
+    def test_window(self) -> None:
+        """What arrived doesn't count besides what the window grew by; and a window doesn't grow under pressure."""
+        self.arrive(b"y" * (INITIAL_WINDOW + 50_000))
+        self.assertEqual(STREAM_COST + INITIAL_WINDOW, self.scope.memory)
+        self.assertFalse(self.stream.may_grow(512 * 1024))
+
+    def test_pressed(self) -> None:
+        """While much is held, a producer is paused early, and goes on late."""
+        self.stream.registerProducer(self.producer, True)
+        self.elsewhere.set(500 * 1024)
+        self.stream.write(b"x" * (PRESSED_WATER - 1000))
+        self.assertEqual([], self.producer.told)
+        self.stream.write(b"x" * 1000)
+        self.assertEqual(["pause"], self.producer.told)
+        self.drain(PRESSED_WATER)
+        self.assertEqual(["pause"], self.producer.told)
+        self.drain(1000)
+        self.assertEqual(["pause", "resume"], self.producer.told)
+        self.elsewhere.set(0)
+        self.stream.write(b"x" * PRESSED_WATER)
+        self.assertEqual(["pause", "resume"], self.producer.told)
+
+    def test_account(self) -> None:
+        """A stream has its account; whatever else gives or takes bytes has none that anybody looks at."""
+        self.assertIs(self.scope, account_of(self.stream))
+        self.assertIs(UNCOUNTED, account_of(self.producer))

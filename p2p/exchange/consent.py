@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +16,8 @@ __all__ = ["Offer", "Room", "Terms"]
 class Room(Protocol):
     """Is asked in threads before anything more is written."""
 
-    def __call__(self, size: int) -> None:
-        """See that so many more bytes may come.
+    def __call__(self, size: int, entries: int = 0) -> None:
+        """See that so many more bytes of one file or link may come, and that so many entries may come to be.
 
         :raises ExchangeFailed: with ``refused`` and the reason, if they may not.
         """
@@ -31,6 +32,8 @@ class Terms:
     :ivar links: whether links are kept as links or refused.
     :ivar room: how much may come.
     :ivar bounds: which entries of a transfer may come; None for any.
+    :ivar needs: is asked in a thread before anything of it is written whether all that is still to come may: so many
+        bytes in so many entries; raises what :attr:`room` does.
     """
 
     folder: Path
@@ -38,3 +41,4 @@ class Terms:
     links: Links
     room: Room
     bounds: Bounds | None = None
+    needs: Callable[[int, int], None] = lambda size, entries: None

@@ -110,6 +110,9 @@ class TransferSink(ThreadedSink):
             self._done = done
             self._counts = (done.entries, done.bytes or 0)
             return Have(entries=done.entries, bytes=done.bytes or 0)
+        if (announced := self._offer.bytes) is not None:
+            entries = (self._offer.entries or 0) - have.entries
+            terms.needs(max(announced - have.bytes - have.offset, 0), max(entries, 0))
         return have
 
     def _count_engine(self) -> None:

@@ -18,7 +18,7 @@ from p2p.base.config import PeerConfig, PeerEntry
 from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.notify import READY, STOPPING, notify
-from p2p.base.process import CannotStart, keep_memory, raise_open_files
+from p2p.base.process import CannotStart, keep_memory, most_open_files, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
 from p2p.exchange.inbox import clear_leftovers
 from p2p.exchange.rules import Offer
@@ -124,6 +124,7 @@ class PeerService(MultiService):
             listen=config.listen,
             plain=config.links == "plain",
             gate=self._gate,
+            scopes=config.limits.scopes(most_open_files()),
         )
         self._random = random
         self._now_ns = now_ns

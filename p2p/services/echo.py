@@ -16,6 +16,7 @@ from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box
+from p2p.link.pieces import owned
 
 __all__ = ["EchoSink", "UppercaseSink", "echo", "uppercase"]
 
@@ -36,7 +37,7 @@ class EchoSink(BaseSink):
 
     def write(self, data: bytes | memoryview) -> None:
         """Send the bytes back."""
-        self.reply.write(data)
+        self.reply.write(owned(data))
 
     def abandon(self) -> None:
         """Nothing is kept, nothing is undone."""

@@ -97,7 +97,10 @@ class PlaceStep:
 
 @dataclass(slots=True, eq=False)
 class Close:
-    """The step that ends a folder: its mode and its time are set."""
+    """The step that ends a folder: its mode and its time are set.
+
+    Its owner may always use it: else what is in it could be neither measured nor removed.
+    """
 
     folder: Folder
 
@@ -240,7 +243,7 @@ class Placer:
         try:
             file = self.descriptor(folder)
             os.utime(file, ns=(folder.mtime, folder.mtime))
-            os.fchmod(file, folder.mode)
+            os.fchmod(file, folder.mode | stat.S_IRWXU)
             if self._sync:
                 sync_names(file)
         except OSError as error:

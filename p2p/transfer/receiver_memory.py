@@ -71,6 +71,11 @@ class ReceiverMemory:
         self.work = self._folder.file
         self._placer = Placer(self._root, self.work, exists, sync, self.save)
 
+    @property
+    def descriptors(self) -> int:
+        """Those that are open: its two folders, and those that still get entries."""
+        return 2 + len(self.state.stack) + len(self._steps)
+
     # -- from session to session ------------------------------------------------------------------------------
 
     def load(self) -> Have:

@@ -48,7 +48,8 @@ class ReceivingEngine:
     :param exists: what to do with an entry at the top whose name is taken.
     :param links: whether links are made or left out.
     :param bounds: which entries are taken; the others are refused, each by its receipt. None for any.
-    :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
+    :param room: is called before so many more bytes of a file or a link are written, and so many entries are made;
+        raises ``ExchangeFailed``.
     :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
     :ivar restarted: the path of a file that the sender begins anew although there is a part of it here.
@@ -64,7 +65,7 @@ class ReceivingEngine:
         exists: Exists = "rename",
         links: Literal["keep", "refuse"] = "keep",
         bounds: Bounds | None = None,
-        room: Callable[[int], None] = lambda size: None,
+        room: Callable[[int, int], None] = lambda size, entries: None,
         asked: Asked | None = None,
         sync: bool = True,
     ) -> None:
@@ -93,6 +94,11 @@ class ReceivingEngine:
         """Verified bytes, those of earlier sessions and of the file under way among them."""
         arriving = self._arriving
         return self._memory.counts[1] + (0 if arriving is None else arriving.tree.size)
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that are in memory, and descriptors that are open."""
+        return (0, 0) if self._closed else (self._decoder.held, self._memory.descriptors + 2)
 
     # -- its life ---------------------------------------------------------------------------------------------
 
@@ -255,11 +261,13 @@ class ReceivingEngine:
         if place.reason:
             made.refused = f"its folder {shown(place.path)} wasn't taken"
         else:
+            self._room(0, 1)
             place.temp = self._memory.next_temp()
             os.mkdir(place.temp, 0o700, dir_fd=self._memory.work)
         self._memory.state.stack.append(made)
 
     def _make_link(self, place: PlaceStep, entry: Entry) -> None:
+        self._room(len(os.fsencode(entry.target or "")), 1)
         temp, work = self._memory.next_temp(), self._memory.work
         try:
             os.symlink(entry.target or "", temp, dir_fd=work)
@@ -296,6 +304,8 @@ class ReceivingEngine:
             memory.forget_part()
             why = f"{shown(entry.path)} has changed since a part of it came; it begins anew"
             raise ExchangeFailed(Outcome.RESET, why)
+        if not (reason or entry.offset):
+            self._room(0, 1)
         arriving = self._arriving = ArrivingFile(entry, folder, reason)
         if small and not reason:
             arriving.begin_small(memory.work, memory.next_temp())
@@ -309,7 +319,7 @@ class ReceivingEngine:
         arriving.check(chunk)
         if not arriving.reason:
             self._check_bounds(arriving.entry, arriving.tree.size + chunk.size)
-            self._room(chunk.size)
+            self._room(chunk.size, 0)
         try:
             due = arriving.take(chunk)
         except OSError as error:

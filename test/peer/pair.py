@@ -131,6 +131,7 @@ class Pair:
             listen="tcp:0",
             plain=plain,
             gate=LogGate(self.network),
+            scopes=self.limits.scopes(),
         )
         registration = StandInRegistration(name, lambda *question: self.routers.request(*question))  # tests replace it
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)

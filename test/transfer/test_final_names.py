@@ -243,14 +243,14 @@ class FileTests(PlacerTestCase):
 
 class FolderTests(PlacerTestCase):
     def test_new(self) -> None:
-        """A folder gets what is in it, and in the end its mode and its time."""
-        top = self.folder("d", mode=0o500)
+        """A folder gets what is in it, and in the end its time and its mode, but is never closed to its owner."""
+        top = self.folder("d", mode=0)
         inner = self.folder("d/e", top.made, mode=0o750)
         inside = self.file("d/e/a", folder=inner.made)
         receipts = self.run_steps(top, inner, inside, Close(self.made(inner)), Close(self.made(top)))
         self.assertEqual(["d", "d/e", "d/e/a"], [receipt.name for receipt in receipts])
         self.assertEqual({"d": {"e": {"a": b"new"}}}, self.there())
-        for path, mode in ((self.inbox / "d", 0o500), (self.inbox / "d" / "e", 0o750)):
+        for path, mode in ((self.inbox / "d", 0o700), (self.inbox / "d" / "e", 0o750)):
             status = path.stat()
             self.assertEqual((mode, MTIME), (stat.S_IMODE(status.st_mode), status.st_mtime_ns))
 

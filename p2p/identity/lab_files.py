@@ -78,11 +78,14 @@ def router_yaml(plan: LabPlan, cluster: str) -> str:
     lines += ["# The routers of the other clusters.", "neighbours:" if others else "neighbours: {}"]
     for other in others:
         lines += [f"  {quote(other)}:", f"    endpoint: {quote(plan.clusters[other].endpoint)}"]
+    known = {other: plan.clusters[other].peers_network for other in others}
     lines += [
-        "# Peers may be dialled only at addresses that their router saw. Where a cluster's peers have more of them,",
-        "# grant their networks here:",
-        "# networks:",
-        f"#   {quote((others or [cluster])[0])}: [192.0.2.0/24]",
+        "# The networks in which another cluster's peers are: this router's peers dial no address outside of them, and",
+        "# beside the one that the other router saw also those in them that a peer names itself.",
+        *(["networks:"] if any(known.values()) else ["# networks:"]),
+        *(f"  {quote(other)}: [{quote(str(network))}]" for other, network in known.items() if network is not None),
+        *(f"#   {quote(other)}: [192.0.2.0/24]" for other, network in known.items() if network is None),
+        *([] if others else [f"#   {quote(cluster)}: [192.0.2.0/24]"]),
         "# The UNIX socket on which this daemon answers about itself.",
         f"console: {quote(console_of(plan, router_file(cluster)))}",
         "# Limits stand at their defaults; docs/limits.rst lists them.",

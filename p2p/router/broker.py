@@ -6,10 +6,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from p2p.base.addresses import PORTS, NotAllowed, checked_address
 from p2p.base.errors import InvalidName, P2PError
 from p2p.base.names import PeerName, parse_peer
 from p2p.base.ticket import NONCE_BYTES
-from p2p.router.addresses import NotAllowed, checked_address
 
 __all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_listed", "check_request", "route"]
 
@@ -18,9 +18,6 @@ LIFETIME_S = 300.0
 
 CANDIDATES = 8
 """Addresses that a request may name at most: a machine rarely has more, and each is one the target may dial."""
-
-_PORTS = range(1024, 65536)
-"""What an unprivileged process can listen on; below are the services that a forged request would be aimed at."""
 
 
 class Forbidden(P2PError):
@@ -79,8 +76,8 @@ def check_request(
         raise Forbidden(f"the initiator can't be: {error}") from error
     if whom == who:
         raise Forbidden(f"{who} asks for a link to itself")
-    if port not in _PORTS:
-        raise Forbidden(f"port {port!s:.20} isn't within {_PORTS.start} to {_PORTS.stop - 1}")
+    if port not in PORTS:
+        raise Forbidden(f"port {port!s:.20} isn't within {PORTS.start} to {PORTS.stop - 1}")
     if len(ticket) != NONCE_BYTES:
         raise Forbidden(f"the ticket has {len(ticket)} bytes, not {NONCE_BYTES}")
     if not 0 < lifetime <= LIFETIME_S:  # also false for a NaN

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.base.addresses import Network, NotAllowed
 from p2p.base.config import RouterLimits
 from p2p.base.errors import P2PError
 from p2p.base.log_gate import LogGate
@@ -30,7 +31,7 @@ from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, InstructConnect, ListPeers, LookupPeer
 from p2p.identity.tls import require_name
-from p2p.router.addresses import Network, NotAllowed, granted, seen_through
+from p2p.router.addresses import granted, seen_through
 from p2p.router.broker import ConnectRequest, Forbidden, check_listed
 from p2p.router.core import PAGE, ConnectAnswer, NamesAnswer
 from p2p.router.sockets import host_of

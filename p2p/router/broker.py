@@ -11,7 +11,7 @@ from p2p.base.errors import InvalidName, P2PError
 from p2p.base.names import PeerName, parse_peer
 from p2p.base.ticket import NONCE_BYTES
 
-__all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_listed", "check_request", "route"]
+__all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_request", "route"]
 
 LIFETIME_S = 300.0
 """Seconds that a ticket may live at most."""
@@ -89,22 +89,3 @@ def check_request(
     except NotAllowed as error:
         raise Forbidden(f"a candidate can't be dialled: {error}") from error
     return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses)
-
-
-def check_listed(names: Sequence[str], cluster: str, after: str, limit: int) -> list[str]:
-    """Check a page of names that a neighbour sent: names of its own peers, in order, behind ``after``.
-
-    :raises Forbidden: if it is anything else; a page that doesn't move on would be asked for again for ever.
-    """
-    if len(names) > limit:
-        raise Forbidden(f"a page of {len(names)} names, more than {limit}")
-    last = after
-    for name in names:
-        try:
-            parsed = parse_peer(name)
-        except InvalidName as error:
-            raise Forbidden(str(error)) from error
-        if parsed.cluster != cluster or name <= last:
-            raise Forbidden(f"{name} isn't of cluster {cluster} or out of order")
-        last = name
-    return list(names)

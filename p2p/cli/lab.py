@@ -12,8 +12,7 @@ import click
 from p2p.cli.output import json_option, printable, show_json
 from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedPeer, Lab, create_lab, issue_peer
-from p2p.identity.lab_files import CERTIFICATES
-from p2p.identity.lab_plan import LabPlan
+from p2p.identity.lab_files import CERTIFICATES, LabPlan
 
 __all__ = ["lab"]
 

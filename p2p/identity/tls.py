@@ -248,7 +248,7 @@ def _extensions(certificate: x509.Certificate, where: str) -> x509.Extensions:
     try:
         return certificate.extensions
     except ValueError as error:  # also one that stands twice
-        raise IdentityError(f"{where}: its extensions can't be read") from error
+        raise IdentityError(f"{where}: its subjectAltName or another extension can't be read") from error
 
 
 def _only_name(certificate: x509.Certificate, where: str) -> str:

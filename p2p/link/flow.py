@@ -17,7 +17,7 @@ from zope.interface import implementer
 from p2p.base.errors import ExchangeFailed
 from p2p.link.pieces import Pieces
 
-__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "Turns"]
+__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "StreamTurns"]
 
 HIGH_WATER: Final = 1024 * 1024
 """Bytes queued on a stream at which its push producer is paused."""
@@ -266,7 +266,7 @@ class Stream:
             producer.stopProducing()
 
 
-class Turns(DeferredSemaphore):
+class StreamTurns(DeferredSemaphore):
     """The exchanges that one end of a link may have begun at a time: half of the streams that it carries.
 
     A turn lasts until the stream is gone, not only until its exchange has an outcome: the other side's FIN comes behind

@@ -37,7 +37,7 @@ from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
-from p2p.link.flow import NotTaken, Stream, Turns
+from p2p.link.flow import NotTaken, Stream, StreamTurns
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
@@ -137,7 +137,7 @@ class DirectLink(TwistedProtocol):
         self._unread: IDelayedCall | None = None
         self._refused: set[int] = set()  # of the streams that live
         self.went_away = False
-        self.turns = Turns(limits.streams)
+        self.turns = StreamTurns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
 
@@ -344,7 +344,7 @@ class DirectLink(TwistedProtocol):
         streams = check_hello(self.terms, box)
         if not self.terms.dialler:
             self._send([encode_hello(self.terms, self._limits.streams)])
-        self.turns = Turns(min(streams, self._limits.streams))
+        self.turns = StreamTurns(min(streams, self._limits.streams))
         self.established = True
         self.steps.proved_ns = self._now_ns()
         self.since = self._used = self._silence.heard

@@ -20,8 +20,8 @@ from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
-from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, Place, Receipt
+from p2p.transfer.arriving import ArrivingFile, is_small
+from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, PlaceStep, Receipt
 from p2p.transfer.receiver_memory import ReceiverMemory
 from p2p.transfer.records import (
     FAR_TIME,
@@ -74,7 +74,7 @@ class ReceivingEngine:
         self._asked = asked
         self._sync = sync
         self._decoder = RecordDecoder()
-        self._arriving: Arriving | None = None
+        self._arriving: ArrivingFile | None = None
         self._ended = False
         self._broken = False
         self._closed = False
@@ -250,7 +250,7 @@ class ReceivingEngine:
             return f"it is a link to {shown(target)}, which wasn't asked for"
         return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
 
-    def _make_folder(self, place: Place, made: Folder) -> None:
+    def _make_folder(self, place: PlaceStep, made: Folder) -> None:
         """Make a folder, or have all that is in it left out as well."""
         if place.reason:
             made.refused = f"its folder {shown(place.path)} wasn't taken"
@@ -259,7 +259,7 @@ class ReceivingEngine:
             os.mkdir(place.temp, 0o700, dir_fd=self._memory.work)
         self._memory.state.stack.append(made)
 
-    def _make_link(self, place: Place, entry: Entry) -> None:
+    def _make_link(self, place: PlaceStep, entry: Entry) -> None:
         temp, work = self._memory.next_temp(), self._memory.work
         try:
             os.symlink(entry.target or "", temp, dir_fd=work)
@@ -296,7 +296,7 @@ class ReceivingEngine:
             memory.forget_part()
             why = f"{shown(entry.path)} has changed since a part of it came; it begins anew"
             raise ExchangeFailed(Outcome.RESET, why)
-        arriving = self._arriving = Arriving(entry, folder, reason)
+        arriving = self._arriving = ArrivingFile(entry, folder, reason)
         if small and not reason:
             arriving.begin_small(memory.work, memory.next_temp())
         elif not reason:
@@ -320,7 +320,7 @@ class ReceivingEngine:
         if due and arriving.part is not None and self._sync:
             self._memory.sync_part(arriving.part)
 
-    def _too_large(self, arriving: Arriving) -> None:
+    def _too_large(self, arriving: ArrivingFile) -> None:
         """The file system has no files of that size; others get through."""
         temp, large = arriving.temp, arriving.part is not None
         arriving.refuse("the receiver's file system has no files that large")
@@ -351,7 +351,7 @@ class ReceivingEngine:
             place.notes += [note] if note else []
         self._end_arriving(arriving, place)
 
-    def _not_whole(self, arriving: Arriving) -> ExchangeFailed:
+    def _not_whole(self, arriving: ArrivingFile) -> ExchangeFailed:
         """What is here of a file leads to no good end: it begins anew, at once if part of it is of another session."""
         self._arriving = None
         arriving.let_go()
@@ -368,7 +368,7 @@ class ReceivingEngine:
         if arriving is None:
             if self._asked is not None:
                 self._asked.given_up(record.path)
-            place = Place(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
+            place = PlaceStep(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
             self._memory.add(place)
         elif arriving.entry.path != record.path:
             raise ProtocolViolation(f"the file {shown(arriving.entry.path)} has no end")
@@ -378,7 +378,7 @@ class ReceivingEngine:
             place.temp = arriving.temp
             self._end_arriving(arriving, place)
 
-    def _end_arriving(self, arriving: Arriving, place: Place) -> None:
+    def _end_arriving(self, arriving: ArrivingFile, place: PlaceStep) -> None:
         """The file under way has come to an end; it waits for its place, or for being removed."""
         if arriving.part is not None:
             self._memory.end_part()
@@ -397,8 +397,8 @@ class ReceivingEngine:
         self._ended = True
 
 
-def _place(entry: Entry, folder: Folder | None, reason: str) -> Place:
+def _place(entry: Entry, folder: Folder | None, reason: str) -> PlaceStep:
     own = entry.path.rpartition("/")[2]
     outcome = Outcome.REFUSED if reason else Outcome.OK
     notes = [FAR_AWAY] if abs(entry.mtime) == FAR_TIME else []
-    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)
+    return PlaceStep(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)

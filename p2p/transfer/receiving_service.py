@@ -20,11 +20,10 @@ from p2p.link.boxes import Box
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.notes import completion_notes, local_id
-from p2p.transfer.offering import offer_of
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
-from p2p.transfer.session_requests import PROGRESS_S
+from p2p.transfer.session_requests import PROGRESS_S, offer_of
 from p2p.transfer.walking import Totals
 
 __all__ = ["TransferSink", "transfer"]

@@ -60,6 +60,12 @@ class CheckedAddressTests(SynchronousTestCase):
         ):
             self.assertRaises(NotAllowed, checked_address, text)
 
+    def test_cut(self) -> None:
+        """Of a long text the reason has the first 60 characters."""
+        for text, why in (("x" * 61, "isn't an IP address"), (f"fe80::1%{'x' * 60}", "has a zone")):
+            error = self.assertRaises(NotAllowed, checked_address, text)
+            self.assertTrue(str(error).startswith(f"{text[:60]!r} {why}"), str(error))
+
     @PROPERTY
     @given(st.text(max_size=40) | st.ip_addresses().map(str))
     def test_anything(self, text: str) -> None:

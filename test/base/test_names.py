@@ -69,9 +69,12 @@ class PeerNameTests(SynchronousTestCase):
     def test_longest(self) -> None:
         """A label may have 63 characters."""
         self.assertEqual(parse_peer(f"{'a' * 63}.{'b' * 63}").node, "a" * 63)
+        self.assertIn("capital letters", self.refused(f"{'A' * 63}.n"))
 
     def test_hostile_text_is_cut(self) -> None:
         """A refusal quotes at most 80 characters, and control characters not as they are."""
+        self.assertIn(f"peer name '{'x' * 80}' isn't", self.refused("x" * 80))
+        self.assertIn(f"peer name '{'x' * 77}...' isn't", self.refused("x" * 81))
         message = self.refused("\x1b[2J" + "x" * 10_000)
         self.assertNotIn("\x1b", message)
         self.assertLess(len(message), 250)

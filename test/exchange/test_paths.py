@@ -151,6 +151,7 @@ class CheckedPathTests(SynchronousTestCase):
         path = "/".join([name] * 16)
         self.assertEqual(len(to_bytes(path)), MAX_PATH - 1)
         self.assertEqual(len(checked_path(path)), 16)
+        self.assertEqual(len(checked_path(f"aé/{path[2:]}")), 17)
         self.refused(path + "/a", reason="longer than 4096 bytes")
 
     def test_deep_paths(self) -> None:
@@ -172,6 +173,11 @@ class ShownTests(SynchronousTestCase):
     def test_plain(self) -> None:
         """A path like any other is shown in quotes."""
         self.assertEqual(shown("a/b c"), "'a/b c'")
+
+    def test_cut(self) -> None:
+        """A path of 200 characters is shown whole, of a longer one the first 197."""
+        self.assertEqual(shown("x" * 200), repr("x" * 200))
+        self.assertEqual(shown("x" * 201), repr("x" * 197 + "..."))
 
 
 class StaysInsideTests(SynchronousTestCase):

@@ -18,9 +18,8 @@ from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.registration import Instructed
-from p2p.services.echo import echo
+from p2p.services.echo import echo, uppercase
 from p2p.services.store import store
-from p2p.services.text import uppercase
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network

@@ -34,6 +34,7 @@ class GrantedTests(SynchronousTestCase):
     def test_directed_broadcast(self) -> None:
         """The broadcast address of a granted network isn't a machine; both addresses of a /31 are (RFC 3021)."""
         self.assertEqual([], granted(["192.0.2.255"], LAB))
+        self.assertEqual([], granted(["192.0.2.3"], [ip_network("192.0.2.0/30")]))
         self.assertEqual(2, len(granted(["192.0.2.0", "192.0.2.1"], [ip_network("192.0.2.0/31")])))
         self.assertEqual(1, len(granted(["192.0.2.9"], [ip_network("192.0.2.9/32")])))
         self.assertEqual(1, len(granted(["2001:db8:1:ffff:ffff:ffff:ffff:ffff"], LAB)))

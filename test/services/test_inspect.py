@@ -20,7 +20,16 @@ from p2p.exchange.exchange import Request
 from p2p.exchange.message import Body, MessageDecoder
 from p2p.exchange.service import IContentService, Services
 from p2p.experiment.making import audio
-from p2p.services.inspect import MAX_BYTES, MOST_WORKERS, WAIT_S, WAITING_BYTES, Inspect, InspectSink, Turns, inspect
+from p2p.services.inspect import (
+    MAX_BYTES,
+    MOST_WORKERS,
+    WAIT_S,
+    WAITING_BYTES,
+    Inspect,
+    InspectSink,
+    PlayTurns,
+    inspect,
+)
 from p2p.services.inspect_workers import Played, Workers, undecodable
 from test.exchange.doubles import HeldThreads, Written, make_context, make_reply
 
@@ -54,7 +63,7 @@ class InspectCase(SynchronousTestCase):
         self.clock = Clock()
         self.threads = HeldThreads(held=False)
         self.workers = FakeWorkers()
-        self.turns = Turns(2)
+        self.turns = PlayTurns(2)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.context = make_context(Path("/nowhere"), threads=self.threads, clock=self.clock)
         self.stream = Written()
@@ -144,7 +153,7 @@ class InspectTests(InspectCase):
 
     def test_given_up_while_waiting(self) -> None:
         """A file of which the exchange ended before its turn isn't played, and gives its turn to the next."""
-        self.turns = Turns(1)
+        self.turns = PlayTurns(1)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.threads.held = True
         sinks = [self.begin(3) for _ in range(3)]

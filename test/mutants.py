@@ -53,14 +53,10 @@ ELSEWHERE: Final = {
     "p2p/router/core.py": ["test.router.test_protocol", "test.router.test_limits"],
     "p2p/router/protocol.py": ["test.router.test_limits"],
     "p2p/transfer/arriving.py": ["test.transfer.test_receiver_memory"],
-    "p2p/transfer/asking.py": ["test.transfer.test_bad_sessions"],
     "p2p/transfer/final_names.py": ["test.transfer.test_receiver_memory"],
-    "p2p/transfer/get_session.py": ["test.transfer.test_bad_sessions"],
-    "p2p/transfer/listing.py": ["test.transfer.test_bad_sessions"],
-    "p2p/transfer/receiving_service.py": ["test.transfer.test_send_session", "test.transfer.test_bad_sessions"],
-    "p2p/transfer/send_session.py": ["test.transfer.test_bad_sessions"],
+    "p2p/transfer/receiving_service.py": ["test.transfer.test_send_session"],
     "p2p/transfer/session_requests.py": ["test.transfer.test_send_session"],
-    "p2p/transfer/sharing_service.py": ["test.transfer.test_get_session", "test.transfer.test_bad_sessions"],
+    "p2p/transfer/sharing_service.py": ["test.transfer.test_get_session"],
     "p2p/transfer/work_folder.py": ["test.transfer.test_receiver_memory"],
 }
 """Further tests of modules, besides those that bear their name: where what they do shows only together with others."""

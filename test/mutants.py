@@ -215,8 +215,8 @@ def tests_of(module: str, root: Path = ROOT) -> list[str]:
 def mutants(module: str, text: str) -> list[Mutant]:
     """All mutants of a module, in the order of their lines.
 
-    Left alone is what only declares: annotations, whether a dataclass is frozen and has slots, and the limits that
-    ``docs/limits.rst`` states, since ``test/test_limits_document.py`` compares them.
+    Left alone is what only declares: annotations, whether a method is abstract and a dataclass frozen or with slots,
+    and the limits that ``docs/limits.rst`` states, since ``test/test_limits_document.py`` compares them.
     """
     declared = list(_declarations(module, text))
     tree = get_ast(text)
@@ -248,13 +248,15 @@ def _declarations(module: str, text: str) -> Iterator[tuple[tuple[int, int], tup
         if isinstance(node, ast.ClassDef):
             calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
             found += [word.value for call in calls for word in call.keywords if word.arg in ("frozen", "slots")]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found += [one for one in node.decorator_list if getattr(one, "id", "") == "abstractmethod"]
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(one, ast.Name) and f"{dotted}.{one.id}" in stated for one in targets):
                 found.append(node.value)
         for one in found:
             if isinstance(one, ast.expr) and one.end_lineno is not None and one.end_col_offset is not None:
-                yield (one.lineno, one.col_offset), (one.end_lineno, one.end_col_offset)
+                yield (one.lineno, max(one.col_offset - 1, 0)), (one.end_lineno, one.end_col_offset)
 
 
 def _difference(old: str, new: str) -> tuple[str, str]:

@@ -49,6 +49,13 @@ class CompletionTests(NotesTestCase):
         self.assertEqual(Totals(4, 5), self.notes.find(FIRST))
         self.assertEqual(0o700, self.folder.stat().st_mode & 0o777)
 
+    def test_made_meanwhile(self) -> None:
+        """The folder may be made by another thread at the same moment."""
+        self.folder.mkdir(parents=True)
+        self.patch(Path, "is_dir", lambda path: False)
+        self.notes.note(FIRST, Totals(1, 1, 0))
+        self.assertEqual(Totals(1, 1, 0), self.notes.find(FIRST))
+
     def test_old_ones(self) -> None:
         """Now and then those are removed that nobody can ask for any more."""
         old, new = self.aged("b" * 16, KEEP_S + 10), self.aged("c" * 16, 10)

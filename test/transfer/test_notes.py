@@ -52,7 +52,8 @@ class CompletionTests(NotesTestCase):
     def test_made_meanwhile(self) -> None:
         """The folder may be made by another thread at the same moment."""
         self.folder.mkdir(parents=True)
-        self.patch(Path, "is_dir", lambda path: False)
+        seen = iter([False])
+        self.patch(Path, "is_dir", lambda path: next(seen, True))
         self.notes.note(FIRST, Totals(1, 1, 0))
         self.assertEqual(Totals(1, 1, 0), self.notes.find(FIRST))
 

@@ -2,17 +2,7 @@
 
 The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box (boxes.py, hello.py); the
 dialler's holds its proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both
-are checked. From then on a byte takes this way, here and back:
-
-- In: the reactor calls ``WideSocket.doRead`` (wire/wide_socket.py); ``BulkTLS.read`` or ``Plain.read`` fills a buffer
-  (wire/bulk.py) and calls :meth:`DirectLink.dataReceived` with a view of it; ``Session.receive`` (mux.py) cuts the view
-  into frames and returns events (events.py); ``_dispatch`` gives those of data to ``Stream.link_data`` (flow.py), which
-  keeps them (pieces.py) while it is paused, tells its receiver, and gives credit for what that has taken:
-  :meth:`DirectLink.stream_consumed`, ``Session.consumed``.
-- Out: ``Stream.write`` (flow.py) queues by :meth:`DirectLink.stream_write` and ``Session.write``, and pauses its
-  producer above a mark; in the reactor's next turn ``_pump`` asks ``Session.take`` (mux.py) for frames, in fair turns;
-  ``BulkTLS.writeSequence`` (wire/bulk.py) passes them to ``WideSocket.writeSequence`` (wire/wide_socket.py), for which
-  ``BulkTLS.send`` encrypts what the socket takes; as long as it has no room, ``pauseProducing`` stops the pump.
+are checked. The way of a byte from then on is told in the docstring of the package.
 """
 
 from __future__ import annotations
@@ -32,14 +22,16 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.rates import Meter
+from p2p.base.scopes import Full, System
 from p2p.base.silence import Silence
 from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream, StreamTurns
+from p2p.link.held import Held
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
-from p2p.link.mux import Session, TooManyStreams
+from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
@@ -99,6 +91,7 @@ class DirectLink(TwistedProtocol):
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
+        scopes: System | None = None,
     ) -> None:
         self.terms = terms
         self.steps = Steps()
@@ -118,7 +111,9 @@ class DirectLink(TwistedProtocol):
             window=limits.window_bytes,
             window_max=limits.window_max_bytes,
             link_window=limits.link_window_bytes,
+            may_grow=lambda stream_id, growth: self._streams[stream_id].may_grow(growth),
         )
+        self._held = Held(terms, scopes or limits.scopes(), clock, self.abort, self._give_way)
         self._streams: dict[int, Stream] = {}
         self._below: Any = None  # the transport that has the socket
         self._paused = False
@@ -183,8 +178,7 @@ class DirectLink(TwistedProtocol):
         """
         if not self.reusable:
             raise TooManyStreams(f"the link to {self.remote} is closing")
-        stream_id = self._session.open()
-        stream = self._streams[stream_id] = Stream(self, stream_id)
+        stream = self._begun(self._session.open())
         self._used = self._clock.seconds()
         return stream
 
@@ -288,6 +282,7 @@ class DirectLink(TwistedProtocol):
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.link_lost(ExchangeFailed(Outcome.RESET, f"the link to {self.remote} broke: {why}"))
+        self._held.end()
         pongs, self._pongs = self._pongs, {}
         for answer in pongs.values():
             answer(None)
@@ -295,9 +290,11 @@ class DirectLink(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         self._paused = True
+        self._held.unsent(_BUDGET)
 
     def resumeProducing(self) -> None:
         self._paused = False
+        self._held.unsent(0)
         self._pump()
         self._close_if_idle()
 
@@ -342,6 +339,7 @@ class DirectLink(TwistedProtocol):
 
     def _greeted(self, box: Box) -> None:
         streams = check_hello(self.terms, box)
+        self._held.begin()
         if not self.terms.dialler:
             self._send([encode_hello(self.terms, self._limits.streams)])
         self.turns = StreamTurns(min(streams, self._limits.streams))
@@ -383,10 +381,12 @@ class DirectLink(TwistedProtocol):
             elif isinstance(event, StreamOpened):
                 if event.stream_id in self._streams:  # the session is done with it, its reader here isn't
                     raise ProtocolViolation(f"stream {event.stream_id} opened twice")
-                stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
                 self._used = self._silence.heard
                 self._charge(self._new)
-                self._owner.link_stream(self, stream)
+                try:
+                    self._owner.link_stream(self, self._begun(event.stream_id))
+                except TooManyStreams as full:
+                    self._tell_refusal(str(full))
             elif isinstance(event, StreamEnded):
                 if (ended := self._streams.get(event.stream_id)) is not None:
                     ended.link_end()
@@ -396,7 +396,7 @@ class DirectLink(TwistedProtocol):
                     self._charge(self._broken)
                 self._lose(event.stream_id, ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
             elif isinstance(event, StreamRefused):
-                self._tell_refusal()
+                self._tell_refusal(f"{self._limits.streams} are open or the link is closing")
             elif isinstance(event, Ponged):
                 if (answer := self._pongs.pop(event.token, None)) is not None:
                     answer(event.round_trip)
@@ -412,10 +412,9 @@ class DirectLink(TwistedProtocol):
             self._forget(stream_id)
             stream.link_lost(failure)
 
-    def _tell_refusal(self) -> None:
+    def _tell_refusal(self, why: str) -> None:
         """Say that a stream was refused, which counts as one that comes to nothing."""
-        text = "{local}: refused a stream of {remote}: {limit} are open or the link is closing"
-        self._tell(text, limit=self._limits.streams)
+        self._tell("{local}: refused a stream of {remote}: {why}", why=why)
         self._charge(self._broken)
 
     def refused(self, stream_id: int) -> None:
@@ -444,6 +443,21 @@ class DirectLink(TwistedProtocol):
             self._unread = self._clock.callLater(wait, self._read_on)
         elif not self._gone:
             self._below.resumeProducing()
+
+    def _begun(self, stream_id: int) -> Stream:
+        window = max(self._limits.window_bytes - INITIAL_WINDOW, 0)
+        try:
+            stream = self._streams[stream_id] = Stream(self, stream_id, self._held.stream(stream_id), window)
+        except Full as full:
+            self._session.reset(stream_id)
+            raise TooManyStreams(str(full)) from full
+        return stream
+
+    def _give_way(self, stream_id: int, reason: str) -> None:
+        self._tell("{local}: a stream of {remote} was reset: {reason}", reason=reason)
+        self._session.reset(stream_id)
+        self._lose(stream_id, ExchangeFailed(Outcome.RESET, reason))
+        self._schedule_pump()
 
     def _schedule_pump(self) -> None:
         if self._wake is None and not self._pumping and not self._paused and not self._gone:

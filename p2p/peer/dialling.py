@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet import error as internet_error
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
+from p2p.base.scopes import System
 from p2p.control.admission import Admission, Place
 from p2p.control.channel import reason_of
 from p2p.control.door import Arriving, Door, defer_accept
@@ -35,7 +36,10 @@ REMEMBERED: Final = 8
 
 
 class Wiring:
-    """What every link of a hosted peer is made of."""
+    """What every link of a hosted peer is made of.
+
+    :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
+    """
 
     def __init__(
         self,
@@ -46,10 +50,12 @@ class Wiring:
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
+        scopes: System | None = None,
     ) -> None:
         self.gate = gate or LogGate(reactor)
         self.reactor = reactor
         self.now_ns = now_ns
+        self.scopes = scopes or limits.scopes()
         self.credentials = credentials
         self.limits = limits
         self.owner = owner
@@ -63,7 +69,15 @@ class Wiring:
 
     def link(self, terms: LinkTerms) -> DirectLink:
         """A protocol for one connection."""
-        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns, gate=self.gate)
+        return DirectLink(
+            terms,
+            self.owner,
+            self.reactor,
+            self.limits,
+            now_ns=self.now_ns,
+            gate=self.gate,
+            scopes=self.scopes,
+        )
 
 
 class _Making(Factory):
@@ -170,12 +184,12 @@ class Gate:
         self._links.clear()
 
     def _called(self, address: IAddress | None) -> Protocol:
-        assert isinstance(address, Arriving)  # it comes from the door
+        place = cast(Arriving, address).place  # it comes from the door
         if self._plain is None:
-            held = _Held(address.place, self._held.remove)
+            held = _Held(place, self._held.remove)
             self._held.append(held)
             return held
-        return self._protocol(address.place)
+        return self._protocol(place)
 
     def _turned_away(self, address: str, reason: str) -> None:
         self._remember(Steps(address, connected_ns=self._wiring.now_ns(), reason=reason))

@@ -15,6 +15,7 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
+from p2p.base.scopes import System
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
 from p2p.base.waiters import Waiters
@@ -52,6 +53,7 @@ class Surroundings:
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar gate: what other machines can provoke in the log passes here.
+    :ivar scopes: account for what is held on behalf of others.
     """
 
     reactor: Any
@@ -63,6 +65,7 @@ class Surroundings:
     listen: str
     plain: bool
     gate: LogGate
+    scopes: System
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class HostedPeer:
             self,
             now_ns=surroundings.now_ns,
             gate=surroundings.gate,
+            scopes=surroundings.scopes,
         )
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)

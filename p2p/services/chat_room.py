@@ -23,6 +23,7 @@ from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
+from p2p.link.flow import account_of
 
 __all__ = ["CHAT", "LINE_BYTES", "ChatRoom", "Conversation", "Visitor", "chat"]
 
@@ -42,6 +43,7 @@ VISITORS: Final = 64
 """Conversations that wait for one peer at once."""
 
 _BOX_BYTES: Final = LINE_BYTES + 64
+_LINE_COST: Final = 256  # bytes of memory that a line takes besides its own; four a character at most aren't counted
 
 Tell = Callable[[str, str], Awaitable[None] | None]
 """Is told of ``waiting``, ``joined``, ``line`` with its text, or ``left``; what it returns fires when there is room."""
@@ -294,6 +296,8 @@ class Visitor:
         self._peer = peer
         self._boxes = BoxReader(_BOX_BYTES)
         self._lines: deque[str] = deque()
+        self._size = 0
+        self._held = account_of(None).bytes_held()
         self._producer: IPushProducer | None = None
         self._read: Callable[[str], Awaitable[None] | None] | None = None
         self._left: Callable[[], object] = lambda: None
@@ -326,6 +330,7 @@ class Visitor:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Get the stream to pause."""
         self._producer = producer
+        self._held = account_of(producer).bytes_held()
 
     def unregisterProducer(self) -> None:
         """The partner has said everything."""
@@ -338,6 +343,7 @@ class Visitor:
         for box in _boxes(self._boxes, data):
             if "line" in box:
                 self._lines.append(_text(box, "line"))
+                self._count(len(box["line"]) + _LINE_COST)
         self._pass_on()
         if len(self._lines) >= HELD and self._producer is not None:
             self._producer.pauseProducing()
@@ -357,6 +363,7 @@ class Visitor:
         """The partner is gone in the middle."""
         self.broken_off = True
         self._lines.clear()
+        self._count(-self._size)
         self._has_left()
 
     def _has_left(self) -> None:
@@ -369,7 +376,9 @@ class Visitor:
         if self._read is None or self._passing:
             return
         while self._lines:
-            room = self._read(self._lines.popleft())
+            line = self._lines.popleft()
+            self._count(-len(line.encode()) - _LINE_COST)
+            room = self._read(line)
             if isinstance(room, Deferred) and not room.called:
                 self._passing = True
                 room.addCallback(self._go_on)
@@ -379,6 +388,11 @@ class Visitor:
         if self._all_said is not None:
             said, self._all_said = self._all_said, None
             said.callback(None)
+
+    def _count(self, more: int) -> None:
+        """Count the lines that nobody has read."""
+        self._size += more
+        self._held.set(self._size)
 
     def _go_on(self, result: None) -> None:
         self._passing = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -15,8 +16,14 @@ from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context
 from p2p.exchange.threaded import Worker
 from p2p.link.boxes import Box, BoxReader
+from p2p.link.flow import account_of
 
 __all__ = ["AskingSink"]
+
+ASKED_BYTES: Final = 2 * 1024 * 1024
+"""Bytes of a request."""
+
+_BOX_COST: Final = 512  # bytes of memory that a box takes besides its own
 
 _log = Logger()
 
@@ -26,14 +33,20 @@ class AskingSink(BaseSink):
 
     :param most: how many boxes are taken.
     :param limit: bytes that each of them may have.
+    :param fields: what is kept of them.
     """
 
-    def __init__(self, reply: ReplyWriter, context: Context, *, most: int, limit: int) -> None:
+    def __init__(
+        self, reply: ReplyWriter, context: Context, *, most: int, limit: int, fields: frozenset[str] = frozenset()
+    ) -> None:
         self.reply = reply
         self.context = context
         self.worker = Worker(context.threads)
         self.boxes: list[Box] = []
         self._most = most
+        self._fields = fields
+        self._size = 0
+        self._held = account_of(reply.stream).bytes_held()
         self._reader = BoxReader(limit)
         self._answering: Deferred[Mapping[str, str | bytes]] | None = None
 
@@ -52,12 +65,21 @@ class AskingSink(BaseSink):
 
         :raises ExchangeFailed: if they are none, or too many.
         """
+        self._size += len(data)
+        if self._size > ASKED_BYTES:
+            raise ExchangeFailed(Outcome.REFUSED, f"a request has at most {ASKED_BYTES} bytes; ask for less at once")
         try:
-            self.boxes += self._reader.feed(data)
+            for box in self._reader.feed(data):
+                self.boxes.append({name: value for name, value in box.items() if name in self._fields})
         except ProtocolViolation as error:
             raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
         if len(self.boxes) > self._most:
             raise ExchangeFailed(Outcome.REFUSED, f"more than {self._most} things are asked for at once")
+        self.keeps(0)
+
+    def keeps(self, size: int) -> None:
+        """Count so many bytes besides those of the request."""
+        self._held.set(self._size + _BOX_COST * len(self.boxes) + size)
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
         """Answer.
@@ -68,11 +90,15 @@ class AskingSink(BaseSink):
             raise ExchangeFailed(Outcome.CORRUPT, "the request ends within a box")
         self._answering = Deferred.fromCoroutine(self.answer())
         self._answering.addErrback(self._broken_off)
-        return await self._answering
+        try:
+            return await self._answering
+        finally:
+            self._held.set(0)
 
     def abandon(self) -> None:
         """Answer no more."""
         failure = self.reply.failure or ExchangeFailed(Outcome.RESET, "the exchange was given up")
+        self._held.set(0)
         if self._answering is not None:
             self._answering.cancel()
         letting_go = self.worker(self.let_go)

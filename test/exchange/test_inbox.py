@@ -202,11 +202,11 @@ class ArrivalTests(InboxCase):
         self.assertEqual(b"old", (self.inbox / "film").read_bytes())
 
     def test_no_room(self) -> None:
-        """Before each piece is written, there must be room for it."""
-        asked: list[int] = []
+        """Before the file is made, and before each piece is written, there must be room for it."""
+        asked: list[tuple[int, int]] = []
 
-        def room(size: int) -> None:
-            asked.append(size)
+        def room(size: int, entries: int) -> None:
+            asked.append((size, entries))
             if len(asked) == 2:
                 raise ExchangeFailed(Outcome.REFUSED, "the inbox is full")
 
@@ -214,7 +214,7 @@ class ArrivalTests(InboxCase):
         arrival.write([b"abc", b"de"])
         with self.assertRaisesRegex(ExchangeFailed, "the inbox is full"):
             arrival.write([b"f"])
-        self.assertEqual(([5, 1], 5), (asked, arrival.size))
+        self.assertEqual(([(5, 1), (1, 0)], 5), (asked, arrival.size))
         arrival.discard()
 
     def test_longest_name(self) -> None:

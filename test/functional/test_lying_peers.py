@@ -47,6 +47,7 @@ class LyingPeerTests(FunctionalCase):
             listen="tcp:0",
             plain=False,
             gate=LogGate(reactor),
+            scopes=PeerLimits().scopes(),
         )
         credentials = self.lab.credentials("m1.m")
         router = clientFromString(reactor, f"tcp:127.0.0.1:{self.lab.ports['m']}")

@@ -18,9 +18,8 @@ from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.registration import Instructed
-from p2p.services.echo import echo
+from p2p.services.echo import echo, uppercase
 from p2p.services.store import store
-from p2p.services.text import uppercase
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network
@@ -132,6 +131,7 @@ class Pair:
             listen="tcp:0",
             plain=plain,
             gate=LogGate(self.network),
+            scopes=self.limits.scopes(),
         )
         registration = StandInRegistration(name, lambda *question: self.routers.request(*question))  # tests replace it
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)

@@ -86,6 +86,7 @@ class Walks(Lab):
             listen=listen,
             plain=plain,
             gate=LogGate(self.network),
+            scopes=self._limits.scopes(),
         )
         own = credentials(name, lab)
         router_of_it = clientFromString(self.network.on(seen_at or address), endpoint)

@@ -6,8 +6,9 @@ import errno
 from typing import Any
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
-from p2p.link.boxes import encode_box
+from p2p.link.boxes import Box, encode_box
 from p2p.transfer import sharing_service
+from p2p.transfer.asking import ASKED_BYTES
 from p2p.transfer.listing import ListSession
 from p2p.transfer.send_session import fetch_request
 from p2p.transfer.sending import SendingEngine
@@ -31,6 +32,32 @@ class RefusedTests(SharingCase):
         self.assertEqual("m4.m gives nothing to n1.n", self.failed(self.get("notes"), Outcome.REFUSED))
         self.failed(self.run_session(ListSession(""), ListSession("").request), Outcome.REFUSED)
         self.assert_clean()
+
+    def test_long_requests(self) -> None:
+        """A request is refused that is too long as a whole; of its boxes no more is kept than is needed."""
+        box = encode_box({"path": "notes", "more": b"x" * 12_000})
+        for count, outcome in ((100, None), (200, Outcome.REFUSED)):
+            session = self.getting("notes")
+            kept: list[Box] = []
+
+            async def send(consumer: Any, count: int = count) -> dict[str, str]:
+                for part in [encode_box({"have": "1"}), *[box] * count]:
+                    consumer.write(part)
+                return {}
+
+            def named(sink: Any, offer: Any = None, kept: list[Box] = kept) -> Any:
+                kept += sink.boxes
+                raise ExchangeFailed(Outcome.REFUSED, "it was asked")
+
+            session.send = send  # type: ignore[method-assign]  # it sends more
+            self.patch(sharing_service.FetchSink, "_asked", named)
+            told = self.failed(self.run_session(session, fetch_request(ID)), Outcome.REFUSED)
+            if outcome is None:
+                self.assertEqual("it was asked", told)
+                self.assertEqual([{"have": b"1"}, *[{"path": b"notes"}] * count], kept)
+            else:
+                self.assertIn(f"at most {ASKED_BYTES} bytes", told)
+                self.assertEqual([], kept)
 
     def test_same_names(self) -> None:
         """Two things of one name can't be got at once."""

@@ -24,6 +24,7 @@ from p2p.console.transfer_operations import (
 )
 from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
+from p2p.peer.ages import Ages
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.account import IncomingTransfer, TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
@@ -31,7 +32,7 @@ from p2p.peer.transfers.getting import remove_parts
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
 from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
-from p2p.peer.transfers.sender_leaves import KeptState
+from p2p.peer.transfers.sender_leaves import FORGET_S, KeptState
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
@@ -131,7 +132,6 @@ class Transfers:
                     transfer.start(self._over)
         if rows:
             self._log.info("{count} unfinished transfers were found in the journal", count=len(rows))
-        await self._kept.sweep(self._wall())
 
     async def stop(self) -> None:
         """Break everything off that was asked for here, so that the next start takes it up."""
@@ -300,16 +300,17 @@ class Transfers:
         if row.direction == "send" and not row.what.get("stream") and row.state in (State.DONE, State.CANCELLED):
             self._tidy(self._kept.tidy(row))
 
-    def _tidy(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have something done that nobody waits for but the end of the daemon."""
+    def _tidy(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Have something done that the end of the daemon waits for."""
         tidying = Deferred.fromCoroutine(work)
         self._tidying.add(tidying)
         tidying.addErrback(lambda failure: self._log.failure("can't tidy up after a transfer", failure))
         tidying.addCallback(lambda _: self._tidying.discard(tidying))
+        return tidying
 
-    def forget(self, before: float) -> None:
-        """Give up what was got in part, and nobody went on with since a time (Unix seconds)."""
-        self._tidy(self._forget(before))
+    def forget(self, ages: Ages, limit_s: float) -> Deferred[None]:
+        """Give up what was got in part, and nobody went on with for so long; fires when that is done."""
+        return self._tidy(self._forget(ages, limit_s))
 
     # -- what others began ------------------------------------------------------------------------------------
 
@@ -414,16 +415,21 @@ class Transfers:
                 await self._threads(remove_parts, Path(row.what["folder"]), here)
         return rows
 
-    async def _forget(self, before: float) -> None:
-        for row in await self._journal.resumable():
+    async def _forget(self, ages: Ages, limit_s: float) -> None:
+        idle = {"/".join(row.key): row for row in await self._journal.resumable() if not row.state.is_open}
+        ages_s = ages.seen("transfers", {key: row.updated for key, row in idle.items()})
+        for key, row in idle.items():
             folder = row.what.get("folder")
-            if row.direction != "get" or row.state.is_open or row.updated >= before or folder is None:
+            if row.direction != "get" or folder is None or ages_s[key] < limit_s:
                 continue
             await self._enter_cancelled(row, "nobody went on with it for days")
             try:
                 await self._threads(remove_parts, Path(folder), row.id)
             except LocalFileError as error:
                 self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
+        async with self._beginning:
+            rows = await self._journal.resumable()
+            await self._kept.sweep(row for row in rows if ages_s.get("/".join(row.key), 0.0) < FORGET_S)
 
     async def _enter_cancelled(self, row: TransferRow, reason: str) -> None:
         row.state, row.outcome, row.reason = State.CANCELLED, "", reason

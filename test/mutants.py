@@ -402,7 +402,8 @@ class Bench:
             if name != "twisted.internet.reactor" and name not in sys.modules:
                 with suppress(Exception):
                     import_module(name)
-        found = mutants(module, (ROOT / module).read_text("utf-8"))
+        # From the copy: the tree may have changed since it was made.
+        found = mutants(module, (self._roots[0] / module).read_text("utf-8"))
         chosen = sampled(found, most)
         codes = self._codes(chosen, tests, PATIENCE * (baseline_s + 1))
         survivors = [mutant for mutant, code in zip(chosen, codes, strict=True) if code == 0]

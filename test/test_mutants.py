@@ -67,6 +67,11 @@ class MutantsTests(SynchronousTestCase):
         found = mutants("p2p/link/hello.py", "HELLO_BYTES: Final = 1024\nOTHER = 7\n")
         self.assertEqual({"OTHER = 7"}, {one.old for one in found})
 
+    def test_abstract(self) -> None:
+        """That a method is abstract is a declaration; what else a decorator does isn't."""
+        made = self.made("class A:\n    @abstractmethod\n    def f(self): ...\n    @property\n    def g(self): ...\n")
+        self.assertEqual([("@property", "")], made)
+
     def test_calls(self) -> None:
         """A statement that is a call is left out as a whole, also one that is awaited; the rest of the line stays."""
         self.assertEqual([("await a.b(1)[2].c( 3)", "pass")], self.removed("await a.b(1)[2].c(\n        3)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -90,6 +91,13 @@ class AskingTests(SynchronousTestCase):
         self.sink.abandon()
         self.assertIs(self.sink.reply.failure, self.failed(completing))
         self.assertEqual((True, self.sink.reply.failure), (self.sink.let_go_of, self.sink.failure))
+
+    def test_cannot_let_go(self) -> None:
+        """What can't be closed is logged, and the request is over all the same."""
+        self.patch(self.sink, "let_go", lambda: os.close(-1))
+        self.sink.abandon()
+        self.assertEqual(1, len(self.flushLoggedErrors(OSError)))
+        self.assertIsNotNone(self.sink.failure)
 
     def test_before_the_answer(self) -> None:
         """A request that breaks off before it is whole is over as well."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from p2p.base.errors import Outcome
 from p2p.base.values import Exists
 from p2p.exchange import naming
+from p2p.transfer import final_names
 from p2p.transfer.final_names import Close, Folder, Placer, PlaceStep, Receipt, Step
 from p2p.transfer.records import Kind
 from test.transfer.arrivals import MTIME, ReceivingTestCase, contents, fail, watched, without
@@ -77,6 +78,16 @@ class PlacerTestCase(ReceivingTestCase):
 
 class FileTests(PlacerTestCase):
     """Files and links."""
+
+    def test_synced_once(self) -> None:
+        """Each run syncs the folders that it has changed itself, once, and none of an earlier run."""
+        synced: list[int] = []
+        self.patch(final_names, "sync_names", synced.append)
+        placer = self.placer(sync=True)
+        placer.run([self.file("a"), self.file("b")])
+        self.assertEqual([self.root], synced)
+        placer.run([])
+        self.assertEqual([self.root], synced)
 
     def test_new(self) -> None:
         """A name that is free is taken; nothing stays in the work folder."""

@@ -6,7 +6,7 @@ import os
 
 from twisted.internet.defer import Deferred
 
-from p2p.base.errors import Outcome
+from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.rules import Names, Offer
 from p2p.transfer.answers import Asked
 from p2p.transfer.records import Have
@@ -37,6 +37,17 @@ class GetTests(SharingCase):
         self.assertEqual([(Outcome.OK, "", 8, size)], journal.ends)
         self.assertEqual([], [path.name for path in (self.folder / "there.state" / "served").iterdir()])
         self.assert_clean()
+
+    def test_own_refusal(self) -> None:
+        """What this machine refuses is an error of its own files, not of the other one; all else stays as it is."""
+        session = self.getting("films")
+        for outcome, kind in ((Outcome.REFUSED, LocalFileError), (Outcome.CORRUPT, ExchangeFailed)):
+
+            def refuse(outcome: Outcome = outcome) -> Have:
+                raise ExchangeFailed(outcome, "why")
+
+            self.patch(session.receiver, "have", refuse)
+            self.assertRaises(kind, session._ask)
 
     def test_within(self) -> None:
         """A thing within a share comes under its own name."""

@@ -30,7 +30,7 @@ class ListTests(SharingCase):
         self.assertEqual([("films", Kind.FOLDER), ("notes", Kind.FILE)], [(one.name, one.kind) for one in self.ls("")])
         self.assertEqual((4, 10**18 + 7), (self.ls("notes")[0].size, self.ls("notes")[0].mtime))
         self.assertEqual(["a", "film", "in", "z"], [one.name for one in self.ls("films")])
-        self.assertEqual([Kind.LINK, Kind.FOLDER], [one.kind for one in self.ls("films/in")])
+        self.assertEqual([(Kind.LINK, 0), (Kind.FOLDER, 0)], [(one.kind, one.size) for one in self.ls("films/in")])
         self.assertEqual([], self.ls("films/in/none"))
         self.assert_clean()
 
@@ -46,6 +46,8 @@ class ListTests(SharingCase):
         """The field that earlier versions read has no sign, and a time before 1970 is 1970 there."""
         box = encode_box({"name": "a", "kind": "file", "size": "1", "mtime": "0", "before": "5"})
         self.assertEqual(box, listing._encoded(SharedEntry("a", Kind.FILE, 1, -5)))
+        box = encode_box({"name": "a", "kind": "file", "size": "1", "mtime": "0"})
+        self.assertEqual(box, listing._encoded(SharedEntry("a", Kind.FILE, 1, 0)))
 
     def test_many(self) -> None:
         """A long list comes in pieces, each when there is room for it."""

@@ -50,6 +50,14 @@ class CompletionTests(NotesTestCase):
         self.assertEqual(Totals(4, 5), self.notes.find(FIRST))
         self.assertEqual(0o700, self.folder.stat().st_mode & 0o777)
 
+    def test_made_meanwhile(self) -> None:
+        """The folder may be made by another thread at the same moment."""
+        self.folder.mkdir(parents=True)
+        seen = iter([False])
+        self.patch(Path, "is_dir", lambda path: next(seen, True))
+        self.notes.note(FIRST, Totals(1, 1))
+        self.assertEqual(Totals(1, 1), self.notes.find(FIRST))
+
     def test_now_and_then(self) -> None:
         """Now and then, not each time, it is seen to it that they aren't too many."""
         self.patch(notes, "MAX_KEPT", 2)

@@ -82,6 +82,8 @@ class RouterLimits(StrictModel):
     request_burst: Count = Field(default=200, description="requests that one peer may send at once")
     attempts_in_flight: Count = Field(default=64, description="connection attempts of one peer under way at once")
     lookups_in_flight: Count = Field(default=4096, description="look-ups of one neighbour under way at once")
+    lookups_per_s: Seconds = Field(default=2_000.0, description="questions a second of one neighbour")
+    lookup_burst: Count = Field(default=4_000, description="questions that one neighbour may send at once")
 
     @model_validator(mode="after")
     def _in_proportion(self) -> Self:

@@ -26,6 +26,9 @@ class _Unfit(ValueError):
 class _Named(amp.Argument):
     """What all have in common: a fault is told with the name of the value."""
 
+    def __init__(self, optional: bool = False) -> None:
+        super().__init__(optional)  # type: ignore[no-untyped-call]  # Twisted's, untyped
+
     def fromBox(self, name: bytes, strings: dict[bytes, bytes], objects: dict[str, Any], proto: Any) -> None:
         """Take the value out of a box.
 
@@ -34,7 +37,7 @@ class _Named(amp.Argument):
         if name not in strings and not self.optional:
             raise ProtocolViolation(f"{name.decode()} is missing")
         try:
-            super().fromBox(name, strings, objects, proto)
+            super().fromBox(name, strings, objects, proto)  # type: ignore[no-untyped-call]  # Twisted's, untyped
         except _Unfit as error:
             raise ProtocolViolation(f"{name.decode()} {error}") from error
 
@@ -54,7 +57,7 @@ class Unicode(_Named, amp.Unicode):
             raise _Unfit("isn't UTF-8") from error
 
 
-class Integer(_Named, amp.Integer):
+class Integer(_Named):
     """A whole number: at most 18 decimal digits, and ``-`` before one below zero."""
 
     def fromString(self, inString: bytes) -> int:
@@ -63,8 +66,12 @@ class Integer(_Named, amp.Integer):
             raise _Unfit("isn't a whole number of at most 18 digits")
         return int(inString)
 
+    def toString(self, inObject: int) -> bytes:
+        """Write a whole number."""
+        return b"%d" % inObject
 
-class Float(_Named, amp.Float):
+
+class Float(_Named):
     """A finite number, as Python prints one: ``30.0``, ``5e-05``."""
 
     def fromString(self, inString: bytes) -> float:
@@ -72,6 +79,10 @@ class Float(_Named, amp.Float):
         if not _FLOAT.fullmatch(inString):
             raise _Unfit("isn't a number")
         return float(inString)
+
+    def toString(self, inObject: float) -> bytes:
+        """Write a number."""
+        return str(float(inObject)).encode()
 
 
 class Boolean(_Named, amp.Boolean):
@@ -86,6 +97,9 @@ class Boolean(_Named, amp.Boolean):
 
 class ListOf(_Named, amp.ListOf):
     """Values of one type, each with its length in 2 bytes before it."""
+
+    def __init__(self, elementType: _Named, optional: bool = False) -> None:
+        amp.ListOf.__init__(self, elementType, optional)
 
     def fromString(self, inString: bytes) -> list[Any]:
         """Read a list, which must end with its last element."""

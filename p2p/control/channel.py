@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.silence import Silence
 from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
 from p2p.base.waiters import Waiters
@@ -78,6 +79,7 @@ class Channel(amp.AMP):
     :param handshake_s: seconds from the TCP connection to the end of the TLS handshake.
     :param locator: the responders for the other end; :meth:`authenticated` may set another.
     :param backlog_bytes: how much may wait for an end that doesn't read.
+    :param gate: what the other end can provoke in the log passes here; one of its own if left out.
     :ivar remote_name: the name in the verified certificate of the other end; empty before the handshake is done.
     """
 
@@ -93,6 +95,7 @@ class Channel(amp.AMP):
         handshake_s: float,
         locator: amp.CommandLocator | None = None,
         backlog_bytes: int = BACKLOG_BYTES,
+        gate: LogGate | None = None,
     ) -> None:
         # Without any responder of its own: AMP itself would answer StartTLS.
         amp.AMP.__init__(self, locator=locator or amp.CommandLocator())
@@ -101,6 +104,8 @@ class Channel(amp.AMP):
         self._call_s = call_s
         self._handshake_s = handshake_s
         self._backlog = _Backlog(backlog_bytes)
+        self._gate = gate or LogGate(clock)
+        self._held: IDelayedCall | None = None
         self._state = _State.HANDSHAKE
         self._questions = Questions()
         self._keys: set[bytes] = set()  # of the box that is being read
@@ -137,6 +142,10 @@ class Channel(amp.AMP):
         """The other end, for logs: its name, if it is known, and its address."""
         where = "nowhere" if self.transport is None else address_text(self.transport.getPeer())
         return f"{self.remote_name} at {where}" if self.remote_name else where
+
+    def tell(self, text: str, **fields: Any) -> None:
+        """Warn of something that the other end did, which ``{who}`` in the text names."""
+        self._gate.warn(log, self.remote_name or STRANGERS, text, who=self.who, **fields)
 
     def when_ended(self) -> Deferred[None]:
         """Fire when the connection has ended, after :meth:`closed`; each who waits may give up alone."""
@@ -205,10 +214,16 @@ class Channel(amp.AMP):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
+    def hold(self, seconds: float) -> None:
+        """Read nothing more for so long; what has been read is still dealt with."""
+        if self._held is None and self._state is _State.OPEN:
+            self.transport.pauseProducing()
+            self._held = self._clock.callLater(seconds, self._go_on)
+
     def abort(self, reason: str) -> None:
         """Cut the connection off at once, and log why."""
         if self._state is not _State.ENDED:
-            log.warn("control: cutting off {who}: {reason}", who=self.who, reason=reason)
+            self.tell("control: cutting off {who}: {reason}", reason=reason)
             self._end(reason)
             self.transport.abortConnection()
 
@@ -259,7 +274,7 @@ class Channel(amp.AMP):
         """Say that the connection is gone, then fail everything that waits for an answer."""
         who, why = self.who, self._end_reason or reason_of(reason)
         if self._state is _State.HANDSHAKE and isinstance(reason.value, SSL.Error):
-            log.warn("control: no TLS with {who}: {reason}", who=who, reason=why)
+            self.tell("control: no TLS with {who}: {reason}", reason=why)
         self._end(why)
         try:
             self.closed(reason)
@@ -354,7 +369,7 @@ class Channel(amp.AMP):
             return
         responder: Any = self.locator.locateResponder(name)
         if responder is None:
-            log.warn("control: {who} isn't allowed to ask {command}", who=self.who, command=printable(name))
+            self.tell("control: {who} isn't allowed to ask {command}", command=printable(name))
             self._reply_error(amp.UNHANDLED_ERROR_CODE, "this isn't answered here", tag)
             self.close()
             return
@@ -384,7 +399,9 @@ class Channel(amp.AMP):
         if isinstance(error, amp.RemoteAmpError):
             self._reply_error(error.errorCode, error.description, tag)
             return
-        log.failure("control: {command} from {who} failed", failure, command=printable(name), who=self.who)
+        text = "control: {command} from {who} failed"
+        whose = self.remote_name or STRANGERS
+        self._gate.failure(log, whose, text, failure, command=printable(name), who=self.who)
         self._reply_error(amp.UNKNOWN_ERROR_CODE, "internal error", tag)
         self.close()
 
@@ -398,6 +415,13 @@ class Channel(amp.AMP):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+
+    def _go_on(self) -> None:
+        self._held = None
+        self.transport.resumeProducing()
 
     def _wake_at(self, when: float) -> None:
         """Look at the deadlines no later than ``when``."""

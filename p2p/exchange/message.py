@@ -116,11 +116,6 @@ class MessageDecoder:
         self.complete = False
 
     @property
-    def head_seen(self) -> bool:
-        """Whether the head has arrived whole."""
-        return self._head_seen
-
-    @property
     def held(self) -> int:
         """Bytes that are kept of the head, or of head and tail."""
         return self._head_bytes + (0 if self._boxes is None else self._boxes.held)

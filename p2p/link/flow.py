@@ -19,7 +19,7 @@ from p2p.base.scopes import UNCOUNTED, StreamScope
 from p2p.link.mux import INITIAL_WINDOW
 from p2p.link.pieces import Pieces
 
-__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "Turns", "account_of"]
+__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "StreamTurns", "account_of"]
 
 HIGH_WATER: Final = 1024 * 1024
 """Bytes queued on a stream at which its push producer is paused."""
@@ -311,7 +311,7 @@ def account_of(peer: object) -> StreamScope:
     return peer.scope if isinstance(peer, Stream) else UNCOUNTED
 
 
-class Turns(DeferredSemaphore):
+class StreamTurns(DeferredSemaphore):
     """The exchanges that one end of a link may have begun at a time: half of the streams that it carries.
 
     A turn lasts until the stream is gone, not only until its exchange has an outcome: the other side's FIN comes behind

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from p2p.base.scopes import Holding, LinkScope, StreamScope, System
 from p2p.link.hello import LinkTerms
 
 __all__ = ["Held"]
-
-TELL_S: Final = 10.0
-"""Seconds between two lines in the log about streams of one link that gave way."""
 
 
 class Held:
@@ -23,8 +18,6 @@ class Held:
     :param cut: cuts the link, with the reason.
     :param reset: resets one of its streams, with the reason.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -43,9 +36,6 @@ class Held:
         self._socket: Holding | None = None
         self._leaving: list[tuple[int | None, str]] = []
         self._soon: IDelayedCall | None = None
-        self._told: float | None = None
-        self._untold = 0
-        self._refusals_told = False
 
     def begin(self) -> None:
         """The other side has proved who it is.
@@ -62,13 +52,6 @@ class Held:
         """
         assert self._scope is not None, "streams begin when the link stands"
         return self._scope.stream(lambda reason: self._give_way(stream_id, reason))
-
-    def refused(self, why: str) -> None:
-        """Log that a stream was refused, once a link: whoever opens too many opens thousands."""
-        if not self._refusals_told:
-            self._refusals_told = True
-            local, remote = self._terms.local, self._terms.remote
-            self._log.warn("{local}: refused a stream of {remote}: {why}", local=local, remote=remote, why=why)
 
     def unsent(self, size: int) -> None:
         """So many bytes wait for the system to take them."""
@@ -96,20 +79,4 @@ class Held:
             if stream_id is None:
                 self._cut(reason)
                 return
-            self._tell(reason)
             self._reset(stream_id, reason)
-
-    def _tell(self, reason: str) -> None:
-        """Log that a stream gave way, once in a while: whoever provokes one provokes thousands."""
-        now = self._clock.seconds()
-        if self._told is not None and now - self._told < TELL_S:
-            self._untold += 1
-            return
-        self._log.warn(
-            "{local}: a stream of {remote} was reset: {reason} ({untold} more since this was told last)",
-            local=self._terms.local,
-            remote=self._terms.remote,
-            reason=reason,
-            untold=self._untold,
-        )
-        self._told, self._untold = now, 0

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from p2p.base.addresses import PORTS, Address, NotAllowed, checked_address
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.scopes import System
 from p2p.base.texts import printable
@@ -29,7 +29,7 @@ from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Attempting, Setup
 from p2p.peer.dialling import Wiring, dial
-from p2p.peer.registration import Registration
+from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.services.chat_room import ChatRoom
 
@@ -52,20 +52,19 @@ class Surroundings:
     :ivar reactor: the reactor, or a fake of its clock and its TCP.
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
-    :ivar turn: registrations under way at once.
+    :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
     """
 
     reactor: Any
-    router: IStreamClientEndpoint
     limits: PeerLimits
     services: Services
     threads: Any
     random: Callable[[int], bytes]
     now_ns: Callable[[], int]
-    turn: DeferredSemaphore
     listen: str
     plain: bool
+    gate: LogGate
     scopes: System
 
 
@@ -83,6 +82,7 @@ class HostedPeer:
     """A peer: others reach it by its name, and it reaches others by theirs.
 
     :param host: says what the peer allows to others.
+    :param registration: its standing at its router; it is started, and stopped, with the peer.
     :ivar links: the link to each peer that new exchanges take, by name.
     :ivar link_watchers: are called with the other's name whenever a link has come to stand.
     :ivar chats: its conversations.
@@ -90,23 +90,25 @@ class HostedPeer:
 
     _log = Logger()
 
-    def __init__(self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host) -> None:
+    def __init__(
+        self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host, registration: RouterAccess
+    ) -> None:
         self.name = credentials.name
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
+        self._gate = surroundings.gate
         self._wiring = Wiring(
             surroundings.reactor,
             credentials,
             surroundings.limits,
             self,
             now_ns=surroundings.now_ns,
+            gate=surroundings.gate,
             scopes=surroundings.scopes,
         )
-        self.registration = Registration(
-            self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
-        )
-        self.chats = ChatRoom(self._clock, self.name)
+        self.registration = registration
+        self.chats = ChatRoom(self._clock, self.name, self._gate)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -135,7 +137,7 @@ class HostedPeer:
 
     def start(self) -> None:
         """Register, and stay registered."""
-        self.registration.start()
+        self.registration.start(self.instructed)
 
     def slept(self, seconds: float) -> None:
         """This machine slept for so long: see whether the links and the registration stand."""
@@ -278,8 +280,12 @@ class HostedPeer:
 
     # -- being reached ----------------------------------------------------------------------------------------
 
-    async def _instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Carry out an InstructConnect: check it, answer, and dial."""
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out an InstructConnect: check it, answer, and dial.
+
+        :raises Refused: if it makes no sense.
+        :raises Busy: if as many dials are under way as may be.
+        """
         instruction = self._checked(arguments)
         initiator = instruction.ticket.initiator
         answer = {"dialling": True, "plain": instruction.plain}
@@ -301,12 +307,12 @@ class HostedPeer:
             raise Refused(f"this is {self.name}, not {arguments['target'][:80]!r}")
         try:
             parse_peer(initiator)
-            addresses = [str(ip_address(text)) for text in candidates]
-        except ValueError as error:
+            addresses = [str(self._dialable(text)) for text in candidates[: MAX_CANDIDATES + 1]]
+        except (ValueError, NotAllowed) as error:
             raise Refused(f"{self.name} can't use this instruction: {printable(str(error))[:200]}") from error
         valid = (
             initiator != self.name
-            and 0 < port < 65536
+            and port in PORTS
             and 0 < lifetime < float("inf")
             and 0 < len(addresses) <= MAX_CANDIDATES
             and len(arguments["ticket"]) == NONCE_BYTES
@@ -316,6 +322,16 @@ class HostedPeer:
         seconds = min(lifetime, self._limits.ticket_s)
         ticket = Ticket(arguments["ticket"], initiator, self.name, self._clock.seconds() + seconds)
         return _Instruction(ticket, addresses, port, arguments["plain"] and self._around.plain)
+
+    def _dialable(self, text: str) -> Address:
+        """Check an address as a router does: another machine's router doesn't aim this peer at its own machine.
+
+        :raises NotAllowed: if nobody may be told to dial it, or this peer mayn't.
+        """
+        address = checked_address(text)
+        if address.is_loopback and not self.registration.nearby:
+            raise NotAllowed(f"{address} is an address of this machine, and the router is elsewhere")
+        return address
 
     def _start_dial(self, instruction: _Instruction) -> None:
         initiator = instruction.ticket.initiator
@@ -338,7 +354,8 @@ class HostedPeer:
         except CancelledError:
             pass  # this peer stops
         except ExchangeFailed as failure:
-            self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
+            whose = ticket.initiator
+            self._gate.warn(self._log, whose, "{name}: {reason}", name=self.name, reason=str(failure))
         finally:
             if link is None:
                 self._dial_over(ticket.initiator)
@@ -367,7 +384,9 @@ class HostedPeer:
             if standing is not None:
                 standing.close()
         local, remote = link.addresses
-        self._log.info(
+        self._gate.info(
+            self._log,
+            other,
             "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
             name=self.name,
             other=other,
@@ -402,6 +421,8 @@ class HostedPeer:
             clock=self._clock,
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
+            gate=self._gate,
+            refused=lambda: link.refused(stream.stream_id),
         )
 
     def link_closed(self, link: DirectLink, reason: str) -> None:
@@ -410,7 +431,9 @@ class HostedPeer:
         self._setups.pop(link, None)
         other = link.remote
         if link.established:
-            self._log.info(
+            self._gate.info(
+                self._log,
+                other,
                 "{name}: link with {other} ended after {seconds:.1f} s: {reason}",
                 name=self.name,
                 other=other,
@@ -421,7 +444,8 @@ class HostedPeer:
                 del self.links[other]
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
-                self._log.warn("{name}: no link with {other}: {reason}", name=self.name, other=other, reason=reason)
+                text = "{name}: no link with {other}: {reason}"
+                self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
             self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)

@@ -16,24 +16,27 @@ from twisted.logger import Logger
 
 from p2p.base.config import PeerConfig, PeerEntry
 from p2p.base.errors import ConfigError, IdentityError, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, most_open_files, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
-from p2p.exchange.consent import Offer
 from p2p.exchange.inbox import clear_leftovers
+from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
 from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import Credentials
+from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.transfers.incoming import IncomingTransfer
+from p2p.peer.registration import Registration
+from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
-from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
-from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
+from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
+from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -73,6 +76,7 @@ class PeerService(MultiService):
 
     :param services: the content services that they offer.
     :param asleep: reads how long this machine has slept since it was booted, seconds.
+    :param since_boot: reads how long ago that was, seconds.
     :param pool: the threads for what blocks; the reactor's own if there is none.
     :param own_services: makes the content services that aren't plugins, because they act for the peers of this daemon.
     """
@@ -90,6 +94,7 @@ class PeerService(MultiService):
         now_ns: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], float] = time.time,
         asleep: Callable[[], float] = asleep_s,
+        since_boot: Callable[[], float] = since_boot_s,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
         pool: Any = None,
         own_services: OwnServices = lambda peers, jobs, state: (),
@@ -108,28 +113,38 @@ class PeerService(MultiService):
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
         self._state = find_state(config)
+        self._gate = LogGate(reactor)
         surroundings = Surroundings(
             reactor=reactor,
-            router=clientFromString(reactor, config.router),
             limits=config.limits,
             services=services.joined_by(*own_services(self.peers, self._jobs, self._state)),
             threads=self._jobs,
             random=random,
             now_ns=now_ns,
-            turn=DeferredSemaphore(config.limits.connecting),
             listen=config.listen,
             plain=config.links == "plain",
+            gate=self._gate,
             scopes=config.limits.scopes(most_open_files()),
         )
         self._random = random
         self._now_ns = now_ns
-        self._offers = PendingOffers(reactor, lambda: random(4).hex())
+        self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
+        router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
         for entry, own in zip(config.peers, credentials, strict=True):
-            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
+            registration = Registration(reactor, router, own, config.limits, turn)
+            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
-        self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
+        self._leftovers = Leftovers(
+            reactor,
+            inboxes,
+            [self._state / name / kind for name in inboxes for kind in ("ended", "agreed", "served")],
+            self._jobs,
+            Ages(self._state / "ages.json", boot_id(), since_boot, wall),
+            config.limits.unfinished_days,
+            self._forget,
+        )
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
@@ -192,6 +207,7 @@ class PeerService(MultiService):
         if transfers is not None:
             await transfers.close()
             self._transfers = None
+        self._gate.close()
 
     def _slept(self, seconds: float) -> None:
         """The other ends may have given their connections up meanwhile, without a word that arrived here."""
@@ -216,9 +232,9 @@ class PeerService(MultiService):
         assert self._transfers is not None, "peers are registered only while the daemon runs"
         return self._transfers.incoming(acting, offer, stop, folder)
 
-    def _forget(self, before: float) -> None:
+    async def _forget(self, ages: Ages, limit_s: float) -> None:
         if self._transfers is not None:
-            self._transfers.forget(before)
+            await self._transfers.forget(ages, limit_s)
 
     async def _given_up(self, acting: str, offer: Offer, folder: Path) -> None:
         assert self._transfers is not None, "peers are registered only while the daemon runs"
@@ -227,7 +243,7 @@ class PeerService(MultiService):
     def _open_transfers(self) -> Transfers:
         """Open the journal, and offer the operations of the console, all of which are answered from here on."""
         state, journal = self._state, self._state / JOURNAL
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(state)
         if not journal.exists():
             self._log.info("{path}: a new journal of transfers; nothing is known of earlier ones", path=str(journal))
         self._transfers = Transfers(
@@ -241,6 +257,7 @@ class PeerService(MultiService):
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
             boot=boot_id(),
+            gate=self._gate,
         )
         operations = PeerConsole(
             self._reactor,

@@ -21,16 +21,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.base.addresses import Network, NotAllowed
 from p2p.base.config import RouterLimits
-from p2p.base.errors import P2PError
-from p2p.base.names import router_name
+from p2p.base.errors import InvalidName, P2PError
+from p2p.base.log_gate import LogGate
+from p2p.base.names import check_listed, router_name
 from p2p.base.texts import printable
 from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, InstructConnect, ListPeers, LookupPeer
 from p2p.identity.tls import require_name
-from p2p.router.addresses import Network, NotAllowed, granted, seen_through
-from p2p.router.broker import ConnectRequest, Forbidden, check_listed
+from p2p.router.addresses import granted, seen_through
+from p2p.router.broker import ConnectRequest
 from p2p.router.core import PAGE, ConnectAnswer, NamesAnswer
 from p2p.router.sockets import host_of
 
@@ -75,6 +77,7 @@ class Federation(MultiService):
     :param networks: what peers of ``own`` cluster may name as candidates.
     :param wrap: makes the factory of the dialled connections from that of their channels.
     :param random: gives numbers between 0 and 1.
+    :param gate: what the neighbours can provoke in the log passes here.
     """
 
     def __init__(
@@ -86,13 +89,15 @@ class Federation(MultiService):
         *,
         wrap: Wrap,
         random: Callable[[], float],
+        gate: LogGate,
     ) -> None:
         MultiService.__init__(self)
         self._clock = clock
         self._limits = limits
         self._networks = networks
         self._links = {
-            cluster: _Link(clock, cluster, endpoint, limits, wrap, random) for cluster, endpoint in endpoints.items()
+            cluster: _Link(clock, cluster, endpoint, limits, wrap, random, gate)
+            for cluster, endpoint in endpoints.items()
         }
         for link in self._links.values():
             link.service.setServiceParent(self)
@@ -152,7 +157,7 @@ class Federation(MultiService):
             answer = await channel.call(ListPeers, deadline=deadline, cluster=cluster, after=after)
             try:
                 names = check_listed(answer["names"], cluster, after, PAGE)
-            except Forbidden as error:
+            except InvalidName as error:
                 channel.abort(f"it lists no names of its cluster: {error}")
                 raise ClusterUnreachable(f"{link.name} sent a list of names that makes no sense") from error
             return {"names": names, "more": answer["more"] and bool(names)}
@@ -189,7 +194,9 @@ class _Link:
         limits: RouterLimits,
         wrap: Wrap,
         random: Callable[[], float],
+        gate: LogGate,
     ) -> None:
+        self.gate = gate
         self.name = router_name(cluster)
         self.channel: _LinkChannel | None = None
         self._clock = clock
@@ -200,7 +207,7 @@ class _Link:
         factory = Factory.forProtocol(lambda: _LinkChannel(self, clock, limits))
         factory.noisy = False
         self.service = ClientService(
-            _Told(endpoint, self.name, self._dialling), wrap(factory), retryPolicy=self._delay, clock=clock
+            _Told(endpoint, self._failed, self._dialling), wrap(factory), retryPolicy=self._delay, clock=clock
         )
 
     @contextmanager
@@ -223,7 +230,7 @@ class _Link:
 
     def up(self, channel: _LinkChannel) -> None:
         self.channel = channel
-        log.info("federation: linked to {who}", who=channel.who)
+        self.gate.info(log, self.name, "federation: linked to {who}", who=channel.who)
 
     def down(self, channel: _LinkChannel, reason: Failure) -> None:
         if self.channel is not channel:
@@ -231,12 +238,18 @@ class _Link:
         self.channel = None
         if self._clock.seconds() - channel.since >= _STEADY_S:
             self._attempts = 0
-        log.warn("federation: the link to {name} ended: {reason}", name=self.name, reason=reason_of(reason))
+        self._warn("federation: the link to {name} ended: {reason}", reason)
 
     def dial_now(self) -> None:
         if self._pausing:
             self.service.stopService()  # it pauses, so there is nothing to wait for
             self.service.startService()
+
+    def _failed(self, failure: Failure) -> None:
+        self._warn("federation: can't reach {name}: {reason}", failure)
+
+    def _warn(self, text: str, why: Failure) -> None:
+        self.gate.warn(log, self.name, text, name=self.name, reason=reason_of(why))
 
     def _dialling(self) -> None:
         self._pausing = False
@@ -251,7 +264,9 @@ class _LinkChannel(Channel):
     """The dialled control channel to a neighbour, which asks nothing over it."""
 
     def __init__(self, link: _Link, clock: IReactorTime, limits: RouterLimits) -> None:
-        super().__init__(clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s)
+        super().__init__(
+            clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s, gate=link.gate
+        )
         self._link = link
         self.since = 0.0
 
@@ -266,27 +281,27 @@ class _LinkChannel(Channel):
 
 @implementer(IStreamClientEndpoint)
 class _Told:
-    """An endpoint that logs why it can't be reached; ClientService alone tells only when it tries again.
+    """An endpoint that tells why it can't be reached; ClientService alone tells only when it tries again.
 
+    :param failed: is told that.
     :param dialling: is told when an attempt begins.
     """
 
-    def __init__(self, endpoint: IStreamClientEndpoint, name: str, dialling: Callable[[], None]) -> None:
+    def __init__(
+        self, endpoint: IStreamClientEndpoint, failed: Callable[[Failure], None], dialling: Callable[[], None]
+    ) -> None:
         self._endpoint = endpoint
-        self._name = name
+        self._failed = failed
         self._dialling = dialling
-
-    def __repr__(self) -> str:
-        return self._name
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         self._dialling()
         connecting: Deferred[Any] = self._endpoint.connect(protocolFactory)
-        return connecting.addErrback(self._failed)
+        return connecting.addErrback(self._tell)
 
-    def _failed(self, failure: Failure) -> Failure:
+    def _tell(self, failure: Failure) -> Failure:
         if not isinstance(failure.value, CancelledError | ConnectingCancelledError):  # else this router is stopping
-            log.warn("federation: can't reach {name}: {reason}", name=self._name, reason=reason_of(failure))
+            self._failed(failure)
         return failure
 
 

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from p2p import __version__
 from p2p.base.config import RouterConfig
 from p2p.base.errors import IdentityError, LocalFileError
+from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.names import router_name
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, raise_open_files
@@ -24,18 +25,22 @@ from p2p.base.texts import address_text
 from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
 from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
+from p2p.control.door import Door, defer_accept
 from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.core import Router
 from p2p.router.federation import Federation
 from p2p.router.protocol import AcceptedChannels
-from p2p.router.sockets import Door, SocketMeter
+from p2p.router.sockets import SocketMeter
 from p2p.wire.monotonic import SleepWatch, asleep_s
 
 __all__ = ["RouterService", "load_credentials"]
 
 GOODBYE_S = 5.0
 """Seconds that the other ends have for a polite close when the router stops."""
+
+KEPT = 0.25
+"""The part of ``pending_connections`` that is kept for addresses from which somebody has registered before."""
 
 log = Logger()
 
@@ -65,6 +70,8 @@ class RouterService(MultiService):
     :ivar router: the routing table and what may be asked of it.
     :ivar federation: the links to the neighbours.
     :ivar meter: counts what goes through the sockets.
+    :ivar admission: the places of those of whom it isn't known who they are.
+    :ivar gate: what others can provoke in the log passes here.
     :ivar listening: the address that the router listens on, empty while it doesn't.
     """
 
@@ -87,6 +94,7 @@ class RouterService(MultiService):
         self._tell = tell
         self._port: IListeningPort | None = None
         limits = config.limits
+        self.gate = LogGate(reactor)
         self.federation = Federation(
             reactor,
             {cluster: clientFromString(reactor, one.endpoint) for cluster, one in config.neighbours.items()},
@@ -94,13 +102,15 @@ class RouterService(MultiService):
             tuple(config.networks.get(config.cluster, ())),
             wrap=lambda factory: self._wrapped(factory, client=True),
             random=random,
+            gate=self.gate,
         )
         self._add(self.federation)
         self.router = Router(config.cluster, limits, config.networks, self.federation)
-        admission = Admission(limits.pending_connections, limits.pending_per_address)
-        self._channels = AcceptedChannels(self.router, admission, reactor)
+        self._channels = AcceptedChannels(self.router, self.gate, reactor)
         self._sleep = SleepWatch(reactor, self._slept, asleep)
-        self._door = Door(self._wrapped(self._channels, client=False), admission, reactor)
+        total = limits.pending_connections
+        self.admission = Admission(total, limits.pending_per_address, kept=int(total * KEPT))
+        self._door = Door(self._wrapped(self._channels, client=False), self.admission, reactor, self._turned_away)
         if config.console is not None:
             operations = {"status": checked(NoArguments, self.status)}
             self._add(ConsoleServer(reactor, config.console, operations))
@@ -162,6 +172,7 @@ class RouterService(MultiService):
         if port is not None:
             await maybeDeferred(port.stopListening)
             self.listening = ""
+        self._door.close()
         channels = list(self._channels.open)
         log.info("router: stopping, closing {count} connections", count=len(channels))
         for channel in channels:
@@ -170,6 +181,7 @@ class RouterService(MultiService):
         for channel in channels:
             await channel.when_ended()
         await cast("Deferred[None]", MultiService.stopService(self))
+        self.gate.close()
         log.info("router: stopped")
 
     def _slept(self, seconds: float) -> None:
@@ -192,9 +204,14 @@ class RouterService(MultiService):
             raise CannotStart(f"can't listen on {where}: {_advice(port.value)}") from port.value
         self._port = port
         self.listening = address_text(port.getHost())
+        defer_accept(port)
         listener = getattr(port, "socket", None)
         if listener is not None:
             listener.listen(self._config.limits.pending_connections)  # Twisted queues 50: too few for a lab at once
+
+    def _turned_away(self, address: str, reason: str) -> None:
+        text = "router: turned away a connection from {address}: {reason}"
+        self.gate.warn(log, STRANGERS, text, address=address, reason=reason)
 
     def _add(self, child: Any) -> None:
         child.setServiceParent(self)

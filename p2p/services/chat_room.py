@@ -18,7 +18,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome, ProtocolViolation
+from p2p.base.log_gate import LogGate
 from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.link.flow import account_of
@@ -52,12 +54,14 @@ _log = Logger()
 class ChatRoom:
     """The conversations of one hosted peer.
 
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     :ivar peer: its name.
     """
 
-    def __init__(self, clock: IReactorTime, peer: str) -> None:
+    def __init__(self, clock: IReactorTime, peer: str, gate: LogGate | None = None) -> None:
         self.clock = clock
         self.peer = peer
+        self._gate = gate or LogGate(clock)
         self._conversations: dict[str, Conversation] = {}
         self._visitors: dict[str, Visitor] = {}
 
@@ -108,9 +112,8 @@ class ChatRoom:
             raise ExchangeFailed(Outcome.REFUSED, f"{VISITORS} peers wait for {self.peer} already; try again later")
         self._visitors[visitor.sender] = visitor
         visitor.wait(lambda: self._visitors.pop(visitor.sender, None))
-        _log.info(
-            "{sender} wants to chat with {peer}; answer with: p2p chat {sender}", sender=visitor.sender, peer=self.peer
-        )
+        text = "{sender} wants to chat with {peer}; answer with: p2p chat {sender}"
+        self._gate.info(_log, visitor.sender, text, sender=visitor.sender, peer=self.peer)
 
 
 @implementer(IPushProducer)
@@ -264,31 +267,17 @@ def _boxes(reader: BoxReader, data: bytes | memoryview) -> list[Box]:
         raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
 
 
-@implementer(IConsumer)
-class _States:
+class _States(BaseSink):
     """Takes the reply, which says whether somebody reads."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self._boxes = BoxReader(_BOX_BYTES)
         self._told = told
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
-
     def write(self, data: bytes | memoryview) -> None:
         """Tell of each state."""
         for box in _boxes(self._boxes, data):
             self._told(_text(box, "state"))
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """Everything was read."""
-        return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""
 
 
 @implementer(IConsumer)

@@ -49,7 +49,7 @@ WAIT_S: Final = 15
 """Seconds that a file waits for its turn. With the time to play it, that is below the silence that ends an exchange."""
 
 
-class Turns:
+class PlayTurns:
     """Files that are played at once, and the bytes of those that come or wait, by who sends them."""
 
     def __init__(self, at_once: int) -> None:
@@ -110,7 +110,7 @@ class InspectSink(ThreadedSink):
 
     _log = Logger()
 
-    def __init__(self, request: Request, reply: ReplyWriter, context: Context, turns: Turns, workers: Workers):
+    def __init__(self, request: Request, reply: ReplyWriter, context: Context, turns: PlayTurns, workers: Workers):
         super().__init__(Worker(context.threads))
         self._reply = reply
         self._context = context
@@ -228,7 +228,7 @@ class Inspect:
 
     name = "inspect"
 
-    def __init__(self, workers: Workers, turns: Turns, media: Callable[[], bool] = has_media) -> None:
+    def __init__(self, workers: Workers, turns: PlayTurns, media: Callable[[], bool] = has_media) -> None:
         self._workers = workers
         self._turns = turns
         self._media = media
@@ -255,4 +255,4 @@ def _busy(why: str) -> ExchangeFailed:
     return ExchangeFailed(Outcome.REFUSED, f"busy: the service inspect has too much to do, {why}; try again later")
 
 
-inspect = Inspect(Workers(), Turns(min(MOST_WORKERS, os.cpu_count() or 1)))
+inspect = Inspect(Workers(), PlayTurns(min(MOST_WORKERS, os.cpu_count() or 1)))

@@ -17,14 +17,14 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.exchange.rules import Arrived
-from p2p.transfer.final_names import FOLDER_FLAGS, Close, Place, Placer, Receipt, Step
+from p2p.transfer.final_names import FOLDER_FLAGS, Close, Placer, PlaceStep, Receipt, Step
 from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
+from p2p.transfer.work_folder import PartialEntry, WorkFolder, WorkState
 
-__all__ = ["Settling"]
+__all__ = ["ReceiverMemory"]
 
 GROUP_BYTES: Final = CHUNK
 """Bytes of small files that are moved to their places together: with them no more than one chunk goes again after a
@@ -34,7 +34,7 @@ GROUP_ENTRIES: Final = 256
 """Entries that are moved to their places together."""
 
 
-class Settling:
+class ReceiverMemory:
     """The work folder of a transfer, and the steps that lead out of it.
 
     :param folder: where the transfer goes.
@@ -48,7 +48,7 @@ class Settling:
     """
 
     def __init__(self, folder: Path, transfer_id: str, exists: Exists, sync: bool) -> None:
-        self.state = State()
+        self.state = WorkState()
         self.counts = (0, 0)
         self.arrived = Arrived()
         self.stopped = False
@@ -181,7 +181,7 @@ class Settling:
 
     # -- groups -----------------------------------------------------------------------------------------------
 
-    def add(self, place: Place) -> None:
+    def add(self, place: PlaceStep) -> None:
         """An entry is complete."""
         size = 0 if place.reason else place.size
         self._steps.append(place)
@@ -191,7 +191,7 @@ class Settling:
 
     def note(self, text: str) -> None:
         """Something is to be told of the entry that was added last, if it still waits for its place."""
-        if self._steps and isinstance(self._steps[-1], Place):
+        if self._steps and isinstance(self._steps[-1], PlaceStep):
             self._steps[-1].notes.append(text)
 
     def leave(self, depth: int) -> None:
@@ -209,7 +209,7 @@ class Settling:
         """Give all that is complete its place."""
         if not self._steps:
             return
-        files = [step for step in self._steps if isinstance(step, Place) and step.file >= 0]
+        files = [step for step in self._steps if isinstance(step, PlaceStep) and step.file >= 0]
         if self._sync:
             for place in files:
                 begin_sync(place.file)
@@ -233,7 +233,7 @@ class Settling:
         receipts, self._receipts = self._receipts, []
         return receipts
 
-    def _seal(self, place: Place) -> None:
+    def _seal(self, place: PlaceStep) -> None:
         """Bring a file to the disk."""
         if self._sync:
             try:
@@ -248,7 +248,7 @@ class Settling:
         """The steps that were written down are done: count what became of them."""
         state = self.state
         for place in state.steps:
-            if isinstance(place, Place):
+            if isinstance(place, PlaceStep):
                 state.last = place.path
                 state.entries += 1
                 state.refused += bool(place.reason)

@@ -12,20 +12,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.request import Request
-from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming
+from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming, Terms
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box
-from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
-from p2p.transfer.offering import offer_of
+from p2p.transfer.notes import completion_notes, local_id
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
-from p2p.transfer.session_requests import PROGRESS_S
+from p2p.transfer.session_requests import PROGRESS_S, offer_of
 from p2p.transfer.walking import Totals
 
 __all__ = ["TransferSink", "transfer"]
@@ -50,7 +48,7 @@ class TransferSink(ThreadedSink):
         self._context = context
         self._began = self._told = context.now()
         self._local = local_id(self._offer.sender, self._offer.id)
-        self._ended = EndedTransfers(context.host.state / "ended")
+        self._ended = completion_notes(context.host.state)
         self._engine: Receiver | None = None
         self._journal: Incoming | None = None
         self._counts = (0, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final, Literal
@@ -11,22 +10,20 @@ from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
 from p2p.base.rates import Pace
-from p2p.exchange.consent import Offer
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.paths import from_bytes
 from p2p.exchange.request import Request
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Context, IContentService, Incoming
 from p2p.link.flow import account_of
 from p2p.transfer.asking import AskingSink
-from p2p.transfer.ended import KEEP_S, local_id, remove_old
-from p2p.transfer.offering import offer_of
+from p2p.transfer.notes import local_id, remove_oldest
 from p2p.transfer.production import Production
 from p2p.transfer.records import Have
 from p2p.transfer.reports import number_of
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.session_requests import FETCH
+from p2p.transfer.session_requests import FETCH, offer_of
 from p2p.transfer.shares import shared_source
 
 __all__ = ["FetchSink", "fetch"]
@@ -110,7 +107,7 @@ class FetchSink(AskingSink):
     def _open(self, names: list[str], have: Have) -> SendingEngine:
         host = self.context.host
         served = host.state / "served"
-        remove_old(served, time.time() - KEEP_S, MAX_STATES)
+        remove_oldest(served, MAX_STATES)
         sources = [shared_source(host.shares, name) for name in names]
         self._state = SenderState(served / local_id(self._offer.sender, self._offer.id))
         try:

@@ -45,6 +45,12 @@ class ViolationTests(SynchronousTestCase):
                 data = box(answer_=tag) if number % 2 else box(error_=tag)
                 self.assertEqual("an answer to a question that wasn't asked", self.cut_off(data))
 
+    def test_both(self) -> None:
+        """A box that is an answer and a question is an answer."""
+        self.assertEqual(
+            "an answer to a question that wasn't asked", self.cut_off(box(answer_=b"1", ask_=b"1", command_=b"Ping"))
+        )
+
     def test_unfit_answers(self) -> None:
         """An answer without what the command declares; its question fails at once."""
         whole = {"address": b"x", "table_lookup_ns": b"1"}

@@ -11,7 +11,7 @@ from typing import Final
 
 from twisted.internet.task import deferLater
 
-from p2p.console.operations import Ponged
+from p2p.console.operations import Pinged
 from test.functional.cases import FunctionalCase, Run
 from test.functional.lab import RunningLab, reactor, until
 from test.needs import needs
@@ -78,7 +78,7 @@ class ClockTests(FunctionalCase):
         """The link stands, all are registered, and no log tells of a connection that ended."""
         link = await self.console.link("m1.m")
         self.assertTrue(link.reused)
-        self.assertIsInstance(await self.console.ping("m1.m"), Ponged)
+        self.assertIsInstance(await self.console.ping("m1.m"), Pinged)
         for daemon in "nm":
             self.assertTrue((await self.lab.peer_status(daemon)).router.connected)
         for cluster in "nm":

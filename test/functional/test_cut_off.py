@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -57,7 +58,7 @@ class CutOffTests(FunctionalCase):
             reactor,
             PeerLimits(),
         )
-        factory = Factory.forProtocol(lambda: link)
+        factory: Any = Factory.forProtocol(lambda: link)
         factory.noisy = False
         if not plain:
             wrap = credentials("m4.m").wrap

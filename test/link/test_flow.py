@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.scopes import STREAM_COST, UNCOUNTED
-from p2p.link.flow import HIGH_WATER, LOW_WATER, PIECE_COST, PRESSED_WATER, Stream, Turns, account_of
+from p2p.link.flow import HIGH_WATER, LOW_WATER, PIECE_COST, PRESSED_WATER, Stream, StreamTurns, account_of
 from p2p.link.mux import INITIAL_WINDOW, TooManyStreams
 from test.scopes import stream_scope
 
@@ -367,11 +367,11 @@ class EndTests(StreamCase):
         self.assertFalse(stream.alive)
 
 
-class TurnsTests(SynchronousTestCase):
+class StreamTurnsTests(SynchronousTestCase):
     """The streams that one end may have at a time."""
 
     def setUp(self) -> None:
-        self.turns = Turns(4)
+        self.turns = StreamTurns(4)
         self.opened: list[Stream] = []
 
     def take(self) -> Deferred[Stream]:
@@ -401,7 +401,7 @@ class TurnsTests(SynchronousTestCase):
 
     def test_half(self) -> None:
         """It is half of the streams, and one at least."""
-        self.assertEqual([128, 1, 1, 1], [Turns(streams).limit for streams in (256, 3, 2, 1)])
+        self.assertEqual([128, 1, 1, 1], [StreamTurns(streams).limit for streams in (256, 3, 2, 1)])
 
     def test_not_opened(self) -> None:
         """A stream that can't be opened takes no turn."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,22 +9,12 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.scopes import STREAM_COST, Full, StreamScope, System
 from p2p.base.ticket import NONCE_BYTES, Ticket
-from p2p.link.held import TELL_S, Held
+from p2p.link.held import Held
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import INITIAL_WINDOW, TooManyStreams
 from test.link.links import Collector, LinkCase
 
 KIB = 1024
-
-
-class Log:
-    """Keeps warnings."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def warn(self, form: str, **fields: Any) -> None:
-        self.told.append(form.format(**fields))
 
 
 class HeldCase(SynchronousTestCase):
@@ -122,20 +110,6 @@ class MemoryTests(HeldCase):
         held.unsent(256 * KIB)
         held.end()
         self.assertEqual(([], []), (self.ended(), self.clock.getDelayedCalls()))
-
-    def test_log(self) -> None:
-        """The log is told of the first one at once, and of the others once in a while, with their number."""
-        log = Log()
-        self.patch(Held, "_log", log)
-        self.limit(stream_memory_bytes=100 * KIB)
-        held = self.link("n1.n")
-        self.streams(held, *[200] * 50)
-        self.assertEqual(50, len(self.ended()))
-        self.assertEqual(1, len(log.told))
-        self.clock.advance(TELL_S)
-        self.streams(held, 200)
-        self.ended()
-        self.assertRegex(log.told[1], r"m4.m: a stream of n1.n was reset: .* \(49 more since this was told last\)")
 
 
 class StreamsTests(HeldCase):

@@ -396,6 +396,12 @@ class WindowGrowthTests(SynchronousTestCase):
         session.consumed(1, unread, 1.0)
         self.assertEqual(self.use(session, 1, 1.0, window // 2 - unread), [window // 2 + window])
 
+    def test_quick_reader(self) -> None:
+        """A reader that has come to more than three quarters of the window isn't behind."""
+        session, window = self.grown()
+        session.receive(raw(DATA, 0, 1, body=bytes(window // 4 - KIB)), 1.0)
+        self.assertEqual(self.use(session, 1, 1.0, window // 2), [window // 2 + window])
+
     def grown(self) -> tuple[Session, int]:
         """A session whose stream 1 has a window of 2 MiB, and that window."""
         session = self.measured(1)

@@ -38,6 +38,14 @@ class PiecesTests(SynchronousTestCase):
         self.assertEqual(10, len(taken))
         self.assertTrue(all(isinstance(piece.obj, bytearray) for piece in taken))
 
+    def test_full(self) -> None:
+        """What is copied together grows to the size of a piece that isn't copied: a quarter of a TLS record."""
+        self.assertEqual(16384 // 4, SMALL)
+        pieces = Pieces()
+        for _ in range(SMALL + 1):
+            pieces.append(b"x")
+        self.assertEqual([SMALL, 1], [len(piece) for piece in pieces.take()])
+
     def test_large_pieces(self) -> None:
         """A large piece isn't copied."""
         data = b"x" * SMALL
@@ -52,7 +60,8 @@ class PiecesTests(SynchronousTestCase):
         for size in (2 * SMALL - 1, 2 * SMALL):
             pieces.append(data[:size])
         small, large = pieces.take()
-        self.assertEqual((2 * SMALL - 1, 16 * SMALL), (len(small.obj), len(large.obj)))
+        kept = [memoryview(one.obj).nbytes for one in (small, large)]
+        self.assertEqual([2 * SMALL - 1, 16 * SMALL], kept)
         whole = b"x" * SMALL
         self.assertIs(whole, owned(whole))
 

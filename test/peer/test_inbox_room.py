@@ -154,7 +154,7 @@ class InboxRoomTests(SynchronousTestCase):
 
         def vanish(place: str) -> Any:
             if place == os.fspath(self.inbox):
-                entries = list(scan(place))
+                entries: list[Any] = list(scan(place))
                 shutil.rmtree(self.inbox / "folder")
                 (self.inbox / "film").unlink()
                 return closing(Entries(entries))
@@ -173,7 +173,7 @@ class InboxRoomTests(SynchronousTestCase):
         def sealed(place: str) -> Any:
             if place.endswith("sealed"):
                 raise PermissionError(errno.EACCES, "Permission denied", place)
-            entries = list(scan(place))
+            entries: list[Any] = list(scan(place))
             if place.endswith("listed"):
                 entries = [SealedEntry(one) for one in entries]
             return closing(Entries(entries))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.protocol import Factory, Protocol
@@ -38,22 +39,21 @@ class RegistrationCase(SynchronousTestCase):
     def make(self, name: str = "n1.n", **limits: Any) -> Registration:
         """Make a registration."""
 
-        async def instructed(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-            self.instructed.append(arguments)
-            return {"dialling": True, "plain": False}
-
         return Registration(
             self.network,
             clientFromString(self.network.on(PEER), f"tcp:{ROUTER}:5555"),
             credentials(name),
             PeerLimits().model_copy(update=limits),
-            instructed,
             self.turn,
         )
 
+    async def instruct(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.instructed.append(arguments)
+        return {"dialling": True, "plain": False}
+
     def start(self) -> None:
         """Start it, and let happen what happens without time passing."""
-        self.registration.start()
+        self.registration.start(self.instruct)
         self.network.settle()
 
     def stop(self, registration: Registration | None = None) -> None:
@@ -116,6 +116,16 @@ class ComingTests(RegistrationCase):
         self.network.settle()
         self.assertEqual({"dialling": True, "plain": False}, self.successResultOf(answer))
         self.assertEqual([arguments], self.instructed)
+
+    def test_nearby(self) -> None:
+        """Whether the router is on this machine shows in the address at which it is reached."""
+        Router(self.network)
+        self.assertFalse(self.registration.nearby)
+        self.start()
+        self.assertFalse(self.registration.nearby)
+        channel: Any = self.registration._channel
+        self.patch(channel.transport.transport, "peer", IPv4Address("TCP", "127.0.0.1", 5555))
+        self.assertTrue(self.registration.nearby)
 
     def test_wrong_router(self) -> None:
         """A router with another name in its certificate is refused, and both names are told."""
@@ -204,7 +214,7 @@ class ComingTests(RegistrationCase):
         self.patch(router, "answer", answer)
         all_of_them = [self.make(f"n{number}.n") for number in range(1, 6)]
         for one in all_of_them:
-            one.start()
+            one.start(self.instruct)
         self.network.settle()
         self.assertEqual((2, 2), (len(router.asked), len(router.connections)))
         answers[0].callback({"lease": 60.0, "observed": PEER})

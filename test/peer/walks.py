@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import Outcome
+from p2p.base.log_gate import LogGate
 from p2p.base.ticket import Ticket
 from p2p.console.operations import Diagnosis, Leg, LegName, LegState
 from p2p.exchange.service import IContentService, Services
@@ -21,6 +22,7 @@ from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import encode_box
 from p2p.link.hello import VERSION
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.registration import Registration
 from p2p.peer.why import why
 from p2p.services.echo import echo
 from test.exchange.doubles import OpenHost
@@ -76,18 +78,20 @@ class Walks(Lab):
         endpoint = f"tcp:{self.address(router or name.rpartition('.')[2])}:5555"
         surroundings = Surroundings(
             reactor=self.network.on(address),
-            router=clientFromString(self.network.on(seen_at or address), endpoint),
             limits=self._limits,
             services=Services([echo] if services is None else services),
             threads=at_once,
             random=self._bytes,
             now_ns=lambda: int(self.network.seconds() * 1e9),
-            turn=DeferredSemaphore(8),
             listen=listen,
             plain=plain,
+            gate=LogGate(self.network),
             scopes=self._limits.scopes(),
         )
-        peer = HostedPeer(credentials(name, lab), self._folder, surroundings, OpenHost(self._folder))
+        own = credentials(name, lab)
+        router_of_it = clientFromString(self.network.on(seen_at or address), endpoint)
+        registration = Registration(self.network, router_of_it, own, self._limits, DeferredSemaphore(8))
+        peer = HostedPeer(own, self._folder, surroundings, OpenHost(self._folder), registration)
         peer.start()
         self.network.settle()
         return peer

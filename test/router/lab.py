@@ -182,6 +182,6 @@ class RouterTestCase(SynchronousTestCase):
         self.lab = Lab()
         self.network = self.lab.network
 
-    def start(self, **more: Any) -> None:
-        self.service = self.lab.start_router("n", **more)
+    def start(self, *neighbours: str, **more: Any) -> None:
+        self.service = self.lab.start_router("n", *neighbours, **more)
         self.router = self.service.router

@@ -8,6 +8,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
+from p2p.control.admission import Admission
 from p2p.control.channel import ControlLost
 from p2p.control.commands import (
     Busy,
@@ -24,7 +25,10 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
+from p2p.control.door import Arriving
 from p2p.identity.tls import LINK_ALPN
+from p2p.router.core import REGISTRATION_BURST
+from p2p.router.protocol import REPLACED_S
 from test.control.conversation import FakeTLS
 from test.router.lab import TICKET, RouterTestCase
 
@@ -108,6 +112,40 @@ class RegisterTests(RouterTestCase):
         self.failureResultOf(asked[-1], ControlLost)
         self.assertEqual(0, len(self.router.table))
 
+    def test_registers_in_a_loop(self) -> None:
+        """However many connections a peer makes, its name registers once a second in the long run; others don't wait.
+
+        What a registration replaces is closed within a second, though its end does nothing for it."""
+        self.start()
+        for number in range(REGISTRATION_BURST):
+            self.lab.peer("n1.n", host=f"10.1.1.{number}")
+        waiting = [self.lab.connect("n1.n") for _ in range(8)]
+        answers = [one.register() for one in waiting]
+        self.lab.peer("n2.n")
+        self.assertEqual([False] * 5 + [True] * 3, [one.called for one in answers])
+        self.network.advance(1.01)
+        self.assertEqual([True] + [False] * 4, [one.called for one in answers[:5]])
+        reasons = [str(self.failureResultOf(one, ControlLost).value) for one in answers[5:]]
+        self.assertEqual(3, len(reasons))
+        self.network.advance(4.0)
+        self.assertEqual(
+            [{"lease": 60.0, "observed": "10.9.9.9"}] * 5, [self.successResultOf(one) for one in answers[:5]]
+        )
+        self.network.advance(REPLACED_S)
+        self.assertEqual(2, len(self.service._channels.open))
+
+    def test_gives_up_meanwhile(self) -> None:
+        """Who has left when its turn to register has come isn't registered."""
+        self.start()
+        timers = self.network.getDelayedCalls()
+        for _ in range(REGISTRATION_BURST):
+            self.lab.peer("n1.n").close()
+        late = self.lab.connect("n1.n")
+        late.register().addErrback(lambda failure: None)
+        late.transport.abortConnection()
+        self.network.advance(2.0)
+        self.assertEqual((0, len(timers)), (len(self.router.table), len(self.network.getDelayedCalls())))
+
     def test_never(self) -> None:
         """A peer that shows its certificate and doesn't register within 10 s is cut off."""
         self.start()
@@ -133,11 +171,12 @@ class RegisterTests(RouterTestCase):
         timers = self.network.getDelayedCalls()
         for number in range(20):
             peer = self.lab.peer("n1.n", host=f"10.1.1.{number}")
+            self.network.advance(1.0)
             peer.request("n2.n").addErrback(lambda failure: None)
         peer.close()
         self.network.settle()
-        channels = self.service._channels
-        self.assertEqual((0, 0, 0), (len(self.router.table), len(channels.open), channels.admission.pending))
+        pending = self.service.admission.pending
+        self.assertEqual((0, 0, 0), (len(self.router.table), len(self.service._channels.open), pending))
         self.assertEqual(timers, self.network.getDelayedCalls())
 
 
@@ -176,8 +215,8 @@ class StrangerTests(RouterTestCase):
         """A certificate of the lab that is neither a peer's nor a router's opens nothing."""
         self.start()
         for name in ("console", "n1.n.example.org"):
-            channel, transport = self.service._channels.buildProtocol(HERE), FakeTLS(name)
-            self.service._channels.admission.enter(HERE.host)
+            place, _ = Admission(1, 1).enter(HERE.host)
+            channel, transport = self.service._channels.buildProtocol(Arriving(HERE, place)), FakeTLS(name)
             channel.makeConnection(transport)
             with capturedLogs() as logs:
                 channel.handshakeCompleted()
@@ -354,7 +393,9 @@ class NeighbourTests(RouterTestCase):
     def setUp(self) -> None:
         super().setUp()
         # Its router is never started here, so that the test is all there is of cluster m.
-        self.service = self.lab.start_router("n", "m", networks={"m": ["10.8.0.0/16"]}, lookups_in_flight=3)
+        self.service = self.lab.start_router(
+            "n", "m", networks={"m": ["10.7.0.0/16", "10.8.0.0/16"]}, lookups_in_flight=3
+        )
         self.target = self.lab.peer("n2.n", host="10.2.2.2")
         self.neighbour = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
 
@@ -414,7 +455,9 @@ class NeighbourTests(RouterTestCase):
         """It may list this cluster, and no other through this router."""
         page = self.successResultOf(self.neighbour.said(ListPeers, cluster="n", after=""))
         self.assertEqual({"names": ["n2.n"], "more": False}, page)
-        self.failureResultOf(self.neighbour.said(ListPeers, cluster="m", after=""), UnknownCluster)
+        for cluster in ("m", "x" * 80, "x" * 81):
+            failure = self.failureResultOf(self.neighbour.said(ListPeers, cluster=cluster, after=""), UnknownCluster)
+            self.assertEqual(f"this is the router of n, not of {cluster[:80]}", str(failure.value))
 
     def test_lookups_in_flight(self) -> None:
         """More instructions under way than allowed get Busy, and nobody else suffers."""
@@ -422,6 +465,8 @@ class NeighbourTests(RouterTestCase):
         asked = [self.instruct() for _ in range(4)]
         failure = self.failureResultOf(asked[3], Busy)
         self.assertIn("router.m has 3 instructions under way", str(failure.value))
+        assert isinstance(failure.value, Busy)
+        self.assertEqual(1.0, failure.value.retry_after)
         self.successResultOf(self.lab.peer("n1.n").request("n1.n").addErrback(lambda failure: None))
         self.successResultOf(self.neighbour.said(LookupPeer, name="n2.n"))
         self.target.transport.abortConnection()
@@ -451,7 +496,9 @@ class NeighbourTests(RouterTestCase):
 
     def test_one_link(self) -> None:
         """A neighbour that links again takes the place of its older link."""
-        again = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
+        with capturedLogs() as logs:
+            again = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
+        self.assertEqual(1, len([one for one in logs if "linked to this router" in one["log_format"]]))
         self.assertIsNotNone(self.neighbour.ended)
         self.assertTrue(again.is_open)
         again.close()
@@ -460,6 +507,6 @@ class NeighbourTests(RouterTestCase):
 
     def test_takes_no_place(self) -> None:
         """A linked neighbour isn't among the pending any more, and needn't register."""
-        self.assertEqual(0, self.service._channels.admission.pending)
+        self.assertEqual(0, self.service.admission.pending)
         self.network.advance(30)
         self.assertTrue(self.neighbour.is_open)

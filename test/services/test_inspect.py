@@ -31,7 +31,7 @@ from p2p.services.inspect import (
     WAITING_BYTES,
     Inspect,
     InspectSink,
-    Turns,
+    PlayTurns,
     inspect,
 )
 from p2p.services.inspect_workers import Played, Workers, undecodable
@@ -69,7 +69,7 @@ class InspectCase(SynchronousTestCase):
         self.clock = Clock()
         self.threads = HeldThreads(held=False)
         self.workers = FakeWorkers()
-        self.turns = Turns(2)
+        self.turns = PlayTurns(2)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.context = make_context(Path("/nowhere"), threads=self.threads, clock=self.clock)
         self.stream = Written()
@@ -161,7 +161,7 @@ class InspectTests(InspectCase):
 
     def test_given_up_while_waiting(self) -> None:
         """A file of which the exchange ended before its turn isn't played, and gives its turn to the next."""
-        self.turns = Turns(1)
+        self.turns = PlayTurns(1)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.threads.held = True
         sinks = [self.begin(3) for _ in range(3)]
@@ -258,7 +258,7 @@ class LimitTests(InspectCase):
 
     def test_turns(self) -> None:
         """Senders have turns one after the other: many files of one keep another's waiting for one of them only."""
-        self.turns = Turns(1)
+        self.turns = PlayTurns(1)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.threads.held = True
         files = [(b"aaa", "n1.n"), (b"bbb", "n1.n"), (b"ccc", "n1.n"), (b"ddd", "n2.n")]

@@ -144,6 +144,18 @@ class ProductionTests(SynchronousTestCase):
         self.successResultOf(running)
         self.assertEqual([b"one1", b"two", b"three", b"four", b"five"], self.consumer.batches)
 
+    def test_asked_within_what_was_read_ahead(self) -> None:
+        """So it is with what was read ahead: no batch comes between the pieces of another one."""
+        self.left = [[b"one"], [b"two", b"2"], [b"three", b"3"], [b"four"]]
+        running = self.start()
+        self.threads.work()
+        self.assertEqual([b"one"], self.consumer.batches)
+        self.consumer.eager = True
+        self.consumer.producer.resumeProducing()
+        self.threads.work()
+        self.successResultOf(running)
+        self.assertEqual([b"one", b"two2", b"three3", b"four"], self.consumer.batches)
+
     def test_nothing(self) -> None:
         """There may be nothing to produce."""
         self.left = []
@@ -201,6 +213,7 @@ class ProductionTests(SynchronousTestCase):
         self.assertEqual(b"a" * 700 + b"b" * 500, b"".join(self.consumer.batches)[:1200])
         self.successResultOf(running)
         self.assertEqual((b"c" * 10, False), (b"".join(self.consumer.batches)[1200:], self.production.held))
+        self.assertEqual(len(self.consumer.batches), self.written)
 
     def test_pace_cancelled(self) -> None:
         """No timer stays behind."""

@@ -7,6 +7,7 @@ file has come isn't here but beside its data, where it can't disagree with it; t
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -21,6 +22,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from p2p.base.errors import LocalFileError
+from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import Direction, TransferShown
 from p2p.peer.transfers.sources import source_name
 
@@ -174,7 +176,7 @@ class Journal:
         self._path = path
         self._pool = pool
         self._unwritten: dict[tuple[str, str, str, str], tuple[str, Mapping[str, Any]]] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._writing = False
         self._commits = 0
         self._closed = False
@@ -281,8 +283,7 @@ class Journal:
         """Fires when everything that was to be written is."""
         if self._closed:
             return fail(LocalFileError("the journal of transfers is closed: the daemon stops"))
-        written: Deferred[None] = Deferred()
-        self._waiting.append(written)
+        written = self._waiting.wait()
         if not self._writing:
             self._write()
         return written
@@ -290,7 +291,7 @@ class Journal:
     def _write(self) -> None:
         self._writing = True
         rows, self._unwritten = list(self._unwritten.values()), {}
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, Waiters()
         self._commits += bool(rows)
         prune = bool(rows) and self._commits % PRUNE_EVERY == 0
 
@@ -302,11 +303,12 @@ class Journal:
 
         def done(result: object) -> None:
             self._writing = False
-            if self._waiting:
+            if self._waiting or self._unwritten:
                 self._write()
-            for one in waiting:
-                if not one.called:  # else whoever waited doesn't any more
-                    one.errback(_told(result)) if isinstance(result, Failure) else one.callback(None)
+            if isinstance(result, Failure):
+                waiting.fail(_told(result))
+            else:
+                waiting.fire(None)
 
         running: Deferred[Any] = self._pool.runInteraction(commit)
         running.addBoth(done)
@@ -348,6 +350,7 @@ def create(path: Path) -> None:
     :raises LocalFileError: if it can't be used.
     """
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # what SQLite puts beside it is like it
         with closing(sqlite3.connect(path)) as connection:
             prepare(connection)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -360,7 +363,7 @@ def create(path: Path) -> None:
             there = {column[1] for column in connection.execute("PRAGMA table_info(transfers)")}
             for name in _ADDED.keys() - there:
                 connection.execute(f"ALTER TABLE transfers ADD COLUMN {name} {_ADDED[name]}")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LocalFileError(
             f"{path}: can't be used as the journal of transfers ({error}); see to its owner and the space on its "
             "disk, or move it away, and unfinished transfers go on when they are asked for again"

@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.console.transfer_operations import (
     Cancelled,
@@ -21,23 +22,22 @@ from p2p.console.transfer_operations import (
     SendArguments,
     TransfersShown,
 )
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
+from p2p.peer.ages import Ages
 from p2p.peer.node import HostedPeer
-from p2p.peer.transfers.account import Shared
+from p2p.peer.transfers.account import IncomingTransfer, TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
 from p2p.peer.transfers.getting import remove_parts
-from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
-from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
-from p2p.peer.transfers.sender_leaves import KeptState
+from p2p.peer.transfers.sender_leaves import FORGET_S, KeptState
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer
-from p2p.transfer.ended import local_id
+from p2p.transfer.notes import local_id
 from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]
@@ -60,6 +60,7 @@ class Transfers:
     :param sessions: how many take place at a time; the others wait for their turn.
     :param unfinished: how many transfers may be under way or wait at a time.
     :param boot: tells this run of the machine from others, see :func:`p2p.wire.monotonic.boot_id`.
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     """
 
     _log = Logger()
@@ -77,6 +78,7 @@ class Transfers:
         sessions: int = 64,
         unfinished: int = 10_000,
         boot: str = "",
+        gate: LogGate | None = None,
     ) -> None:
         self._clock = reactor
         self._peers = peers
@@ -87,13 +89,14 @@ class Transfers:
         self._random = random
         self._unfinished = unfinished
         self._followers = Audience()
-        self._shared = Shared(
+        self._shared = TransferContext(
             clock=reactor,
             wall=wall,
             chance=lambda: int.from_bytes(random(2)) / 0xFFFF,
             save=journal.update,
             tell=self._followers.tell,
             slots=DeferredSemaphore(sessions),
+            gate=gate or LogGate(reactor),
             boot=boot,
         )
         self._live: dict[Key, Transfer] = {}
@@ -129,7 +132,6 @@ class Transfers:
                     transfer.start(self._over)
         if rows:
             self._log.info("{count} unfinished transfers were found in the journal", count=len(rows))
-        await self._kept.sweep(self._wall())
 
     async def stop(self) -> None:
         """Break everything off that was asked for here, so that the next start takes it up."""
@@ -298,16 +300,17 @@ class Transfers:
         if row.direction == "send" and not row.what.get("stream") and row.state in (State.DONE, State.CANCELLED):
             self._tidy(self._kept.tidy(row))
 
-    def _tidy(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have something done that nobody waits for but the end of the daemon."""
+    def _tidy(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Have something done that the end of the daemon waits for."""
         tidying = Deferred.fromCoroutine(work)
         self._tidying.add(tidying)
         tidying.addErrback(lambda failure: self._log.failure("can't tidy up after a transfer", failure))
         tidying.addCallback(lambda _: self._tidying.discard(tidying))
+        return tidying
 
-    def forget(self, before: float) -> None:
-        """Give up what was got in part, and nobody went on with since a time (Unix seconds)."""
-        self._tidy(self._forget(before))
+    def forget(self, ages: Ages, limit_s: float) -> Deferred[None]:
+        """Give up what was got in part, and nobody went on with for so long; fires when that is done."""
+        return self._tidy(self._forget(ages, limit_s))
 
     # -- what others began ------------------------------------------------------------------------------------
 
@@ -412,16 +415,21 @@ class Transfers:
                 await self._threads(remove_parts, Path(row.what["folder"]), here)
         return rows
 
-    async def _forget(self, before: float) -> None:
-        for row in await self._journal.resumable():
+    async def _forget(self, ages: Ages, limit_s: float) -> None:
+        idle = {"/".join(row.key): row for row in await self._journal.resumable() if not row.state.is_open}
+        ages_s = ages.seen("transfers", {key: row.updated for key, row in idle.items()})
+        for key, row in idle.items():
             folder = row.what.get("folder")
-            if row.direction != "get" or row.state.is_open or row.updated >= before or folder is None:
+            if row.direction != "get" or folder is None or ages_s[key] < limit_s:
                 continue
             await self._enter_cancelled(row, "nobody went on with it for days")
             try:
                 await self._threads(remove_parts, Path(folder), row.id)
             except LocalFileError as error:
                 self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
+        async with self._beginning:
+            rows = await self._journal.resumable()
+            await self._kept.sweep(row for row in rows if ages_s.get("/".join(row.key), 0.0) < FORGET_S)
 
     async def _enter_cancelled(self, row: TransferRow, reason: str) -> None:
         row.state, row.outcome, row.reason = State.CANCELLED, "", reason
@@ -434,7 +442,7 @@ class Transfers:
         if peer is None or not row.sessions:
             return
         try:
-            await give_up(Way(peer, row.peer, self._clock), row.id, self._clock)
+            await give_up(PeerWay(peer, row.peer, self._clock), row.id, self._clock)
         except P2PError as error:
             self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
             row.reason += f"; {error}"

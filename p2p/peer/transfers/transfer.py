@@ -11,8 +11,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import Done, Failed, MovedOne, Waiting
-from p2p.peer.transfers.account import Account, Shared
+from p2p.peer.transfers.account import Account, TransferContext
 from p2p.peer.transfers.audience import Tell
 from p2p.peer.transfers.interfaces import BeginAnew, Moving
 from p2p.peer.transfers.journal import State, TransferRow
@@ -41,7 +42,9 @@ class Transfer:
 
     _log = Logger()
 
-    def __init__(self, row: TransferRow, moving: Moving, shared: Shared, *, patience_s: float, known: bool) -> None:
+    def __init__(
+        self, row: TransferRow, moving: Moving, shared: TransferContext, *, patience_s: float, known: bool
+    ) -> None:
         now = shared.clock.seconds()
         self.row = row
         self.detached = False
@@ -54,9 +57,8 @@ class Transfer:
         self._began = now
         self._ending: Ending | None = None
         self._running: Deferred[None] | None = None
-        self._waiting: Deferred[None] | None = None
-        self._waiters: list[Deferred[MovedOne]] = []
-        self._result: MovedOne | None = None
+        self._pause: Waiters[None] = Waiters()
+        self._end: Waiters[MovedOne] = Waiters()
         self._concluding = False
         self._at_work: Deferred[Totals] | None = None
         self._patient_since = now
@@ -87,12 +89,7 @@ class Transfer:
 
     def when_over(self) -> Deferred[MovedOne]:
         """Fires with how it ended; cancelling that leaves the transfer alone."""
-        waiter: Deferred[MovedOne] = Deferred(self._waiters.remove)
-        if self._result is not None:
-            waiter.callback(self._result)
-        else:
-            self._waiters.append(waiter)
-        return waiter
+        return self._end.wait()
 
     def end(self, ending: Ending) -> None:
         """End it from here, unless it is at its end already."""
@@ -103,9 +100,7 @@ class Transfer:
 
     def wake(self) -> None:
         """The peer is there: don't wait any longer."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
+        self._pause.fire(None)
 
     def look(self) -> None:
         """See how it is getting on, and break a session off that outlasts the deadline without any progress.
@@ -134,11 +129,8 @@ class Transfer:
         except Exception:  # noqa: BLE001 - a fault of ours; whoever waits must not wait for ever
             self._log.failure("transfer {id} can't be ended as it should", id=self.row.id)
             result = self._moved(None, error="internal")
-        self._result = result
         over(self)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.callback(result)
+        self._end.settle(result)
 
     async def _conclude(self, ended: Totals | Exception) -> MovedOne:
         await self._moving.close()
@@ -205,13 +197,10 @@ class Transfer:
             seconds=seconds,
             reason=row.reason,
         )
-        waiting: Deferred[None] = Deferred()
-        self._waiting = waiting
         timer = self._clock.callLater(seconds, self.wake)
         try:
-            await waiting
+            await self._pause.wait()
         finally:
-            self._waiting = None
             if timer.active():
                 timer.cancel()
 

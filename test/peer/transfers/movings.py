@@ -18,7 +18,7 @@ from p2p.peer.node import HostedPeer
 from p2p.peer.transfers import getting, sending
 from p2p.peer.transfers.manager import Transfers
 from p2p.transfer.answers import Asked
-from p2p.transfer.send_session import Told
+from p2p.transfer.send_session import SessionTold
 from p2p.transfer.walking import Totals
 from test.peer.pair import at_once
 from test.peer.transfers.journals import Pool, make_journal
@@ -35,7 +35,7 @@ class Session:
     :ivar end: ends the exchange.
     """
 
-    def __init__(self, engine: Any, asked: Asked, threads: Any, clock: Any, told: Told, **how: Any) -> None:
+    def __init__(self, engine: Any, asked: Asked, threads: Any, clock: Any, told: SessionTold, **how: Any) -> None:
         self.engine = engine
         self.names = asked.paths
         self.told = told

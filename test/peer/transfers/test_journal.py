@@ -145,6 +145,18 @@ class JournalTests(SynchronousTestCase):
         self.pool.held = None
         self.assertEqual(2, len(self.did(self.journal.latest(9))))
 
+    def test_nobody_waits_any_more(self) -> None:
+        """What is to be written is written, even if all who waited for it were cancelled."""
+        self.pool.held = []
+        self.journal.enter(row())
+        gone = self.journal.enter(row("11" * 8))
+        gone.cancel()
+        self.failureResultOf(gone)
+        while self.pool.held:
+            self.pool.held.pop(0)()
+        self.pool.held = None
+        self.assertEqual(2, self.pool.commits)
+
     def test_disk_full(self) -> None:
         """If the disk doesn't take it, whoever wrote or read learns it in plain words, and later writes may succeed."""
 

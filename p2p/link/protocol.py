@@ -27,21 +27,12 @@ from p2p.base.silence import Silence
 from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.events import (
-    DataReceived,
-    Event,
-    Ponged,
-    StreamEnded,
-    StreamOpened,
-    StreamRefused,
-    StreamReset,
-    WentAway,
-    parted,
-)
+from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream, StreamTurns
 from p2p.link.held import Held
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
+from p2p.link.pieces import parted
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]

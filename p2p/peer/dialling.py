@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet import error as internet_error
 from twisted.internet.defer import CancelledError, Deferred
@@ -170,12 +170,12 @@ class Gate:
         self._links.clear()
 
     def _called(self, address: IAddress | None) -> Protocol:
-        assert isinstance(address, Arriving)  # it comes from the door
+        place = cast("Arriving", address).place  # it comes from the door
         if self._plain is None:
-            held = _Held(address.place, self._held.remove)
+            held = _Held(place, self._held.remove)
             self._held.append(held)
             return held
-        return self._protocol(address.place)
+        return self._protocol(place)
 
     def _turned_away(self, address: str, reason: str) -> None:
         self._remember(Steps(address, connected_ns=self._wiring.now_ns(), reason=reason))

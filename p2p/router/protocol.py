@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
@@ -339,8 +339,7 @@ class AcceptedChannels(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> AcceptedChannel:
         """Return the channel of a connection that was let in."""
-        assert isinstance(addr, Arriving)  # it comes from the door
-        return AcceptedChannel(self, addr)
+        return AcceptedChannel(self, cast("Arriving", addr))  # it comes from the door
 
     def neighbour_connected(self, cluster: str, channel: AcceptedChannel) -> None:
         """Note a neighbour's link; an older one makes way, so that each has one."""

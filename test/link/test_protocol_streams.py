@@ -12,7 +12,7 @@ from p2p.base.errors import Outcome
 from p2p.base.log_gate import LINES
 from p2p.link import protocol
 from p2p.link.boxes import encode_box
-from p2p.link.flow import HIGH_WATER
+from p2p.link.flow import HIGH_WATER, Stream
 from p2p.link.hello import VERSION
 from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, TooManyStreams
 from p2p.link.protocol import BROKEN_BURST, BROKEN_PER_S, ENDURED_S
@@ -425,7 +425,12 @@ class RateTests(LinkCase):
         for self.plain in (False, True):
             ends = self.ends()
             dialler, _ = ends.stand()
-            ends.listening.serve = _collected
+
+            def serve(stream: Stream) -> None:
+                Collector(stream)
+                stream.finish()
+
+            ends.listening.serve = serve
             for _ in range(30):
                 near = dialler.open_stream()
                 Collector(near)

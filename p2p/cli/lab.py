@@ -64,7 +64,8 @@ def lab() -> None:
     multiple=True,
     metavar="CLUSTER=HOST",
     callback=_by_cluster,
-    help="The machine of a cluster's router, by DNS name or IP address, once for each cluster. "
+    help="The machine of a cluster's router, by DNS name or IP address, once for each cluster; with the prefix of the "
+    "network in which its peers are (192.0.2.1/24), the others' peers dial no address outside of it. "
     "Without any: 127.0.0.1, a lab on one machine.",
 )
 @click.option(

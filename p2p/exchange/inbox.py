@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.naming import free_name, move_new
+from p2p.exchange.paths import steering
 
 __all__ = ["Arrival", "checked_name", "clear_leftovers", "refusal"]
 
@@ -38,8 +39,8 @@ def checked_name(name: str) -> str:
         reason = "isn't the name of a file"
     elif "/" in name or "\\" in name:
         reason = "has a path in it; only a plain file name is taken"
-    elif not name.isprintable():
-        reason = "has control characters in it"
+    elif what := steering(name):
+        reason = f"has {what} in it"
     elif len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME:
         reason = f"is longer than {_MAX_NAME} bytes"
     elif name.startswith(_PREFIX):

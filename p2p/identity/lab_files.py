@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from twisted.internet.endpoints import quoteStringArgument
 
 from p2p.base.config import StrictModel
-from p2p.base.config_fields import ClusterName
+from p2p.base.config_fields import ClusterName, Network
 from p2p.base.errors import ConfigError
 from p2p.base.names import router_name
 from p2p.base.yaml_files import LocatedErrors, nearest
@@ -65,10 +65,14 @@ def _host(text: str) -> str:
 
 
 class RouterPlace(StrictModel):
-    """Where a cluster's router is."""
+    """Where a cluster's router is.
+
+    :ivar network: the network in which the cluster's machines are, if whoever makes the lab says so.
+    """
 
     host: Annotated[str, AfterValidator(_host)] = Field(description="the router's DNS name or IP address")
     port: Annotated[int, Field(ge=1, le=65_535)] = Field(description="the router's TCP port")
+    network: Network | None = Field(default=None, description="the network of the cluster's machines")
 
     @property
     def endpoint(self) -> str:
@@ -83,6 +87,13 @@ class RouterPlace(StrictModel):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host.lower() == "localhost"
+
+    @property
+    def peers_network(self) -> Network | None:
+        """The network in which the cluster's peers are, as far as that is known: they may be on its machine alone."""
+        if self.network is None and self.is_local:
+            return ipaddress.ip_network("::1/128" if ":" in self.host else "127.0.0.0/8")
+        return self.network
 
     def listener(self, port: int) -> str:
         """Return the endpoint to listen on for those that reach the host: a lab on one machine stays on it."""
@@ -137,7 +148,8 @@ def make_plan(
 ) -> LabPlan:
     """Make the plan of a new lab.
 
-    :param hosts: where the routers are, by cluster; this machine alone (127.0.0.1) for a cluster that isn't there.
+    :param hosts: where the routers are, by cluster, with the prefix of the cluster's network if it is known
+        (``192.0.2.1/24``); this machine alone (127.0.0.1) for a cluster that isn't there.
     :param ports: their TCP ports, by cluster; those left out count on from 5555 in the order of the clusters.
     :raises ConfigError: if the clusters can't reach one another so, or a name isn't one.
     """
@@ -149,12 +161,24 @@ def make_plan(
         raise ConfigError(f"a cluster is named twice: {', '.join(names)}")
     try:
         places = {
-            cluster: {"host": hosts.get(cluster, LOCAL_HOST), "port": ports.get(cluster, FIRST_PORT + index)}
+            cluster: {**_placed(hosts.get(cluster, LOCAL_HOST)), "port": ports.get(cluster, FIRST_PORT + index)}
             for index, cluster in enumerate(names)
         }
         return LabPlan.model_validate({"clusters": places, "links": links, "systemd": systemd})
     except ValidationError as error:
         raise ConfigError("\n".join(_problems(error))) from error
+
+
+def _placed(host: str) -> dict[str, str]:
+    """Take ``192.0.2.1/24`` apart into the host and its network."""
+    address, slash, _ = host.partition("/")
+    if not slash:
+        return {"host": host}
+    try:
+        return {"host": address, "network": str(ipaddress.ip_network(host, strict=False))}
+    except ValueError as error:
+        text = f"{host[:80]!r} isn't an address with the prefix of its network, like 192.0.2.1/24"
+        raise ConfigError(text) from error
 
 
 def _problems(error: ValidationError) -> Iterable[str]:
@@ -233,11 +257,14 @@ def router_yaml(plan: LabPlan, cluster: str) -> str:
     lines += ["# The routers of the other clusters.", "neighbours:" if others else "neighbours: {}"]
     for other in others:
         lines += [f"  {quote(other)}:", f"    endpoint: {quote(plan.clusters[other].endpoint)}"]
+    known = {other: plan.clusters[other].peers_network for other in others}
     lines += [
-        "# Peers may be dialled only at addresses that their router saw. Where a cluster's peers have more of them,",
-        "# grant their networks here:",
-        "# networks:",
-        f"#   {quote((others or [cluster])[0])}: [192.0.2.0/24]",
+        "# The networks in which another cluster's peers are: this router's peers dial no address outside of them, and",
+        "# beside the one that the other router saw also those in them that a peer names itself.",
+        *(["networks:"] if any(known.values()) else ["# networks:"]),
+        *(f"  {quote(other)}: [{quote(str(network))}]" for other, network in known.items() if network is not None),
+        *(f"#   {quote(other)}: [192.0.2.0/24]" for other, network in known.items() if network is None),
+        *([] if others else [f"#   {quote(cluster)}: [192.0.2.0/24]"]),
         "# The UNIX socket on which this daemon answers about itself.",
         f"console: {quote(console_of(plan, router_file(cluster)))}",
         "# Limits stand at their defaults; docs/limits.rst lists them.",

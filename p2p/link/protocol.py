@@ -27,7 +27,17 @@ from p2p.base.silence import Silence
 from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
+from p2p.link.events import (
+    DataReceived,
+    Event,
+    Ponged,
+    StreamEnded,
+    StreamOpened,
+    StreamRefused,
+    StreamReset,
+    WentAway,
+    parted,
+)
 from p2p.link.flow import NotTaken, Stream, StreamTurns
 from p2p.link.held import Held
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
@@ -258,7 +268,7 @@ class DirectLink(TwistedProtocol):
         self._pumping = True  # what the events make us write goes out together, below
         try:
             if self.established:
-                self._dispatch(self._session.receive(data, now))
+                self._dispatch(parted(self._session.receive(data, now), len(data)))
             else:
                 box, rest = self._hello.feed(memoryview(data))
                 if box is not None:

@@ -97,8 +97,11 @@ class InboxRoom:
         return self._measured is None or self._now() - self._measured >= seconds
 
     def _refusal(self, cost: int, free: int, why: str) -> ExchangeFailed:
-        needs = f"{self._peer} has no room for this: it needs {decimal(cost)}, {decimal(max(free, 0))} are free"
-        return ExchangeFailed(Outcome.REFUSED, f"{needs} ({why}); free some there, and send it again")
+        needed, there = decimal(cost), decimal(max(free, 0))
+        if needed == there:  # they differ by less than is shown
+            needed, there = f"{cost} bytes", f"{free} bytes"
+        reason = f"{self._peer} has no room for this: it needs {needed}, {there} are free ({why}); free some there"
+        return ExchangeFailed(Outcome.REFUSED, f"{reason}, and send it again")
 
     def _tell_unreadable(self, unreadable: list[str]) -> None:
         """Log where the inbox can't be measured, when that has changed."""

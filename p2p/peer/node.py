@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from p2p.base.addresses import PORTS, Address, NotAllowed, checked_address
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.log_gate import LogGate
@@ -307,12 +307,12 @@ class HostedPeer:
             raise Refused(f"this is {self.name}, not {arguments['target'][:80]!r}")
         try:
             parse_peer(initiator)
-            addresses = [str(ip_address(text)) for text in candidates]
-        except ValueError as error:
+            addresses = [str(self._dialable(text)) for text in candidates[: MAX_CANDIDATES + 1]]
+        except (ValueError, NotAllowed) as error:
             raise Refused(f"{self.name} can't use this instruction: {printable(str(error))[:200]}") from error
         valid = (
             initiator != self.name
-            and 0 < port < 65536
+            and port in PORTS
             and 0 < lifetime < float("inf")
             and 0 < len(addresses) <= MAX_CANDIDATES
             and len(arguments["ticket"]) == NONCE_BYTES
@@ -322,6 +322,16 @@ class HostedPeer:
         seconds = min(lifetime, self._limits.ticket_s)
         ticket = Ticket(arguments["ticket"], initiator, self.name, self._clock.seconds() + seconds)
         return _Instruction(ticket, addresses, port, arguments["plain"] and self._around.plain)
+
+    def _dialable(self, text: str) -> Address:
+        """Check an address as a router does: another machine's router doesn't aim this peer at its own machine.
+
+        :raises NotAllowed: if nobody may be told to dial it, or this peer mayn't.
+        """
+        address = checked_address(text)
+        if address.is_loopback and not self.registration.nearby:
+            raise NotAllowed(f"{address} is an address of this machine, and the router is elsewhere")
+        return address
 
     def _start_dial(self, instruction: _Instruction) -> None:
         initiator = instruction.ticket.initiator

@@ -35,7 +35,7 @@ from p2p.peer.registration import Registration
 from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
-from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
+from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.private import warn_of_missing
 
@@ -243,7 +243,7 @@ class PeerService(MultiService):
     def _open_transfers(self) -> Transfers:
         """Open the journal, and offer the operations of the console, all of which are answered from here on."""
         state, journal = self._state, self._state / JOURNAL
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(state)
         if not journal.exists():
             self._log.info("{path}: a new journal of transfers; nothing is known of earlier ones", path=str(journal))
         self._transfers = Transfers(

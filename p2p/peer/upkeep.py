@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from p2p.transfer.final_names import FOLDER_FLAGS
 from p2p.transfer.notes import KEEP_S
 from p2p.transfer.work_folder import WorkFolder
 
-__all__ = ["JOURNAL", "Leftovers", "find_state", "remove_expired"]
+__all__ = ["JOURNAL", "Leftovers", "find_state", "make_private", "remove_expired"]
 
 JOURNAL: Final = "journal.sqlite"
 """The name of the journal of transfers in it."""
@@ -61,6 +62,30 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # it can't be looked into; whoever opens it is told why
         return False
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder for what must outlive a daemon, or see that nobody but its owner can look into one that is there.
+
+    What is in it says who sent what to whom, and is believed when the daemon starts again. Blocks for a moment.
+
+    :raises OSError: if it can't be made, isn't a folder, or isn't this user's to change.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _tighten(folder, 0o700)
+    for ending in ("", "-wal", "-shm"):
+        journal = folder / f"{JOURNAL}{ending}"
+        if journal.exists():
+            _tighten(journal, 0o600)
+
+
+def _tighten(path: Path, mode: int) -> None:
+    """Take from others what they may do with a file or a folder."""
+    found = stat.S_IMODE(path.stat().st_mode)
+    if found & 0o077:
+        path.chmod(mode)
+        text = "{path}: had mode {before}, which let others in, and has {mode} now"
+        _log.warn(text, path=str(path), before=f"{found:04o}", mode=f"{mode:04o}")
 
 
 class Leftovers:

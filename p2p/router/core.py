@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Protocol, TypedDict
 
+from p2p.base.addresses import Network, NotAllowed
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import parse_peer
@@ -21,7 +22,7 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
-from p2p.router.addresses import Network, NotAllowed, dialable
+from p2p.router.addresses import dialable
 from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
 from p2p.router.table import RoutingTable, TableEntry, TableFull
 
@@ -238,7 +239,7 @@ class Router:
         """
         peer = entry.handle
         assert isinstance(peer, PeerHandle)
-        networks = self.networks.get(request.initiator.cluster, ())
+        networks = self.networks.get(request.initiator.cluster)
         try:
             candidates = dialable(observed, request.candidates, networks, via=via, target=entry.address, here=peer.here)
         except NotAllowed as error:

@@ -23,6 +23,7 @@ __all__ = ["AskingSink"]
 ASKED_BYTES: Final = 2 * 1024 * 1024
 """Bytes of a request."""
 
+_PART: Final = 65_536  # bytes that are read in one go
 _BOX_COST: Final = 512  # bytes of memory that a box takes besides its own
 
 _log = Logger()
@@ -45,9 +46,9 @@ class AskingSink(BaseSink):
         self.boxes: list[Box] = []
         self._most = most
         self._fields = fields
-        self._size = 0
         self._held = account_of(reply.stream).bytes_held()
-        self._reader = BoxReader(limit)
+        self._box_bytes = limit
+        self._body = bytearray()
         self._answering: Deferred[Mapping[str, str | bytes]] | None = None
 
     @abstractmethod
@@ -63,37 +64,51 @@ class AskingSink(BaseSink):
     def write(self, data: bytes | memoryview) -> None:
         """Gather boxes.
 
-        :raises ExchangeFailed: if they are none, or too many.
+        :raises ExchangeFailed: if they are too long.
         """
-        self._size += len(data)
-        if self._size > ASKED_BYTES:
+        if len(self._body) + len(data) > ASKED_BYTES:
             raise ExchangeFailed(Outcome.REFUSED, f"a request has at most {ASKED_BYTES} bytes; ask for less at once")
-        try:
-            for box in self._reader.feed(data):
-                self.boxes.append({name: value for name, value in box.items() if name in self._fields})
-        except ProtocolViolation as error:
-            raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
-        if len(self.boxes) > self._most:
-            raise ExchangeFailed(Outcome.REFUSED, f"more than {self._most} things are asked for at once")
+        self._body += data
         self.keeps(0)
 
     def keeps(self, size: int) -> None:
         """Count so many bytes besides those of the request."""
-        self._held.set(self._size + _BOX_COST * len(self.boxes) + size)
+        self._held.set(len(self._body) + _BOX_COST * len(self.boxes) + size)
+
+    def _read(self) -> None:
+        """Take the boxes apart."""
+        reader = BoxReader(self._box_bytes)
+        try:
+            for start in range(0, len(self._body), _PART):
+                for box in reader.feed(memoryview(self._body)[start : start + _PART]):
+                    self.boxes.append({name: value for name, value in box.items() if name in self._fields})
+                if len(self.boxes) > self._most:
+                    raise ExchangeFailed(Outcome.REFUSED, f"more than {self._most} things are asked for at once")
+        except ProtocolViolation as error:
+            raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
+        if not reader.between:
+            raise ExchangeFailed(Outcome.CORRUPT, "the request ends within a box")
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
         """Answer.
 
         :raises ExchangeFailed: if what is asked for can't be had.
         """
-        if not self._reader.between:
-            raise ExchangeFailed(Outcome.CORRUPT, "the request ends within a box")
-        self._answering = Deferred.fromCoroutine(self.answer())
+        self._answering = Deferred.fromCoroutine(self._answer())
         self._answering.addErrback(self._broken_off)
         try:
             return await self._answering
         finally:
             self._held.set(0)
+
+    async def _answer(self) -> Mapping[str, str | bytes]:
+        if len(self._body) > _PART:
+            await self.worker(self._read)  # tens of thousands of boxes take a while
+        else:
+            self._read()
+        self._body.clear()
+        self.keeps(0)
+        return await self.answer()
 
     def abandon(self) -> None:
         """Answer no more."""

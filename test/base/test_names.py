@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import InvalidName, P2PError
-from p2p.base.names import ROUTER, PeerName, parse_cluster, parse_peer, router_name
+from p2p.base.names import ROUTER, PeerName, check_listed, parse_cluster, parse_peer, router_name
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 CLUSTERS = LABELS.filter(lambda label: not label.isdigit())
@@ -105,3 +105,15 @@ class RouterNameTests(SynchronousTestCase):
     def test_name(self) -> None:
         """The router of cluster n is router.n."""
         self.assertEqual(router_name("n"), "router.n")
+
+
+class CheckListedTests(SynchronousTestCase):
+    def test_good(self) -> None:
+        """Names of the cluster, in order and behind the last one, are taken."""
+        self.assertEqual(["m2.m", "m3.m"], check_listed(["m2.m", "m3.m"], "m", "m1.m", 2))
+        self.assertEqual([], check_listed([], "m", "", 2))
+
+    def test_bad(self) -> None:
+        """Anything else is refused: other clusters, no names, names again, too many of them."""
+        for names in (["n1.n"], ["\x1b[31m"], ["m1.m"], ["m3.m", "m2.m"], ["m2.m", "m2.m"], ["m2.m", "m3.m", "m4.m"]):
+            self.assertRaises(InvalidName, check_listed, names, "m", "m1.m", 2)

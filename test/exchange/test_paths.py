@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import P2PError
+from p2p.exchange.inbox import checked_name
 from p2p.exchange.paths import (
     MAX_DEPTH,
     MAX_NAME,
@@ -101,6 +103,36 @@ class CheckedPathTests(SynchronousTestCase):
     def test_control_characters(self) -> None:
         """Control characters are refused, a newline and those above ASCII among them, also in escaped bytes."""
         self.refused("a\nb", "\0", "a/\x1b[2J", "\x7f", "\u0085", "\udcc2\udc85", reason="control character")
+
+    def test_directions_and_lines(self) -> None:
+        """What shows a name in another order, or breaks its line, is refused, also in escaped bytes; joiners aren't."""
+        for character in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+            self.refused(f"a/gpj{character}exe", reason="turns the direction of writing")
+        self.refused("\udce2\udc80\udcae", reason="turns the direction of writing")
+        self.refused("a\u2028b", "a\u2029b", reason="separator of lines or paragraphs")
+        for text in (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\U0001f468\u200d\U0001f469",
+            "\ufeff",
+            "\u3000",
+        ):
+            self.assertEqual((text,), checked_path(text))
+
+    def test_one_rule(self) -> None:
+        """The services that keep a file under its name refuse the same ones of what can't be printed."""
+        for number in (*range(1, 0x3000), 0xFEFF, 0xE0001):
+            name = f"a{chr(number)}b"
+            if chr(number) in "/\\":
+                continue
+            verdicts = []
+            for check in (checked_path, checked_name):
+                try:
+                    check(name)
+                except P2PError:
+                    verdicts.append(False)
+                else:
+                    verdicts.append(True)
+            self.assertEqual(1, len(set(verdicts)), hex(number))
 
     def test_reserved(self) -> None:
         """The names of what p2p itself keeps in an inbox are refused at any depth."""

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +19,7 @@ from p2p.base.errors import ConfigError, IdentityError, InvalidName, LocalFileEr
 from p2p.identity import lab, pem_files
 from p2p.identity.authority import Authority
 from p2p.identity.lab import create_lab, issue_peer, write_peer_daemon
+from p2p.identity.lab_files import RouterPlace
 from p2p.identity.tls import Credentials
 from test.processor import quickest
 
@@ -133,6 +135,24 @@ class CreateTests(LabTestCase):
         self.assertEqual(load_router(made.routers["router.lab-3"]).listen, "tcp:5557:interface=\\:\\:")
         peers = load_peers(made.peers["l1.lab-3"])
         self.assertEqual((peers.router, peers.listen), ("tcp:2001\\:db8\\:\\:3:5557", "tcp:0:interface=\\:\\:"))
+
+    def test_networks(self) -> None:
+        """What a lab is told of its networks binds what other clusters' routers may say; lab.yaml is as it was."""
+        hosts = {"n": "192.0.2.1/24", "m": "router-m.example.org", "k": "2001:db8::3/64"}
+        made = create_lab(self.lab, clusters=["n", "m", "k"], peers=0, hosts=hosts)
+        networks = {name: load_router(path).networks for name, path in made.routers.items()}
+        n, k = ip_network("192.0.2.0/24"), ip_network("2001:db8::/64")
+        self.assertEqual(networks, {"router.n": {"k": [k]}, "router.m": {"n": [n], "k": [k]}, "router.k": {"n": [n]}})
+        self.assertNotIn("/24", (self.lab / "lab.yaml").read_text())
+        self.assertEqual(load_router(made.routers["router.k"]).neighbours["n"].endpoint, "tcp:192.0.2.1:5555")
+        issue_peer(self.lab, "n7.n")
+
+    def test_networks_of_one_machine(self) -> None:
+        """In a lab on one machine nobody is sent elsewhere; where nothing is known, nothing is said."""
+        made = create_lab(self.lab, peers=0)
+        self.assertEqual(load_router(made.routers["router.n"]).networks, {"m": [ip_network("127.0.0.0/8")]})
+        self.assertEqual(RouterPlace(host="::1", port=1).peers_network, ip_network("::1/128"))
+        self.assertIsNone(RouterPlace(host="192.0.2.1", port=1).peers_network)
 
     def test_ports(self) -> None:
         """Ports can be chosen one by one."""

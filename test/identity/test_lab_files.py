@@ -52,6 +52,8 @@ class PlanTests(SynchronousTestCase):
             self.assertIn("clusters.n.host: ", self.refused("n", {"n": host}))
         for host in ("router-n", "Router-N.Example.ORG", "192.0.2.1", "2001:db8::1", "localhost"):
             make_plan(["n"], {"n": host})
+        for host in ("192.0.2.1/33", "router-n/24", "192.0.2.1/", "/24", "192.0.2.1/24/24"):
+            self.assertIn("isn't an address with the prefix of its network", self.refused("n", {"n": host}))
 
     def test_ports(self) -> None:
         """A port is one that a socket can have."""

@@ -82,6 +82,7 @@ class StandInRegistration:
     def __init__(self, name: str, ask: Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]) -> None:
         self.name = name
         self.registered = True
+        self.nearby = False
         self.last_error = ""
         self._ask = ask
 

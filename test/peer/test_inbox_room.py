@@ -72,7 +72,7 @@ class InboxRoomTests(SynchronousTestCase):
         """What doesn't fit on the disk is refused before a byte of it is written, whatever else is configured."""
         self.free = 50_000
         self.room().check(50_000 - BLOCK, 1)
-        self.refused(no_room("50.0 kB", "50.0 kB", FULL), self.room().check, 50_001 - BLOCK, 1)
+        self.refused(no_room("50001 bytes", "50000 bytes", FULL), self.room().check, 50_001 - BLOCK, 1)
         self.refused(no_room("20.0 kB", "10.0 kB", FREE), self.room(keep_free=40_000).check, 20_000)
         self.free = 200_000
         self.refused(no_room("110.0 kB", "102.4 kB", QUOTA), self.room(quota=100 * KIB).check, 110_000)

@@ -263,7 +263,7 @@ class StartTests(ServiceCase):
         service.startService()
         state = self.folder / "var" / "state"
         self.assertEqual(0o700, stat.S_IMODE(state.stat().st_mode))
-        self.assertTrue((state / "journal.sqlite").exists())
+        self.assertEqual(0o600, stat.S_IMODE((state / "journal.sqlite").stat().st_mode))
         hosts = {name: peer._context.host for name, peer in service.peers.items()}
         self.assertEqual({name: state / name for name in hosts}, {name: host.state for name, host in hosts.items()})
 

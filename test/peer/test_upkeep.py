@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerConfig, PeerEntry
 from p2p.peer import upkeep
 from p2p.peer.ages import DAY_S, Ages
-from p2p.peer.upkeep import EVERY_S, Leftovers, find_state, remove_expired
+from p2p.peer.upkeep import EVERY_S, Leftovers, find_state, make_private, remove_expired
 from p2p.transfer.notes import KEEP_S
 from p2p.transfer.work_folder import WorkFolder, WorkState
 from test.exchange.doubles import HeldThreads
@@ -51,6 +52,36 @@ class StateFolderTests(SynchronousTestCase):
         """It is where the file says, whatever lies elsewhere."""
         self.journal("n1.n")
         self.assertEqual(Path("/var/state"), find_state(self.config("n1.n", state=Path("/var/state"))))
+
+    def test_private(self) -> None:
+        """The folder is its owner's alone; one that was there with a wide mode, and the journal in it, is made so."""
+        state = self.folder / "a" / "state"
+        make_private(state)
+        self.assertEqual(0o700, stat.S_IMODE(state.stat().st_mode))
+        files = [state / f"journal.sqlite{ending}" for ending in ("", "-wal", "-shm")]
+        for path, mode in ((state, 0o755), (files[0], 0o644), (files[1], 0o660)):
+            if path != state:
+                path.touch()
+            path.chmod(mode)
+        with capturedLogs() as logs:
+            make_private(state)
+        self.assertEqual([0o700, 0o600, 0o600], [stat.S_IMODE(path.stat().st_mode) for path in (state, *files[:2])])
+        self.assertEqual(["0755", "0644", "0660"], [one["before"] for one in logs])
+        with capturedLogs() as logs:
+            make_private(state)
+        self.assertEqual([], logs)
+
+    def test_not_ours(self) -> None:
+        """A folder whose mode can't be changed isn't used."""
+        state = self.folder / "state"
+        state.mkdir()
+        state.chmod(0o777)
+
+        def refuse(path: Path, mode: int) -> None:
+            raise PermissionError(1, "Operation not permitted", str(path))
+
+        self.patch(Path, "chmod", refuse)
+        self.assertRaises(PermissionError, make_private, state)
 
     def test_first(self) -> None:
         """At first it is beside the first inbox."""

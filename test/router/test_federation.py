@@ -42,7 +42,8 @@ class ThreeClustersTests(SynchronousTestCase):
         self.lab = Lab()
         self.network = self.lab.network
         for cluster in "kmn":
-            self.lab.start_router(cluster, *[one for one in "kmn" if one != cluster], networks={"n": ["10.1.0.0/16"]})
+            networks = {"n": ["10.1.0.0/16", "10.9.0.0/16"]}
+            self.lab.start_router(cluster, *[one for one in "kmn" if one != cluster], networks=networks)
 
     def test_linked(self) -> None:
         """Each router has dialled each of its neighbours, and has a connection from each."""

@@ -393,7 +393,9 @@ class NeighbourTests(RouterTestCase):
     def setUp(self) -> None:
         super().setUp()
         # Its router is never started here, so that the test is all there is of cluster m.
-        self.service = self.lab.start_router("n", "m", networks={"m": ["10.8.0.0/16"]}, lookups_in_flight=3)
+        self.service = self.lab.start_router(
+            "n", "m", networks={"m": ["10.7.0.0/16", "10.8.0.0/16"]}, lookups_in_flight=3
+        )
         self.target = self.lab.peer("n2.n", host="10.2.2.2")
         self.neighbour = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
 

@@ -146,7 +146,7 @@ class SessionCase(SynchronousTestCase):
 
     def getting(self, *names: str, unchecked: bool = False, **different: Any) -> GetSession:
         """A session that gets; ``unchecked`` lets it ask for what no session of ours asks for."""
-        terms: dict[str, Any] = {"exists": "rename", "links": "keep", "room": lambda size: None}
+        terms: dict[str, Any] = {"exists": "rename", "links": "keep", "room": lambda size, entries: None}
         asked = Asked(() if unchecked else names)
         asked.paths = names
         receiver = ReceivingEngine(self.here, ID, asked=asked, **terms)

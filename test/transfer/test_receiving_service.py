@@ -181,6 +181,23 @@ class ResumeTests(SessionCase):
         self.assertEqual(Totals(4, 9 * CHUNK + 14), session.totals)
         self.assert_clean()
 
+    def test_room_for_the_rest(self) -> None:
+        """What is announced and hasn't come must have room, at the first try as at every later one."""
+        asked: list[tuple[int, int]] = []
+
+        def needs(size: int, entries: int) -> None:
+            asked.append((size, entries))
+            raise ExchangeFailed(Outcome.REFUSED, f"it needs {size} bytes, 7 are free")
+
+        self.broken()
+        announced = {"entries": 4, "bytes": 9 * CHUNK + 14}
+        self.host.terms["needs"] = needs
+        for resume in (False, True):
+            told = self.failed(self.send("box", resume=resume, **announced), Outcome.REFUSED)
+            (size, entries), asked = asked[-1], []
+            self.assertEqual((f"it needs {size} bytes, 7 are free", 2), (told, entries))
+            self.assertTrue(0 < size < 6 * CHUNK, size)
+
     def test_begun_at_once(self) -> None:
         """A sender that doesn't know of an earlier session is told, and nothing is spoilt by what it has sent."""
         self.broken()

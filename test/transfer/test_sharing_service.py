@@ -98,7 +98,7 @@ class RefusedTests(SharingCase):
         """What this machine's disk doesn't take is no refusal of the other side."""
         session = self.getting("films")
 
-        def room(size: int) -> None:
+        def room(size: int, entries: int) -> None:
             raise ExchangeFailed(Outcome.REFUSED, "the disk is full")
 
         session.receiver._room = room  # type: ignore[attr-defined]  # it has no room

@@ -416,10 +416,6 @@ class RateTests(LinkCase):
     def test_new_streams(self) -> None:
         """Streams that come faster than an honest end needs them wait to be read; the link goes on."""
 
-        def _collected(stream: Any) -> None:
-            Collector(stream)
-            stream.finish()
-
         self.patch(protocol, "STREAM_BURST", 20)
         self.patch(protocol, "STREAMS_PER_S", 10.0)
         for self.plain in (False, True):

@@ -113,9 +113,7 @@ class RegisterTests(RouterTestCase):
         self.assertEqual(0, len(self.router.table))
 
     def test_registers_in_a_loop(self) -> None:
-        """However many connections a peer makes, its name registers once a second in the long run; others don't wait.
-
-        What a registration replaces is closed within a second, though its end does nothing for it."""
+        """However many connections a peer makes, its name registers once a second in the long run; others don't wait."""
         self.start()
         for number in range(REGISTRATION_BURST):
             self.lab.peer("n1.n", host=f"10.1.1.{number}")
@@ -133,6 +131,16 @@ class RegisterTests(RouterTestCase):
         )
         self.network.advance(REPLACED_S)
         self.assertEqual(2, len(self.service._channels.open))
+
+    def test_replaced_in_silence(self) -> None:
+        """A connection that is replaced is gone within a second, though its end says nothing."""
+        self.start()
+        self.lab.peer("n1.n", host="10.1.1.1")
+        self.network.pull("10.1.1.1", self.lab.address("n"))
+        self.lab.peer("n1.n", host="10.2.2.2")
+        self.assertEqual(2, len(self.service._channels.open))
+        self.network.advance(REPLACED_S + 0.1)
+        self.assertEqual(1, len(self.service._channels.open))
 
     def test_gives_up_meanwhile(self) -> None:
         """Who has left when its turn to register has come isn't registered."""

@@ -26,7 +26,9 @@ class Asking(AskingSink):
 
     def __init__(self) -> None:
         self.written = Written()
-        super().__init__(make_reply(self.written), make_context(Path("/nowhere")), most=2, limit=100, fields=frozenset({"path"}))
+        super().__init__(
+            make_reply(self.written), make_context(Path("/nowhere")), most=2, limit=100, fields=frozenset({"path"})
+        )
         self.ready: Deferred[Mapping[str, str | bytes]] = Deferred()
         self.let_go_of = False
         self.failure: ExchangeFailed | None = None

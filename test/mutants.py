@@ -351,11 +351,14 @@ def run_tests(root: Path, tests: Sequence[str], limit_s: float, imported: Path |
             target=_run_trial, args=(root, tests, temporary, log, imported)
         )
         process.start()
-        process.join(limit_s)
-        code = process.exitcode
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
+        try:
+            process.join(limit_s)
+            code = process.exitcode
+        finally:
+            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
     return code
 
 
@@ -468,6 +471,8 @@ def _all_fine(paths: Sequence[str], most: int | None, processes: int, say: IO[st
 
 
 def _stop(number: int, frame: object) -> NoReturn:
+    for process in multiprocessing.active_children():
+        process.terminate()
     raise KeyboardInterrupt
 
 

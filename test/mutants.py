@@ -50,6 +50,7 @@ EXPLAINED: Final = ROOT / "test" / "mutants-explained.txt"
 LIMITS: Final = ROOT / "docs" / "limits.rst"
 
 ELSEWHERE: Final = {
+    "p2p/link/events.py": ["test.link.test_mux"],
     "p2p/router/core.py": ["test.router.test_protocol", "test.router.test_limits"],
     "p2p/router/protocol.py": ["test.router.test_limits"],
     "p2p/transfer/arriving.py": ["test.transfer.test_receiver_memory"],
@@ -350,11 +351,14 @@ def run_tests(root: Path, tests: Sequence[str], limit_s: float, imported: Path |
             target=_run_trial, args=(root, tests, temporary, log, imported)
         )
         process.start()
-        process.join(limit_s)
-        code = process.exitcode
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
+        try:
+            process.join(limit_s)
+            code = process.exitcode
+        finally:
+            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
     return code
 
 
@@ -467,6 +471,8 @@ def _all_fine(paths: Sequence[str], most: int | None, processes: int, say: IO[st
 
 
 def _stop(number: int, frame: object) -> NoReturn:
+    for process in multiprocessing.active_children():
+        process.terminate()
     raise KeyboardInterrupt
 
 

@@ -48,7 +48,7 @@ class AskingSink(BaseSink):
         self._fields = fields
         self._held = account_of(reply.stream).bytes_held()
         self._box_bytes = limit
-        self._body = bytearray()
+        self._raw = bytearray()
         self._answering: Deferred[Mapping[str, str | bytes]] | None = None
 
     @abstractmethod
@@ -66,21 +66,21 @@ class AskingSink(BaseSink):
 
         :raises ExchangeFailed: if they are too long.
         """
-        if len(self._body) + len(data) > ASKED_BYTES:
+        if len(self._raw) + len(data) > ASKED_BYTES:
             raise ExchangeFailed(Outcome.REFUSED, f"a request has at most {ASKED_BYTES} bytes; ask for less at once")
-        self._body += data
+        self._raw += data
         self.keeps(0)
 
     def keeps(self, size: int) -> None:
         """Count so many bytes besides those of the request."""
-        self._held.set(len(self._body) + _BOX_COST * len(self.boxes) + size)
+        self._held.set(len(self._raw) + _BOX_COST * len(self.boxes) + size)
 
     def _read(self) -> None:
         """Take the boxes apart."""
         reader = BoxReader(self._box_bytes)
         try:
-            for start in range(0, len(self._body), _PART):
-                for box in reader.feed(memoryview(self._body)[start : start + _PART]):
+            for start in range(0, len(self._raw), _PART):
+                for box in reader.feed(memoryview(self._raw)[start : start + _PART]):
                     self.boxes.append({name: value for name, value in box.items() if name in self._fields})
                 if len(self.boxes) > self._most:
                     raise ExchangeFailed(Outcome.REFUSED, f"more than {self._most} things are asked for at once")
@@ -102,11 +102,11 @@ class AskingSink(BaseSink):
             self._held.set(0)
 
     async def _answer(self) -> Mapping[str, str | bytes]:
-        if len(self._body) > _PART:
+        if len(self._raw) > _PART:
             await self.worker(self._read)  # tens of thousands of boxes take a while
         else:
             self._read()
-        self._body.clear()
+        self._raw.clear()
         self.keeps(0)
         return await self.answer()
 

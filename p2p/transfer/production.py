@@ -100,7 +100,6 @@ class Production:
         """The stream has room."""
         self._asked = True
         self._write()
-        self._read()
 
     def stopProducing(self) -> None:
         """The stream is gone; whoever performs the exchange ends this."""
@@ -142,6 +141,7 @@ class Production:
             self._give_out(part)
             self._written()
         self._writing = False
+        self._read()
         if self._over or self._done.called:
             return
         if self._ended and not self._ready and not self._parts and self._timer is None:
@@ -152,7 +152,6 @@ class Production:
         if not self._parts and self._ready:
             batch = self._ready.popleft()
             self._parts.extend([batch] if self._pace is None else _cut(batch, self._pace.burst))
-            self._read()
         return self._parts.popleft() if self._parts else None
 
     def _give_out(self, part: list[Buffer]) -> None:

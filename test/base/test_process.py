@@ -8,7 +8,7 @@ import resource
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.process import keep_memory, raise_open_files
+from p2p.base.process import keep_memory, most_open_files, raise_open_files
 
 
 class OpenFilesTests(SynchronousTestCase):
@@ -24,6 +24,12 @@ class OpenFilesTests(SynchronousTestCase):
             self.assertEqual(self.hard, raise_open_files())
         self.assertEqual((self.hard - 1, self.hard), (logs[0]["soft"], logs[0]["hard"]))
         self.assertEqual((self.hard, self.hard), resource.getrlimit(resource.RLIMIT_NOFILE))
+
+    def test_most(self) -> None:
+        """What a daemon may have open at most is the hard limit; where there is none, it is a large number."""
+        self.assertEqual(self.hard, most_open_files())
+        self.patch(resource, "getrlimit", lambda which: (100, resource.RLIM_INFINITY))
+        self.assertEqual(1 << 31, most_open_files())
 
     def test_high_already(self) -> None:
         """A limit that is as high as it may be is left, and told."""

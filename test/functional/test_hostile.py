@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import psutil
 from twisted.internet.threads import deferToThread
 
 from test.functional.cases import FunctionalCase
@@ -13,7 +14,17 @@ from test.hostile.catalogue import ATTACKS
 from test.hostile.speaker import Budget
 from test.hostile.stage import DAEMONS, start_stage
 
-_HELD: Final = ("many-keys", "unasked-answers", "orders", "paths-outside", "wrong-digests", "questions-of-others")
+_HELD: Final = (
+    "many-keys",
+    "unasked-answers",
+    "orders",
+    "paths-outside",
+    "wrong-digests",
+    "questions-of-others",
+    "inspect-trickle",
+    "sealed-folders",
+    "long-links",
+)
 
 
 _WORDS: Final = (
@@ -105,3 +116,21 @@ class HostileTests(FunctionalCase):
                 self.assertIsNot(told.held, False, f"{name}: {told.text}")
                 self.assertGreater(answers, 5, name)
         self.assertLess(sum(len(lab.log(name)) for name in DAEMONS) - before, 100_000)
+
+    async def test_memory(self) -> None:
+        """One hostile peer that fills all that services gather, and asks without taking what comes, leaves the victim
+        under 300 MB, and an honest peer with all of its exchanges."""
+        lab = self.own_lab(("n", "m", CLUSTER))
+        await start_stage(lab)
+        victim = psutil.Process(lab.daemons["victim"].pid)
+        async with await lab.connect("bystander") as client:
+            for name in ("fetch-of-everything", "echo-without-window", "every-service-at-once"):
+                attacking = deferToThread(ATTACKS[name].run, lab.folder)
+                most = exchanges = 0
+                while not attacking.called:
+                    self.assertEqual("HELLO", (await client.message("m1.m", "hello")).text)
+                    exchanges += 1
+                    most = max(most, victim.memory_info().rss)
+                told = await attacking
+                self.assertGreater(exchanges, 20, name)
+                self.assertLess(most, 300_000_000, f"{name}: {told.text}")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.events import DataReceived, StreamEnded
+from p2p.link.events import DataReceived, Event, StreamEnded
 from p2p.link.pieces import LARGE, SMALL, Pieces, owned, parted
 from test.properties import PROPERTY
 
@@ -74,8 +74,10 @@ class PiecesTests(SynchronousTestCase):
         self.assertIs(much, events[0])
         self.assertEqual([ended, little], events[1:])
         assert isinstance(events[2], DataReceived)
-        self.assertEqual(LARGE - 10, len(events[2].data.obj))
-        for same in ([much, DataReceived(1, came[LARGE:])], [ended]):
+        self.assertEqual(LARGE - 10, memoryview(events[2].data.obj).nbytes)
+        all_of_one: list[Event] = [much, DataReceived(1, came[LARGE:])]
+        alone: list[Event] = [ended]
+        for same in (all_of_one, alone):
             self.assertIs(same, parted(same, len(came)))
         self.assertEqual([little], parted([little], LARGE))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
@@ -14,7 +15,9 @@ from zope.interface.verify import verifyObject
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.link.boxes import encode_box
 from p2p.transfer.asking import ASKED_BYTES, AskingSink
-from test.exchange.doubles import Written, make_context, make_reply
+from test.exchange.doubles import HeldThreads, Written, make_context, make_reply
+
+_FIELDS = frozenset({"path"})
 
 
 class Asking(AskingSink):
@@ -24,9 +27,10 @@ class Asking(AskingSink):
     :ivar failure: how it ended, if badly.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 2, **context: Any) -> None:
         self.written = Written()
-        super().__init__(make_reply(self.written), make_context(Path("/nowhere")), most=2, limit=100, fields=frozenset({"path"}))
+        own = make_context(Path("/nowhere"), **context)
+        super().__init__(make_reply(self.written), own, most=most, limit=100, fields=_FIELDS)
         self.ready: Deferred[Mapping[str, str | bytes]] = Deferred()
         self.let_go_of = False
         self.failure: ExchangeFailed | None = None
@@ -67,21 +71,28 @@ class AskingTests(SynchronousTestCase):
 
     def test_nonsense(self) -> None:
         """What is no box, or a request that ends within one, is corrupt; too much of it is refused."""
-        for data in (b"\xff" * 9, encode_box({"path": "a"})[:-1]):
-            self.sink = Asking()
-            self.sink.write(data)
-            self.assertIs(Outcome.CORRUPT, self.failed(self.complete()).outcome)
-        self.sink = Asking()
-        self.sink.write(encode_box({"path": "a"}) * 3)
-        refused = self.failed(self.complete())
-        self.assertEqual((Outcome.REFUSED, "more than 2 things are asked for at once"), (refused.outcome, str(refused)))
-        self.assertRaises(ExchangeFailed, Asking().write, bytes(ASKED_BYTES + 1))
+        box = encode_box({"path": "a"})
+        for data, outcome in (
+            (b"\xff" * 9, Outcome.CORRUPT),
+            (box[:-1], Outcome.CORRUPT),
+            (encode_box({"path": "x" * 99}), Outcome.CORRUPT),
+            (box * 3, Outcome.REFUSED),
+        ):
+            sink = self.sink = Asking()
+            sink.write(data)
+            self.assertIs(outcome, self.failed(self.complete()).outcome)
+        self.assertIs(Outcome.REFUSED, self.assertRaises(ExchangeFailed, sink.write, bytes(ASKED_BYTES)).outcome)
 
-    def test_fields(self) -> None:
-        """Of a box only the fields that are of use are kept."""
-        self.sink.write(encode_box({"path": "a", "more": "b"}))
+    def test_kept(self) -> None:
+        """Of the boxes no more is kept than is needed; a long request is read in a thread."""
+        threads = HeldThreads()
+        sink = self.sink = Asking(threads=threads, most=10_000)
+        for _ in range(9_000):
+            sink.write(encode_box({"path": "a", "more": b"x" * 20}))
         self.complete()
-        self.assertEqual([{"path": b"a"}], self.sink.boxes)
+        self.assertEqual([], sink.boxes)
+        threads.work()
+        self.assertEqual([{"path": b"a"}] * 9_000, sink.boxes)
 
     def test_own_disk(self) -> None:
         """What this machine can't read is refused, with the reason and who says it."""

@@ -10,14 +10,12 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from p2p.base.addresses import PORTS, Address, NotAllowed, checked_address
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.scopes import System
-from p2p.base.texts import printable
-from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
+from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
 from p2p.control.commands import Busy, Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
@@ -29,6 +27,7 @@ from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Attempting, Setup
 from p2p.peer.dialling import Wiring, dial
+from p2p.peer.instruction import Instruction, check_instruction
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.services.chat_room import ChatRoom
@@ -40,9 +39,6 @@ TRIES: Final = 3
 
 DIALS_EACH: Final = 4
 """Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
-
-MAX_CANDIDATES: Final = 9
-"""Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +62,6 @@ class Surroundings:
     plain: bool
     gate: LogGate
     scopes: System
-
-
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    """An InstructConnect that was checked."""
-
-    ticket: Ticket
-    candidates: list[str]
-    port: int
-    plain: bool
 
 
 class HostedPeer:
@@ -127,7 +113,7 @@ class HostedPeer:
         self._attempts: dict[str, Attempting] = {}
         self._dials: dict[str, int] = {}
         self._dialling: set[Deferred[None]] = set()
-        self._fallbacks: dict[str, _Instruction] = {}
+        self._fallbacks: dict[str, Instruction] = {}
         self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
@@ -286,7 +272,16 @@ class HostedPeer:
         :raises Refused: if it makes no sense.
         :raises Busy: if as many dials are under way as may be.
         """
-        instruction = self._checked(arguments)
+        if self._stopping:
+            raise Refused(f"{self.name} can't use this instruction: it is stopping")
+        instruction = check_instruction(
+            arguments,
+            self.name,
+            nearby=self.registration.nearby,
+            plain=self._around.plain,
+            now=self._clock.seconds(),
+            longest_s=self._limits.ticket_s,
+        )
         initiator = instruction.ticket.initiator
         answer = {"dialling": True, "plain": instruction.plain}
         if initiator in self._attempts and goes_first(self.name, initiator):
@@ -299,41 +294,7 @@ class HostedPeer:
         self._start_dial(instruction)
         return answer
 
-    def _checked(self, arguments: Mapping[str, Any]) -> _Instruction:
-        """Take an instruction apart; a router is trusted to pass on, not to be free of faults."""
-        initiator, port, lifetime = arguments["initiator"], arguments["port"], arguments["lifetime"]
-        candidates = arguments["candidates"]
-        if arguments["target"] != self.name:
-            raise Refused(f"this is {self.name}, not {arguments['target'][:80]!r}")
-        try:
-            parse_peer(initiator)
-            addresses = [str(self._dialable(text)) for text in candidates[: MAX_CANDIDATES + 1]]
-        except (ValueError, NotAllowed) as error:
-            raise Refused(f"{self.name} can't use this instruction: {printable(str(error))[:200]}") from error
-        valid = (
-            initiator != self.name
-            and port in PORTS
-            and 0 < lifetime < float("inf")
-            and 0 < len(addresses) <= MAX_CANDIDATES
-            and len(arguments["ticket"]) == NONCE_BYTES
-        )
-        if not valid or self._stopping:
-            raise Refused(f"{self.name} can't use this instruction: {'it is stopping' if valid else 'bad values'}")
-        seconds = min(lifetime, self._limits.ticket_s)
-        ticket = Ticket(arguments["ticket"], initiator, self.name, self._clock.seconds() + seconds)
-        return _Instruction(ticket, addresses, port, arguments["plain"] and self._around.plain)
-
-    def _dialable(self, text: str) -> Address:
-        """Check an address as a router does: another machine's router doesn't aim this peer at its own machine.
-
-        :raises NotAllowed: if nobody may be told to dial it, or this peer mayn't.
-        """
-        address = checked_address(text)
-        if address.is_loopback and not self.registration.nearby:
-            raise NotAllowed(f"{address} is an address of this machine, and the router is elsewhere")
-        return address
-
-    def _start_dial(self, instruction: _Instruction) -> None:
+    def _start_dial(self, instruction: Instruction) -> None:
         initiator = instruction.ticket.initiator
         self._dials[initiator] = self._dials.get(initiator, 0) + 1
         dialling = Deferred.fromCoroutine(self._dial(instruction))
@@ -343,7 +304,7 @@ class HostedPeer:
         )
         dialling.addCallback(lambda _: self._dialling.discard(dialling))
 
-    async def _dial(self, instruction: _Instruction) -> None:
+    async def _dial(self, instruction: Instruction) -> None:
         ticket = instruction.ticket
         terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)

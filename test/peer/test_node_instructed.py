@@ -7,7 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from p2p.control.commands import Busy, Refused
-from p2p.peer.node import DIALS_EACH, MAX_CANDIDATES
+from p2p.peer.instruction import MAX_CANDIDATES
+from p2p.peer.node import DIALS_EACH
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
 

@@ -19,7 +19,8 @@ from p2p.control.commands import Busy, Refused
 from p2p.exchange.exchange import Request
 from p2p.link.flow import NotTaken
 from p2p.peer.dialling import MAX_CALLERS
-from p2p.peer.node import MAX_CANDIDATES, TRIES
+from p2p.peer.instruction import MAX_CANDIDATES
+from p2p.peer.node import TRIES
 from p2p.peer.registration import Registration
 from p2p.peer.transfers.targets import MAX_NAMES, list_peers
 from p2p.services.store import BytesSource

@@ -1,0 +1,68 @@
+"""What a router may have its peer dial: a router is trusted to pass on, not to be free of faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from p2p.base.addresses import PORTS, Address, NotAllowed, checked_address
+from p2p.base.names import parse_peer
+from p2p.base.texts import printable
+from p2p.base.ticket import NONCE_BYTES, Ticket
+from p2p.control.commands import Refused
+
+__all__ = ["MAX_CANDIDATES", "Instruction", "check_instruction"]
+
+MAX_CANDIDATES: Final = 9
+"""Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """An InstructConnect that was checked."""
+
+    ticket: Ticket
+    candidates: list[str]
+    port: int
+    plain: bool
+
+
+def check_instruction(
+    arguments: Mapping[str, Any], name: str, *, nearby: bool, plain: bool, now: float, longest_s: float
+) -> Instruction:
+    """Take an InstructConnect apart.
+
+    :param name: the peer that got it.
+    :param nearby: whether its router is on this machine.
+    :param plain: whether this peer allows links without TLS.
+    :param longest_s: seconds for which a ticket is dialled at most.
+    :raises Refused: with the reason, if it makes no sense, or would have this peer dial what nobody may be told to.
+    """
+    initiator, port, lifetime = arguments["initiator"], arguments["port"], arguments["lifetime"]
+    if arguments["target"] != name:
+        raise Refused(f"this is {name}, not {arguments['target'][:80]!r}")
+    try:
+        parse_peer(initiator)
+        addresses = [str(_dialable(text, nearby)) for text in arguments["candidates"][: MAX_CANDIDATES + 1]]
+    except (ValueError, NotAllowed) as error:
+        raise Refused(f"{name} can't use this instruction: {printable(str(error))[:200]}") from error
+    valid = (
+        initiator != name
+        and port in PORTS
+        and 0 < lifetime < float("inf")
+        and 0 < len(addresses) <= MAX_CANDIDATES
+        and len(arguments["ticket"]) == NONCE_BYTES
+    )
+    if not valid:
+        raise Refused(f"{name} can't use this instruction: bad values")
+    ticket = Ticket(arguments["ticket"], initiator, name, now + min(lifetime, longest_s))
+    return Instruction(ticket, addresses, port, arguments["plain"] and plain)
+
+
+def _dialable(text: str, nearby: bool) -> Address:
+    """Check an address as a router does: a router on another machine doesn't aim this peer at its own machine."""
+    address = checked_address(text)
+    if address.is_loopback and not nearby:
+        raise NotAllowed(f"{address} is an address of this machine, and the router is elsewhere")
+    return address

@@ -113,7 +113,7 @@ class RegisterTests(RouterTestCase):
         self.assertEqual(0, len(self.router.table))
 
     def test_registers_in_a_loop(self) -> None:
-        """However many connections a peer makes, its name registers once a second in the long run; others don't wait."""
+        """However many connections a peer makes, its name registers once a second in the long run; no other waits."""
         self.start()
         for number in range(REGISTRATION_BURST):
             self.lab.peer("n1.n", host=f"10.1.1.{number}")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
+    "CancelledThere",
     "ConfigError",
     "ConsoleUnreachable",
     "DaemonFault",
@@ -88,3 +89,10 @@ class ExchangeFailed(P2PError):
         super().__init__(reason)
         self.outcome = outcome
         self.fields: Mapping[str, Any] = fields or {}
+
+
+class CancelledThere(ExchangeFailed):
+    """The other side has given up for good what the exchange was a part of; to who doesn't know that, it is refused."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Outcome.REFUSED, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-__all__ = ["NAMES", "TEXT_CHARACTERS", "address_text", "few", "printable"]
+__all__ = ["NAMES", "TEXT_CHARACTERS", "address_text", "few", "left_out_text", "printable"]
 
 TEXT_CHARACTERS = 500
 """Characters kept of a text from the other end."""
@@ -25,6 +25,16 @@ def few(names: Sequence[str], more: int = 0) -> str:
     """Show many names in short: ``film.mkv, photos, notes and 3 more``; ``more`` aren't even listed."""
     more += len(names[NAMES:])
     return ", ".join(names[:NAMES]) + (f" and {more:,} more" if more else "")
+
+
+def left_out_text(count: int, examples: Sequence[tuple[str, str, str]]) -> str:
+    """Say how many entries of a transfer were left out, and of the first few why: ``2 left out: a: refused: …``.
+
+    :param examples: path, outcome and reason of some of them.
+    """
+    shown = "; ".join(": ".join(map(printable, one)) for one in examples[:NAMES])
+    more = count - len(examples[:NAMES])
+    return f"{count:,} left out: {shown}" + (f"; and {more:,} more" if more > 0 else "")
 
 
 def address_text(address: Any) -> str:

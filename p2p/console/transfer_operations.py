@@ -23,9 +23,11 @@ __all__ = [
     "ChatLine",
     "ChatSayArguments",
     "DecideArguments",
+    "Direction",
     "Done",
     "Failed",
     "GetArguments",
+    "LeftOut",
     "Listed",
     "ListedEntry",
     "LsArguments",
@@ -338,8 +340,19 @@ class Listed(ConsoleAnswer):
     entries: list[ListedEntry]
 
 
+class LeftOut(ConsoleAnswer):
+    """An entry that didn't get through, and why."""
+
+    path: str
+    outcome: str
+    reason: str
+
+
 class TransferShown(ConsoleAnswer):
-    """A transfer as the journal knows it; times in Unix seconds."""
+    """A transfer as the journal knows it; times in Unix seconds.
+
+    ``refused`` counts the entries that didn't get through, and ``left_out`` has the first of them.
+    """
 
     transfer: str
     acting: str
@@ -356,6 +369,8 @@ class TransferShown(ConsoleAnswer):
     deadline: float
     outcome: str = ""
     reason: str = ""
+    refused: int = 0
+    left_out: list[LeftOut] = []
 
 
 class TransfersShown(ConsoleAnswer):

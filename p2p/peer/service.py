@@ -192,6 +192,7 @@ class PeerService(MultiService):
             self._offers,
             self._incoming,
             self._given_up,
+            self._check_wanted,
             self._state / entry.name,
             self._jobs,
             self._reactor.seconds,
@@ -210,6 +211,10 @@ class PeerService(MultiService):
     async def _given_up(self, acting: str, offer: Offer, folder: Path) -> None:
         assert self._transfers is not None, "peers are registered only while the daemon runs"
         await self._transfers.given_up(acting, offer, folder)
+
+    async def _check_wanted(self, acting: str, offer: Offer) -> None:
+        assert self._transfers is not None, "peers are registered only while the daemon runs"
+        await self._transfers.check_wanted(acting, offer)
 
     def _open_transfers(self) -> Transfers:
         """Open the journal, and offer the operations of the console, all of which are answered from here on."""

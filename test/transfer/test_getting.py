@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.consent import Offer
 from p2p.exchange.rules import Names
 from p2p.link.boxes import encode_box
@@ -226,7 +226,7 @@ class RefusedTests(SharingCase):
         self.network.settle()
         self.far_threads.release()
         self.network.settle()
-        self.assertEqual("m4.m gave it up", self.failed(running, Outcome.REFUSED))
+        self.assertEqual("m4.m gave it up", str(self.failureResultOf(running, CancelledThere).value))
         self.assertEqual([Outcome.REFUSED], [end[0] for end in self.host.sessions[0].ends])
         self.assert_clean()
 

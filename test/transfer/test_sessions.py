@@ -6,7 +6,7 @@ import os
 
 from twisted.internet.defer import Deferred
 
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome
 from p2p.base.rates import Pace
 from p2p.exchange.consent import Offer
 from p2p.exchange.rules import Names
@@ -214,7 +214,7 @@ class ConsentTests(SessionCase):
         (journal,) = self.host.sessions
         journal.stop("m4.m gave it up")
         self.network.settle()
-        self.assertEqual("m4.m gave it up", self.failed(running, Outcome.REFUSED))
+        self.assertEqual("m4.m gave it up", str(self.failureResultOf(running, CancelledThere).value))
         self.far_threads.release()
         self.assertEqual([Outcome.REFUSED], [end[0] for end in journal.ends])
         self.assertEqual([], list(self.there.iterdir()))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from p2p.base.errors import LocalFileError
+from p2p.base.errors import LocalFileError, Outcome
 from p2p.base.rates import Rate
 from p2p.console.transfer_operations import Offered, Pending, Progress, Resumed, Stalled, TransferEvent, Verified
 from p2p.link.protocol import DirectLink
@@ -100,6 +100,8 @@ class Account:
         row.entries, row.bytes = have.entries, have.bytes + have.offset
         self._before = row.bytes
         self._rate = Rate(self._clock.seconds(), row.bytes)
+        if not have.entries:  # else what was left out in earlier sessions stays so
+            row.refused, row.left_out = 0, []
         self.save()
         if have != Have():
             self._resumed = have
@@ -125,6 +127,8 @@ class Account:
         unread: Deferred[Any] | None = None
         head = self.head
         for receipt in receipts:
+            if receipt.outcome is not Outcome.OK:
+                self._row.leave_out(receipt.path, receipt.outcome.value, receipt.reason)
             told = Verified(
                 **head,
                 path=receipt.path,

@@ -11,9 +11,10 @@ from twisted.logger import Logger
 
 from p2p.base.errors import Outcome
 from p2p.base.rates import Rate
+from p2p.base.texts import left_out_text
 from p2p.console.transfer_operations import Done, Failed, Offered, Progress, TransferEvent
 from p2p.peer.transfers.account import SAVE_EVERY_S, TELL_EVERY_S, Shared
-from p2p.peer.transfers.journal import State, TransferRow, shown_transfer
+from p2p.peer.transfers.journal import LEFT_OUT, State, TransferRow, shown_transfer
 
 __all__ = ["IncomingTransfer"]
 
@@ -64,6 +65,10 @@ class IncomingTransfer:
         self._untold = self._unsaved = True
         self.look()
 
+    def left_out(self, path: str, outcome: Outcome, reason: str) -> None:
+        """An entry doesn't get through in this session."""
+        self.row.leave_out(path, outcome.value, reason)
+
     def ended(self, outcome: Outcome, reason: str, entries: int, bytes: int) -> None:  # noqa: A002 - as above
         """The session is over; after a broken link the other side may begin another."""
         row = self.row
@@ -78,7 +83,7 @@ class IncomingTransfer:
         self._save()
         if row.state is State.DONE:
             seconds = self._clock.seconds() - self._began
-            self._tell(Done(**self._head, entries=entries, bytes=bytes, seconds=seconds))
+            self._tell(Done(**self._head, entries=entries, bytes=bytes, refused=row.refused, seconds=seconds))
             self._log.info(
                 "{acting}: transfer {id} ({direction}, {peer}) is complete: {entries} entries, {bytes} bytes",
                 acting=row.acting,
@@ -88,6 +93,8 @@ class IncomingTransfer:
                 entries=entries,
                 bytes=bytes,
             )
+            if row.refused:
+                self._log.warn(LEFT_OUT, id=row.id, left_out=left_out_text(row.refused, row.left_out))
         else:
             error = "cancelled" if self._cancelled else "outcome"
             resumable = row.state is State.WAITING

@@ -11,10 +11,11 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredLock, Deferre
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.errors import CancelledThere, ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
 from p2p.base.names import parse_peer
 from p2p.console.transfer_operations import (
     Cancelled,
+    Direction,
     GetArguments,
     Moved,
     MovedOne,
@@ -321,7 +322,7 @@ class Transfers:
         row = TransferRow(
             id=offer.id,
             acting=acting,
-            direction="serve" if offer.service == FETCH else "receive",
+            direction=_direction(offer),
             peer=offer.sender,
             what={**what, "folder": None if folder is None else str(folder)},
             created=now,
@@ -342,22 +343,35 @@ class Transfers:
             del self._incoming[incoming.row.key]
 
     async def given_up(self, acting: str, offer: Offer, folder: Path) -> None:
-        """The sender of a transfer to a hosted peer won't go on with it: remove its parts.
+        """The other side of a transfer with a hosted peer has cancelled it, whoever began it: remove its parts.
 
         :param folder: where what is received goes.
         :raises LocalFileError: if they can't be removed.
         """
-        key = offer.id, acting, "receive", offer.sender
-        reason = f"{offer.sender} gave it up"
-        live = self._incoming.get(key)
-        if live is not None:
-            over = live.when_over()
-            live.cancel(reason)
-            await over
+        reason = Ending.CANCELLED_THERE.value.format(peer=offer.sender)
+        endings: list[Deferred[Any]] = []
+        for mine in [one for key, one in self._live.items() if _between(key, acting, offer)]:
+            endings.append(mine.when_over())
+            mine.end(Ending.CANCELLED_THERE)
+        for theirs in [one for key, one in self._incoming.items() if _between(key, acting, offer)]:
+            endings.append(theirs.when_over())
+            theirs.cancel(reason)
+        await _all(endings)
         for row in await self._journal.find(offer.id):
-            if row.key == key and row.state not in (State.DONE, State.CANCELLED):
+            if _between(row.key, acting, offer) and row.state not in (State.DONE, State.CANCELLED):
                 await self._enter_cancelled(row, reason)
+                await self._remove_idle(row)
         await self._threads(remove_parts, folder, local_id(offer.sender, offer.id))
+
+    async def check_wanted(self, acting: str, offer: Offer) -> None:
+        """See that a transfer, of which another peer begins a session, wasn't cancelled here while none was under way.
+
+        :raises CancelledThere: if it was.
+        """
+        key = offer.id, acting, _direction(offer), offer.sender
+        for row in await self._journal.find(offer.id):
+            if row.key == key and row.state is State.CANCELLED:
+                raise CancelledThere(Ending.CANCELLED_THERE.value.format(peer=acting))
 
     # -- what is shown and decided ----------------------------------------------------------------------------
 
@@ -398,13 +412,17 @@ class Transfers:
             raise InvalidRequest(f"the transfer {transfer[:40]!r} {state}; to see them: p2p transfers")
         for row in rows:
             await self._enter_cancelled(row, Ending.CANCELLED.value)
-            if row.direction == "send":
-                await self._kept.tidy(row)
-                await self._tell_cancelled(row)
-            elif row.what.get("folder"):
-                here = row.id if row.direction == "get" else local_id(row.peer, row.id)
-                await self._threads(remove_parts, Path(row.what["folder"]), here)
+            await self._remove_idle(row)
+            await self._tell_cancelled(row)
         return rows
+
+    async def _remove_idle(self, row: TransferRow) -> None:
+        """Remove what is kept here of a transfer that doesn't run now."""
+        if row.direction == "send":
+            await self._kept.tidy(row)
+        elif row.what.get("folder"):
+            here = row.id if row.direction == "get" else local_id(row.peer, row.id)
+            await self._threads(remove_parts, Path(row.what["folder"]), here)
 
     async def _forget(self, before: float) -> None:
         for row in await self._journal.resumable():
@@ -423,12 +441,12 @@ class Transfers:
         await self._journal.update(row)
 
     async def _tell_cancelled(self, row: TransferRow) -> None:
-        """Have the receiver of what was sent remove its parts, if it can be reached."""
+        """Have the other side remove what it has of a transfer, if it can be reached."""
         peer = self._peers.get(row.acting)
         if peer is None or not row.sessions:
             return
         try:
-            await give_up(Way(peer, row.peer, self._clock), row.id, self._clock)
+            await give_up(Way(peer, row.peer, self._clock), row, self._clock)
         except P2PError as error:
             self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
             row.reason += f"; {error}"
@@ -455,6 +473,17 @@ class Transfers:
             incoming.look()
         if not self._live and not self._incoming:
             self._ticker.stop()
+
+
+def _direction(offer: Offer) -> Direction:
+    """What a transfer that another peer began is for this side."""
+    return "serve" if offer.service == FETCH else "receive"
+
+
+def _between(key: Key, acting: str, offer: Offer) -> bool:
+    """Whether a transfer is the one that an offer names, between these two peers, whoever began it."""
+    transfer, own, _, peer = key
+    return (transfer, own, peer) == (offer.id, acting, offer.sender)
 
 
 async def _all(waiting: Sequence[Deferred[_T]]) -> list[_T]:

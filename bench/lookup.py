@@ -35,7 +35,7 @@ from p2p.identity.authority import Authority
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from p2p.router.sockets import SocketMeter
-from p2p.router.table import Entry
+from p2p.router.table import TableEntry
 
 DEPTHS: Final = (1, 16, 256)
 GOAL: Final = 0.9
@@ -108,7 +108,7 @@ def _serve(reactor: Any, folder: Path) -> Deferred[None]:
     )
     service = RouterService(reactor, config, _credentials(files), random=lambda: 0.0)
     for number in range(PEERS):
-        service.router.table.put(Entry(f"m{number}.m", "192.0.2.7", object(), 0.0))
+        service.router.table.put(TableEntry(f"m{number}.m", "192.0.2.7", object(), 0.0))
     service.startService()
     factory = _credentials(files).wrap(Factory.forProtocol(Bare), client=False, alpn=CONTROL_ALPN, clock=reactor)
     bare = reactor.listenTCP(0, factory, interface="127.0.0.1")

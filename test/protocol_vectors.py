@@ -41,8 +41,8 @@ from p2p.services.echo import echo
 from p2p.services.store import BytesSource, store
 from p2p.services.text import uppercase
 from p2p.transfer.answers import Asked
-from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession, listing
+from p2p.transfer.notes import local_id
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.receiving_service import transfer
 from p2p.transfer.send_session import GetSession, SendSession, fetch_request, send_request

@@ -12,6 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 
+NAMED_BY_TWISTED: Final = frozenset({"Options"})
+"""What ``twistd`` looks for by its name in the module of each daemon."""
+
+
 def doubles(sources: Mapping[str, str]) -> list[str]:
     """Every public class that several modules define, as ``Name: path, path``, by the sources at their paths.
 
@@ -20,7 +24,7 @@ def doubles(sources: Mapping[str, str]) -> list[str]:
     found: dict[str, list[str]] = {}
     for path, source in sorted(sources.items()):
         for node in ast.parse(source).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name not in NAMED_BY_TWISTED:
                 found.setdefault(node.name, []).append(path)
     return [f"{name}: {', '.join(paths)}" for name, paths in sorted(found.items()) if len(paths) > 1]
 

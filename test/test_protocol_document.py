@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 from twisted.internet.task import Clock
-from twisted.protocols.amp import Argument, Boolean, Command, Float, Integer, ListOf, String, Unicode
+from twisted.protocols.amp import Argument, Command
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
 from p2p.console import operations, transfer_operations
 from p2p.control import commands
+from p2p.control.arguments import Boolean, Float, Integer, ListOf, String, Unicode
 from p2p.experiment.words import (
     BlockOrder,
     Ended,

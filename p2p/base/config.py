@@ -37,6 +37,7 @@ from p2p.base.config_fields import (
     Shared,
     Size,
     StateFolder,
+    Streams,
     WindowBytes,
     check_console,
 )
@@ -80,6 +81,8 @@ class RouterLimits(StrictModel):
     request_burst: Count = Field(default=200, description="requests that one peer may send at once")
     attempts_in_flight: Count = Field(default=64, description="connection attempts of one peer under way at once")
     lookups_in_flight: Count = Field(default=4096, description="look-ups of one neighbour under way at once")
+    lookups_per_s: Seconds = Field(default=2_000.0, description="questions a second of one neighbour")
+    lookup_burst: Count = Field(default=4_000, description="questions that one neighbour may send at once")
 
     @model_validator(mode="after")
     def _in_proportion(self) -> Self:
@@ -96,7 +99,7 @@ class PeerLimits(StrictModel):
     ticket_s: Seconds = Field(default=30.0, description="seconds that a ticket lives")
     idle_s: Seconds = Field(default=300.0, description="seconds after which an unused link is closed")
     exchange_silence_s: Seconds = Field(default=30.0, description="seconds without progress that end an exchange")
-    streams: Count = Field(default=256, description="streams of one link at once")
+    streams: Streams = Field(default=256, description="streams of one link at once")
     header_bytes: Bytes = Field(default=65_536, description="bytes in the header of an exchange")
     window_bytes: WindowBytes = Field(default=INITIAL_WINDOW, description="bytes in a stream's first receive window")
     window_max_bytes: Bytes = Field(default=16_777_216, description="bytes to which a receive window may grow")

@@ -45,6 +45,7 @@ __all__ = [
     "Shared",
     "Size",
     "StateFolder",
+    "Streams",
     "WindowBytes",
     "check_console",
 ]
@@ -272,5 +273,7 @@ Shared = Annotated[
 StateFolder = Annotated[Path, BeforeValidator(_path)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Streams = Annotated[int, Field(ge=2, le=10_000_000)]
+"""Streams of a link: one each way at least, or of two exchanges that begin at the same moment neither would go on."""
 Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
 WindowBytes = Annotated[int, Field(ge=INITIAL_WINDOW, le=1 << 31)]

@@ -1,4 +1,4 @@
-"""How fast something goes: a rate that is measured, and limits of bytes and of requests a second.
+"""How fast something goes: a rate that is measured, and limits of bytes, of requests and of anything a second.
 
 Pure: time is an argument, in seconds of any clock that never goes back.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-__all__ = ["BURST_S", "Pace", "Rate", "TokenBucket"]
+__all__ = ["BURST_S", "Meter", "Pace", "Quota", "Rate"]
 
 BURST_S: Final = 0.25
 """Seconds for which a sender that has waited may make up: what a busy machine needs to keep a rate at all."""
@@ -65,32 +65,73 @@ class Rate:
         return (self._seen[-1][1] - first) / (now - began) if now > began else 0.0
 
 
-class TokenBucket:
-    """Lets ``burst`` requests through at once and ``rate`` a second in the long run.
+class Meter:
+    """Charges for what happens, and says how long whoever causes it has to wait until that is paid for.
 
-    :param rate: tokens that come back each second; more than 0.
-    :param burst: tokens that the bucket holds at most; at least 1.
-    :param now: the time when the bucket is full.
+    The generic cell rate algorithm (ITU-T I.371) as virtual scheduling: ``burst`` at once cost no wait, each that
+    comes earlier than ``rate`` a second allow puts the end of the wait off further.
+
+    :param rate: how many a second in the long run; more than 0.
+    :param burst: how many at once; 0 if each has to wait for its time.
     """
 
-    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+    __slots__ = ("_ahead", "_due", "_each")
 
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        if rate <= 0 or burst < 1:
-            raise ValueError(f"a bucket needs a rate above 0 and a burst of at least 1, not {rate} and {burst}")
-        self._rate = rate
-        self._burst = float(burst)
-        self._tokens = self._burst
-        self._at = now
+    def __init__(self, rate: float, burst: float = 0.0) -> None:
+        if rate <= 0 or burst < 0:
+            raise ValueError(f"a rate is above 0 and a burst isn't below it, not {rate} and {burst}")
+        self._each = 1 / rate
+        self._ahead = burst / rate
+        self._due = 0.0  # when all so far would have happened at an even rate
+
+    def wait(self, now: float) -> float:
+        """Seconds until one more would cost no wait, 0 if it wouldn't now; charges nothing."""
+        return self._over(max(self._due, now) + self._each, now)
 
     def take(self, now: float) -> float:
-        """Take a token.
+        """Charge for one more.
 
-        :returns: 0 if there was one; else the seconds until there is, and nothing was taken.
+        :returns: seconds until it and all before are paid for, 0 if they are.
         """
-        self._tokens = min(self._burst, self._tokens + max(now - self._at, 0.0) * self._rate)
-        self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
+        self._due = max(self._due, now) + self._each
+        return self._over(self._due, now)
+
+    def _over(self, due: float, now: float) -> float:
+        wait = due - now - self._ahead
+        return wait if wait > 1e-9 else 0.0  # what is left of adding many small numbers is no wait
+
+
+class Quota:
+    """What one end may ask of another, and when who asks too much shall ask again.
+
+    Questions beyond the rate are put off one behind the other, so that each finds its place free when its time has
+    come. Whoever keeps to that never has more than its own questions under way waiting; whoever doesn't has, after
+    ``burst`` of them, used up its second chances as well.
+
+    :param rate: questions a second in the long run.
+    :param burst: questions at once, and second chances at once.
+    :ivar pressed: whether half of the second chances were used up by the last question.
+    :ivar abused: whether more than all of them have been used up.
+    """
+
+    __slots__ = ("_chances", "_longest", "_meter", "abused", "pressed")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._meter = Meter(rate, burst)
+        self._chances = Meter(rate)
+        self._longest = burst / rate
+        self.pressed = self.abused = False
+
+    def ask(self, now: float) -> float:
+        """Take a question.
+
+        :returns: 0 if it may be answered; else the seconds after which to ask it again.
+        """
+        if not self._meter.wait(now):
+            self._meter.take(now)
+            self.pressed = False
             return 0.0
-        return (1 - self._tokens) / self._rate
+        wait = self._chances.take(now)
+        self.pressed = wait > self._longest / 2 + 1e-9
+        self.abused = self.abused or wait > self._longest + 1e-9
+        return wait

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from p2p.base.config import load_peers, load_router
 from p2p.base.errors import ConfigError, P2PError
 from p2p.client import Client
+from p2p.wire.monotonic import run_on_monotonic_clock
 
 __all__ = ["ConfiguredDaemon", "ConsoleSession", "Runner", "run_in_reactor"]
 
@@ -107,10 +108,13 @@ def run_in_reactor(work: Callable[[Any], Coroutine[Any, Any, _T]], /, *, reactor
     Ctrl-C (and SIGTERM) cancels the coroutine and waits while it cleans up; a second Ctrl-C ends the process at once.
 
     :param work: is called with the reactor.
+    :param reactor: this process's own if left out, which runs on the monotonic clock from here on.
     :raises KeyboardInterrupt: if it was interrupted.
     """
     if reactor is None:
         from twisted.internet import reactor
+
+        run_on_monotonic_clock(reactor)
     ended: list[_T | Failure] = []
     running: list[Deferred[None]] = []
     interrupted = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -24,6 +24,7 @@ from p2p.base.errors import (
     Outcome,
     P2PError,
 )
+from p2p.base.strict_json import read_json
 
 __all__ = [
     "ANSWER_BYTES",
@@ -71,12 +72,10 @@ def encode(message: Mapping[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any]:
     """Return the object in a line, which comes without its line feed.
 
-    :raises ValueError: with the reason, if the line isn't UTF-8, isn't JSON (RFC 8259) or isn't an object.
+    :raises ValueError: with the reason, if the line isn't UTF-8, isn't JSON (RFC 8259), has a key twice, or isn't an
+        object.
     """
-    try:
-        message = json.loads(line.decode("utf-8"), parse_constant=_no_such_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    message = read_json(line)
     if not isinstance(message, dict):
         raise ValueError("it isn't a JSON object")
     return message
@@ -155,11 +154,13 @@ class ConsoleConnection(JSONLines):
     def lineReceived(self, line: bytes) -> None:
         try:
             message = decode(line)
-            number, event = message.pop("id"), message["event"]
-        except (ValueError, KeyError) as error:
+            if not message.keys() >= {"id", "event"}:
+                raise ValueError("it has no id or no event")
+        except ValueError as error:
             what = f"the daemon on {self._name} sent a line that can't be read: {error}"
             self._fail_all(lambda: DaemonFault(what))
             return
+        number, event = message.pop("id"), message["event"]
         if number is None:
             reason = str(message.get("reason"))
             self._fail_all(lambda: ConsoleUnreachable(reason))
@@ -219,7 +220,3 @@ def _error_of(message: Mapping[str, Any]) -> Exception:
     if kind == "cancelled":
         return CancelledError(reason)
     return DaemonFault(reason)
-
-
-def _no_such_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} isn't a number in JSON")

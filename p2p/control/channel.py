@@ -21,6 +21,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.log_gate import STRANGERS, LogGate
+from p2p.base.silence import Silence
 from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
 from p2p.base.waiters import Waiters
 from p2p.control.commands import Ping
@@ -77,6 +79,7 @@ class Channel(amp.AMP):
     :param handshake_s: seconds from the TCP connection to the end of the TLS handshake.
     :param locator: the responders for the other end; :meth:`authenticated` may set another.
     :param backlog_bytes: how much may wait for an end that doesn't read.
+    :param gate: what the other end can provoke in the log passes here; one of its own if left out.
     :ivar remote_name: the name in the verified certificate of the other end; empty before the handshake is done.
     """
 
@@ -92,6 +95,7 @@ class Channel(amp.AMP):
         handshake_s: float,
         locator: amp.CommandLocator | None = None,
         backlog_bytes: int = BACKLOG_BYTES,
+        gate: LogGate | None = None,
     ) -> None:
         # Without any responder of its own: AMP itself would answer StartTLS.
         amp.AMP.__init__(self, locator=locator or amp.CommandLocator())
@@ -100,11 +104,13 @@ class Channel(amp.AMP):
         self._call_s = call_s
         self._handshake_s = handshake_s
         self._backlog = _Backlog(backlog_bytes)
+        self._gate = gate or LogGate(clock)
+        self._held: IDelayedCall | None = None
         self._state = _State.HANDSHAKE
         self._questions = Questions()
-        self._keys = 0  # of the box that is being read
+        self._keys: set[bytes] = set()  # of the box that is being read
         self._ended: Waiters[None] = Waiters()
-        self._heard = self._pinged = clock.seconds()
+        self._silence = Silence(silence_s, clock.seconds())
         self._expected: tuple[float, str] | None = None
         self._end_reason = ""
         self._timer: IDelayedCall | None = None
@@ -136,6 +142,10 @@ class Channel(amp.AMP):
         """The other end, for logs: its name, if it is known, and its address."""
         where = "nowhere" if self.transport is None else address_text(self.transport.getPeer())
         return f"{self.remote_name} at {where}" if self.remote_name else where
+
+    def tell(self, text: str, **fields: Any) -> None:
+        """Warn of something that the other end did, which ``{who}`` in the text names."""
+        self._gate.warn(log, self.remote_name or STRANGERS, text, who=self.who, **fields)
 
     def when_ended(self) -> Deferred[None]:
         """Fire when the connection has ended, after :meth:`closed`; each who waits may give up alone."""
@@ -184,6 +194,15 @@ class Channel(amp.AMP):
         """Say that what was expected has come."""
         self._expected = None
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: ping the other end at once, or cut it off if it has given up for certain."""
+        if seconds >= self._silence_s:
+            self.abort(f"this machine slept for {seconds:.0f} s")
+        elif self._state is _State.OPEN:
+            now = self._clock.seconds()
+            self._silence.slept(seconds, now)
+            self._wake_at(now)
+
     def close(self, deadline: float | None = None) -> None:
         """End the connection politely, and cut it off if that takes more than ``deadline`` seconds (``call_s``)."""
         if self._state is _State.HANDSHAKE:
@@ -195,10 +214,16 @@ class Channel(amp.AMP):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
+    def hold(self, seconds: float) -> None:
+        """Read nothing more for so long; what has been read is still dealt with."""
+        if self._held is None and self._state is _State.OPEN:
+            self.transport.pauseProducing()
+            self._held = self._clock.callLater(seconds, self._go_on)
+
     def abort(self, reason: str) -> None:
         """Cut the connection off at once, and log why."""
         if self._state is not _State.ENDED:
-            log.warn("control: cutting off {who}: {reason}", who=self.who, reason=reason)
+            self.tell("control: cutting off {who}: {reason}", reason=reason)
             self._end(reason)
             self.transport.abortConnection()
 
@@ -213,7 +238,7 @@ class Channel(amp.AMP):
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:  # not every transport is TCP
             set_no_delay(True)  # a question must not wait for the acknowledgement of the one before it
-        self._heard = self._clock.seconds()
+        self._silence.heard = self._clock.seconds()
         self.expect("the TLS handshake", self._handshake_s)
 
     def handshakeCompleted(self) -> None:
@@ -234,7 +259,7 @@ class Channel(amp.AMP):
     def dataReceived(self, data: bytes) -> None:
         """Parse what came, and note that the other end is alive."""
         if self._state is not _State.ENDED:
-            self._heard = self._clock.seconds()
+            self._silence.heard = self._clock.seconds()
             amp.AMP.dataReceived(self, data)
 
     def sendBox(self, box: amp.AmpBox) -> None:
@@ -249,7 +274,7 @@ class Channel(amp.AMP):
         """Say that the connection is gone, then fail everything that waits for an answer."""
         who, why = self.who, self._end_reason or reason_of(reason)
         if self._state is _State.HANDSHAKE and isinstance(reason.value, SSL.Error):
-            log.warn("control: no TLS with {who}: {reason}", who=who, reason=why)
+            self.tell("control: no TLS with {who}: {reason}", reason=why)
         self._end(why)
         try:
             self.closed(reason)
@@ -262,10 +287,15 @@ class Channel(amp.AMP):
     # What the parser of AMP calls
 
     def proto_key(self, string: bytes) -> str:
-        """Take a key of a box, of which there may be so many."""
-        self._keys = self._keys + 1 if string else 0
-        if self._keys > BOX_KEYS:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+        """Take a key of a box: there may be so many, and each of them once."""
+        if not string:
+            self._keys.clear()
+        elif string in self._keys:  # the rest of what arrived at once, 32 KiB, is the most that is still read
+            self.abort(f"it broke the protocol: the key {printable(string)} stands twice in a box")
+        elif len(self._keys) == BOX_KEYS:
             self.abort(f"it broke the protocol: a box of more than {BOX_KEYS} keys")
+        else:
+            self._keys.add(string)
         state: str = amp.AMP.proto_key(self, string)
         return state
 
@@ -306,8 +336,8 @@ class Channel(amp.AMP):
             return
         try:
             answer = question.command.parseResponse(box, self)
-        except (KeyError, ValueError, TypeError) as error:
-            self._misunderstood(question, f"an answer to {question.command.__name__} that doesn't fit: {error!r:.200}")
+        except ProtocolViolation as error:
+            self._misunderstood(question, f"an answer to {question.command.__name__} that doesn't fit: {error}")
         else:
             question.answer.callback(answer)
 
@@ -339,14 +369,14 @@ class Channel(amp.AMP):
             return
         responder: Any = self.locator.locateResponder(name)
         if responder is None:
-            log.warn("control: {who} isn't allowed to ask {command}", who=self.who, command=printable(name))
+            self.tell("control: {who} isn't allowed to ask {command}", command=printable(name))
             self._reply_error(amp.UNHANDLED_ERROR_CODE, "this isn't answered here", tag)
             self.close()
             return
         try:
             answer = responder(box)
-        except (KeyError, ValueError, TypeError) as error:
-            raise ProtocolViolation(f"arguments that don't fit {printable(name)}: {error!r:.200}") from error
+        except ProtocolViolation as error:
+            raise ProtocolViolation(f"arguments that don't fit {printable(name)}: {error}") from error
         answer.addCallbacks(self._reply, self._failed, callbackArgs=(tag,), errbackArgs=(tag, name))
         answer.addErrback(self._failed, tag, name)
 
@@ -369,7 +399,9 @@ class Channel(amp.AMP):
         if isinstance(error, amp.RemoteAmpError):
             self._reply_error(error.errorCode, error.description, tag)
             return
-        log.failure("control: {command} from {who} failed", failure, command=printable(name), who=self.who)
+        text = "control: {command} from {who} failed"
+        whose = self.remote_name or STRANGERS
+        self._gate.failure(log, whose, text, failure, command=printable(name), who=self.who)
         self._reply_error(amp.UNKNOWN_ERROR_CODE, "internal error", tag)
         self.close()
 
@@ -383,6 +415,13 @@ class Channel(amp.AMP):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+
+    def _go_on(self) -> None:
+        self._held = None
+        self.transport.resumeProducing()
 
     def _wake_at(self, when: float) -> None:
         """Look at the deadlines no later than ``when``."""
@@ -401,25 +440,22 @@ class Channel(amp.AMP):
         if self._expected is not None and now >= self._expected[0]:
             self.abort(self._expected[1])
             return
-        if now >= self._heard + self._silence_s:
+        if now >= self._silence.over_at:
             self.abort(f"nothing was heard from it for {self._silence_s:g} s")
             return
         for question in self._questions.expired(now):
             what = question.command.__name__
             question.answer.errback(ControlTimeout(f"{self.who} didn't answer {what} within {question.deadline:g} s"))
-        if self._state is _State.OPEN and now >= self._ping_due():
-            self._pinged = now
+        if self._state is _State.OPEN and now >= self._silence.ping_at:
+            self._silence.pinged(now)
             self._send_question(Ping, amp.AmpBox())  # nobody waits for the answer: that it comes is enough
         self._wake_at(max(self._next_due(), now + _TICK_S))
 
-    def _ping_due(self) -> float:
-        return max(self._heard, self._pinged) + self._silence_s / 3
-
     def _next_due(self) -> float:
-        due = min(self._heard + self._silence_s, self._questions.next_expiry())
+        due = min(self._silence.over_at, self._questions.next_expiry())
         if self._expected is not None:
             due = min(due, self._expected[0])
-        return min(due, self._ping_due()) if self._state is _State.OPEN else due
+        return min(due, self._silence.ping_at) if self._state is _State.OPEN else due
 
 
 @implementer(IPushProducer)

@@ -1,8 +1,7 @@
 """The AMP schema of the control channel: commands, their arguments and the errors they may answer with.
 
 AMP (``twisted.protocols.amp``) drops a connection whose responder raises an error that the command doesn't declare,
-so every expected one is declared here. Argument types: :class:`~twisted.protocols.amp.Unicode` is UTF-8 text,
-``String`` is bytes, ``Integer`` and ``Float`` are decimal text, ``Boolean`` is ``True`` or ``False``.
+so every expected one is declared here. The types of arguments are those of :mod:`p2p.control.arguments`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from functools import wraps
 from typing import Any, ClassVar, Self, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.protocols.amp import Boolean, Command, Float, Integer, ListOf, String, Unicode
+from twisted.protocols.amp import Command
 
 from p2p.base.errors import Outcome, P2PError
+from p2p.control.arguments import Boolean, Float, Integer, ListOf, String, Unicode
 
 __all__ = [
     "Busy",

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic_ns
+from typing import Any
 
 from twisted.application.service import IService
 
@@ -17,6 +18,7 @@ from p2p.identity.tls import Credentials
 from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer
 from p2p.peer.service import PeerService, load_credentials
+from p2p.wire.monotonic import run_on_monotonic_clock
 from p2p.wire.threads import LeanPool
 
 __all__ = ["Options", "makeService"]
@@ -48,9 +50,14 @@ class Options(DaemonOptions):
         self.credentials = load_credentials(self.config)
 
 
-def makeService(options: Options) -> IService:
-    """Make the service of the peers; nothing is started."""
-    from twisted.internet import reactor
+def makeService(options: Options, *, reactor: Any = None) -> IService:
+    """Make the service of the peers; nothing is started.
+
+    :param reactor: twistd's if left out; it runs on the monotonic clock from here on.
+    """
+    if reactor is None:
+        from twisted.internet import reactor
+    run_on_monotonic_clock(reactor)
 
     def experiment(peers: Mapping[str, HostedPeer], jobs: Jobs, state: Path) -> list[IContentService]:
         contents = Contents(state / "experiment", jobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import IService
 
@@ -11,6 +12,7 @@ from p2p.base.config import RouterConfig, load_router
 from p2p.daemons.options import DaemonOptions
 from p2p.identity.tls import Credentials
 from p2p.router.service import RouterService, load_credentials
+from p2p.wire.monotonic import run_on_monotonic_clock
 
 __all__ = ["Options", "makeService"]
 
@@ -41,12 +43,16 @@ class Options(DaemonOptions):
         self.credentials = load_credentials(self.config)
 
 
-def makeService(options: Options) -> IService:
-    """Make the service of a router; nothing is started."""
+def makeService(options: Options, *, reactor: Any = None) -> IService:
+    """Make the service of a router; nothing is started.
+
+    :param reactor: twistd's if left out; it runs on the monotonic clock from here on.
+    """
     from random import random
 
-    from twisted.internet import reactor
-
+    if reactor is None:
+        from twisted.internet import reactor
+    run_on_monotonic_clock(reactor)
     service = RouterService(reactor, options.config, options.credentials, random=random)
     gc.freeze()  # what is there now stays: looking through it for garbage would hold everybody up for 30 ms each time
     return service

@@ -114,11 +114,6 @@ class MessageDecoder:
         self._left = 0
         self.complete = False
 
-    @property
-    def head_seen(self) -> bool:
-        """Whether the head has arrived whole."""
-        return self._head_seen
-
     def feed(self, data: memoryview) -> list[MessageEvent]:
         """Take bytes in and say what they are.
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from p2p.exchange.paths import numbered
 
-__all__ = ["free_name", "is_there", "move_new", "sync_names"]
+__all__ = ["free_name", "is_there", "move_new"]
 
 _NO_REPLACE: Final = 1
 """``RENAME_NOREPLACE`` of renameat2(2)."""
@@ -76,15 +76,6 @@ def move_new(name: str, source: int, new: str, target: int, *, is_folder: bool) 
             raise
         if is_folder or not _linked(name, source, new, target):
             _rename_free(name, source, new, target)
-
-
-def sync_names(folder: int) -> None:
-    """Bring the names in a folder to the disk, if its file system has an order for that."""
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
 
 
 def _rename_new(name: str, source: int, new: str, target: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -14,7 +15,7 @@ from p2p.base.errors import ProtocolViolation
 from p2p.exchange.message_streams import MessageWriter
 from p2p.link.boxes import Box, text_of
 
-__all__ = ["DigestSink", "Request", "Sink", "Source"]
+__all__ = ["BaseSink", "BaseSource", "DigestSink", "Request", "Sink", "Source"]
 
 _KNOWN: Final = frozenset({"service", "type", "name", "length", "encoding"})
 
@@ -100,8 +101,44 @@ class Sink(Protocol):
         """The exchange failed: undo what was begun."""
 
 
+class BaseSource(ABC):
+    """A source that has nothing to get ready and nothing to let go of; see :class:`Source`."""
+
+    async def open(self) -> int | None:
+        """Nobody needs to know the length."""
+        return None
+
+    @abstractmethod
+    async def send(self, consumer: MessageWriter) -> Mapping[str, str | bytes]:
+        """Produce the body."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing open
+        """Nothing is open."""
+
+
 @implementer(IConsumer)
-class DigestSink:
+class BaseSink(ABC):
+    """A sink that never pauses the stream, has no fields for the tail and keeps nothing; see :class:`Sink`."""
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: B027 - most never pause it
+        """Nothing pauses it."""
+
+    def unregisterProducer(self) -> None:  # noqa: B027 - as above
+        """Nothing paused it."""
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes."""
+
+    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
+        """Nothing is left to do."""
+        return {}
+
+    def abandon(self) -> None:  # noqa: B027 - most have nothing to undo
+        """Nothing is kept."""
+
+
+class DigestSink(BaseSink):
     """Takes the body of a reply and keeps its digest alone.
 
     It comes in pieces of a TLS record, far less than what would be worth the way to a thread and back.
@@ -115,19 +152,6 @@ class DigestSink:
         """The BLAKE3 digest of what came, in hex."""
         return self._hasher.hexdigest()
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
-
     def write(self, data: bytes | memoryview) -> None:
         """Take bytes in."""
         self._hasher.update(data)
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """Nothing is left to do."""
-        return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""

@@ -18,15 +18,44 @@ from twisted.plugin import IPlugin, getPlugins
 from zope.interface import Attribute
 
 from p2p.base.errors import ConfigError, ExchangeFailed, Outcome
-from p2p.exchange.consent import Offer, Terms
+from p2p.base.values import Exists, Links
 from p2p.exchange.exchange import ReplyWriter, Request, Sink
+from p2p.exchange.rules import Bounds, Offer
 
-__all__ = ["TRANSFER", "Context", "Host", "IContentService", "Incoming", "Services", "Threads"]
+__all__ = ["TRANSFER", "Context", "Host", "IContentService", "Incoming", "Room", "Services", "Terms", "Threads"]
 
 T = TypeVar("T")
 
 TRANSFER: Final = "transfer"
 """The service that asks its host itself, because its sender can wait for a person's consent."""
+
+
+class Room(Protocol):
+    """Is asked in threads before anything more is written."""
+
+    def __call__(self, size: int) -> None:
+        """See that so many more bytes may come.
+
+        :raises ExchangeFailed: with ``refused`` and the reason, if they may not.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms something is taken.
+
+    :ivar folder: where it goes.
+    :ivar exists: what to do when a name is taken.
+    :ivar links: whether links are kept as links or refused.
+    :ivar room: how much may come.
+    :ivar bounds: which entries of a transfer may come; None for any.
+    """
+
+    folder: Path
+    exists: Exists
+    links: Links
+    room: Room
+    bounds: Bounds | None = None
 
 
 class Threads(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -22,6 +22,7 @@ from zope.interface import implementer
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
 from p2p.base.waiters import Waiters
 from p2p.exchange.exchange import ReplyWriter, Request
+from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService, Threads
 from p2p.experiment.block_run import BlockRun, Material
 from p2p.experiment.gauge import read_gauge
@@ -236,8 +237,7 @@ class _Lines:
             self._reply.write(b"\n")
 
 
-@implementer(IConsumer)
-class _Orders:
+class _Orders(BaseSink):
     """The body of a request: one order."""
 
     def __init__(self, service: ExperimentService, peer: HostedPeer, reply: ReplyWriter, clock: IReactorTime) -> None:
@@ -248,12 +248,6 @@ class _Orders:
         self._work: Deferred[None] | None = None
         self._ticking = LoopingCall(self._lines.tick)
         self._ticking.clock = clock
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses so few bytes."""
-
-    def unregisterProducer(self) -> None:
-        """The order has come."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Gather."""

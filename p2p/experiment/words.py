@@ -23,6 +23,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.strict_json import read_json
 from p2p.experiment.making import Content
 
 __all__ = [
@@ -173,15 +174,16 @@ def parse_order(data: bytes) -> Order:
     :raises ExchangeFailed: with ``refused``, if it is none.
     """
     try:
-        return _ORDER.validate_json(data)
+        return _ORDER.validate_python(read_json(data))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise ExchangeFailed(
-            Outcome.REFUSED,
-            f"this order can't be understood at {where or 'its beginning'}: {first['msg']}; "
-            "are both of the same version of p2p?",
-        ) from error
+        wrong = f" at {where or 'its beginning'}: {first['msg']}"
+    except ValueError as error:
+        wrong = f": {error}"
+    raise ExchangeFailed(
+        Outcome.REFUSED, f"this order can't be understood{wrong}; are both of the same version of p2p?"
+    )
 
 
 def encode_line(told: LinkTold | Ended | GaugeTold) -> bytes:
@@ -203,7 +205,7 @@ def parse_lines(text: str) -> Iterator[Told]:
     *lines, _ = text.split("\n")
     for line in filter(None, lines):
         try:
-            fields: Any = json.loads(line)
+            fields: Any = read_json(line)
             for key, model in _MODELS.items():
                 if key in fields:
                     yield model.model_validate(fields[key])

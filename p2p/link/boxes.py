@@ -166,10 +166,10 @@ class BoxReader:
             if len(raw) < end:
                 return None, end
             key = raw[at : end - 2]
+            if not key.isascii() or (name := key.decode("ascii")) in box:
+                raise ProtocolViolation("no AMP box: a key that isn't ASCII or stands twice")
             at = end + (raw[end - 2] << 8 | raw[end - 1])
             if len(raw) < at:
                 return None, at
-            if not key.isascii() or (name := key.decode("ascii")) in box:
-                raise ProtocolViolation("no AMP box: a key that isn't ASCII or stands twice")
             box[name] = raw[end:at]
         return None, at + 2

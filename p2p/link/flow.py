@@ -7,15 +7,17 @@ back, and the other side's producer is paused in turn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed
 from p2p.link.pieces import Pieces
 
-__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver"]
+__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "Turns"]
 
 HIGH_WATER: Final = 1024 * 1024
 """Bytes queued on a stream at which its push producer is paused."""
@@ -73,6 +75,7 @@ class Stream:
     :ivar sent: bytes written to the link so far.
     :ivar received: bytes that arrived so far.
     :ivar alive: False once both directions ended, or either side reset it; what was written before may still wait.
+    :ivar over: is called when it is gone, whatever it was that ended it.
     """
 
     def __init__(self, carrier: StreamCarrier, stream_id: int) -> None:
@@ -81,6 +84,7 @@ class Stream:
         self.sent = 0
         self.received = 0
         self.alive = True
+        self.over: Callable[[], object] = lambda: None
         self._gone = False
         self._receiver: StreamReceiver | None = None
         self._inbox = Pieces()
@@ -146,6 +150,7 @@ class Stream:
             self._inbox.clear()
             self._carrier.stream_reset(self.stream_id)
             self._stop_producer()
+            self.over()
 
     # -- receiving: IPushProducer -----------------------------------------------------------------------------
 
@@ -206,6 +211,7 @@ class Stream:
         self._gone = True
         if self._receiver is not None:
             self._receiver.settled()
+        self.over()
 
     def link_lost(self, failure: ExchangeFailed) -> None:
         """The stream was reset by the other side, or its link is gone; what gathered is dropped."""
@@ -217,6 +223,7 @@ class Stream:
         self._stop_producer()
         if self._receiver is not None:
             self._receiver.lost(failure)
+        self.over()
 
     # -- within -----------------------------------------------------------------------------------------------
 
@@ -257,3 +264,27 @@ class Stream:
         self._producer = None
         if producer is not None:
             producer.stopProducing()
+
+
+class Turns(DeferredSemaphore):
+    """The exchanges that one end of a link may have begun at a time: half of the streams that it carries.
+
+    A turn lasts until the stream is gone, not only until its exchange has an outcome: the other side's FIN comes behind
+    the reply, and until then the stream counts.
+
+    :param streams: what the stricter end allows, both sides' together.
+    """
+
+    def __init__(self, streams: int) -> None:
+        super().__init__(max(streams // 2, 1))
+
+    async def next(self, open_stream: Callable[[], Stream]) -> Stream:
+        """Wait for a turn and open a stream; what that raises gives the turn back."""
+        await self.acquire()
+        try:
+            stream = open_stream()
+        except BaseException:
+            self.release()
+            raise
+        stream.over = self.release
+        return stream

@@ -86,7 +86,7 @@ def check_hello(terms: LinkTerms, box: Box) -> int:
         raise ProtocolViolation(
             f"{terms.remote} speaks version {version[:40]!r} of the link protocol, and this is version {VERSION}"
         )
-    if not (streams.isdecimal() and len(streams) <= 9 and int(streams)):
+    if not (streams.isascii() and streams.isdecimal() and len(streams) <= 9 and int(streams)):
         raise ProtocolViolation(f"{terms.remote} doesn't say how many streams it allows")
     if terms.dialler:
         if box.get("proof") != terms.ticket.listener_proof():

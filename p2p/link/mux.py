@@ -405,7 +405,11 @@ class Session:
             queue.append(stream)
 
     def _frame(self, stream: _Stream, buffers: list[bytes | memoryview]) -> int:
-        """Append one data frame of a stream to ``buffers`` and return the size of its body."""
+        """Append one data frame of a stream to ``buffers``, and its end, and return the size of its body.
+
+        FIN goes in a frame of its own and never with SYN: HashiCorp's implementation of 2019 loses the data of a frame
+        that carries FIN, and yamux-js a stream whose first frame ends it.
+        """
         size = min(stream.queued, stream.send_window, MAX_FRAME)
         flags = stream.flags
         stream.flags = 0
@@ -421,13 +425,13 @@ class Session:
             left -= len(view)
         stream.queued -= size
         stream.send_window -= size
-        if stream.finished and not stream.queued:
-            flags |= _FIN
-            stream.listed = False
         if size or flags:
             buffers[header_at] = _HEADER.pack(0, _DATA, flags, stream.stream_id, size)
         else:
             del buffers[header_at]
+        if stream.finished and not stream.queued:
+            buffers.append(_HEADER.pack(0, _DATA, _FIN, stream.stream_id, 0))
+            stream.listed = False
         return size
 
     def _close_if_done(self, stream: _Stream) -> None:

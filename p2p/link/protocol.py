@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
@@ -31,11 +30,12 @@ from zope.interface import implementer
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.silence import Silence
 from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
-from p2p.link.flow import NotTaken, Stream
+from p2p.link.flow import NotTaken, Stream, Turns
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import Session, TooManyStreams
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
@@ -63,8 +63,7 @@ class LinkOwner(Protocol):
 class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
-    :ivar turns: for the exchanges that this end begins: half of the streams that the stricter end allows, so that both
-        ends together never pass its limit.
+    :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
     :ivar established: both sides have proved who they are and that they hold the ticket.
@@ -89,7 +88,7 @@ class DirectLink(TwistedProtocol):
         self._limits = limits
         self._now_ns = now_ns
         self.established = False
-        self.since = clock.seconds()
+        self.since = self._used = clock.seconds()
         self.sent_bytes = 0
         self.received_bytes = 0
         self.failure: str | None = None
@@ -108,14 +107,14 @@ class DirectLink(TwistedProtocol):
         self._wake: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
         self._last_call: IDelayedCall | None = None
-        self._heard = self._used = self.since
+        self._silence = Silence(limits.silence_s, self.since)
         self._pinged = False
         self._pongs: dict[int, Callable[[float | None], None]] = {}
         self._closing = False
         self._gone = False
         self._refusals_told = False
         self.went_away = False
-        self.turns = _turns(limits.streams)
+        self.turns = Turns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
 
@@ -174,6 +173,12 @@ class DirectLink(TwistedProtocol):
         self._pongs[self._session.ping(self._clock.seconds())] = answer
         self._schedule_pump()
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: ping the other end at once, which may have given this link up meanwhile."""
+        if self.established and not self._gone:
+            self._silence.slept(seconds, self._clock.seconds())
+            self._restart_timer()
+
     def close(self) -> None:
         """Take no new streams, and close once those under way have ended."""
         if self._closing or self._gone:
@@ -231,18 +236,18 @@ class DirectLink(TwistedProtocol):
     def dataReceived(self, data: bytes | memoryview) -> None:
         if self.failure is not None:
             return
-        self._heard = self._clock.seconds()
+        now = self._silence.heard = self._clock.seconds()
         self.received_bytes += len(data)
         self._pumping = True  # what the events make us write goes out together, below
         try:
             if self.established:
-                self._dispatch(self._session.receive(data, self._heard))
+                self._dispatch(self._session.receive(data, now))
             else:
                 box, rest = self._hello.feed(memoryview(data))
                 if box is not None:
                     self._greeted(box)
                     if len(rest):
-                        self._dispatch(self._session.receive(bytes(rest), self._heard))
+                        self._dispatch(self._session.receive(bytes(rest), now))
         except P2PError as error:
             self._reject(error)
         finally:
@@ -273,8 +278,7 @@ class DirectLink(TwistedProtocol):
         self._pump()
         self._close_if_idle()
 
-    def stopProducing(self) -> None:
-        self._paused = True
+    stopProducing = pauseProducing
 
     # -- called by streams ------------------------------------------------------------------------------------
 
@@ -317,11 +321,11 @@ class DirectLink(TwistedProtocol):
         streams = check_hello(self.terms, box)
         if not self.terms.dialler:
             self._send([encode_hello(self.terms, self._limits.streams)])
-        self.turns = _turns(min(streams, self._limits.streams))
+        self.turns = Turns(min(streams, self._limits.streams))
         self.established = True
         self.steps.proved_ns = self._now_ns()
-        self.since = self._used = self._heard
-        self._restart_timer(self._tick_s)
+        self.since = self._used = self._silence.heard
+        self._restart_timer()
         transport: Any = self.transport
         transport.registerProducer(self, True)
         self._owner.link_established(self)
@@ -345,7 +349,7 @@ class DirectLink(TwistedProtocol):
             if isinstance(event, DataReceived):
                 if not self._pinged and len(event.data) > 4096:
                     self._pinged = True  # bulk comes: the window grows by the measured round trip
-                    self._session.ping(self._heard)
+                    self._session.ping(self._silence.heard)
                     info = self.tcp_info()
                     if info is not None and info.least_rtt_us is not None:
                         self._session.way = info.least_rtt_us / 1e6
@@ -355,7 +359,7 @@ class DirectLink(TwistedProtocol):
                 if event.stream_id in self._streams:  # the session is done with it, its reader here isn't
                     raise ProtocolViolation(f"stream {event.stream_id} opened twice")
                 stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
-                self._used = self._heard
+                self._used = self._silence.heard
                 self._owner.link_stream(self, stream)
             elif isinstance(event, StreamEnded):
                 if (ended := self._streams.get(event.stream_id)) is not None:
@@ -446,38 +450,34 @@ class DirectLink(TwistedProtocol):
 
     # -- time -------------------------------------------------------------------------------------------------
 
-    @property
-    def _tick_s(self) -> float:
-        return min(self._limits.silence_s / 3, self._limits.idle_s / 2)
-
-    def _restart_timer(self, delay: float) -> None:
+    def _restart_timer(self) -> None:
+        """Look when the first deadline may have passed: later for all that comes until then, never sooner."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = self._clock.callLater(delay, self._tick)
+        now = self._clock.seconds()
+        due = min(self._silence.ping_at, self._silence.over_at)
+        if not self._closing:
+            due = min(due, (now if self._streams else self._used) + self._limits.idle_s)
+        self._timer = self._clock.callLater(max(due - now, 0.0), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         now = self._clock.seconds()
-        if now - self._heard >= self._limits.silence_s:
-            self._log.warn(
-                "{local}: nothing heard from {remote} for {silence:.0f} s: link aborted",
-                local=self.local,
-                remote=self.remote,
-                silence=now - self._heard,
-            )
-            self.abort(f"{self.remote} was silent for {self._limits.silence_s:g} s")
+        if now >= self._silence.over_at:
+            self._reject(P2PError(f"{self.remote} was silent for {self._limits.silence_s:g} s"))
             return
-        self._restart_timer(self._tick_s)
-        if not self._streams and now - self._used >= self._limits.idle_s:
+        if not self._streams and now >= self._used + self._limits.idle_s:
             self.close()
-        elif now - self._heard >= self._limits.silence_s / 3:
+        if now >= self._silence.ping_at:
+            self._silence.pinged(now)
             self._session.ping(now)
-            self._pump()
+            self._schedule_pump()
+        if not self._gone:
+            self._restart_timer()
 
     def _close_if_idle(self) -> None:
-        if self._gone or self.failure is not None or self._streams or not self.established:
-            return
-        if not (self._closing or self.went_away):
+        leaving = self._closing or self.went_away
+        if not leaving or self._gone or self.failure is not None or self._streams or not self.established:
             return
         transport: Any = self.transport
         if self._last_call is None:
@@ -492,7 +492,3 @@ class DirectLink(TwistedProtocol):
     def _cut(self) -> None:
         self._last_call = None
         self.abort(f"{self.remote} didn't close the link in time")
-
-
-def _turns(streams: int) -> DeferredSemaphore:
-    return DeferredSemaphore(max(streams // 2, 1))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from p2p.measure.raw_data import LookupRow
-from p2p.router.table import Entry, RoutingTable
+from p2p.router.table import RoutingTable, TableEntry
 
 __all__ = ["TABLE_SIZES", "lookup_times"]
 
@@ -34,7 +34,7 @@ def lookup_times(now_ns: Callable[[], int] = time.perf_counter_ns) -> Iterator[L
     for size in TABLE_SIZES:
         table = RoutingTable(size)
         for number in range(size):
-            table.put(Entry(f"n{number}.n", "192.0.2.1", None, 0.0))
+            table.put(TableEntry(f"n{number}.n", "192.0.2.1", None, 0.0))
         names = [f"n{number * _STRIDE % size}.n" for number in range(LOOKUPS)]
         for _ in range(BATCHES):
             loop_ns = _time(now_ns, names, _nothing)

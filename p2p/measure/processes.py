@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,13 +120,15 @@ class Daemons:
     """The daemons of one run; :meth:`stop_all` leaves none behind.
 
     :param folder: for their logs and the sockets on which they say that they are ready.
+    :param environment: what their environment has besides that of this process.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, folder: Path) -> None:
+    def __init__(self, reactor: Any, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self._reactor = reactor
         self._folder = folder
+        self._environment = environment or {}
         self._daemons: list[Daemon] = []
         self._starts = 0
 
@@ -165,7 +168,7 @@ class Daemons:
                 daemon,
                 python,
                 [python, "-IS", "-c", _TIED, str(os.getpid()), *arguments],
-                env={**os.environ, "NOTIFY_SOCKET": str(notify)},
+                env={**os.environ, **self._environment, "NOTIFY_SOCKET": str(notify)},
                 childFDs={0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()},
             )
         daemon.pid = process.pid

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from p2p.base.errors import LocalFileError
+from p2p.base.saving import save_file
 from p2p.measure.raw_data import (
     BLOCKS,
     DAEMONS,
@@ -203,13 +204,8 @@ class RunWriter:
 
     def _replace(self, name: str, text: str) -> None:
         path = self.folder / name
-        fresh = path.with_name(f".{name}.new")
         with self._telling(path):
-            with fresh.open("wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
+            save_file(path, text.encode())
 
     @contextmanager
     def _telling(self, path: Path) -> Iterator[None]:

@@ -18,7 +18,7 @@ from p2p.control.commands import Busy, ControlError, RequestConnect
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
 from p2p.peer.dialling import Gate, Wiring
-from p2p.peer.registration import Registration
+from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import new_attempt
 
 __all__ = ["AttemptFailed", "Attempting", "Moments", "Setup"]
@@ -106,7 +106,7 @@ class Attempting:
     def __init__(
         self,
         wiring: Wiring,
-        registration: Registration,
+        registration: RouterAccess,
         tickets: TicketBook,
         target: str,
         *,

@@ -17,7 +17,9 @@ from twisted.python.failure import Failure
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.control.admission import Admission, Place
 from p2p.control.channel import reason_of
+from p2p.control.door import Arriving, Door, defer_accept
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
@@ -51,7 +53,7 @@ class Wiring:
 
     def factory(self, make: Callable[[], Protocol | None], *, client: bool, plain: bool) -> IProtocolFactory:
         """A factory whose protocols stand on TLS, unless the link is plain."""
-        inner = _Making(make)
+        inner = _Making(lambda addr: make())
         if plain:
             return inner
         return self.credentials.wrap(inner, client=client, alpn=LINK_ALPN, clock=self.reactor, buffering=False)
@@ -64,11 +66,11 @@ class Wiring:
 class _Making(Factory):
     noisy = False
 
-    def __init__(self, make: Callable[[], Protocol | None]) -> None:
+    def __init__(self, make: Callable[[IAddress | None], Protocol | None]) -> None:
         self._make = make
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        return self._make()
+        return self._make(addr)
 
 
 async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port: int, seconds: float) -> DirectLink:
@@ -115,15 +117,17 @@ class Gate:
         self._plain: bool | None = False if decided else None
         self._port: IListeningPort | None = None
         self._closed = False
-        self._links: set[DirectLink] = set()
+        self._links: dict[DirectLink, Place] = {}
         self._held: list[_Held] = []
+        admission = Admission(MAX_CALLERS, MAX_CALLERS)
+        self._door = Door(_Making(self._called), admission, wiring.reactor, self._turned_away)
         self.addresses: list[str] = []
         self.callers: list[Steps] = []
 
     async def open(self, endpoint: str) -> int:
         """Bind a fresh socket, as the endpoint string says, and return its port."""
-        factory = _Making(self._called)
-        port: IListeningPort = await serverFromString(self._wiring.reactor, endpoint).listen(factory)
+        port: IListeningPort = await serverFromString(self._wiring.reactor, endpoint).listen(self._door)
+        defer_accept(port)
         if self._closed:
             _stop(port)
         else:
@@ -139,13 +143,13 @@ class Gate:
         if self._plain is None:
             self._plain = plain
             for held in self._take_held():
-                held.go_on(self._protocol())
+                held.go_on(self._protocol(held.place))
 
     def left(self, link: DirectLink) -> bool:
         """A connection ended: another may take its place. Say whether it had come through this gate."""
         if link not in self._links:
             return False
-        self._links.remove(link)
+        self._links.pop(link).leave()
         return True
 
     def close(self) -> None:
@@ -154,6 +158,7 @@ class Gate:
         port, self._port = self._port, None
         if port is not None:
             _stop(port)
+        self._door.close()
         for held in self._take_held():
             held.drop()
         for link in list(self._links):
@@ -161,14 +166,20 @@ class Gate:
                 link.abort("the connection attempt is over")
         self._links.clear()
 
-    def _called(self) -> Protocol | None:
-        if self._closed or len(self._links) + len(self._held) >= MAX_CALLERS:
-            return None
+    def _called(self, address: IAddress | None) -> Protocol:
+        assert isinstance(address, Arriving)  # it comes from the door
         if self._plain is None:
-            held = _Held(self._held.remove)
+            held = _Held(address.place, self._held.remove)
             self._held.append(held)
             return held
-        return self._protocol()
+        return self._protocol(address.place)
+
+    def _turned_away(self, address: str, reason: str) -> None:
+        self._remember(Steps(address, connected_ns=self._wiring.now_ns(), reason=reason))
+
+    def _remember(self, steps: Steps) -> None:
+        self.callers.append(steps)
+        del self.callers[:-REMEMBERED]
 
     def _take_held(self) -> list[_Held]:
         held, self._held = self._held, []
@@ -176,43 +187,52 @@ class Gate:
             one.gone = None
         return held
 
-    def _protocol(self) -> Protocol:
+    def _protocol(self, place: Place) -> Protocol:
         assert self._plain is not None
         link = self._wiring.link(self._terms(self._plain))
-        self._links.add(link)
-        self.callers.append(link.steps)
-        del self.callers[:-REMEMBERED]
+        self._links[link] = place
+        place.cut = lambda: link.abort("another caller needs its place")
+        self._remember(link.steps)
         factory = self._wiring.factory(lambda: link, client=False, plain=self._plain)
         protocol: Protocol = factory.buildProtocol(None)  # type: ignore[arg-type,assignment]  # no address is looked at
         return protocol
 
 
 class _Held(Protocol):
-    """A connection that waits, unread, for the word whether it is plain.
+    """A connection that waits, with what came first, for the word whether it is plain.
 
+    :ivar place: its place among the callers.
     :ivar gone: is told when it ends while it waits.
     """
 
-    def __init__(self, gone: Callable[[_Held], object]) -> None:
+    transport: Any
+
+    def __init__(self, place: Place, gone: Callable[[_Held], object]) -> None:
+        self.place = place
         self.gone: Callable[[_Held], object] | None = gone
+        self._came = b""
 
     def connectionMade(self) -> None:
-        transport: Any = self.transport
-        transport.pauseProducing()
+        self.place.cut = self.drop
+        self.transport.pauseProducing()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._came += data  # what was read already: nothing more is
 
     def go_on(self, protocol: Protocol) -> None:
         """Hand the connection to the protocol that it becomes."""
-        transport: Any = self.transport
+        transport = self.transport
         transport.protocol = protocol
         transport.resumeProducing()
         protocol.makeConnection(transport)
+        protocol.dataReceived(self._came)
 
     def drop(self) -> None:
         """Cut it."""
-        transport: Any = self.transport
-        transport.abortConnection()
+        self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.place.leave()
         if self.gone is not None:
             self.gone(self)
 

@@ -20,8 +20,8 @@ from p2p.link.hello import Steps
 from p2p.peer.attempt import AttemptFailed, Moments
 
 __all__ = [
+    "Ends",
     "Finding",
-    "Way",
     "explain_attempt",
     "explain_exchange",
     "explain_ping",
@@ -54,7 +54,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Ends:
     """From whom to whom.
 
     :ivar endpoint: of one's own router, as the daemon's YAML says it.
@@ -149,7 +149,7 @@ _NOT_REGISTERED: _Hints = (
 )
 
 
-def explain_router(way: Way, error: P2PError, last_error: str | None) -> Finding:
+def explain_router(way: Ends, error: P2PError, last_error: str | None) -> Finding:
     """Say why one's own router doesn't answer.
 
     :param last_error: why the peer isn't registered there; None if it is.
@@ -167,7 +167,7 @@ def explain_router(way: Way, error: P2PError, last_error: str | None) -> Finding
 # -- an attempt -------------------------------------------------------------------------------------------------------
 
 
-def explain_attempt(way: Way, failure: ExchangeFailed) -> Finding:
+def explain_attempt(way: Ends, failure: ExchangeFailed) -> Finding:
     """Say why no link came of an attempt."""
     if not isinstance(failure, AttemptFailed) or failure.setup.moments is None:
         remedy = "try again; the log of {own}'s daemon says what it was doing"
@@ -227,7 +227,7 @@ _BUSY: _Hints = (
 )
 
 
-def _unanswered(way: Way, moments: Moments, error: P2PError) -> Finding:
+def _unanswered(way: Ends, moments: Moments, error: P2PError) -> Finding:
     """The router answered the question with an error, or not at all."""
     outcome, text = _outcome(error), str(error)
     if isinstance(error, UnknownCluster):
@@ -304,7 +304,7 @@ _NO_TICKET: _Hints = (
 )
 
 
-def _unconnected(way: Way, moments: Moments, failure: AttemptFailed) -> Finding:
+def _unconnected(way: Ends, moments: Moments, failure: AttemptFailed) -> Finding:
     """The routers did their part, and yet no link came to stand."""
     caller = _most_likely(moments)
     if caller is not None:
@@ -348,7 +348,7 @@ def _is_target(caller: Steps, moments: Moments) -> bool:
 # -- the link ---------------------------------------------------------------------------------------------------------
 
 
-def explain_ping(way: Way, seconds: float | None) -> Finding:
+def explain_ping(way: Ends, seconds: float | None) -> Finding:
     """Say that a link that stands doesn't answer.
 
     :param seconds: for how long; None if it ended instead.
@@ -370,7 +370,7 @@ _EXCHANGE: dict[Outcome, str] = {
 }
 
 
-def explain_exchange(way: Way, failure: ExchangeFailed) -> Finding:
+def explain_exchange(way: Ends, failure: ExchangeFailed) -> Finding:
     """Say why an echo over a link that stands didn't come back."""
     remedy = _EXCHANGE.get(failure.outcome, "try again; the log of {target} says why the link or the exchange ended")
     return Finding(LegName.EXCHANGE, failure.outcome, str(failure), way.say(remedy))

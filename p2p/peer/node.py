@@ -8,8 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
@@ -28,7 +27,7 @@ from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Attempting, Setup
 from p2p.peer.dialling import Wiring, dial
-from p2p.peer.registration import Registration
+from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.services.chat_room import ChatRoom
 
@@ -51,17 +50,14 @@ class Surroundings:
     :ivar reactor: the reactor, or a fake of its clock and its TCP.
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
-    :ivar turn: registrations under way at once.
     """
 
     reactor: Any
-    router: IStreamClientEndpoint
     limits: PeerLimits
     services: Services
     threads: Any
     random: Callable[[int], bytes]
     now_ns: Callable[[], int]
-    turn: DeferredSemaphore
     listen: str
     plain: bool
 
@@ -80,6 +76,7 @@ class HostedPeer:
     """A peer: others reach it by its name, and it reaches others by theirs.
 
     :param host: says what the peer allows to others.
+    :param registration: its standing at its router; it is started, and stopped, with the peer.
     :ivar links: the link to each peer that new exchanges take, by name.
     :ivar link_watchers: are called with the other's name whenever a link has come to stand.
     :ivar chats: its conversations.
@@ -87,15 +84,15 @@ class HostedPeer:
 
     _log = Logger()
 
-    def __init__(self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host) -> None:
+    def __init__(
+        self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host, registration: RouterAccess
+    ) -> None:
         self.name = credentials.name
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
         self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self, now_ns=surroundings.now_ns)
-        self.registration = Registration(
-            self._clock, surroundings.router, credentials, self._limits, self._instructed, surroundings.turn
-        )
+        self.registration = registration
         self.chats = ChatRoom(self._clock, self.name)
         self._context = Context(
             peer=self.name,
@@ -125,7 +122,13 @@ class HostedPeer:
 
     def start(self) -> None:
         """Register, and stay registered."""
-        self.registration.start()
+        self.registration.start(self.instructed)
+
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: see whether the links and the registration stand."""
+        self.registration.slept(seconds)
+        for link in list(self._connections):
+            link.slept(seconds)
 
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
@@ -227,10 +230,9 @@ class HostedPeer:
             try:
                 length = await source.open()
                 link, _ = await self.link_to(target)
-                async with link.turns:
-                    stream = link.open_stream()
-                    watch(stream)
-                    return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
+                stream = await link.turns.next(link.open_stream)
+                watch(stream)
+                return await self._perform(stream, replace(request, length=length), source, sink(), planned_ns)
             except TooManyStreams as full:
                 if link.reusable:
                     raise ExchangeFailed(Outcome.REFUSED, f"{full}; try again when others have ended") from full
@@ -263,8 +265,12 @@ class HostedPeer:
 
     # -- being reached ----------------------------------------------------------------------------------------
 
-    async def _instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Carry out an InstructConnect: check it, answer, and dial."""
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out an InstructConnect: check it, answer, and dial.
+
+        :raises Refused: if it makes no sense.
+        :raises Busy: if as many dials are under way as may be.
+        """
         instruction = self._checked(arguments)
         initiator = instruction.ticket.initiator
         answer = {"dialling": True, "plain": instruction.plain}

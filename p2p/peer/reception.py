@@ -9,14 +9,12 @@ from twisted.logger import Logger
 
 from p2p.base.config import AcceptRule, PeerEntry
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.rules import Agreement, Bounds, Offer, Rule, decide
-from p2p.exchange.service import TRANSFER, Incoming, Threads
-from p2p.peer.agreed import Agreed
+from p2p.exchange.service import TRANSFER, Incoming, Terms, Threads
 from p2p.peer.inbox_room import InboxRoom
 from p2p.peer.offers import PendingOffers
-from p2p.transfer.ended import EndedTransfers, local_id
+from p2p.transfer.notes import agreement_notes, completion_notes, local_id
 
 __all__ = ["Reception"]
 
@@ -60,8 +58,8 @@ class Reception:
         self._check_wanted = check_wanted
         self._rules = None if entry.accept is None else [_rule(one) for one in entry.accept]
         self._threads = threads
-        self._agreed = Agreed(state / "agreed")
-        self._ended = EndedTransfers(state / "ended")
+        self._agreed = agreement_notes(state)
+        self._ended = completion_notes(state)
         self._room = InboxRoom(entry.name, entry.inbox, entry.quota, entry.keep_free, now)
         self.state = state
 

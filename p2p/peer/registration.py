@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -24,7 +24,7 @@ from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import InstructConnect, Register, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 
-__all__ = ["Instructed", "Registration"]
+__all__ = ["Instructed", "Registration", "RouterAccess"]
 
 STEADY_S = 60.0
 """A registration that held so long starts the backoff anew; two daemons with one name don't fight at full speed."""
@@ -67,6 +67,29 @@ class _Instructions(CommandLocator):
         return await self._instructed(arguments)
 
 
+class RouterAccess(Protocol):
+    """A peer's standing at its router, as whoever acts for the peer sees it; see :class:`Registration`."""
+
+    name: str
+    registered: bool
+    last_error: str
+
+    def start(self, instructed: Instructed) -> None:
+        """Register, and stay registered."""
+
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long."""
+
+    async def stop(self) -> None:
+        """Leave the router."""
+
+    async def call(self, command: type[Command], **arguments: Any) -> Mapping[str, Any]:
+        """Ask the router, once registered."""
+
+    async def when_registered(self) -> None:
+        """Wait until the router has this peer in its table; cancel to give up."""
+
+
 class Registration:
     """Keeps one peer registered at its router for as long as it runs.
 
@@ -82,7 +105,6 @@ class Registration:
         endpoint: IStreamClientEndpoint,
         credentials: Credentials,
         limits: PeerLimits,
-        instructed: Instructed,
         turn: DeferredSemaphore,
     ) -> None:
         self.name = credentials.name
@@ -91,20 +113,33 @@ class Registration:
         self._endpoint = endpoint
         self._credentials = credentials
         self._limits = limits
-        self._instructed = instructed
         self._turn = turn
         self._channel: _PeerChannel | None = None
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
         self._waiting: Waiters[None] = Waiters()
+        self._pausing: Deferred[None] | None = None
+        self._woke = False
         self._stopping = False
         self.registered = False
         self.last_error = "not connected yet"
 
-    def start(self) -> None:
-        """Begin to connect and register, again and again until :meth:`stop`."""
-        self._keeping = Deferred.fromCoroutine(self._keep())
+    def start(self, instructed: Instructed) -> None:
+        """Begin to connect and register, again and again until :meth:`stop`.
+
+        :param instructed: carries out what the router says.
+        """
+        self._keeping = Deferred.fromCoroutine(self._keep(instructed))
         self._keeping.addErrback(self._ended)
+
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: dial the router at once if it isn't there, or has given up meanwhile."""
+        if self._pausing is not None:
+            self._woke = True
+            self._pausing.cancel()
+        elif self._channel is not None:
+            self._woke = seconds >= self._limits.silence_s
+            self._channel.slept(seconds)
 
     async def stop(self) -> None:
         """Leave the router gracefully: it drops the entry when the connection ends."""
@@ -147,12 +182,12 @@ class Registration:
     def _not_accepted(self, result: Any, seconds: float) -> None:
         raise ControlTimeout(f"{self._router} accepted no connection within {seconds:g} s")
 
-    async def _keep(self) -> None:
+    async def _keep(self, instructed: Instructed) -> None:
         failures = 0
         while True:
             began = self._clock.seconds()
             try:
-                channel = await self._enter()
+                channel = await self._enter(instructed)
             except Exception as error:  # noqa: BLE001 - whatever the network brings: the peer tries again
                 if self._stopping:
                     return
@@ -167,13 +202,26 @@ class Registration:
                 if self._clock.seconds() - began >= STEADY_S:
                     failures = 0
             self._channel = None
-            await deferLater(self._clock, self._delays(failures))
+            await self._pause(self._delays(failures))
             failures += 1
 
-    async def _enter(self) -> _PeerChannel:
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try, unless this machine has just woken up."""
+        if not self._woke:
+            self._pausing = deferLater(self._clock, seconds)
+            try:
+                await self._pausing
+            except CancelledError:
+                if not self._woke:
+                    raise
+            finally:
+                self._pausing = None
+        self._woke = False
+
+    async def _enter(self, instructed: Instructed) -> _PeerChannel:
         """Connect and register, in turn with the daemon's other peers."""
         async with self._turn:
-            channel = _PeerChannel(self._clock, self._limits, self._router, self._instructed)
+            channel = _PeerChannel(self._clock, self._limits, self._router, instructed)
             factory = Factory.forProtocol(lambda: channel)
             factory.noisy = False
             wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)

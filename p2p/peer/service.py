@@ -19,8 +19,8 @@ from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
-from p2p.exchange.consent import Offer
 from p2p.exchange.inbox import clear_leftovers
+from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
 from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import Credentials
@@ -29,10 +29,12 @@ from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.peer.transfers.incoming import IncomingTransfer
+from p2p.peer.registration import Registration
+from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
+from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -71,6 +73,7 @@ class PeerService(MultiService):
     """Runs the peers that a configuration names.
 
     :param services: the content services that they offer.
+    :param asleep: reads how long this machine has slept since it was booted, seconds.
     :param pool: the threads for what blocks; the reactor's own if there is none.
     :param own_services: makes the content services that aren't plugins, because they act for the peers of this daemon.
     """
@@ -87,6 +90,7 @@ class PeerService(MultiService):
         random: Callable[[int], bytes] = os.urandom,
         now_ns: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], float] = time.time,
+        asleep: Callable[[], float] = asleep_s,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
         pool: Any = None,
         own_services: OwnServices = lambda peers, jobs, state: (),
@@ -107,13 +111,11 @@ class PeerService(MultiService):
         self._state = find_state(config)
         surroundings = Surroundings(
             reactor=reactor,
-            router=clientFromString(reactor, config.router),
             limits=config.limits,
             services=services.joined_by(*own_services(self.peers, self._jobs, self._state)),
             threads=self._jobs,
             random=random,
             now_ns=now_ns,
-            turn=DeferredSemaphore(config.limits.connecting),
             listen=config.listen,
             plain=config.links == "plain",
         )
@@ -122,10 +124,13 @@ class PeerService(MultiService):
         self._offers = PendingOffers(reactor, lambda: random(4).hex())
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
+        router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
         for entry, own in zip(config.peers, credentials, strict=True):
-            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry))
+            registration = Registration(reactor, router, own, config.limits, turn)
+            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
+        self._sleep = SleepWatch(reactor, self._slept, asleep)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
             reactor, config.console, self._operations, connections=config.limits.console_connections
@@ -164,6 +169,7 @@ class PeerService(MultiService):
         self._starting = Deferred.fromCoroutine(transfers.start())
         self._starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
         self._leftovers.start()
+        self._sleep.start()
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
         notify(READY)
 
@@ -174,6 +180,7 @@ class PeerService(MultiService):
 
     async def _stop(self) -> None:
         self._leftovers.stop()
+        self._sleep.stop()
         transfers = self._transfers
         if transfers is not None:
             await transfers.stop()
@@ -185,6 +192,12 @@ class PeerService(MultiService):
         if transfers is not None:
             await transfers.close()
             self._transfers = None
+
+    def _slept(self, seconds: float) -> None:
+        """The other ends may have given their connections up meanwhile, without a word that arrived here."""
+        self._log.info("this machine slept for {seconds:.0f} s; whether links stand is asked anew", seconds=seconds)
+        for peer in self.peers.values():
+            peer.slept(seconds)
 
     def _reception(self, entry: PeerEntry) -> Reception:
         return Reception(
@@ -232,6 +245,7 @@ class PeerService(MultiService):
             self._random,
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
+            boot=boot_id(),
         )
         operations = PeerConsole(
             self._reactor,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from zope.interface import implementer
 
 from p2p import __version__
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
@@ -19,13 +18,13 @@ from p2p.base.names import parse_peer
 from p2p.console.operations import Diagnosis, FoundLink, Leg, LegName, LegState, legs_between
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, Ping
-from p2p.exchange.exchange import Request
+from p2p.exchange.request import BaseSink, Request
 from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import AttemptFailed, Setup
 from p2p.peer.findings import (
+    Ends,
     Finding,
-    Way,
     explain_attempt,
     explain_exchange,
     explain_ping,
@@ -155,7 +154,7 @@ class _Walk:
         self._clock = clock
         self._now_ns = now_ns
         self._limits = peer.limits
-        self._way = Way(peer.name, target, endpoint, peer.limits.ticket_s)
+        self._way = Ends(peer.name, target, endpoint, peer.limits.ticket_s)
         self._found: FoundLink | None = None
         self._began_ns = self._passed_ns = 0
 
@@ -348,19 +347,12 @@ class _Walk:
         return f"{where}; {proof} that it is {way.target}, and no router carries the link"
 
 
-@implementer(IConsumer)
-class _Back:
+class _Back(BaseSink):
     """Takes an echo and compares it with what was sent."""
 
     def __init__(self, expected: bytes) -> None:
         self._expected = expected
         self._came = bytearray()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Take bytes in, as many as there can be."""
@@ -375,6 +367,3 @@ class _Back:
                 Outcome.CORRUPT, f"{len(self._came)} bytes came back, of the {len(self._expected)} that were sent"
             )
         return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""

@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import parse_peer
+from p2p.base.rates import Meter
 from p2p.base.texts import printable
 from p2p.control.channel import Channel, ControlLost, ControlTimeout
 from p2p.control.commands import (
@@ -22,22 +23,33 @@ from p2p.control.commands import (
 )
 from p2p.router.addresses import Network, NotAllowed, dialable
 from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
-from p2p.router.table import Entry, RoutingTable, TableFull
+from p2p.router.table import RoutingTable, TableEntry, TableFull
 
 __all__ = [
     "PAGE",
+    "REGISTRATION_WAIT_S",
     "ConnectAnswer",
     "DialAnswer",
     "LookupTimes",
     "NamesAnswer",
     "Neighbours",
     "PeerHandle",
+    "Registrations",
     "Router",
     "checked_request",
 ]
 
 PAGE = 200
 """Names on one page of ListPeers: with the longest names it stays under half of what an AMP value can hold."""
+
+REGISTRATIONS_PER_S = 1.0
+"""Registrations of one name a second in the long run: a peer that comes back waits for longer than that itself."""
+
+REGISTRATION_BURST = 10
+"""Registrations of one name that may come one behind the other."""
+
+REGISTRATION_WAIT_S = 5.0
+"""Seconds that a registration waits for its turn at most; half of what a peer waits for the answer."""
 
 TARGET_SHARE = 0.6
 """The part of ``call_s`` that a target has to answer. Each leg has less time than the one before it, so that whoever
@@ -125,12 +137,33 @@ class LookupTimes:
         return self.total / self.count if self.count else 0.0
 
 
+class Registrations:
+    """How often each name registers, whatever the connections that it does so over.
+
+    :param names: how many names are remembered; those that registered the longest time ago are forgotten.
+    """
+
+    def __init__(self, names: int) -> None:
+        self._names = names
+        self._meters: dict[str, Meter] = {}  # the latest last
+
+    def take(self, name: str, now: float) -> float:
+        """Count a registration; returns the seconds that it has to wait for, 0 if it may take place now."""
+        meter = self._meters.pop(name, None) or Meter(REGISTRATIONS_PER_S, REGISTRATION_BURST)
+        self._meters[name] = meter
+        if len(self._meters) > self._names:
+            del self._meters[next(iter(self._meters))]
+        wait = meter.wait(now)
+        return meter.take(now) if wait <= REGISTRATION_WAIT_S else wait
+
+
 class Router:
     """The routing table of one cluster, and what may be asked of it.
 
     :ivar cluster: its name.
     :ivar table: its connected peers.
     :ivar times: how long the look-ups took.
+    :ivar registrations: how often each name registers.
     """
 
     def __init__(
@@ -146,6 +179,7 @@ class Router:
         self.neighbours = neighbours
         self.table = RoutingTable(limits.peers)
         self.times = LookupTimes()
+        self.registrations = Registrations(limits.peers)
 
     def register(self, peer: PeerHandle, now: float) -> None:
         """Enter an authenticated peer, in the place of an older connection of the same name.
@@ -157,13 +191,13 @@ class Router:
         if name.cluster != self.cluster:
             raise ClusterMismatch(f"{name} is of cluster {name.cluster}, and this is the router of {self.cluster}")
         try:
-            replaced = self.table.put(Entry(str(name), peer.address, peer, now))
+            replaced = self.table.put(TableEntry(str(name), peer.address, peer, now))
         except TableFull as error:
             raise TooManyPeers(str(error)) from error
         if replaced is not None and isinstance(replaced.handle, PeerHandle) and replaced.handle is not peer:
             replaced.handle.replaced_by(peer)
 
-    def lookup(self, name: str) -> tuple[Entry, int]:
+    def lookup(self, name: str) -> tuple[TableEntry, int]:
         """Find a peer, and measure how long that took in ns.
 
         :raises UnknownPeer: if no peer of this name is connected.
@@ -191,7 +225,9 @@ class Router:
         answer = await self.instruct(entry, request, observed, via=None)
         return {"address": entry.address, "table_lookup_ns": took, "router_lookup_ns": 0, **answer}
 
-    async def instruct(self, entry: Entry, request: ConnectRequest, observed: str, *, via: str | None) -> DialAnswer:
+    async def instruct(
+        self, entry: TableEntry, request: ConnectRequest, observed: str, *, via: str | None
+    ) -> DialAnswer:
         """Tell a peer of this router to dial an initiator.
 
         :param observed: where the initiator's router sees it.

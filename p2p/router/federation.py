@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from p2p.base.config import RouterLimits
 from p2p.base.errors import P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import router_name
 from p2p.base.texts import printable
 from p2p.control.admission import Slots
@@ -75,6 +76,7 @@ class Federation(MultiService):
     :param networks: what peers of ``own`` cluster may name as candidates.
     :param wrap: makes the factory of the dialled connections from that of their channels.
     :param random: gives numbers between 0 and 1.
+    :param gate: what the neighbours can provoke in the log passes here.
     """
 
     def __init__(
@@ -86,13 +88,15 @@ class Federation(MultiService):
         *,
         wrap: Wrap,
         random: Callable[[], float],
+        gate: LogGate,
     ) -> None:
         MultiService.__init__(self)
         self._clock = clock
         self._limits = limits
         self._networks = networks
         self._links = {
-            cluster: _Link(clock, cluster, endpoint, limits, wrap, random) for cluster, endpoint in endpoints.items()
+            cluster: _Link(clock, cluster, endpoint, limits, wrap, random, gate)
+            for cluster, endpoint in endpoints.items()
         }
         for link in self._links.values():
             link.service.setServiceParent(self)
@@ -161,6 +165,14 @@ class Federation(MultiService):
         """Dial a neighbour now, if the next attempt would come later: it has just shown that it is there."""
         self._links[cluster].dial_now()
 
+    def slept(self, seconds: float) -> None:
+        """This machine slept for so long: see whether the links stand, and dial those that don't."""
+        for link in self._links.values():
+            if link.channel is not None:
+                link.channel.slept(seconds)
+            else:
+                link.dial_now()
+
     async def close(self, deadline: float) -> None:
         """End every link politely, within so many seconds; the service is to be stopped after this."""
         channels = [link.channel for link in self._links.values() if link.channel is not None]
@@ -181,7 +193,9 @@ class _Link:
         limits: RouterLimits,
         wrap: Wrap,
         random: Callable[[], float],
+        gate: LogGate,
     ) -> None:
+        self.gate = gate
         self.name = router_name(cluster)
         self.channel: _LinkChannel | None = None
         self._clock = clock
@@ -192,7 +206,7 @@ class _Link:
         factory = Factory.forProtocol(lambda: _LinkChannel(self, clock, limits))
         factory.noisy = False
         self.service = ClientService(
-            _Told(endpoint, self.name, self._dialling), wrap(factory), retryPolicy=self._delay, clock=clock
+            _Told(endpoint, self._failed, self._dialling), wrap(factory), retryPolicy=self._delay, clock=clock
         )
 
     @contextmanager
@@ -215,7 +229,7 @@ class _Link:
 
     def up(self, channel: _LinkChannel) -> None:
         self.channel = channel
-        log.info("federation: linked to {who}", who=channel.who)
+        self.gate.info(log, self.name, "federation: linked to {who}", who=channel.who)
 
     def down(self, channel: _LinkChannel, reason: Failure) -> None:
         if self.channel is not channel:
@@ -223,12 +237,18 @@ class _Link:
         self.channel = None
         if self._clock.seconds() - channel.since >= _STEADY_S:
             self._attempts = 0
-        log.warn("federation: the link to {name} ended: {reason}", name=self.name, reason=reason_of(reason))
+        self._warn("federation: the link to {name} ended: {reason}", reason)
 
     def dial_now(self) -> None:
         if self._pausing:
             self.service.stopService()  # it pauses, so there is nothing to wait for
             self.service.startService()
+
+    def _failed(self, failure: Failure) -> None:
+        self._warn("federation: can't reach {name}: {reason}", failure)
+
+    def _warn(self, text: str, why: Failure) -> None:
+        self.gate.warn(log, self.name, text, name=self.name, reason=reason_of(why))
 
     def _dialling(self) -> None:
         self._pausing = False
@@ -243,7 +263,9 @@ class _LinkChannel(Channel):
     """The dialled control channel to a neighbour, which asks nothing over it."""
 
     def __init__(self, link: _Link, clock: IReactorTime, limits: RouterLimits) -> None:
-        super().__init__(clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s)
+        super().__init__(
+            clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s, gate=link.gate
+        )
         self._link = link
         self.since = 0.0
 
@@ -258,27 +280,27 @@ class _LinkChannel(Channel):
 
 @implementer(IStreamClientEndpoint)
 class _Told:
-    """An endpoint that logs why it can't be reached; ClientService alone tells only when it tries again.
+    """An endpoint that tells why it can't be reached; ClientService alone tells only when it tries again.
 
+    :param failed: is told that.
     :param dialling: is told when an attempt begins.
     """
 
-    def __init__(self, endpoint: IStreamClientEndpoint, name: str, dialling: Callable[[], None]) -> None:
+    def __init__(
+        self, endpoint: IStreamClientEndpoint, failed: Callable[[Failure], None], dialling: Callable[[], None]
+    ) -> None:
         self._endpoint = endpoint
-        self._name = name
+        self._failed = failed
         self._dialling = dialling
-
-    def __repr__(self) -> str:
-        return self._name
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         self._dialling()
         connecting: Deferred[Any] = self._endpoint.connect(protocolFactory)
-        return connecting.addErrback(self._failed)
+        return connecting.addErrback(self._tell)
 
-    def _failed(self, failure: Failure) -> Failure:
+    def _tell(self, failure: Failure) -> Failure:
         if not isinstance(failure.value, CancelledError | ConnectingCancelledError):  # else this router is stopping
-            log.warn("federation: can't reach {name}: {reason}", name=self._name, reason=reason_of(failure))
+            self._failed(failure)
         return failure
 
 

@@ -8,15 +8,17 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 
 from p2p.base.errors import IdentityError, InvalidName
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_cluster, parse_peer, router_name
-from p2p.base.rates import TokenBucket
+from p2p.base.rates import Quota
 from p2p.base.texts import printable
-from p2p.control.admission import Admission, Slots
+from p2p.control.admission import Slots
 from p2p.control.commands import (
     Busy,
     ControlError,
@@ -31,10 +33,25 @@ from p2p.control.commands import (
     UnknownCluster,
     responder,
 )
-from p2p.router.core import ConnectAnswer, DialAnswer, NamesAnswer, PeerHandle, Router, checked_request
+from p2p.control.door import Arriving
+from p2p.router.core import (
+    REGISTRATION_WAIT_S,
+    ConnectAnswer,
+    DialAnswer,
+    NamesAnswer,
+    PeerHandle,
+    Router,
+    checked_request,
+)
 from p2p.router.sockets import host_of
 
 __all__ = ["AcceptedChannel", "AcceptedChannels", "NeighbourCommands", "PeerCommands"]
+
+REPLACED_S = 1.0
+"""Seconds that a connection has for its end when the same peer has registered over another one."""
+
+HOLD_S = 0.25
+"""Seconds for which a connection isn't read at most whose end asks more than it may."""
 
 log = Logger()
 
@@ -48,32 +65,42 @@ class PeerCommands(CommandLocator):
         self._channel = channel
         self._clock = clock
         self._name = channel.remote_name
-        self._bucket = TokenBucket(limits.requests_per_s, limits.request_burst, clock.seconds())
+        self._quota = Quota(limits.requests_per_s, limits.request_burst)
         self._attempts = Slots(limits.attempts_in_flight)
-        self._throttled = False
 
     @responder(Register)
     async def register(self, name: str, version: str) -> Mapping[str, Any]:
         """Enter the peer into the routing table."""
-        if self._bucket.take(self._clock.seconds()):
+        if self._quota.ask(self._clock.seconds()):
             limit = self._router.limits.requests_per_s
             self._channel.abort(f"it registers more than {limit:g} times a second")
             raise TooManyPeers("cut off")
         if name != self._name:
-            log.warn(
-                "router: {who} isn't allowed to register as {name}", who=self._channel.who, name=printable(name[:130])
-            )
+            self._channel.tell("router: {who} isn't allowed to register as {name}", name=printable(name[:130]))
             raise NameMismatch(f"{printable(name[:130])} isn't the name in the certificate, which is {self._name}")
         if not self._channel.is_registered:
+            await self._turn()
             try:
                 self._router.register(self._channel, self._clock.seconds())
             except ControlError as error:
-                log.warn("router: {who} can't register: {reason}", who=self._channel.who, reason=error)
+                self._channel.tell("router: {who} can't register: {reason}", reason=error)
                 raise
             self._channel.registered()
-            shown = printable(version[:40])
-            log.info("router: {who} registered, version {version}", who=self._channel.who, version=shown)
+            self._channel.note("router: {who} registered, version {version}", version=printable(version[:40]))
         return {"lease": self._router.limits.silence_s, "observed": self._channel.address}
+
+    async def _turn(self) -> None:
+        """Wait until this name may register once more: one that does so all the time is slowed down.
+
+        :raises TooManyPeers: if so many wait already, or this connection has ended meanwhile; nobody reads it.
+        """
+        wait = self._router.registrations.take(self._name, self._clock.seconds())
+        if wait > REGISTRATION_WAIT_S:
+            self._channel.abort(f"{self._name} registers too often")
+        elif wait:
+            await deferLater(self._clock, wait)
+        if not self._channel.is_open:
+            raise TooManyPeers("cut off")
 
     @responder(RequestConnect)
     async def request_connect(
@@ -96,7 +123,7 @@ class PeerCommands(CommandLocator):
                 answer = await self._router.connect(request, self._channel.address)
             finally:
                 self._attempts.leave()
-        log.info(
+        self._channel.note(
             "router: {initiator} asked for a link to {target}: {how}",
             initiator=self._name,
             target=target,
@@ -113,25 +140,15 @@ class PeerCommands(CommandLocator):
     @contextmanager
     def _request(self, what: str) -> Iterator[None]:
         """Let a request through if the peer may make one now, and log why one fails."""
-        wait = self._bucket.take(self._clock.seconds())
-        if wait:
-            limit = self._router.limits.requests_per_s
-            if not self._throttled:
-                self._throttled = True
-                log.warn("router: {who} makes more than {limit:g} requests/s", who=self._channel.who, limit=limit)
-            raise Busy.after(wait, f"{self._name} makes more than {limit:g} requests a second")
-        self._throttled = False
+        self._channel.charge(self._quota, self._router.limits.requests_per_s)
         try:
             if not self._channel.is_registered:
                 raise Refused(f"{self._name} isn't registered over this connection; register first")
             yield
         except ControlError as error:
-            log.warn(
-                "router: {who} asked for {what} in vain: {kind}: {reason}",
-                who=self._channel.who,
-                what=what,
-                kind=type(error).__name__,
-                reason=error,
+            kind = type(error).__name__
+            self._channel.tell(
+                "router: {who} asked for {what} in vain: {kind}: {reason}", what=what, kind=kind, reason=error
             )
             raise
 
@@ -147,10 +164,12 @@ class NeighbourCommands(CommandLocator):
         self._channel = channel
         self._cluster = cluster
         self._instructions = Slots(router.limits.lookups_in_flight)
+        self._quota = Quota(router.limits.lookups_per_s, router.limits.lookup_burst)
 
     @responder(LookupPeer)
     async def lookup_peer(self, name: str) -> Mapping[str, Any]:
         """Say where a peer of this cluster is."""
+        self._charge()
         entry, took = self._router.lookup(name)
         return {"address": entry.address, "table_lookup_ns": took}
 
@@ -167,6 +186,7 @@ class NeighbourCommands(CommandLocator):
         plain: bool,
     ) -> DialAnswer:
         """Tell a peer of this cluster to dial a peer of that one."""
+        self._charge()
         try:
             if not self._instructions.enter():
                 limit = self._instructions.limit
@@ -188,9 +208,8 @@ class NeighbourCommands(CommandLocator):
             finally:
                 self._instructions.leave()
         except Refused as error:
-            log.warn(
+            self._channel.tell(
                 "router: {who} wants {target} to dial {initiator}, which is refused: {reason}",
-                who=self._channel.who,
                 target=printable(target[:130]),
                 initiator=printable(initiator[:130]),
                 reason=error,
@@ -200,9 +219,13 @@ class NeighbourCommands(CommandLocator):
     @responder(ListPeers)
     async def list_peers(self, cluster: str, after: str) -> NamesAnswer:
         """Give a page of the names in this router's own cluster; it doesn't ask further for others."""
+        self._charge()
         if cluster != self._router.cluster:
             raise UnknownCluster(f"this is the router of {self._router.cluster}, not of {printable(cluster[:80])}")
         return self._router.own_names(after)
+
+    def _charge(self) -> None:
+        self._channel.charge(self._quota, self._router.limits.lookups_per_s)
 
 
 class AcceptedChannel(PeerHandle):
@@ -211,16 +234,41 @@ class AcceptedChannel(PeerHandle):
     Until a router has shown its certificate, or a peer has registered, it counts as not authenticated.
     """
 
-    def __init__(self, channels: AcceptedChannels, address: str) -> None:
+    def __init__(self, channels: AcceptedChannels, address: Arriving) -> None:
         limits = channels.router.limits
         super().__init__(
-            channels.clock, silence_s=limits.silence_s, call_s=limits.call_s, handshake_s=limits.handshake_s
+            channels.clock,
+            silence_s=limits.silence_s,
+            call_s=limits.call_s,
+            handshake_s=limits.handshake_s,
+            gate=channels.gate,
         )
-        self.address = address
+        self.address = host_of(address)
         self.here = ""
+        self._place = address.place
         self._channels = channels
-        self._counted = True
         self.is_registered = False
+
+    def note(self, text: str, **fields: Any) -> None:
+        """Log what the other end did, which ``{who}`` in the text names."""
+        self._gate.info(log, self.remote_name, text, who=self.who, **fields)
+
+    def charge(self, quota: Quota, limit: float) -> None:
+        """Let a question through if the other end may ask one now.
+
+        :param limit: questions a second of the quota, to name it.
+        :raises Busy: if it mayn't. If it goes on so, nothing more is read of it for a while, and then it is cut off.
+        """
+        wait = quota.ask(self._clock.seconds())
+        if not wait:
+            return
+        if quota.abused:
+            self.abort(f"it makes more than {limit:g} requests/s and doesn't wait when it is told to")
+        else:
+            self.tell("router: {who} makes more than {limit:g} requests/s", limit=limit)
+            if quota.pressed:
+                self.hold(HOLD_S)
+        raise Busy.after(wait, f"{self.remote_name} makes more than {limit:g} requests a second")
 
     def connectionMade(self) -> None:
         """Note where this connection came in."""
@@ -235,7 +283,9 @@ class AcceptedChannel(PeerHandle):
             cluster = name.removeprefix(router_name(""))
             if cluster not in channels.router.neighbours.clusters:
                 raise IdentityError(f"{name} isn't a neighbour; to let it in, add {cluster} to neighbours")
-            self._let_in()
+            if channels.router.registrations.take(name, self._clock.seconds()):
+                raise IdentityError("it links too often")
+            self._place.leave(known=True)
             self.locator = NeighbourCommands(channels.router, self, parse_cluster(cluster))
             channels.neighbour_connected(cluster, self)
             return
@@ -250,57 +300,53 @@ class AcceptedChannel(PeerHandle):
         """Be told that the routing table has this peer."""
         self.is_registered = True
         self.settled()
-        self._let_in()
+        self._place.leave(known=True)
 
     def replaced_by(self, other: PeerHandle) -> None:
         """Make way for a newer connection of the same name."""
-        log.warn(
+        self.tell(
             "router: {name} connected again from {new}; closing its connection from {old}",
             name=self.remote_name,
             new=other.address,
             old=self.address,
         )
         self.is_registered = False
-        self.close()
+        self.close(REPLACED_S)
 
     def closed(self, reason: Failure) -> None:
         """Drop the peer from the table the moment its connection ends."""
-        self._let_in()
+        self._place.leave()
         self._channels.forget(self)
         if self._channels.router.table.remove(self.remote_name, self):
-            log.info("router: {who} left", who=self.who)
-
-    def _let_in(self) -> None:
-        if self._counted:
-            self._counted = False
-            self._channels.admission.leave(self.address)
+            self.note("router: {who} left")
 
 
 class AcceptedChannels(Factory):
     """Makes the channels of accepted connections and knows those that are open.
 
-    :param admission: counts the connections that aren't authenticated; they are counted in before they come here.
+    :param gate: what others can provoke in the log passes here.
     :ivar open: the channels whose connections are open.
     """
 
     noisy = False
 
-    def __init__(self, router: Router, admission: Admission, clock: IReactorTime) -> None:
+    def __init__(self, router: Router, gate: LogGate, clock: IReactorTime) -> None:
         self.router = router
-        self.admission = admission
+        self.gate = gate
         self.clock = clock
         self.open: set[AcceptedChannel] = set()
         self._neighbours: dict[str, AcceptedChannel] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> AcceptedChannel:
         """Return the channel of a connection that was let in."""
-        return AcceptedChannel(self, host_of(addr))
+        assert isinstance(addr, Arriving)  # it comes from the door
+        return AcceptedChannel(self, addr)
 
     def neighbour_connected(self, cluster: str, channel: AcceptedChannel) -> None:
         """Note a neighbour's link; an older one makes way, so that each has one."""
         older = self._neighbours.get(cluster)
         self._neighbours[cluster] = channel
-        log.info("router: {who} linked to this router", who=channel.who)
+        channel.note("router: {who} linked to this router")
         if older is not None:
             older.replaced_by(channel)
         self.router.neighbours.seen(cluster)
@@ -311,4 +357,4 @@ class AcceptedChannels(Factory):
         for cluster, linked in list(self._neighbours.items()):
             if linked is channel:
                 del self._neighbours[cluster]
-                log.warn("router: {name} is no longer linked to this router", name=channel.remote_name)
+                channel.tell("router: {name} is no longer linked to this router", name=channel.remote_name)

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from p2p import __version__
 from p2p.base.config import RouterConfig
 from p2p.base.errors import IdentityError, LocalFileError
+from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.names import router_name
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, raise_open_files
@@ -24,17 +25,22 @@ from p2p.base.texts import address_text
 from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
 from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
+from p2p.control.door import Door, defer_accept
 from p2p.identity.expiry import warn_of_expiry
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.core import Router
 from p2p.router.federation import Federation
 from p2p.router.protocol import AcceptedChannels
-from p2p.router.sockets import Door, SocketMeter
+from p2p.router.sockets import SocketMeter
+from p2p.wire.monotonic import SleepWatch, asleep_s
 
 __all__ = ["RouterService", "load_credentials"]
 
 GOODBYE_S = 5.0
 """Seconds that the other ends have for a polite close when the router stops."""
+
+KEPT = 0.25
+"""The part of ``pending_connections`` that is kept for addresses from which somebody has registered before."""
 
 log = Logger()
 
@@ -60,9 +66,12 @@ class RouterService(MultiService):
     :param reactor: the reactor.
     :param random: gives numbers between 0 and 1, for the times between two attempts to link.
     :param tell: says to the service manager how the daemon is, see :func:`p2p.base.notify.notify`.
+    :param asleep: reads how long this machine has slept since it was booted, seconds.
     :ivar router: the routing table and what may be asked of it.
     :ivar federation: the links to the neighbours.
     :ivar meter: counts what goes through the sockets.
+    :ivar admission: the places of those of whom it isn't known who they are.
+    :ivar gate: what others can provoke in the log passes here.
     :ivar listening: the address that the router listens on, empty while it doesn't.
     """
 
@@ -74,6 +83,7 @@ class RouterService(MultiService):
         *,
         random: Callable[[], float],
         tell: Callable[[str], None] = notify,
+        asleep: Callable[[], float] = asleep_s,
     ) -> None:
         MultiService.__init__(self)
         self.meter = SocketMeter()
@@ -84,6 +94,7 @@ class RouterService(MultiService):
         self._tell = tell
         self._port: IListeningPort | None = None
         limits = config.limits
+        self.gate = LogGate(reactor)
         self.federation = Federation(
             reactor,
             {cluster: clientFromString(reactor, one.endpoint) for cluster, one in config.neighbours.items()},
@@ -91,12 +102,15 @@ class RouterService(MultiService):
             tuple(config.networks.get(config.cluster, ())),
             wrap=lambda factory: self._wrapped(factory, client=True),
             random=random,
+            gate=self.gate,
         )
         self._add(self.federation)
         self.router = Router(config.cluster, limits, config.networks, self.federation)
-        admission = Admission(limits.pending_connections, limits.pending_per_address)
-        self._channels = AcceptedChannels(self.router, admission, reactor)
-        self._door = Door(self._wrapped(self._channels, client=False), admission, reactor)
+        self._channels = AcceptedChannels(self.router, self.gate, reactor)
+        self._sleep = SleepWatch(reactor, self._slept, asleep)
+        total = limits.pending_connections
+        self.admission = Admission(total, limits.pending_per_address, kept=int(total * KEPT))
+        self._door = Door(self._wrapped(self._channels, client=False), self.admission, reactor, self._turned_away)
         if config.console is not None:
             operations = {"status": checked(NoArguments, self.status)}
             self._add(ConsoleServer(reactor, config.console, operations))
@@ -122,6 +136,7 @@ class RouterService(MultiService):
             MultiService.startService(self)
         except LocalFileError as error:
             raise CannotStart(str(error)) from error
+        self._sleep.start()
         log.info(
             "router: serving cluster {cluster} at {listening}, neighbours: {neighbours}",
             cluster=self.router.cluster,
@@ -152,10 +167,12 @@ class RouterService(MultiService):
 
     async def _stop(self) -> None:
         self._tell(STOPPING)
+        self._sleep.stop()
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
             self.listening = ""
+        self._door.close()
         channels = list(self._channels.open)
         log.info("router: stopping, closing {count} connections", count=len(channels))
         for channel in channels:
@@ -164,7 +181,15 @@ class RouterService(MultiService):
         for channel in channels:
             await channel.when_ended()
         await cast("Deferred[None]", MultiService.stopService(self))
+        self.gate.close()
         log.info("router: stopped")
+
+    def _slept(self, seconds: float) -> None:
+        """Who was asleep can't know who is still there."""
+        log.info("router: this machine slept for {seconds:.0f} s; who is connected is asked anew", seconds=seconds)
+        for channel in list(self._channels.open):
+            channel.slept(seconds)
+        self.federation.slept(seconds)
 
     def _listen(self) -> None:
         where = self._config.listen
@@ -179,9 +204,14 @@ class RouterService(MultiService):
             raise CannotStart(f"can't listen on {where}: {_advice(port.value)}") from port.value
         self._port = port
         self.listening = address_text(port.getHost())
+        defer_accept(port)
         listener = getattr(port, "socket", None)
         if listener is not None:
             listener.listen(self._config.limits.pending_connections)  # Twisted queues 50: too few for a lab at once
+
+    def _turned_away(self, address: str, reason: str) -> None:
+        text = "router: turned away a connection from {address}: {reason}"
+        self.gate.warn(log, STRANGERS, text, address=address, reason=reason)
 
     def _add(self, child: Any) -> None:
         child.setServiceParent(self)

@@ -1,27 +1,18 @@
-"""What every socket of a router passes through: bytes are counted, and strangers are let in one by one."""
+"""What every socket of a router passes through: its bytes are counted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from p2p.base.texts import address_text
-from p2p.control.admission import Admission
 from p2p.router.addresses import normalised
 
-__all__ = ["Door", "SocketMeter", "host_of"]
-
-_WARN_EVERY_S = 1.0
-"""Seconds between two warnings of turned away connections: a flood of them mustn't become a flood in the log."""
-
-log = Logger()
+__all__ = ["SocketMeter", "host_of"]
 
 
 class SocketMeter:
@@ -78,47 +69,6 @@ class _MeteredFactory(WrappingFactory[_Metered]):
     def __init__(self, factory: IProtocolFactory, meter: SocketMeter) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]  # Twisted's has no types
         self.meter = meter
-
-
-@implementer(IProtocolFactory)
-class Door:
-    """Builds the protocol of an accepted connection, or turns it away.
-
-    Whoever is let in here has to be counted out of the admission again, once it is known or gone; that is for the
-    protocols to do.
-    """
-
-    def __init__(self, factory: IProtocolFactory, admission: Admission, clock: IReactorTime) -> None:
-        self._factory = factory
-        self._admission = admission
-        self._clock = clock
-        self._turned_away = 0
-        self._warned = -_WARN_EVERY_S
-
-    def doStart(self) -> None:
-        """Pass on that a port begins to listen."""
-        self._factory.doStart()
-
-    def doStop(self) -> None:
-        """Pass on that it listens no more."""
-        self._factory.doStop()
-
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
-        """Return the protocol for a connection; with None, the reactor closes it at once."""
-        reason = self._admission.enter(host_of(addr))
-        if reason is None:
-            return self._factory.buildProtocol(addr)
-        self._turned_away += 1
-        now = self._clock.seconds()
-        if now - self._warned >= _WARN_EVERY_S:
-            log.warn(
-                "router: turned away {count} connections, the last from {address}: {reason}",
-                count=self._turned_away,
-                address=address_text(addr),
-                reason=reason,
-            )
-            self._turned_away, self._warned = 0, now
-        return None
 
 
 def host_of(address: Any) -> str:

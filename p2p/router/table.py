@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from p2p.base.errors import P2PError
 
-__all__ = ["Entry", "RoutingTable", "TableFull"]
+__all__ = ["RoutingTable", "TableEntry", "TableFull"]
 
 
 class TableFull(P2PError):
@@ -18,7 +18,7 @@ class TableFull(P2PError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TableEntry:
     """One connected peer.
 
     :ivar name: ``m4.m``.
@@ -40,14 +40,14 @@ class RoutingTable:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, TableEntry] = {}
         self._names: list[str] = []
         """The names in order: keeping 20,000 sorted costs microseconds a change, sorting them milliseconds a page."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, entry: Entry) -> Entry | None:
+    def put(self, entry: TableEntry) -> TableEntry | None:
         """Enter a peer; return the entry of the same name that it replaces, if there is one.
 
         :raises TableFull: if the name is new and the table has no room for it.
@@ -72,7 +72,7 @@ class RoutingTable:
         del self._names[bisect_left(self._names, name)]
         return True
 
-    def lookup(self, name: str) -> Entry | None:
+    def lookup(self, name: str) -> TableEntry | None:
         """Return the entry of a name, if it is connected."""
         return self._entries.get(name)
 

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome, ProtocolViolation
 from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 
@@ -262,31 +263,17 @@ def _boxes(reader: BoxReader, data: bytes | memoryview) -> list[Box]:
         raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
 
 
-@implementer(IConsumer)
-class _States:
+class _States(BaseSink):
     """Takes the reply, which says whether somebody reads."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self._boxes = BoxReader(_BOX_BYTES)
         self._told = told
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing pauses it."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing paused it."""
-
     def write(self, data: bytes | memoryview) -> None:
         """Tell of each state."""
         for box in _boxes(self._boxes, data):
             self._told(_text(box, "state"))
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """Everything was read."""
-        return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""
 
 
 @implementer(IConsumer)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
 from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
-from p2p.link.boxes import Box
 
 __all__ = ["EchoSink", "echo"]
 
 
-@implementer(IConsumer)
-class EchoSink:
+class EchoSink(BaseSink):
     """Passes a body on to the reply; the reply's congestion pauses the request."""
 
     def __init__(self, reply: MessageWriter) -> None:
@@ -33,10 +30,6 @@ class EchoSink:
     def write(self, data: bytes | memoryview) -> None:
         """Send the bytes back."""
         self.reply.write(data)
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """Nothing is left to do."""
-        return {}
 
     def abandon(self) -> None:
         """Nothing is kept, nothing is undone."""

@@ -18,10 +18,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import LocalFileError
-from p2p.exchange.consent import Offer
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.inbox import Arrival, checked_name
-from p2p.exchange.rules import Names
+from p2p.exchange.request import BaseSource
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Context, IContentService, Threads
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box
@@ -35,7 +35,7 @@ READS: Final = 8
 """Reads in one go: the way to a thread and back costs as much as a read."""
 
 
-class BytesSource:
+class BytesSource(BaseSource):
     """A body that is in memory already.
 
     :ivar length: its bytes.
@@ -55,9 +55,6 @@ class BytesSource:
         """Write it at once; the stream holds it until it is sent."""
         consumer.write(self._data)
         return {"digest": bytes.fromhex(self.digest)}
-
-    def close(self) -> None:
-        """Nothing to let go of."""
 
 
 class FileSource:

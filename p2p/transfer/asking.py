@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
 from p2p.exchange.message_streams import ReplyWriter
+from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context
 from p2p.exchange.threaded import Worker
 from p2p.link.boxes import Box, BoxReader
@@ -23,8 +21,7 @@ __all__ = ["AskingSink"]
 _log = Logger()
 
 
-@implementer(IConsumer)
-class AskingSink(ABC):
+class AskingSink(BaseSink):
     """Gathers the boxes of a request, and answers when they are all here.
 
     :param most: how many boxes are taken.
@@ -44,18 +41,11 @@ class AskingSink(ABC):
     async def answer(self) -> Mapping[str, str | bytes]:
         """Write the reply and return the fields of its tail; it is cancelled if the exchange breaks."""
 
-    @abstractmethod
     def let_go(self) -> None:
-        """Close what is open; in a thread, after all other calls."""
+        """Close what is open; in a thread, after all other calls. Most have nothing open."""
 
-    def over(self, failure: ExchangeFailed) -> None:  # noqa: B027 - most have nobody to tell
+    def over(self, failure: ExchangeFailed) -> None:
         """It didn't come to its end, and everything was let go of."""
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: B027 - a request is short
-        """Nothing is paused."""
-
-    def unregisterProducer(self) -> None:  # noqa: B027 - as above
-        """The request is here."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Gather boxes.

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p2p.base.errors import Outcome
+from p2p.base.saving import sync_names
 from p2p.base.values import Exists
-from p2p.exchange.naming import free_name, is_there, move_new, sync_names
+from p2p.exchange.naming import free_name, is_there, move_new
 from p2p.exchange.paths import shown
 from p2p.transfer.records import Kind, Receipt
 

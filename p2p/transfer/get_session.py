@@ -12,13 +12,14 @@ from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.exchange.inbox import refusal
 from p2p.exchange.message_streams import MessageWriter
 from p2p.exchange.paths import to_bytes
+from p2p.exchange.request import BaseSource
 from p2p.exchange.service import Threads
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box, encode_box
 from p2p.transfer.answers import Asked
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.records import Buffer, Have, Receipt
-from p2p.transfer.session_requests import PROGRESS_S, Told
+from p2p.transfer.session_requests import PROGRESS_S, SessionTold
 from p2p.transfer.walking import Totals
 
 __all__ = ["GetSession", "local_error"]
@@ -27,7 +28,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class GetSession:
+class GetSession(BaseSource):
     """A session that gets; the source of its exchange, and by :meth:`sink` what takes the reply.
 
     :param receiver: takes the records of what is asked for and no others; fresh. What its disk doesn't take is a
@@ -43,7 +44,7 @@ class GetSession:
         asked: Asked,
         threads: Threads,
         clock: IReactorTime,
-        told: Told,
+        told: SessionTold,
         *,
         sealed: Callable[[], object] = lambda: None,
     ) -> None:
@@ -68,9 +69,6 @@ class GetSession:
         boxes += (encode_box({"path": to_bytes(path)}) for path in self._asked.paths)
         consumer.write(b"".join(boxes))
         return {}
-
-    def close(self) -> None:
-        """Nothing more is said."""
 
     def sink(self) -> _Records:
         """Make what takes the records."""

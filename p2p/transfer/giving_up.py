@@ -6,16 +6,12 @@ The service is ``transfer``, with ``cancel`` in the head and an empty body; no c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-from twisted.internet.interfaces import IConsumer
-from zope.interface import implementer
+from typing import Final
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.message_streams import MessageWriter, ReplyWriter
-from p2p.exchange.request import Request
+from p2p.exchange.request import BaseSink, BaseSource, Request
 from p2p.exchange.service import TRANSFER, Context
-from p2p.link.boxes import Box
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.offering import offer_of
 
@@ -37,11 +33,8 @@ class GiveUpSink(AskingSink):
         await self.context.host.given_up(self._offer)
         return {}
 
-    def let_go(self) -> None:
-        """Nothing is open."""
 
-
-class GiveUpSession:
+class GiveUpSession(BaseSource):
     """The initiator's end: the source of the exchange, and by :meth:`sink` what takes the reply.
 
     :param transfer_id: of the transfer that is given up.
@@ -58,23 +51,13 @@ class GiveUpSession:
         """The head says it all."""
         return {}
 
-    def close(self) -> None:
-        """Nothing is open."""
-
     def sink(self) -> _Nothing:
         """Make what takes the reply."""
         return _Nothing()
 
 
-@implementer(IConsumer)
-class _Nothing:
+class _Nothing(BaseSink):
     """Takes a reply without a body."""
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing is paused."""
-
-    def unregisterProducer(self) -> None:
-        """It has ended."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Nothing is to come.
@@ -82,10 +65,3 @@ class _Nothing:
         :raises ExchangeFailed: with ``corrupt``.
         """
         raise ExchangeFailed(Outcome.CORRUPT, "there is nothing to answer to a transfer that was given up")
-
-    async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
-        """It is done."""
-        return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""

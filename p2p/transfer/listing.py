@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.exchange.message_streams import MessageWriter, ReplyWriter
 from p2p.exchange.paths import from_bytes, to_bytes
-from p2p.exchange.request import Request
+from p2p.exchange.request import BaseSink, BaseSource, Request
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
 from p2p.transfer.answers import ListedNames
@@ -46,15 +45,12 @@ class ListSink(AskingSink):
         await Production(self._encoded, self.worker, self.context.clock).run(self.reply)
         return {}
 
-    def let_go(self) -> None:
-        """Nothing is open."""
-
     def _encoded(self, size: int) -> list[Buffer]:
         boxes = [_encoded(self._left.popleft()) for _ in range(min(_AT_ONCE, len(self._left)))]
         return [b"".join(boxes)] if boxes else []
 
 
-class ListSession:
+class ListSession(BaseSource):
     """The initiator's end: the source of the exchange, and by :meth:`sink` what takes the reply.
 
     :param path: what to list; empty for all that is shared.
@@ -70,16 +66,10 @@ class ListSession:
         """The request of the exchange."""
         return Request(LIST)
 
-    async def open(self) -> None:
-        """Nobody asks how long a path is."""
-
     async def send(self, consumer: MessageWriter) -> Mapping[str, str | bytes]:
         """Say what to list."""
         consumer.write(encode_box({"path": to_bytes(self._path)}))
         return {}
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def sink(self) -> _Entries:
         """Make what takes the reply."""
@@ -87,20 +77,13 @@ class ListSession:
         return _Entries(self.entries)
 
 
-@implementer(IConsumer)
-class _Entries:
+class _Entries(BaseSink):
     """Reads entries."""
 
     def __init__(self, entries: list[SharedEntry]) -> None:
         self._entries = entries
         self._reader = BoxReader(_BOX_BYTES)
         self._names = ListedNames()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing is paused: it is not much."""
-
-    def unregisterProducer(self) -> None:
-        """All is here."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Read what is here.
@@ -122,9 +105,6 @@ class _Entries:
         if not self._reader.between:
             raise ExchangeFailed(Outcome.CORRUPT, "a list that ends within an entry")
         return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""
 
     def _decoded(self, box: Box) -> SharedEntry:
         kind = text_of(box, "kind")

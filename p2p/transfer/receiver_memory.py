@@ -22,9 +22,9 @@ from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
+from p2p.transfer.work_folder import PartialEntry, WorkFolder, WorkState
 
-__all__ = ["Settling"]
+__all__ = ["ReceiverMemory"]
 
 GROUP_BYTES: Final = CHUNK
 """Bytes of small files that are moved to their places together: with them no more than one chunk goes again after a
@@ -34,7 +34,7 @@ GROUP_ENTRIES: Final = 256
 """Entries that are moved to their places together."""
 
 
-class Settling:
+class ReceiverMemory:
     """The work folder of a transfer, and the steps that lead out of it.
 
     :param folder: where the transfer goes.
@@ -48,7 +48,7 @@ class Settling:
     """
 
     def __init__(self, folder: Path, transfer_id: str, exists: Exists, sync: bool) -> None:
-        self.state = State()
+        self.state = WorkState()
         self.counts = (0, 0)
         self.arrived = Arrived()
         self.stopped = False

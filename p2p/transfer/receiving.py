@@ -22,7 +22,7 @@ from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
 from p2p.transfer.arriving import Arriving, is_small
 from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, Place, Receipt
-from p2p.transfer.receiver_memory import Settling
+from p2p.transfer.receiver_memory import ReceiverMemory
 from p2p.transfer.records import (
     FAR_TIME,
     Buffer,
@@ -81,18 +81,18 @@ class ReceivingEngine:
         self.current: str | None = None
         self.restarted: list[str] = []
         self._partial: str | None = None
-        self._settling = Settling(folder, transfer_id, exists, sync)
+        self._memory = ReceiverMemory(folder, transfer_id, exists, sync)
 
     @property
     def done_entries(self) -> int:
         """Entries dealt with, those of earlier sessions among them."""
-        return self._settling.counts[0]
+        return self._memory.counts[0]
 
     @property
     def done_bytes(self) -> int:
         """Verified bytes, those of earlier sessions and of the file under way among them."""
         arriving = self._arriving
-        return self._settling.counts[1] + (0 if arriving is None else arriving.tree.size)
+        return self._memory.counts[1] + (0 if arriving is None else arriving.tree.size)
 
     # -- its life ---------------------------------------------------------------------------------------------
 
@@ -102,9 +102,9 @@ class ReceivingEngine:
         :raises ExchangeFailed: with ``refused``, if the disk doesn't take it, or what it says makes no sense.
         """
         try:
-            have = self._settling.load()
+            have = self._memory.load()
             if self._asked is not None:
-                self._asked.resume(have.last, inside=bool(self._settling.state.stack))
+                self._asked.resume(have.last, inside=bool(self._memory.state.stack))
         except OSError as error:
             raise self._failed(error) from error
         except ExchangeFailed:
@@ -119,32 +119,32 @@ class ReceivingEngine:
             for piece in pieces:
                 for record in self._decoder.feed(piece):
                     if not isinstance(record, Chunk | EndOfFile) and record.grew:
-                        self._settling.note(GREW)
-                    self._settling.make_room(record.size if isinstance(record, Chunk) else 0)
+                        self._memory.note(GREW)
+                    self._memory.make_room(record.size if isinstance(record, Chunk) else 0)
                     self._take(record)
         except ProtocolViolation as error:
             raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
         except OSError as error:
             raise self._failed(error) from error
-        return self._settling.receipts()
+        return self._memory.receipts()
 
     def finish(self, note: Callable[[Totals], None] = lambda totals: None) -> tuple[list[Receipt], Totals]:
         """Everything came: the last receipts, and how much it was."""
         if not self._ended or not self._decoder.between:
             raise ExchangeFailed(Outcome.TRUNCATED, "the transfer ended before its end was sent")
         try:
-            self._settling.flush()
-            totals = self._settling.totals()
+            self._memory.flush()
+            totals = self._memory.totals()
             note(totals)  # everything is in its place; what remembers the transfer here goes only then
-            self._settling.remove()
+            self._memory.remove()
             self._close()
         except OSError as error:
             raise self._failed(error) from error
-        return self._settling.receipts(), totals
+        return self._memory.receipts(), totals
 
     def stop(self) -> None:
         """Have a :meth:`have` that hashes what is here end soon; any thread may do it, at any time."""
-        self._settling.stopped = True
+        self._memory.stopped = True
 
     def suspend(self) -> None:
         """Let go of everything; what was verified stays for the next session."""
@@ -153,7 +153,7 @@ class ReceivingEngine:
         try:
             if not self._broken:
                 with suppress(OSError):  # a full or broken disk: what has no name yet goes again
-                    self._settling.keep(None if self._arriving is None else self._arriving.part)
+                    self._memory.keep(None if self._arriving is None else self._arriving.part)
         finally:
             self._close()
 
@@ -162,7 +162,7 @@ class ReceivingEngine:
         if self._closed:
             return
         try:
-            self._settling.remove()
+            self._memory.remove()
         except OSError as error:
             raise refusal(error) from error
         finally:
@@ -179,7 +179,7 @@ class ReceivingEngine:
         self._closed = True
         arriving, self._arriving = self._arriving, None
         with ExitStack() as closing:
-            closing.callback(self._settling.close)
+            closing.callback(self._memory.close)
             if arriving is not None:
                 closing.callback(arriving.let_go)
 
@@ -226,7 +226,7 @@ class ReceivingEngine:
         elif entry.kind is Kind.FOLDER and parts:
             place.made = Folder(folder, parts[-1], parts[-1], entry.mode & 0o777, entry.mtime)
             self._make_folder(place, place.made)
-        self._settling.add(place)
+        self._memory.add(place)
 
     def _why_not(self, entry: Entry, folder: Folder | None) -> str:
         """Why an entry isn't taken; empty if it is."""
@@ -235,7 +235,7 @@ class ReceivingEngine:
         if self._bounds is None:
             return ""
         size = (entry.size or 0) if entry.kind is Kind.FILE else None
-        reason = self._bounds.why_not(self._settling.arrived, entry.path, size)
+        reason = self._bounds.why_not(self._memory.arrived, entry.path, size)
         if reason and entry.offset:  # a part of it was taken before: without that, the rest can't be verified
             raise ExchangeFailed(Outcome.REFUSED, reason)
         return reason
@@ -255,12 +255,12 @@ class ReceivingEngine:
         if place.reason:
             made.refused = f"its folder {shown(place.path)} wasn't taken"
         else:
-            place.temp = self._settling.next_temp()
-            os.mkdir(place.temp, 0o700, dir_fd=self._settling.work)
-        self._settling.state.stack.append(made)
+            place.temp = self._memory.next_temp()
+            os.mkdir(place.temp, 0o700, dir_fd=self._memory.work)
+        self._memory.state.stack.append(made)
 
     def _make_link(self, place: Place, entry: Entry) -> None:
-        temp, work = self._settling.next_temp(), self._settling.work
+        temp, work = self._memory.next_temp(), self._memory.work
         try:
             os.symlink(entry.target or "", temp, dir_fd=work)
             place.temp = temp
@@ -272,35 +272,35 @@ class ReceivingEngine:
 
     def _folder_of(self, path: str, parents: Sequence[str]) -> Folder | None:
         """The folder that an entry goes to; those that it isn't in have ended."""
-        stack = self._settling.state.stack
+        stack = self._memory.state.stack
         common = 0
         while common < min(len(stack), len(parents)) and stack[common].name == parents[common]:
             common += 1
         if common < len(parents):
             raise ProtocolViolation(f"{shown(path)} comes without its folder")
-        self._settling.leave(common)
+        self._memory.leave(common)
         return stack[-1] if stack else None
 
     def _begin_file(self, entry: Entry, folder: Folder | None, reason: str) -> None:
-        settling, small = self._settling, is_small(entry)
+        memory, small = self._memory, is_small(entry)
         if not small:
-            settling.flush()  # what is remembered of a large file comes after all that came before it
-        partial = settling.state.partial
+            memory.flush()  # what is remembered of a large file comes after all that came before it
+        partial = memory.state.partial
         if not entry.offset:
             if entry.path == self._partial:
                 self.restarted.append(entry.path)
-            settling.forget_part()  # it begins anew, or the sender has passed it over
+            memory.forget_part()  # it begins anew, or the sender has passed it over
         elif partial is None or partial.path != entry.path or reason:
             raise ProtocolViolation(f"{shown(entry.path)} begins in the middle, but nothing of it is here")
         elif (partial.size, partial.mtime) != (entry.size, entry.mtime):
-            settling.forget_part()
+            memory.forget_part()
             why = f"{shown(entry.path)} has changed since a part of it came; it begins anew"
             raise ExchangeFailed(Outcome.RESET, why)
         arriving = self._arriving = Arriving(entry, folder, reason)
         if small and not reason:
-            arriving.begin_small(settling.work, settling.next_temp())
+            arriving.begin_small(memory.work, memory.next_temp())
         elif not reason:
-            arriving.begin_large(settling.work, settling.begin_part(entry))
+            arriving.begin_large(memory.work, memory.begin_part(entry))
 
     def _chunk(self, chunk: Chunk) -> None:
         arriving = self._arriving
@@ -318,22 +318,22 @@ class ReceivingEngine:
             self._too_large(arriving)
             due = arriving.take(chunk)
         if due and arriving.part is not None and self._sync:
-            self._settling.sync_part(arriving.part)
+            self._memory.sync_part(arriving.part)
 
     def _too_large(self, arriving: Arriving) -> None:
         """The file system has no files of that size; others get through."""
         temp, large = arriving.temp, arriving.part is not None
         arriving.refuse("the receiver's file system has no files that large")
         if large:
-            self._settling.forget_part()
+            self._memory.forget_part()
         else:
-            os.unlink(temp, dir_fd=self._settling.work)
+            os.unlink(temp, dir_fd=self._memory.work)
 
     def _check_bounds(self, entry: Entry, size: int) -> None:
         """See that a file whose size nobody knew may have so many bytes."""
         if self._bounds is None or entry.size is not None:
             return
-        if reason := self._bounds.why_no_more(self._settling.arrived, entry.path, size):
+        if reason := self._bounds.why_no_more(self._memory.arrived, entry.path, size):
             raise ExchangeFailed(Outcome.REFUSED, reason)
 
     def _end_of_file(self, end: EndOfFile) -> None:
@@ -355,7 +355,7 @@ class ReceivingEngine:
         """What is here of a file leads to no good end: it begins anew, at once if part of it is of another session."""
         self._arriving = None
         arriving.let_go()
-        self._settling.forget_part()
+        self._memory.forget_part()
         reason = f"{shown(arriving.entry.path)} as a whole isn't what was sent"
         if arriving.entry.offset:
             return ExchangeFailed(Outcome.RESET, f"{reason}, since a part of it came earlier; it begins anew")
@@ -369,7 +369,7 @@ class ReceivingEngine:
             if self._asked is not None:
                 self._asked.given_up(record.path)
             place = Place(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
-            self._settling.add(place)
+            self._memory.add(place)
         elif arriving.entry.path != record.path:
             raise ProtocolViolation(f"the file {shown(arriving.entry.path)} has no end")
         else:
@@ -381,14 +381,14 @@ class ReceivingEngine:
     def _end_arriving(self, arriving: Arriving, place: Place) -> None:
         """The file under way has come to an end; it waits for its place, or for being removed."""
         if arriving.part is not None:
-            self._settling.end_part()
+            self._memory.end_part()
         self._arriving = None
-        self._settling.add(place)
+        self._memory.add(place)
         arriving.let_go()
 
     def _end(self, end: EndOfTransfer) -> None:
-        self._settling.leave(0)
-        if self._bounds is not None and (reason := self._bounds.why_not_all(self._settling.arrived)):
+        self._memory.leave(0)
+        if self._bounds is not None and (reason := self._bounds.why_not_all(self._memory.arrived)):
             raise ExchangeFailed(Outcome.CORRUPT, reason)
         if end.entries != self.done_entries:
             raise ExchangeFailed(Outcome.CORRUPT, f"{self.done_entries} entries came, {end.entries} were announced")

@@ -12,15 +12,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.request import Request
-from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming
+from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming, Terms
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box
-from p2p.transfer.ended import EndedTransfers, local_id
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
+from p2p.transfer.notes import completion_notes, local_id
 from p2p.transfer.offering import offer_of
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have, Receipt
@@ -50,7 +49,7 @@ class TransferSink(ThreadedSink):
         self._context = context
         self._began = self._told = context.now()
         self._local = local_id(self._offer.sender, self._offer.id)
-        self._ended = EndedTransfers(context.host.state / "ended")
+        self._ended = completion_notes(context.host.state)
         self._engine: Receiver | None = None
         self._journal: Incoming | None = None
         self._counts = (0, 0)

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IReactorTime
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorTime
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.rates import Pace
 from p2p.exchange.message_streams import MessageWriter
+from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Threads
 from p2p.exchange.threaded import Worker
 from p2p.link.boxes import Box
@@ -32,10 +32,10 @@ from p2p.transfer.interfaces import Sender
 from p2p.transfer.production import Production
 from p2p.transfer.records import Buffer, Have, Receipt
 from p2p.transfer.reports import Began, PendingReport, ProgressReport, ReportReader
-from p2p.transfer.session_requests import FETCH, NotFresh, Told, fetch_request, send_request, totals_of
+from p2p.transfer.session_requests import FETCH, NotFresh, SessionTold, fetch_request, send_request, totals_of
 from p2p.transfer.walking import Totals
 
-__all__ = ["FETCH", "GetSession", "NotFresh", "SendSession", "Told", "fetch_request", "send_request"]
+__all__ = ["FETCH", "GetSession", "NotFresh", "SendSession", "SessionTold", "fetch_request", "send_request"]
 
 
 class SendSession:
@@ -55,7 +55,7 @@ class SendSession:
         engine: Sender,
         threads: Threads,
         clock: IReactorTime,
-        told: Told,
+        told: SessionTold,
         *,
         pace: Pace | None = None,
         resume: bool = False,
@@ -130,13 +130,12 @@ class SendSession:
         self.totals = totals
 
 
-@implementer(IConsumer)
-class _Reports:
+class _Reports(BaseSink):
     """Takes the reply to a session that sends."""
 
     def __init__(
         self,
-        told: Told,
+        told: SessionTold,
         sent: Sent,
         began: Callable[[Began], None],
         ended: Callable[[Totals], None],
@@ -196,9 +195,6 @@ class _Reports:
         self._sent.ended(totals.entries, totals.bytes or 0, totals.refused)
         self._ended(totals)
         return {}
-
-    def abandon(self) -> None:
-        """Nothing is kept."""
 
     def _wait_for(self, room: Deferred[Any] | None) -> None:
         """Read no more until there is room."""

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from p2p.base.errors import LocalFileError
+from p2p.base.saving import sync_folder
 from p2p.transfer.partial import write_all
 from p2p.transfer.tree import CHUNK, LEAF, leaf_digest
 
@@ -151,11 +152,7 @@ class SenderState:
 
     def _sync_names(self) -> None:
         with suppress(*_VANISHED):
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._folder)
 
     def _numbers(self) -> list[int]:
         with suppress(*_VANISHED):

@@ -86,7 +86,6 @@ class SendingEngine:
         self._complete = 0
         self._under_way = 0
         self._grew = False  # whether the file whose end was given out last had become longer
-        self._totals: Totals | None = None
         self._dealt: list[Dealt] = []
         self.restarted: list[str] = []
         self.given_up: list[tuple[str, str]] = []
@@ -100,23 +99,12 @@ class SendingEngine:
         """Bytes given out, of complete files and of the one under way, those of earlier sessions among them."""
         return self._complete + self._under_way
 
-    @property
-    def total_entries(self) -> int | None:
-        """How many entries there are, None before :meth:`measure`."""
-        return None if self._totals is None else self._totals.entries
-
-    @property
-    def total_bytes(self) -> int | None:
-        """How many bytes there are, None before :meth:`measure`, or if a stream is among the sources."""
-        return None if self._totals is None else self._totals.bytes
-
     def measure(self) -> Totals:
         """Count what there is to send; any thread may do it while another sends.
 
         :raises LocalFileError: if one of the sources isn't there or can't be read.
         """
-        self._totals = measure(self._sources)
-        return self._totals
+        return measure(self._sources)
 
     def resume(self, have: Have) -> None:
         """Go on from where a receiver is; before the first :meth:`next`.

@@ -18,7 +18,7 @@ from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import number_of
 from p2p.transfer.walking import Totals
 
-__all__ = ["FETCH", "PROGRESS_S", "NotFresh", "Told", "fetch_request", "send_request", "totals_of"]
+__all__ = ["FETCH", "PROGRESS_S", "NotFresh", "SessionTold", "fetch_request", "send_request", "totals_of"]
 
 FETCH: Final = "fetch"
 """The service that sends what it shares."""
@@ -38,7 +38,7 @@ class NotFresh(P2PError):
         self.have = have
 
 
-class Told(Protocol):
+class SessionTold(Protocol):
     """Whoever is told what happens in a session."""
 
     def on_pending(self, reason: str) -> None:

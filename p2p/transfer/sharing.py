@@ -18,7 +18,7 @@ from p2p.base.errors import P2PError
 from p2p.transfer.answers import Dealt
 from p2p.transfer.records import Buffer, Have
 
-__all__ = ["PATIENCE_S", "RING", "LeftBehind", "Shared", "SharedSender", "Source"]
+__all__ = ["PATIENCE_S", "RING", "LeftBehind", "Shared", "SharedSender", "SharedSource"]
 
 RING: Final = 32 * 1024 * 1024
 """Bytes that are kept for the slower ones."""
@@ -34,7 +34,7 @@ class LeftBehind(P2PError):
     """A receiver can't share the reading of a source with the others any more: its transfer goes on alone."""
 
 
-class Source(Protocol):
+class SharedSource(Protocol):
     """What is shared: a :class:`p2p.transfer.sending.SendingEngine` that hasn't begun."""
 
     ended: bool
@@ -141,7 +141,7 @@ class Shared:
 
     def __init__(
         self,
-        engine: Source,
+        engine: SharedSource,
         count: int,
         *,
         clock: Callable[[], float] = time.monotonic,

@@ -10,14 +10,13 @@ from zope.interface import implementer
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
 from p2p.base.rates import Pace
-from p2p.exchange.consent import Offer
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.paths import from_bytes
 from p2p.exchange.request import Request
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Context, IContentService, Incoming
 from p2p.transfer.asking import AskingSink
-from p2p.transfer.ended import KEEP_S, local_id, remove_old
+from p2p.transfer.notes import KEEP_S, local_id, remove_old
 from p2p.transfer.offering import offer_of
 from p2p.transfer.production import Production
 from p2p.transfer.records import Have

@@ -32,7 +32,7 @@ from p2p.transfer.records import (
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
 from p2p.transfer.walking import Totals
 
-__all__ = ["StreamReceiver"]
+__all__ = ["PipeReceiver"]
 
 LOOK_MS: Final = 200
 """Milliseconds after which it is seen that nobody wants to write any more."""
@@ -41,7 +41,7 @@ _FITS: Final = select.PIPE_BUF
 """Bytes that a pipe takes without blocking when it is said to be writable (pipe(7))."""
 
 
-class StreamReceiver:
+class PipeReceiver:
     """Takes the records of a transfer of one file; see :class:`p2p.transfer.interfaces.Receiver`.
 
     :param asked: the one thing that was asked for: nothing else is passed on.

@@ -18,15 +18,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.saving import sync_names
 from p2p.base.values import DATA
-from p2p.exchange.naming import is_there, sync_names
+from p2p.exchange.naming import is_there
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.rules import Arrived
 from p2p.transfer.final_names import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step
 from p2p.transfer.partial import leaves_of, write_all
 from p2p.transfer.records import Kind
 
-__all__ = ["PartialEntry", "State", "WorkFolder"]
+__all__ = ["PartialEntry", "WorkFolder", "WorkState"]
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _STATE: Final = "state.json"
@@ -57,7 +58,7 @@ class PartialEntry:
 
 
 @dataclass(slots=True)
-class State:
+class WorkState:
     """What a receiver remembers.
 
     :ivar next: the number of the next temporary file.
@@ -123,7 +124,7 @@ class WorkFolder:
             os.close(file)  # it was removed before it was locked: nothing in it would last
         raise ExchangeFailed(Outcome.RESET, "other sessions of this transfer come and go all the time")
 
-    def load(self) -> State:
+    def load(self) -> WorkState:
         """What was remembered; a fresh state if nothing was.
 
         :raises ExchangeFailed: with ``refused``, if it makes no sense.
@@ -131,7 +132,7 @@ class WorkFolder:
         try:
             file = os.open(_STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.file)
         except FileNotFoundError:
-            return State()
+            return WorkState()
         try:
             raw = os.pread(file, os.fstat(file).st_size, 0)
         finally:
@@ -142,7 +143,7 @@ class WorkFolder:
             reason = f"what the receiver remembers of this transfer is damaged; remove its folder {self._name}"
             raise ExchangeFailed(Outcome.REFUSED, f"{reason} and send again") from error
 
-    def save(self, state: State) -> None:
+    def save(self, state: WorkState) -> None:
         """Remember a state, whatever happens next."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(_NEW_STATE, flags, 0o600, dir_fd=self.file)
@@ -182,7 +183,7 @@ class WorkFolder:
         os.close(self.file)
 
 
-def _encoded(state: State) -> dict[str, Any]:
+def _encoded(state: WorkState) -> dict[str, Any]:
     folders: list[dict[str, Any]] = []
     numbers: dict[Folder, int] = {}
 
@@ -224,7 +225,7 @@ def _encoded(state: State) -> dict[str, Any]:
     }
 
 
-def _decoded(raw: dict[str, Any]) -> State:
+def _decoded(raw: dict[str, Any]) -> WorkState:
     if raw.pop("version") != _VERSION:
         raise ExchangeFailed(Outcome.REFUSED, "another version of p2p began this transfer; begin it anew")
     folders: list[Folder] = []
@@ -251,7 +252,7 @@ def _decoded(raw: dict[str, Any]) -> State:
     raw.pop("boot", None)  # of earlier versions
     # A state of version 0.1.0 doesn't say it.
     arrived = raw.pop("arrived", None) or {"entries": raw["entries"] - raw["refused"], "by_type": {DATA: raw["bytes"]}}
-    return State(stack=stack, steps=steps, owed=owed, partial=partial, arrived=Arrived(**arrived), **raw)
+    return WorkState(stack=stack, steps=steps, owed=owed, partial=partial, arrived=Arrived(**arrived), **raw)
 
 
 def _partial(raw: dict[str, Any] | None) -> PartialEntry | None:

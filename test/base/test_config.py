@@ -291,6 +291,12 @@ class PeersFileTests(ConfigTestCase):
         config = load_peers(self.file(PEERS))
         self.assertEqual((config.links, config.listen, config.limits), ("tls", "tcp:0", PeerLimits()))
 
+    def test_streams(self) -> None:
+        """A link has room for a stream each way: with one alone, two exchanges that begin together would both fail."""
+        (line,) = self.peers_refused(PEERS + "limits: {streams: 1}\n")
+        self.assertTrue(line.endswith(": limits.streams: is 1, expected at least 2"), line)
+        self.assertEqual(2, load_peers(self.file(PEERS + "limits: {streams: 2}\n")).limits.streams)
+
     def test_names(self) -> None:
         """The peers of a daemon are peers, different ones, of one cluster; everything else is told at its own line."""
         entry = "  certificate: n1.n.pem\n  key: n1.n.key\n  inbox: inbox\n"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.rates import BURST_S, Pace, Rate, TokenBucket
+from p2p.base.rates import BURST_S, Meter, Pace, Quota, Rate
 from test.properties import PROPERTY
 
 
@@ -99,52 +99,97 @@ class RateTests(SynchronousTestCase):
         self.assertAlmostEqual(10_000, rate.a_second(9.9999))
 
 
-class TokenBucketTests(SynchronousTestCase):
-    def test_burst(self) -> None:
-        """A full bucket lets its burst through at once, and tells the next one how long to wait."""
-        bucket = TokenBucket(50, 200, now=7.0)
-        self.assertEqual([0.0] * 200, [bucket.take(7.0) for _ in range(200)])
-        self.assertAlmostEqual(0.02, bucket.take(7.0))
+class MeterTests(SynchronousTestCase):
+    def test_burst_and_rate(self) -> None:
+        """A burst costs no wait; each one more puts its end off by its share of a second."""
+        meter = Meter(10, 3)
+        self.assertEqual([0.0, 0.0, 0.0], [meter.take(5.0) for _ in range(3)])
+        self.assertEqual([0.1, 0.2], [round(meter.take(5.0), 6) for _ in range(2)])
+        self.assertEqual(0.0, meter.take(5.3))
 
-    def test_wait_is_enough(self) -> None:
-        """Whoever waits as long as it was told gets through."""
-        bucket = TokenBucket(4, 1, now=0.0)
-        bucket.take(0.0)
-        self.assertEqual(0.25, bucket.take(0.0))
-        self.assertEqual(0.0, bucket.take(0.25))
+    def test_no_burst(self) -> None:
+        """Without a burst, each waits for its own time, one behind the other."""
+        meter = Meter(4)
+        self.assertEqual([0.25, 0.5], [meter.take(1.0), meter.take(1.0)])
 
-    def test_refusals_cost_nothing(self) -> None:
-        """A request that was turned away takes no token, however often it comes."""
-        bucket = TokenBucket(1, 1, now=0.0)
-        bucket.take(0.0)
-        for _ in range(100):
-            bucket.take(0.5)
-        self.assertEqual(0.0, bucket.take(1.0))
-
-    def test_never_more_than_full(self) -> None:
-        """An idle bucket holds its burst and no more."""
-        bucket = TokenBucket(10, 2, now=0.0)
-        self.assertEqual([0.0, 0.0], [bucket.take(1000.0), bucket.take(1000.0)])
-        self.assertGreater(bucket.take(1000.0), 0)
+    def test_looking_costs_nothing(self) -> None:
+        """To ask how long one would have to wait charges nothing."""
+        meter = Meter(1, 1)
+        self.assertEqual([0.0, 0.0], [meter.wait(0.0), meter.wait(0.0)])
+        meter.take(0.0)
+        self.assertEqual([1.0, 0.5, 0.0], [meter.wait(0.0), meter.wait(0.5), meter.wait(1.0)])
 
     def test_clock_that_goes_back(self) -> None:
-        """A clock that goes back takes no tokens away."""
-        bucket = TokenBucket(1, 2, now=10.0)
-        self.assertEqual(0.0, bucket.take(10.0))
-        self.assertEqual(0.0, bucket.take(3.0))
+        """A clock that goes back makes nobody wait for more than was charged."""
+        meter = Meter(1, 2)
+        meter.take(10.0)
+        self.assertLessEqual(meter.take(10.0), 1.0)
 
     def test_makes_no_sense(self) -> None:
-        """A bucket that could never let anything through is refused."""
-        self.assertRaises(ValueError, TokenBucket, 0, 5, 0.0)
-        self.assertRaises(ValueError, TokenBucket, 1, 0, 0.0)
+        """A meter that could never let anything through is refused."""
+        self.assertRaises(ValueError, Meter, 0, 5)
+        self.assertRaises(ValueError, Meter, 1, -1)
 
     @PROPERTY
     @given(st.lists(st.floats(0, 0.5), max_size=200))
     def test_rate(self, gaps: list[float]) -> None:
-        """Whatever the rhythm, no more get through than the burst and the rate allow."""
-        bucket = TokenBucket(20, 5, now=0.0)
+        """Whatever the rhythm, no more get through without a wait than the burst and the rate allow."""
+        meter = Meter(20, 5)
         now, passed = 0.0, 0
         for gap in gaps:
             now += gap
-            passed += bucket.take(now) == 0.0
+            if not meter.wait(now):
+                passed += meter.take(now) == 0.0
         self.assertLessEqual(passed, 5 + 20 * now + 1e-6)
+
+
+class QuotaTests(SynchronousTestCase):
+    def test_appointments(self) -> None:
+        """Who asks too much is put off, one question behind the other, and served when it comes as it was told."""
+        quota = Quota(10, 2)
+        waits = [quota.ask(0.0) for _ in range(5)]
+        self.assertEqual([0.0, 0.0, 0.1, 0.2, 0.3], [round(one, 6) for one in waits])
+        self.assertEqual([0.0, 0.0, 0.0], [quota.ask(wait) for wait in waits[2:]])
+
+    def test_many_that_wait(self) -> None:
+        """As many questions as the burst has may wait at a time for ever: all are served, at the rate."""
+        quota = Quota(50, 100)
+        waiting = [0.0] * 64
+        served = 0
+        while waiting[0] < 10.0:
+            now = waiting.pop(0)
+            wait = quota.ask(now)
+            served += not wait
+            waiting.append(now + (wait or 0.001))
+            waiting.sort()
+        self.assertFalse(quota.abused)
+        self.assertGreater(served, 100 + 50 * 10 * 0.9)
+
+    def test_abuse(self) -> None:
+        """Who asks on and on without a pause has soon used up its second chances."""
+        quota = Quota(10, 5)
+        asked = 0
+        while not quota.abused:
+            quota.ask(0.001 * asked)
+            asked += 1
+        self.assertEqual(5 + 5 + 1, asked)
+
+    def test_twice_the_rate(self) -> None:
+        """So has, a while later, who asks a little too much all the time."""
+        quota = Quota(10, 5)
+        self.assertEqual(0, sum(quota.ask(one / 10) > 0 for one in range(1000)))
+        for one in range(40):
+            quota.ask(100 + one / 30)
+        self.assertTrue(quota.abused)
+
+    @PROPERTY
+    @given(st.lists(st.floats(0, 0.1), max_size=300))
+    def test_bounded(self, gaps: list[float]) -> None:
+        """Whatever the rhythm, who isn't abusive was answered and put off no more than twice the burst and rate."""
+        quota = Quota(20, 5)
+        now = 0.0
+        for number, gap in enumerate(gaps, start=1):
+            now += gap
+            quota.ask(now)
+            if not quota.abused:
+                self.assertLessEqual(number, 2 * (5 + 20 * now) + 1e-6)

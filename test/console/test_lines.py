@@ -66,6 +66,10 @@ class CodecTests(SynchronousTestCase):
         """What would exhaust the stack is refused like any other garbage."""
         self.assertRaisesRegex(ValueError, "nested", decode, b"[" * 1_000_000)
 
+    def test_key_twice(self) -> None:
+        """A key that stands twice could mean either, so the line means nothing."""
+        self.assertRaisesRegex(ValueError, "the key 'op' stands twice", decode, b'{"id":1,"op":"status","op":"peers"}')
+
     def test_not_an_object(self) -> None:
         """A line must hold an object, not any JSON."""
         for line in (b"[]", b"3", b'"x"', b"null"):

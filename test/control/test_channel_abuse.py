@@ -45,19 +45,30 @@ class ViolationTests(SynchronousTestCase):
                 data = box(answer_=tag) if number % 2 else box(error_=tag)
                 self.assertEqual("an answer to a question that wasn't asked", self.cut_off(data))
 
+    def test_both(self) -> None:
+        """A box that is an answer and a question is an answer."""
+        self.assertEqual(
+            "an answer to a question that wasn't asked", self.cut_off(box(answer_=b"1", ask_=b"1", command_=b"Ping"))
+        )
+
     def test_unfit_answers(self) -> None:
         """An answer without what the command declares; its question fails at once."""
-        for fields in (
-            {},
-            {"address": b"x"},
-            {"address": b"\xff", "table_lookup_ns": b"1"},
-            {"address": b"x", "table_lookup_ns": b"many"},
+        whole = {"address": b"x", "table_lookup_ns": b"1"}
+        no_number = "table_lookup_ns isn't a whole number of at most 18 digits"
+        for reason, fields in (
+            ("address is missing", {}),
+            ("table_lookup_ns is missing", {"address": b"x"}),
+            ("address isn't UTF-8", {**whole, "address": b"\xff"}),
+            (no_number, {**whole, "table_lookup_ns": b"many"}),
+            (no_number, {**whole, "table_lookup_ns": b"9" * 5000}),
         ):
-            with self.subTest(fields=fields):
+            with self.subTest(reason=reason):
                 self.setUp()
                 asked = self.channel.ask(LookupPeer, name="m4.m")
-                self.assertIn("an answer to LookupPeer that doesn't fit", self.cut_off(box(answer_=b"1", **fields)))
-                self.failureResultOf(asked, ControlLost)
+                told = f"an answer to LookupPeer that doesn't fit: {reason}"
+                self.assertEqual(told, self.cut_off(box(answer_=b"1", **fields)))
+                error = self.failureResultOf(asked, ControlLost).value
+                self.assertEqual(f"n1.n at 192.0.2.7:40000 sent {told}", str(error))
 
     def test_undeclared_errors(self) -> None:
         """An error that the command doesn't declare; its question fails as if the connection had ended."""
@@ -70,16 +81,18 @@ class ViolationTests(SynchronousTestCase):
                 self.failureResultOf(asked, ControlLost)
 
     def test_neither(self) -> None:
-        """A box that is neither a question nor an answer."""
-        self.assertEqual("a box that is neither a question nor an answer", self.cut_off(box(name=b"m4.m")))
+        """A box that is neither a question nor an answer, also one without any pair."""
+        for data in (box(name=b"m4.m"), box(ask_=b"1", name=b"m4.m"), b"\0\0"):
+            self.setUp()
+            self.assertEqual("a box that is neither a question nor an answer", self.cut_off(data))
 
     def test_unfit_questions(self) -> None:
         """A question whose arguments aren't those of its command."""
-        for fields in ({}, {"name": b"\xff"}):
+        for reason, fields in (("is missing", {}), ("isn't UTF-8", {"name": b"\xff"})):
             with self.subTest(fields=fields):
                 self.setUp()
                 data = box(ask_=b"1", command_=b"LookupPeer", **fields)
-                self.assertIn("arguments that don't fit LookupPeer", self.cut_off(data))
+                self.assertEqual(f"arguments that don't fit LookupPeer: name {reason}", self.cut_off(data))
 
     def test_long_key(self) -> None:
         """A key longer than AMP has them: this isn't AMP at all."""
@@ -89,6 +102,32 @@ class ViolationTests(SynchronousTestCase):
         """A box of ever more keys is cut off before it takes memory."""
         data = b"".join(b"\0\3%03d\0\1x" % number for number in range(3 * BOX_KEYS))
         self.assertEqual(f"a box of more than {BOX_KEYS} keys", self.cut_off(data))
+
+    def test_repeated_key(self) -> None:
+        """A key that stands twice in a box is cut off as it comes, before its value, whatever the key means."""
+        self.assertEqual("the key name stands twice in a box", self.cut_off(b"\0\4name\0\0" + b"\0\4name"))
+        for key in (b"_ask", b"_command", b"unknown"):
+            with self.subTest(key=key):
+                self.setUp()
+                pair = len(key).to_bytes(2) + key + b"\0\1x"
+                data = box(ask_=b"1", command_=b"LookupPeer", name=b"m4.m")[:-2] + pair * 2 + b"\0\0"
+                self.assertEqual(f"the key {key.decode()} stands twice in a box", self.cut_off(data))
+                self.assertEqual([], self.transport.boxes())
+
+    def test_repeated_key_without_end(self) -> None:
+        """A box that never ends and repeats one key is over at the second, not when it has taken memory."""
+        pair = b"\0\4name\xff\xff" + bytes(65535)
+        taken = 0
+        while not self.transport.aborted and taken < 100:
+            self.channel.dataReceived(pair)
+            taken += 1
+        self.assertEqual(2, taken)
+
+    def test_key_again_in_the_next_box(self) -> None:
+        """Boxes have the same keys, one after another."""
+        for tag in (b"1", b"2"):
+            self.channel.dataReceived(box(ask_=tag, command_=b"Ping"))
+        self.assertFalse(self.transport.aborted)
 
     def test_largest_box(self) -> None:
         """As many keys as are allowed, one box after another, are no reason."""
@@ -238,6 +277,32 @@ class SilenceTests(SynchronousTestCase):
             line.settle()
         self.assertTrue(one.is_open and other.is_open)
         self.assertLessEqual(len(self.clock.getDelayedCalls()), 3)
+
+    def test_slept(self) -> None:
+        """After a sleep the other end is pinged at once, and has at least a third of the time to answer; one that
+        must have given up meanwhile is cut off."""
+        self.clock.advance(10)
+        self.channel.slept(SILENCE_S - 1)
+        self.clock.advance(0)
+        self.assertEqual(1, self.pings())
+        self.clock.advance(SILENCE_S / 3 - 1)
+        self.assertFalse(self.transport.aborted)
+        self.channel.dataReceived(box(command_=b"Ping"))
+        self.clock.advance(SILENCE_S - 1)
+        self.assertFalse(self.transport.aborted)
+        self.channel.slept(SILENCE_S)
+        self.assertTrue(self.transport.aborted)
+        self.assertEqual("this machine slept for 60 s", self.channel.end_reason)
+        self.channel.slept(1.0)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_slept_before_it_stood(self) -> None:
+        """A connection whose handshake is under way isn't pinged after a short sleep."""
+        channel = new_channel(self.clock)
+        channel.slept(1.0)
+        self.assertFalse(channel.is_open)
+        Line(channel, new_channel(self.clock)).settle()
+        self.assertTrue(channel.is_open)
 
     def test_pings_leave_nothing(self) -> None:
         """Pings wait for no answer, so none of them is left."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.daemons.peer import Options, makeService
@@ -81,11 +83,15 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("--config FILE is missing", self.err.getvalue())
 
     def test_service(self) -> None:
-        """The service hosts the peers of the configuration; making it starts nothing."""
+        """The service hosts the peers of the configuration; making it starts nothing, and puts the reactor on the
+        monotonic clock."""
         path = self.write()
         options = Options()
         options.parseOptions(["--config", path])
-        service = makeService(options)
+        reactor = MemoryReactorClock()
+        service = makeService(options, reactor=reactor)
+        self.assertIs(reactor.seconds, time.monotonic)
+        self.assertEqual([], reactor.getDelayedCalls())
         assert isinstance(service, PeerService)
         self.assertEqual(["n1.n"], list(service.peers))
         self.assertIn(SERVICE, service.peers["n1.n"]._around.services.names)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from pathlib import Path
 
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.daemons.router import Options, makeService
@@ -87,10 +89,13 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn(part, text)
 
     def test_service(self) -> None:
-        """The service is made and not started: nothing listens."""
+        """The service is made and not started: nothing listens; the reactor is on the monotonic clock."""
         options = Options()
         options.parseOptions(["-c", self.write()])
-        service = makeService(options)
+        reactor = MemoryReactorClock()
+        service = makeService(options, reactor=reactor)
+        self.assertIs(reactor.seconds, time.monotonic)
+        self.assertEqual([], reactor.getDelayedCalls())
         self.assertIsInstance(service, RouterService)
         assert isinstance(service, RouterService)
         self.assertEqual("", service.listening)

@@ -12,9 +12,9 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from p2p.base.errors import CancelledThere, Outcome
-from p2p.exchange.consent import Offer, Room, Terms
 from p2p.exchange.exchange import MessageWriter, ReplyWriter
-from p2p.exchange.service import Context
+from p2p.exchange.rules import Offer
+from p2p.exchange.service import Context, Room, Terms
 from p2p.link.boxes import Box
 from p2p.services.chat_room import ChatRoom
 

@@ -178,26 +178,34 @@ class ServingTests(ExchangeCase):
         self.assertEqual({"service", "type", "name", "encoding", "id", "x"}, set(self.requests[0].fields()))
 
     def test_bad_heads(self) -> None:
-        """A head that can't be read ends its stream only: no text, no number, or too large."""
-        for head in (
+        """A head that can't be read ends its stream only: no text, no number, a key twice, or too large."""
+        bad: list[dict[str, str | bytes]] = [
             {"service": b"\xff"},
+            {"service": "store", "type": b"\xff"},
+            {"service": "store", "name": b"\xff"},
+            {"service": "store", "encoding": b"\xff"},
             {"service": "store", "length": "-1"},
+            {"service": "store", "length": ""},
             {"service": "store", "length": "1" * 19},
             {"service": "store", "length": "ten"},
             {"service": "store", "name": "x" * HEADER_BYTES},
-        ):
+        ]
+        for head in bad:
             got = self.send(encode_head(head), finish=False)
             self.assertEqual(Outcome.RESET, got.ends[0].outcome)
+        twice = encode_head({"service": "store"})[:-2]
+        got = self.send(twice + twice + b"\0\0", finish=False)
+        self.assertEqual(Outcome.RESET, got.ends[0].outcome)
         self.assertEqual([], self.requests)
         self.assert_settled()
 
     def test_truncated(self) -> None:
-        """A request that ends before its tail is abandoned, wherever it is cut, and its stream reset."""
+        """A request that ends before its tail, wherever it is cut, gets no reply: its stream is reset."""
         whole = message({"service": "store"}, b"body", {"digest": b"x"})
         for cut in range(1, len(whole)):
             self.sink = Gatherer()
             got = self.send(whole[:cut])
-            self.assertEqual(Outcome.RESET, got.ends[0].outcome)
+            self.assertEqual((Outcome.RESET, b""), (got.ends[0].outcome, got.data))
             self.assertEqual(1 if len(self.requests) else 0, self.sink.abandoned)
             self.requests.clear()
         self.assert_settled()

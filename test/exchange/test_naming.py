@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from p2p.exchange import naming
-from p2p.exchange.naming import free_name, is_there, move_new, sync_names
+from p2p.exchange.naming import free_name, is_there, move_new
 from test.transfer.arrivals import ReceivingTestCase, contents, fail, watched, without
 
 
@@ -123,15 +123,3 @@ class MoveNewTests(NamingTestCase):
         self.move("a")
         self.assertEqual([True, True], locked)
         self.assertFalse(naming._LOCK.locked())
-
-
-class SyncNamesTests(NamingTestCase):
-    def test_sync(self) -> None:
-        """A folder is synced if its file system knows how to; a disk that fails at it is told."""
-        calls = watched(self, "fsync")
-        sync_names(self.target)
-        self.assertEqual([("fsync", self.target)], calls)
-        fail(self, "fsync", errno.EINVAL)
-        sync_names(self.target)
-        fail(self, "fsync", errno.EIO)
-        self.assertRaises(OSError, sync_names, self.target)

@@ -11,8 +11,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ConfigError, ExchangeFailed, Outcome
-from p2p.exchange.consent import Offer
 from p2p.exchange.exchange import ReplyWriter, Request
+from p2p.exchange.rules import Offer
 from p2p.exchange.service import Context, IContentService, Services
 from test.exchange.doubles import Gatherer, OpenHost, Written, make_context, make_reply
 

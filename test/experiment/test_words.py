@@ -48,12 +48,14 @@ class OrderTests(SynchronousTestCase):
         """What is no order, or asks for what can't be, is refused with the place of it."""
         block = json.loads(BLOCK.model_dump_json())
         for data, where in (
-            (b"", "beginning"),
+            (b"", "isn't JSON at character 1"),
             (b"{}", "beginning"),
             (b'{"order": "dance"}', "beginning"),
             (json.dumps({"order": "run", "block": {**block, "size": 1 << 40}}).encode(), "size"),
             (json.dumps({"order": "run", "block": {**block, "content": "smell"}}).encode(), "content"),
-            (b"\xff", "beginning"),
+            (b"\xff", "isn't UTF-8"),
+            (b'{"order": "gauge", "order": "gauge"}', "the key 'order' stands twice"),
+            (json.dumps({"order": "run", "block": {**block, "service": "\ud800"}}).encode(), "service"),
         ):
             failure = self.assertRaises(ExchangeFailed, parse_order, data)
             self.assertEqual(failure.outcome, Outcome.REFUSED)
@@ -85,6 +87,7 @@ class LineTests(SynchronousTestCase):
 
     def test_senseless(self) -> None:
         """Lines that are none end the answer by name."""
-        for text in ("x\n", "5\n", '{"samples": [[1]]}\n', '{"end": {"offered": -1, "bytes": 0}}\n', '{"link": 5}\n'):
+        end = '{"end": {"offered": -1, "bytes": 0}}\n'
+        for text in (end.replace("-1", '1, "offered": 1'), "x\n", "5\n", '{"samples": [[1]]}\n', end, '{"link": 5}\n'):
             failure = self.assertRaises(ExchangeFailed, list, parse_lines(text))
             self.assertEqual(failure.outcome, Outcome.CORRUPT)

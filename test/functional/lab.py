@@ -39,6 +39,7 @@ class RunningLab:
 
     :param ports: of the routers, by cluster; free ones if left out.
     :param settings: further lines of YAML for every peer daemon.
+    :param environment: what the environment of the daemons has besides that of this process.
     :param create: makes the lab's folder, ``create_lab`` or what takes the same arguments.
     :param peers: of each cluster, with a daemon of its own for each; none if left out.
     :param more: further arguments of ``create``.
@@ -53,6 +54,7 @@ class RunningLab:
         *,
         ports: Mapping[str, int] | None = None,
         settings: str = "",
+        environment: Mapping[str, str] | None = None,
         create: Callable[..., object] = create_lab,
         peers: int = 0,
         **more: Any,
@@ -65,7 +67,7 @@ class RunningLab:
         self.pythons: dict[str, str] = {}
         self.daemons: dict[str, Daemon] = {}
         self._settings = settings
-        self._processes = Daemons(reactor, self._top)
+        self._processes = Daemons(reactor, self._top, environment)
 
     def peers_file(self, daemon: str, *names: str, settings: str = "", now: datetime | None = None) -> Path:
         """Write the YAML file of a daemon that hosts these peers, with more settings at its end."""

@@ -60,7 +60,7 @@ class ConsentTests(FunctionalCase):
         """Have x1.m offer something and send these things, when m1.m has agreed; what became of them."""
         issue_peer(self.lab.folder, "x1.m")
         peer = HandMadePeer(self.lab, "x1.m")
-        peer.registration.start()
+        peer.registration.start(peer.instructed)
         self.addCleanup(lambda: Deferred.fromCoroutine(peer.registration.stop()))
         await peer.registration.when_registered()
         answer = Deferred.fromCoroutine(self.console.link("x1.m", acting="m1.m"))

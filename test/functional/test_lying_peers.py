@@ -14,6 +14,7 @@ from p2p.base.config import PeerLimits
 from p2p.exchange.service import Services
 from p2p.link.boxes import encode_box
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.registration import Registration
 from test.exchange.doubles import OpenHost
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, reactor, until
@@ -37,17 +38,18 @@ class LyingPeerTests(FunctionalCase):
         inbox.mkdir()
         surroundings = Surroundings(
             reactor=reactor,
-            router=clientFromString(reactor, f"tcp:127.0.0.1:{self.lab.ports['m']}"),
             limits=PeerLimits(),
             services=Services([self.fetch, self.listing]),
             threads=deferToThread,
             random=os.urandom,
             now_ns=time.monotonic_ns,
-            turn=DeferredSemaphore(1),
             listen="tcp:0",
             plain=False,
         )
-        peer = HostedPeer(self.lab.credentials("m1.m"), inbox, surroundings, OpenHost(inbox))
+        credentials = self.lab.credentials("m1.m")
+        router = clientFromString(reactor, f"tcp:127.0.0.1:{self.lab.ports['m']}")
+        registration = Registration(reactor, router, credentials, surroundings.limits, DeferredSemaphore(1))
+        peer = HostedPeer(credentials, inbox, surroundings, OpenHost(inbox), registration)
         peer.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(peer.stop()))
 

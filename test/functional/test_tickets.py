@@ -60,11 +60,9 @@ class HandMadePeer:
         self.credentials = lab.credentials(name)
         self.told: DeferredQueue[tuple[Ticket, int]] = DeferredQueue()
         router = clientFromString(reactor, f"tcp:127.0.0.1:{lab.ports[name[-1]]}")
-        self.registration = Registration(
-            reactor, router, self.credentials, LIMITS, self._instructed, DeferredSemaphore(1)
-        )
+        self.registration = Registration(reactor, router, self.credentials, LIMITS, DeferredSemaphore(1))
 
-    async def _instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         ticket = Ticket(arguments["ticket"], arguments["initiator"], self.credentials.name, float("inf"))
         self.told.put((ticket, arguments["port"]))
         return {"dialling": True, "plain": False}
@@ -101,7 +99,7 @@ class TicketTests(SharedLabCase):
         """Register x1.m."""
         await super().prepare()
         self.peer = self.hand_made("x1.m")
-        self.peer.registration.start()
+        self.peer.registration.start(self.peer.instructed)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.peer.registration.stop()))
         await self.peer.registration.when_registered()
         self.callers: list[Caller] = []

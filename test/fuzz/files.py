@@ -26,10 +26,9 @@ from p2p.measure.blocks import parse_condition
 from p2p.measure.lab_hosts import load_lab_hosts
 from p2p.measure.plan import load_plan
 from p2p.measure.raw_reader import read_run
-from p2p.peer.agreed import Agreed
 from p2p.peer.transfers.journal import Journal, TransferRow, create
 from p2p.services.inspect_worker import Undecodable, inspect
-from p2p.transfer.ended import EndedTransfers, read_note
+from p2p.transfer.notes import Notes, agreement_notes, completion_notes
 from p2p.transfer.partial import PartialFile
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.tree import CHUNK, LEAF, leaf_digest
@@ -80,21 +79,21 @@ def state(data: bytes) -> None:
 
 
 @target(
-    EndedTransfers,
-    Agreed,
-    read_note,
+    Notes.find,
+    completion_notes,
+    agreement_notes,
     declared=(OSError,),
     seeds=[b'{"entries": 2, "bytes": 3, "refused": 0}', b'{"bytes": null}', b'{"bytes": 7}', b""],
     most=300,
 )
 def notes(data: bytes) -> None:
     """What is remembered of transfers that have ended, and of what a person agreed to: a damaged note is none."""
-    folder = _folder("notes")
-    (folder / _ID).write_bytes(data)
-    totals = EndedTransfers(folder).find(_ID)
+    for name in ("ended", "agreed"):
+        (_folder(name) / _ID).write_bytes(data)
+    totals = completion_notes(scratch()).find(_ID)
     if totals is not None:
         assert all(type(one) is int for one in (totals.entries, totals.bytes, totals.refused))
-    agreement = Agreed(folder).find(_ID)
+    agreement = agreement_notes(scratch()).find(_ID)
     if agreement is not None:
         assert agreement.bytes is None or type(agreement.bytes) is int
 

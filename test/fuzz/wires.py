@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.amp import CommandLocator
 
 from p2p.base.errors import ExchangeFailed, ProtocolViolation
+from p2p.base.strict_json import read_json
 from p2p.base.texts import printable
 from p2p.base.ticket import Ticket, TicketBook, TicketRefused
 from p2p.control.commands import InstructConnect, ListPeers, LookupPeer, Register, RequestConnect, responder
@@ -271,6 +272,20 @@ def listings(data: bytes) -> None:
         sink.write(piece)
     for entry in session.entries:
         assert "\x1b" not in entry.name and "\n" not in entry.name
+
+
+@target(
+    read_json,
+    declared=(ValueError,),
+    seeds=[b'{"a":[1,-2.5e3,true,null,"x"],"b":{"a":{}}}', b'{"a":1,"a":2}', b"[[1e9]]"],
+)
+def strict_json(data: bytes) -> None:
+    """JSON: a value that can be written again, or a reason on one line."""
+    try:
+        json.dumps(read_json(data), allow_nan=False)
+    except ValueError as error:
+        assert str(error).isprintable() and len(str(error)) < 200
+        raise
 
 
 @target(

@@ -80,13 +80,14 @@ class ExampleTests(SynchronousTestCase):
             length=6,
             closing={"digest": blake3(text).digest()},
         )
-        self.assertEqual(example("exchange-request"), wire.frame(wire.DATA, wire.SYN | wire.FIN, 2, data=request))
+        frames = wire.frame(wire.DATA, wire.SYN, 2, data=request) + wire.frame(wire.DATA, wire.FIN, 2)
+        self.assertEqual(example("exchange-request"), frames)
         (frame,) = [one for one in wire.take_frames(bytearray(example("exchange-reply"))) if one.data]
         self.assertEqual(({}, "GRÖSS".encode(), {"outcome": b"ok"}), wire.read_message(frame.data))
 
     def test_transfer(self) -> None:
         """Records, leaves and roots."""
-        (frame,) = wire.take_frames(bytearray(example("transfer-request")))
+        (frame,) = [one for one in wire.take_frames(bytearray(example("transfer-request"))) if one.data]
         _, body, tail = wire.read_message(frame.data)
         records = wire.entry("d", "folder", mode="755") + wire.file_records("d/a.txt", b"abc") + wire.end_record(2, 3)
         self.assertEqual(body, records)
@@ -96,7 +97,7 @@ class ExampleTests(SynchronousTestCase):
 
     def test_fetch(self) -> None:
         """What is asked for, and a link."""
-        (frame,) = wire.take_frames(bytearray(example("fetch-request")))
+        (frame,) = [one for one in wire.take_frames(bytearray(example("fetch-request"))) if one.data]
         _, body, _ = wire.read_message(frame.data)
         have = {"have": 1, "entries": 0, "bytes": 0, "offset": 0}
         self.assertEqual(body, wire.boxes(have, {"path": "docs/a.txt"}))

@@ -137,9 +137,10 @@ class ParserTests(SynchronousTestCase):
             parsed([b"\0\1\xff"])
 
     def test_repeated_key(self) -> None:
-        """A key that stands twice is refused, rather than read in one of two ways."""
-        with self.assertRaises(ProtocolViolation):
-            parsed([b"\0\1k\0\1a\0\1k\0\1b\0\0"])
+        """A key that stands twice is refused, before its value, rather than read in one of two ways."""
+        for raw in (b"\0\1k\0\1a\0\1k\0\1b\0\0", b"\0\1k\0\1a\0\1k"):
+            with self.assertRaises(ProtocolViolation):
+                parsed([raw])
 
     def test_many_fields(self) -> None:
         """A box has at most 64 fields: thousands of tiny ones would take many times their bytes in memory."""
@@ -181,7 +182,7 @@ class BoxReaderTests(SynchronousTestCase):
     def test_no_box(self) -> None:
         """Keys that are too long, too many, twice or not ASCII are refused."""
         many = b"".join(b"\0\3%03d\0\0" % number for number in range(65))
-        for raw in (b"\1\0", many, b"\0\1a\0\0\0\1a\0\0\0\0", b"\0\1\xff\0\0\0\0"):
+        for raw in (b"\1\0", many, b"\0\1a\0\0\0\1a\0\0\0\0", b"\0\1a\0\0\0\1a\xff\xff", b"\0\1\xff\0\0\0\0"):
             with self.assertRaisesRegex(ProtocolViolation, "no AMP box"):
                 BoxReader(4096).feed(raw)
 

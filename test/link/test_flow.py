@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.link.flow import HIGH_WATER, LOW_WATER, Stream
+from p2p.link.flow import HIGH_WATER, LOW_WATER, Stream, Turns
+from p2p.link.mux import TooManyStreams
 
 BROKEN = ExchangeFailed(Outcome.RESET, "the link broke")
 
@@ -361,3 +363,50 @@ class EndTests(StreamCase):
         stream = Stream(self.carrier, 7)
         stream.link_lost(BROKEN)
         self.assertFalse(stream.alive)
+
+
+class TurnsTests(SynchronousTestCase):
+    """The streams that one end may have at a time."""
+
+    def setUp(self) -> None:
+        self.turns = Turns(4)
+        self.opened: list[Stream] = []
+
+    def take(self) -> Deferred[Stream]:
+        def open_stream() -> Stream:
+            self.opened.append(Stream(Carrier(), len(self.opened)))
+            return self.opened[-1]
+
+        return Deferred.fromCoroutine(self.turns.next(open_stream))
+
+    def test_each_end_once(self) -> None:
+        """Whatever ends a stream gives its turn to the next, once."""
+        running, waiting = [self.take() for _ in range(2)], [self.take() for _ in range(4)]
+        first, second = map(self.successResultOf, running)
+        first.link_settled()
+        first.link_lost(BROKEN)
+        first.reset()
+        third = self.successResultOf(waiting[0])
+        self.assertEqual(3, len(self.opened))
+        second.link_lost(BROKEN)
+        second.link_lost(BROKEN)
+        self.successResultOf(waiting[1])
+        third.reset()
+        third.reset()
+        self.successResultOf(waiting[2])
+        self.assertEqual(5, len(self.opened))
+        self.assertNoResult(waiting[3])
+
+    def test_half(self) -> None:
+        """It is half of the streams, and one at least."""
+        self.assertEqual([128, 1, 1, 1], [Turns(streams).limit for streams in (256, 3, 2, 1)])
+
+    def test_not_opened(self) -> None:
+        """A stream that can't be opened takes no turn."""
+
+        def full() -> Stream:
+            raise TooManyStreams("full")
+
+        for _ in range(3):
+            self.failureResultOf(Deferred.fromCoroutine(self.turns.next(full)), TooManyStreams)
+        self.assertEqual(2, self.turns.tokens)

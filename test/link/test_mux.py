@@ -58,13 +58,21 @@ class SentFramesTests(SynchronousTestCase):
             taken(session), hexed("00 01 0001 00000001 00010000") + hexed("00 00 0000 00000001 00000001") + b"x"
         )
 
-    def test_fin_rides_on_the_last_data(self) -> None:
-        """The last data frame carries FIN, and SYN too if it is the first."""
+    def test_fin_has_its_own_frame(self) -> None:
+        """FIN follows the last data in a frame of its own: some implementations lose what comes along with it."""
         session = Session(client=True)
         stream_id = session.open()
         session.write(stream_id, b"bye")
         session.finish(stream_id)
-        self.assertEqual(taken(session), hexed("00 00 0005 00000001 00000003") + b"bye")
+        frames = hexed("00 00 0001 00000001 00000003") + b"bye" + hexed("00 00 0004 00000001 00000000")
+        self.assertEqual(taken(session), frames)
+
+    def test_fin_is_never_with_syn(self) -> None:
+        """A stream that ends without any data is opened by an empty frame, and ended by another."""
+        session = Session(client=True)
+        session.finish(session.open())
+        frames = hexed("00 00 0001 00000001 00000000") + hexed("00 00 0004 00000001 00000000")
+        self.assertEqual(taken(session), frames)
 
     def test_fin_alone_is_an_empty_frame(self) -> None:
         """With nothing queued, FIN travels in a data frame of no length."""

@@ -55,7 +55,7 @@ class StreamLifeTests(SynchronousTestCase):
         session.write(1, b"last")
         session.finish(1)
         self.assertEqual(session.stream_count, 1)
-        self.assertEqual(taken(session), raw(DATA, FIN, 1, body=b"last"))
+        self.assertEqual(taken(session), raw(DATA, 0, 1, body=b"last") + raw(DATA, FIN, 1))
         self.assertEqual(session.stream_count, 0)
 
     def test_end_waits_for_the_window(self) -> None:
@@ -71,7 +71,8 @@ class StreamLifeTests(SynchronousTestCase):
         session.receive(raw(WINDOW, 0, 1, 0), 0.0)
         self.assertFalse(session.has_output)
         session.receive(raw(WINDOW, 0, 1, 100), 0.0)
-        self.assertEqual(FrameReader().feed(taken(session)), [Frame(DATA, FIN, 1, 10, bytes(10))])
+        last = [Frame(DATA, 0, 1, 10, bytes(10)), Frame(DATA, FIN, 1, 0)]
+        self.assertEqual(FrameReader().feed(taken(session)), last)
         self.assertEqual(session.stream_count, 0)
 
     def test_nothing_after_the_end(self) -> None:
@@ -212,8 +213,9 @@ class SchedulingTests(SynchronousTestCase):
     """Streams share the link fairly."""
 
     def served(self, session: Session) -> list[tuple[int, int]]:
-        """The next frame: its stream and length."""
-        return [(frame.stream_id, frame.length) for frame in FrameReader().feed(taken(session, 1))]
+        """The next frame with data: its stream and length."""
+        frames = FrameReader().feed(taken(session, 1))
+        return [(frame.stream_id, frame.length) for frame in frames if frame.length]
 
     def credited(self, *, streams: int = 256) -> Session:
         """A client whose peer grants every window it could ever need."""

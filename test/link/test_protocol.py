@@ -170,6 +170,33 @@ class HelloTests(LinkCase):
         ends.network.settle()
         self.assert_no_link(ends, dialler="the listener doesn't know the ticket")
 
+    def test_ticket_after_a_bad_hello(self) -> None:
+        """A hello that the listener dislikes is answered with nothing, and leaves the ticket good for the right one."""
+        ends = self.ends()
+        ends.listen()
+        good = ends.proof()
+        for bad in (ends.proof(version="2"), good[:-2] + good, ends.proof(bytes(32)), good.replace(b"256", b"000")):
+            hand = Hand()
+            ends.dial(hand)
+            hand.say(bad)
+            ends.network.settle()
+            self.assertEqual(([], bytearray()), (ends.listening.links, hand.received))
+            self.assertIsNotNone(hand.lost)
+        ends.dial()
+        self.assertEqual((1, 1), (len(ends.listening.links), len(ends.dialling.links)))
+
+    def test_disliked_by_the_dialler(self) -> None:
+        """To the listener the link has stood when the dialler cuts it off for its hello: the ticket is used up."""
+        ends = self.ends()
+        hand = ends.hand()
+        self.assertEqual(1, len(ends.listening.links))
+        hand.transport.abortConnection()
+        ends.network.settle()
+        self.assertEqual(1, len(ends.listening.closed))
+        ends.dial()
+        self.assertEqual(([], 2), (ends.dialling.links, len(ends.listening.closed)))
+        self.assert_clean(ends)
+
     def test_nonce_does_not_travel(self) -> None:
         """Whoever sees the first bytes learns no secret that opens a second link."""
         ends = self.ends()

@@ -194,43 +194,72 @@ class TimeTests(LinkCase):
     """Silence and idleness."""
 
     def test_idle(self) -> None:
-        """A link that nobody uses closes after ``idle_s``, politely, and within one look at the clock."""
-        ends = self.ends(idle_s=100.0, silence_s=60.0)
+        """A link that nobody uses closes after ``idle_s``, to the second, and politely."""
+        ends = self.ends(idle_s=110.0, silence_s=60.0)
         ends.stand()
-        ends.network.advance(99)
+        ends.network.advance(109)
         self.assertEqual([], ends.dialling.closed)
-        ends.network.advance(25)
+        ends.network.advance(2)
         self.assertEqual((["closed"], ["closed"]), (ends.dialling.closed, ends.listening.closed))
         self.assert_clean(ends)
 
     def test_used(self) -> None:
-        """An open stream, or one that ended lately, keeps a link open."""
-        ends = self.ends(idle_s=100.0)
-        dialler, _ = ends.stand()
-        near, _ = ends.stream()
-        ends.network.advance(400)
-        self.assertEqual([], ends.dialling.closed)
-        near.reset()
-        ends.network.advance(90)
-        self.assertEqual([], ends.dialling.closed)
-        self.assertTrue(dialler.reusable)
-        ends.network.advance(60)
-        self.assertEqual(["closed"], ends.dialling.closed)
+        """An open stream, or one that ended lately, keeps a link open, however short or long ``idle_s`` is."""
+        for idle_s in (7.0, 100.0):
+            ends = self.ends(idle_s=idle_s)
+            dialler, _ = ends.stand()
+            near, _ = ends.stream()
+            ends.network.advance(403.3)
+            self.assertEqual([], ends.dialling.closed)
+            near.reset()
+            ends.network.advance(idle_s - 1)
+            self.assertEqual([], ends.dialling.closed)
+            self.assertTrue(dialler.reusable)
+            ends.network.advance(2)
+            self.assertEqual(["closed"], ends.dialling.closed)
 
     def test_cut_cable(self) -> None:
-        """A link over which nothing comes for ``silence_s`` is cut off at both ends, its streams with it."""
+        """A link over which nothing comes for ``silence_s`` is cut off at both ends, its streams with it: after so
+        many seconds since the last byte, and one at most."""
         ends = self.ends(silence_s=60.0)
         ends.stand()
         near, far = ends.stream()
         lost = Collector(near), Collector(far)
-        ends.network.advance(200)
-        self.assertEqual([], ends.dialling.closed)
+        ends.network.advance(207)
+        for end in (near, far):
+            end.write(b"the last word")
+        ends.network.settle()
+        ends.network.advance(1)
         ends.network.pull(LISTENER, DIALLER)
-        ends.network.advance(81)
+        ends.network.advance(58)
+        self.assertEqual([], ends.dialling.closed + ends.listening.closed)
+        ends.network.advance(2)
         self.assertEqual(
             (["n1.n was silent for 60 s"], ["m4.m was silent for 60 s"]), (ends.dialling.closed, ends.listening.closed)
         )
         self.assertEqual([1, 1], [len(one.ends) for one in lost])
+        self.assert_clean(ends)
+
+    def test_slept(self) -> None:
+        """After a sleep the other end is pinged at once: one that still has the link answers, and it stands; one that
+        doesn't is cut off after a third of ``silence_s``, however long the sleep was."""
+        ends = self.ends(silence_s=60.0)
+        dialler, _ = ends.stand()
+        ends.network.advance(5)
+        sent = dialler.sent_bytes
+        dialler.slept(7200.0)
+        ends.network.settle()
+        self.assertEqual(12, dialler.sent_bytes - sent)
+        ends.network.advance(200)
+        self.assertTrue(dialler.reusable)
+        ends.network.pull(LISTENER, DIALLER)
+        dialler.slept(7200.0)
+        ends.network.advance(19)
+        self.assertEqual([], ends.dialling.closed)
+        ends.network.advance(2)
+        self.assertEqual(["n1.n was silent for 60 s"], ends.dialling.closed)
+        dialler.slept(7200.0)
+        ends.network.settle()
         self.assert_clean(ends)
 
     def test_stranger(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from p2p.base.errors import Outcome
 from p2p.link.boxes import encode_box
 from p2p.link.flow import HIGH_WATER
@@ -226,6 +228,36 @@ class StreamTests(LinkCase):
             dialler, _ = self.ends(streams=streams).stand()
             self.assertEqual(turns, dialler.turns.limit)
 
+    def test_turn_lasts_until_the_end(self) -> None:
+        """A turn lasts until the other side's FIN: it comes behind the reply, and until then the stream counts."""
+        self.plain = True
+        ends = self.ends(streams=2)
+        hand = ends.hand()
+        link = ends.listening.link
+        stream = self.successResultOf(Deferred.fromCoroutine(link.turns.next(link.open_stream)))
+        got = Collector(stream)
+        stream.write(b"request")
+        stream.finish()
+        following = Deferred.fromCoroutine(link.turns.next(link.open_stream))
+        hand.say(raw(WINDOW, ACK, 2), raw(DATA, 0, 2, body=b"reply"))
+        ends.network.settle()
+        self.assertEqual(b"reply", got.data)
+        self.assertNoResult(following)
+        hand.say(raw(DATA, FIN, 2))
+        ends.network.settle()
+        self.assertEqual(4, self.successResultOf(following).stream_id)
+
+    def test_turns_of_a_lost_link(self) -> None:
+        """Who waits for a turn on a link that ends is told so."""
+        ends = self.ends(streams=2)
+        link, _ = ends.stand()
+        self.successResultOf(Deferred.fromCoroutine(link.turns.next(link.open_stream)))
+        following = [Deferred.fromCoroutine(link.turns.next(link.open_stream)) for _ in range(3)]
+        link.abort("cut")
+        ends.network.settle()
+        for one in following:
+            self.failureResultOf(one, TooManyStreams)
+
     def test_stricter_end(self) -> None:
         """When the limits of both ends differ, the lower one counts for both, so that nothing is refused."""
         ends = self.ends(streams=200)
@@ -236,7 +268,7 @@ class StreamTests(LinkCase):
 
     def test_no_streams(self) -> None:
         """An end that allows no stream, or doesn't say how many, breaks the protocol."""
-        for streams in ({}, {"streams": "0"}, {"streams": "many"}, {"streams": "9" * 5000}):
+        for streams in ({}, {"streams": "0"}, {"streams": "many"}, {"streams": "9" * 5000}, {"streams": "\u0662"}):
             ends = self.ends()
             ends.listen()
             hand = Hand()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.control.commands import UnknownPeer
-from p2p.exchange.service import Services
+from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.registration import Instructed
 from p2p.services.echo import echo
 from p2p.services.store import store
 from p2p.services.text import uppercase
@@ -23,7 +24,7 @@ from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network
 
-__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Pair", "StandInRouters", "at_once"]
+__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
 
 LIMITS = PeerLimits()
 
@@ -60,7 +61,7 @@ class StandInRouters:
         if target not in self.peers:
             raise UnknownPeer(f"no peer {target}")
         peer, address = self.peers[target]
-        answer = await peer._instructed(
+        answer = await peer.instructed(
             {
                 "target": target,
                 "initiator": initiator,
@@ -72,18 +73,23 @@ class StandInRouters:
         return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}
 
 
-class _StandInRegistration:
-    """Registered from the start, asks the stand-in routers."""
+class StandInRegistration:
+    """Registered from the start; what it asks, a test answers.
 
-    registered = True
-    last_error = ""
+    :param ask: answers the questions, given who asks and the arguments.
+    """
 
-    def __init__(self, name: str, routers: StandInRouters) -> None:
+    def __init__(self, name: str, ask: Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]) -> None:
         self.name = name
-        self._routers = routers
+        self.registered = True
+        self.last_error = ""
+        self._ask = ask
 
-    def start(self) -> None:
+    def start(self, instructed: Instructed) -> None:
         """It is there already."""
+
+    def slept(self, seconds: float) -> None:
+        """It stands."""
 
     async def stop(self) -> None:
         """Nothing to leave."""
@@ -92,11 +98,13 @@ class _StandInRegistration:
         """It is."""
 
     async def call(self, command: Any, **arguments: Any) -> Mapping[str, Any]:
-        return await self._routers.request(self.name, arguments)
+        return await self._ask(self.name, arguments)
 
 
 class Pair:
     """n1.n on one machine and m4.m on another, ready to reach each other."""
+
+    services: Sequence[IContentService] = (uppercase, store, echo)
 
     def __init__(
         self, folder: Path, *, limits: PeerLimits | None = None, plain: tuple[bool, bool] = (False, False)
@@ -115,21 +123,23 @@ class Pair:
         inbox.mkdir(exist_ok=True)
         surroundings = Surroundings(
             reactor=self.network.on(address),
-            router=None,  # type: ignore[arg-type]  # the stand-in registration connects to nothing
             limits=self.limits,
-            services=Services([uppercase, store, echo]),
+            services=Services(self.services),
             threads=at_once,
             random=self._bytes,
             now_ns=lambda: int(self.network.seconds() * 1e9),
-            turn=DeferredSemaphore(8),
             listen="tcp:0",
             plain=plain,
         )
-        peer = HostedPeer(credentials(name, lab), inbox, surroundings, OpenHost(inbox))
-        peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in
+        registration = StandInRegistration(name, lambda *question: self.routers.request(*question))  # tests replace it
+        peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)
         return peer
+
+    def host_of(self, name: str, inbox: Path) -> OpenHost:
+        """What a peer allows."""
+        return OpenHost(inbox)
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
         """Run a coroutine until it is done, letting time pass; return its result or raise its error."""

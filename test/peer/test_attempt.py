@@ -11,31 +11,15 @@ from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.control.channel import ControlLost
-from p2p.control.commands import Busy, RequestConnect, UnknownPeer
+from p2p.control.commands import Busy, UnknownPeer
 from p2p.peer.attempt import AttemptFailed, Attempting, Setup
 from p2p.peer.dialling import Wiring
 from test.identities import credentials
 from test.link.links import Owner
 from test.network import Network
-from test.peer.pair import N1
+from test.peer.pair import N1, StandInRegistration
 
 ANSWER = {"address": "192.0.2.2", "table_lookup_ns": 400, "router_lookup_ns": 90000, "dialling": True, "plain": False}
-
-
-class Registration:
-    """Stands in for a peer's registration: the test answers its questions."""
-
-    name = "n1.n"
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.answers: list[Deferred[dict[str, Any]]] = []
-
-    async def call(self, command: Any, **arguments: Any) -> dict[str, Any]:
-        assert command is RequestConnect
-        self.asked.append(arguments)
-        self.answers.append(Deferred())
-        return await self.answers[-1]
 
 
 class AttemptCase(SynchronousTestCase):
@@ -44,9 +28,17 @@ class AttemptCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make it; nothing has begun."""
         self.network = Network()
-        self.registration = Registration()
+        self.asked: list[dict[str, Any]] = []
+        self.answers: list[Deferred[dict[str, Any]]] = []
+        self.registration = StandInRegistration("n1.n", self.ask)
         self.tickets = TicketBook()
         self.ended: list[ExchangeFailed | None] = []
+
+    async def ask(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Note a question, and let the test answer it."""
+        self.asked.append(arguments)
+        self.answers.append(Deferred())
+        return await self.answers[-1]
 
     def make(self, listen: str = "tcp:0", **limits: Any) -> Attempting:
         """Make an attempt."""
@@ -59,7 +51,7 @@ class AttemptCase(SynchronousTestCase):
         )
         return Attempting(
             wiring,
-            self.registration,  # type: ignore[arg-type]  # stands in
+            self.registration,
             self.tickets,
             "m4.m",
             listen=listen,
@@ -86,9 +78,9 @@ class AttemptCase(SynchronousTestCase):
     def answer(self, answer: dict[str, Any] | Exception) -> None:
         """Answer the last question."""
         if isinstance(answer, Exception):
-            self.registration.answers[-1].errback(answer)
+            self.answers[-1].errback(answer)
         else:
-            self.registration.answers[-1].callback(answer)
+            self.answers[-1].callback(answer)
 
     def assert_nothing_left(self) -> None:
         """No listener, no ticket and no timer is left."""
@@ -100,7 +92,7 @@ class AskingTests(AttemptCase):
         """It listens on a fresh port, then asks with that port, its ticket and how long that still lives."""
         self.begin("tcp:0:interface=192.0.2.7")
         ((_, port),) = self.network.ports
-        (asked,) = self.registration.asked
+        (asked,) = self.asked
         self.assertEqual(NONCE_BYTES, len(asked.pop("ticket")))
         self.assertEqual(
             {"target": "m4.m", "port": port, "lifetime": 29.0, "plain": False, "candidates": ["192.0.2.7"]}, asked
@@ -143,7 +135,7 @@ class AskingTests(AttemptCase):
         self.answer(Busy.after(5, "full"))
         self.attempt.machine.abandon()
         self.network.advance(60)
-        self.assertEqual(1, len(self.registration.asked))
+        self.assertEqual(1, len(self.asked))
         self.assert_nothing_left()
 
     def test_late_failure(self) -> None:

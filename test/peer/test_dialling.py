@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.ticket import TicketBook
+from p2p.control.door import FIRST_BYTE_S
 from p2p.link.hello import LinkTerms
 from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring, dial
 from test.identities import credentials
@@ -66,17 +67,41 @@ class ListenerTests(CallerCase):
                 self.assert_nothing_left(self.pair)
 
     def test_silent_stranger(self) -> None:
-        """A stranger that says nothing is cut off after ``handshake_s``, and then there is room for another."""
+        """Strangers that say nothing make way for others, and are cut off after 2 s; who speaks has ``handshake_s``.
+
+        Whoever asks why there is no link learns of them."""
         _, waiting, port = self.attempted()
         strangers = [self.call(self.pair.network, port) for _ in range(MAX_CALLERS)]
-        self.assertIsNone(self.call(self.pair.network, port).transport)
-        self.pair.network.advance(10.1)
+        speaking = self.call(self.pair.network, port)
+        self.assertIsNotNone(strangers[0].lost)
+        speaking.say(b"\x16\x03\x01")
+        self.pair.network.advance(FIRST_BYTE_S + 0.1)
         self.assertTrue(all(stranger.lost is not None for stranger in strangers))
-        self.assertIsNotNone(self.call(self.pair.network, port).transport)
+        self.assertIsNone(speaking.lost)
+        self.pair.network.advance(10)
+        self.assertIsNotNone(speaking.lost)
+        setup = self.pair.n1.under_way("m4.m")
+        assert setup is not None
+        assert setup.moments is not None
+        reasons = [steps.reason for steps in setup.moments.callers]
+        self.assertEqual(
+            ["another one needs its place", "no hello within 10 s"] + 3 * ["it said nothing for 2 s"], reasons
+        )
         waiting.cancel()
         self.failureResultOf(waiting)
         self.pair.network.settle()
         self.assertEqual({}, self.pair.leftovers())
+
+    def test_flood_of_strangers(self) -> None:
+        """Strangers who hold all the connections they can, and come again when one is closed, don't stop the link."""
+        for plain in (False, True):
+            held, waiting, port = self.attempted(plain=(plain, plain))
+            for _ in range(10 * MAX_CALLERS):
+                self.call(self.pair.network, port)
+            held.callback(None)
+            self.pair.network.settle()
+            self.successResultOf(waiting)
+            self.assert_nothing_left(self.pair)
 
     def test_closed_with_the_attempt(self) -> None:
         """When the attempt is given up its listener is closed, and so are all who are at it."""

@@ -10,13 +10,13 @@ from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, ClusterUnreachable, ControlError, Refused
 from p2p.link.hello import Steps
 from p2p.peer.attempt import AttemptFailed, Moments, Setup
-from p2p.peer.findings import Finding, Way, explain_attempt, explain_exchange, explain_router, host_of
+from p2p.peer.findings import Ends, Finding, explain_attempt, explain_exchange, explain_router, host_of
 
-WAY = Way("n1.n", "m4.m", "tcp:192.0.2.9:5555", 30.0)
-NEAR = Way("n1.n", "n2.n", "tcp:192.0.2.9:5555", 30.0)
+WAY = Ends("n1.n", "m4.m", "tcp:192.0.2.9:5555", 30.0)
+NEAR = Ends("n1.n", "n2.n", "tcp:192.0.2.9:5555", 30.0)
 
 
-def attempt(moments: Moments, outcome: Outcome = Outcome.CONNECT_FAILED, way: Way = WAY) -> Finding:
+def attempt(moments: Moments, outcome: Outcome = Outcome.CONNECT_FAILED, way: Ends = WAY) -> Finding:
     """What is said of an attempt that ended so."""
     return explain_attempt(way, AttemptFailed(ExchangeFailed(outcome, "it failed"), Setup(moments=moments)))
 

@@ -26,7 +26,7 @@ INSTRUCTION: dict[str, Any] = {
 class InstructedTests(NodeCase):
     def instruct(self, pair: Pair, **changed: Any) -> Deferred[Any]:
         """Tell m4.m to dial."""
-        return Deferred.fromCoroutine(pair.m4._instructed({**INSTRUCTION, **changed}))
+        return Deferred.fromCoroutine(pair.m4.instructed({**INSTRUCTION, **changed}))
 
     def test_dials(self) -> None:
         """A good instruction is answered at once, before anything is dialled."""

@@ -116,13 +116,13 @@ class PeerLimitTests(SynchronousTestCase):
         pair = self.pair(attempts_in_flight=2)
         pair.network.pull("192.0.2.1", "192.0.2.2")
         for initiator in ("m1.m", "m2.m"):
-            answer = pair.run(pair.n1._instructed({**INSTRUCTION, "initiator": initiator}))
+            answer = pair.run(pair.n1.instructed({**INSTRUCTION, "initiator": initiator}))
             self.assertTrue(answer["dialling"])
-        refused = pair.start(pair.n1._instructed({**INSTRUCTION, "initiator": "m3.m"}))
+        refused = pair.start(pair.n1.instructed({**INSTRUCTION, "initiator": "m3.m"}))
         self.assertGreater(self.failureResultOf(refused, Busy).value.retry_after, 0)
         pair.network.advance(PeerLimits().handshake_s)
         self.assertEqual(0, pair.n1.open_dials)
-        self.assertTrue(pair.run(pair.n1._instructed({**INSTRUCTION, "initiator": "m3.m"}))["dialling"])
+        self.assertTrue(pair.run(pair.n1.instructed({**INSTRUCTION, "initiator": "m3.m"}))["dialling"])
         pair.network.advance(PeerLimits().handshake_s)
 
     def test_ticket_s(self) -> None:
@@ -143,22 +143,25 @@ class PeerLimitTests(SynchronousTestCase):
         pair = self.pair()
         addresses = [f"198.51.100.{number}" for number in range(MAX_CANDIDATES + 1)]
         for candidates in (addresses, []):
-            waiting = pair.start(pair.n1._instructed({**INSTRUCTION, "candidates": candidates}))
+            waiting = pair.start(pair.n1.instructed({**INSTRUCTION, "candidates": candidates}))
             self.failureResultOf(waiting, Refused)
-        answer = pair.run(pair.n1._instructed({**INSTRUCTION, "candidates": addresses[:MAX_CANDIDATES]}))
+        answer = pair.run(pair.n1.instructed({**INSTRUCTION, "candidates": addresses[:MAX_CANDIDATES]}))
         self.assertTrue(answer["dialling"])
         pair.network.settle()
 
     def test_callers(self) -> None:
-        """A fresh listener looks at so many callers at once; one more is closed, and let in when one has gone."""
+        """A fresh listener looks at so many callers at once: one more is closed, or the oldest silent one for it."""
         pair = self.pair()
         pair.network.pull("192.0.2.1", "192.0.2.2")
         waiting = pair.start(pair.n1.link_to("m4.m"))
         pair.network.settle()
-        callers = [self.call(pair) for _ in range(MAX_CALLERS)]
-        refused = self.call(pair)
-        self.assertIsNone(refused.transport)
-        callers[0].transport.abortConnection()  # type: ignore[union-attr]  # it is connected
+        callers = [self.call(pair) for _ in range(MAX_CALLERS + 1)]
+        self.assertEqual([True] + [False] * MAX_CALLERS, [caller.ended for caller in callers])
+        for caller in callers[1:]:
+            caller.transport.write(b"\x16")  # type: ignore[union-attr]  # it is connected
+        pair.network.settle()
+        self.assertIsNone(self.call(pair).transport)
+        callers[1].transport.abortConnection()  # type: ignore[union-attr]  # it is connected
         pair.network.settle()
         self.assertIsNotNone(self.call(pair).transport)
         pair.network.advance(PeerLimits().ticket_s)
@@ -220,11 +223,11 @@ class ConnectingTests(SynchronousTestCase):
 
         turn = DeferredSemaphore(PeerLimits().connecting)
         registrations = [
-            Registration(clock, Endpoint(), credentials("n1.n"), PeerLimits(), instructed, turn)  # type: ignore[arg-type]  # all that is used of an endpoint
+            Registration(clock, Endpoint(), credentials("n1.n"), PeerLimits(), turn)  # type: ignore[arg-type]  # all that is used of an endpoint
             for _ in range(PeerLimits().connecting + 1)
         ]
         for one in registrations:
-            one.start()
+            one.start(instructed)
         self.assertEqual(PeerLimits().connecting, len(dialled))
         dialled[0].errback(ConnectionRefusedError())
         self.assertEqual(PeerLimits().connecting + 1, len(dialled))

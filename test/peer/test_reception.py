@@ -14,12 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import AcceptRule, PeerEntry
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
-from p2p.exchange.consent import Terms
 from p2p.exchange.rules import GROWTH, Agreement, Arrived, Bounds, Names, Offer
-from p2p.peer import agreed
+from p2p.exchange.service import Terms
 from p2p.peer.offers import PendingOffers
 from p2p.peer.reception import Reception
-from p2p.transfer.ended import EndedTransfers, local_id
+from p2p.transfer.notes import Notes, completion_notes, local_id
 from p2p.transfer.walking import Totals
 from test.exchange.doubles import Session
 from test.peer.pair import at_once
@@ -217,7 +216,7 @@ class ConsentTests(ReceptionCase):
     def test_complete(self) -> None:
         """A sender that missed the end of a transfer hears of it without the user being asked again."""
         self.agreed_to(self.asking)
-        EndedTransfers(self.base / "state" / "ended").note(LOCAL, Totals(3, 10))
+        completion_notes(self.base / "state").note(LOCAL, Totals(3, 10))
         self.admitted(self.asking)
 
     def test_more_than_agreed(self) -> None:
@@ -265,7 +264,7 @@ class ConsentTests(ReceptionCase):
         def full(*arguments: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        self.patch(agreed.Agreed, "note", full)
+        self.patch(Notes, "note", full)
         with capturedLogs() as logs:
             self.agreed_to(self.asking)
         warnings = [one["reason"] for one in logs if "note down" in one["log_format"]]

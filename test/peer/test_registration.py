@@ -38,22 +38,21 @@ class RegistrationCase(SynchronousTestCase):
     def make(self, name: str = "n1.n", **limits: Any) -> Registration:
         """Make a registration."""
 
-        async def instructed(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-            self.instructed.append(arguments)
-            return {"dialling": True, "plain": False}
-
         return Registration(
             self.network,
             clientFromString(self.network.on(PEER), f"tcp:{ROUTER}:5555"),
             credentials(name),
             PeerLimits().model_copy(update=limits),
-            instructed,
             self.turn,
         )
 
+    async def instruct(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.instructed.append(arguments)
+        return {"dialling": True, "plain": False}
+
     def start(self) -> None:
         """Start it, and let happen what happens without time passing."""
-        self.registration.start()
+        self.registration.start(self.instruct)
         self.network.settle()
 
     def stop(self, registration: Registration | None = None) -> None:
@@ -204,7 +203,7 @@ class ComingTests(RegistrationCase):
         self.patch(router, "answer", answer)
         all_of_them = [self.make(f"n{number}.n") for number in range(1, 6)]
         for one in all_of_them:
-            one.start()
+            one.start(self.instruct)
         self.network.settle()
         self.assertEqual((2, 2), (len(router.asked), len(router.connections)))
         answers[0].callback({"lease": 60.0, "observed": PEER})
@@ -279,6 +278,41 @@ class StayingTests(RegistrationCase):
         self.network.advance(30)
         self.assertTrue(self.registration.registered)
         self.assertEqual(2, len(router.asked))
+
+    def test_slept(self) -> None:
+        """After a sleep longer than ``silence_s`` the router is dialled at once, without the pause that there would
+        be; after a shorter one it is asked whether it is there."""
+        router = Router(self.network)
+        self.start()
+        self.network.advance(5)
+        self.registration.slept(10.0)
+        self.network.advance(1)
+        self.assertEqual((1, True), (len(router.asked), self.registration.registered))
+        self.registration.slept(7200.0)
+        self.network.settle()
+        self.assertEqual((2, True), (len(router.asked), self.registration.registered))
+        router.die()
+        self.network.settle()
+        self.assertFalse(self.registration.registered)
+        Router(self.network)
+        self.network.advance(0.4)
+        self.assertFalse(self.registration.registered)  # the pause is as long as ever
+        self.stop()
+
+    def test_slept_while_it_waits(self) -> None:
+        """Who waits to dial again does so at once after any sleep, and only once."""
+        self.start()
+        self.network.advance(200)
+        router = Router(self.network)
+        self.registration.slept(1.5)
+        self.network.settle()
+        self.assertTrue(self.registration.registered)
+        router.die()
+        self.network.advance(0.4)
+        self.assertFalse(self.registration.registered)
+        self.stop()
+        self.registration.slept(100.0)
+        self.assert_nothing_left()
 
     def test_all_who_wait(self) -> None:
         """All who wait are told, also when the first of them makes the next give up, and those who gave up aren't."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import capturedLogs
@@ -23,8 +23,10 @@ from p2p.console import server
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import Services
 from p2p.peer import service as module
+from p2p.peer.registration import Registration
 from p2p.peer.service import THREADS, PeerService, load_credentials
 from p2p.peer.transfers.journal import Journal
+from p2p.wire.monotonic import LOOK_S
 from test.identities import tls_files
 from test.network import Machine, Network
 from test.peer.pair import N1
@@ -113,7 +115,9 @@ class ServiceCase(SynchronousTestCase):
             **more,
         )
 
-    def make(self, *, wall: Callable[[], float] = time.time, **more: Any) -> PeerService:
+    def make(
+        self, *, wall: Callable[[], float] = time.time, asleep: Callable[[], float] = lambda: 0.0, **more: Any
+    ) -> PeerService:
         """Make a daemon."""
         config = self.config(**more)
         return PeerService(
@@ -122,6 +126,7 @@ class ServiceCase(SynchronousTestCase):
             load_credentials(config),
             Services([]),
             wall=wall,
+            asleep=asleep,
             open_journal=lambda path, reactor: make_journal(path)[0],
         )
 
@@ -142,6 +147,20 @@ class StartTests(ServiceCase):
         stopping = service.stopService()
         self.network.settle()
         self.successResultOf(stopping)
+
+    def test_slept(self) -> None:
+        """After the machine has slept, every peer registers anew at once, and that is logged."""
+        router = Router(self.network)
+        asleep_s = 100.0
+        service = self.make(asleep=lambda: asleep_s)
+        service.startService()
+        self.network.advance(20)
+        asleep_s += 7200
+        with capturedLogs() as logs:
+            self.network.advance(LOOK_S)
+        self.assertEqual([7200.0], [one["seconds"] for one in logs if "machine slept" in one["log_format"]])
+        self.assertEqual(["n1.n", "n1.n", "n2.n", "n2.n"], sorted(asked["name"] for asked in router.asked))
+        self.assertTrue(all(peer.registration.registered for peer in service.peers.values()))
 
     def test_leftovers(self) -> None:
         """What a killed daemon left unfinished is removed, and counted in the log."""
@@ -201,7 +220,7 @@ class StartTests(ServiceCase):
         """The limits of the server, of registrations and of transfers at once are those of the configuration."""
         service = self.make(limits=PeerLimits(console_connections=7, connecting=3, transfers=5, transfers_unfinished=9))
         self.assertEqual(7, service._console.factory.max_connections)
-        turns = {peer.registration._turn for peer in service.peers.values()}
+        turns = {cast(Registration, peer.registration)._turn for peer in service.peers.values()}
         self.assertEqual([3], [turn.limit for turn in turns])
         service.startService()
         transfers = service._transfers

@@ -12,8 +12,8 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.console.transfer_operations import DEADLINE_S, Moved
 from p2p.peer.transfers import plans
 from p2p.peer.transfers.journal import MAX_NAMES, shown_transfer
-from p2p.transfer import ended, sharing_service
-from p2p.transfer.ended import EndedTransfers
+from p2p.transfer import notes, sharing_service
+from p2p.transfer.notes import completion_notes
 from p2p.transfer.send_session import fetch_request
 from p2p.transfer.walking import Totals
 from test.peer.transfers.journals import row
@@ -106,9 +106,10 @@ class EndedTests(SynchronousTestCase):
 
     def test_ended(self) -> None:
         """Of the transfers that are complete only the newest are remembered."""
-        self.patch(ended, "MAX_KEPT", 2)
-        folder = Path(self.mktemp())
-        known = EndedTransfers(folder)
+        self.patch(notes, "MAX_KEPT", 2)
+        state = Path(self.mktemp())
+        folder = state / "ended"
+        known = completion_notes(state)
         for age in (30, 20, 10):
             known.note(f"{age:016x}", Totals(1, 1))
             aged(folder / f"{age:016x}", age)

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerConfig, PeerEntry
 from p2p.peer import upkeep
 from p2p.peer.upkeep import DAY_S, EVERY_S, Leftovers, find_state, remove_expired
-from p2p.transfer.work_folder import State, WorkFolder
+from p2p.transfer.work_folder import WorkFolder, WorkState
 from test.exchange.doubles import HeldThreads
 
 
@@ -178,7 +178,7 @@ class RemoveExpiredTests(SynchronousTestCase):
     def part(self) -> None:
         """Part of a transfer has come, and its session has ended."""
         work = WorkFolder(self.root, ID, sync=False)
-        work.save(State(entries=1))
+        work.save(WorkState(entries=1))
         work.close()
         (self.work / "1").write_bytes(b"part")
         (self.work / "1.leaves").write_bytes(bytes(32))

@@ -21,6 +21,7 @@ from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import encode_box
 from p2p.link.hello import VERSION
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.registration import Registration
 from p2p.peer.why import why
 from p2p.services.echo import echo
 from test.exchange.doubles import OpenHost
@@ -76,17 +77,18 @@ class Walks(Lab):
         endpoint = f"tcp:{self.address(router or name.rpartition('.')[2])}:5555"
         surroundings = Surroundings(
             reactor=self.network.on(address),
-            router=clientFromString(self.network.on(seen_at or address), endpoint),
             limits=self._limits,
             services=Services([echo] if services is None else services),
             threads=at_once,
             random=self._bytes,
             now_ns=lambda: int(self.network.seconds() * 1e9),
-            turn=DeferredSemaphore(8),
             listen=listen,
             plain=plain,
         )
-        peer = HostedPeer(credentials(name, lab), self._folder, surroundings, OpenHost(self._folder))
+        own = credentials(name, lab)
+        router_of_it = clientFromString(self.network.on(seen_at or address), endpoint)
+        registration = Registration(self.network, router_of_it, own, self._limits, DeferredSemaphore(8))
+        peer = HostedPeer(own, self._folder, surroundings, OpenHost(self._folder), registration)
         peer.start()
         self.network.settle()
         return peer

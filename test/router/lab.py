@@ -92,6 +92,7 @@ class Lab:
         self.network = Network()
         self.routers: dict[str, RouterService] = {}
         self.told: list[str] = []
+        self.asleep_s = 0.0
 
     @staticmethod
     def address(cluster: str) -> str:
@@ -124,6 +125,7 @@ class Lab:
             Credentials(files.certificate, files.key, files.authority),
             random=lambda: 0.0,
             tell=self.told.append,
+            asleep=lambda: self.asleep_s,
         )
 
     def start_router(self, cluster: str, *neighbours: str, **more: Any) -> RouterService:
@@ -180,6 +182,6 @@ class RouterTestCase(SynchronousTestCase):
         self.lab = Lab()
         self.network = self.lab.network
 
-    def start(self, **more: Any) -> None:
-        self.service = self.lab.start_router("n", **more)
+    def start(self, *neighbours: str, **more: Any) -> None:
+        self.service = self.lab.start_router("n", *neighbours, **more)
         self.router = self.service.router

@@ -286,11 +286,20 @@ class LinkTests(SynchronousTestCase):
         self.accepted[0].answer = Refused("no")
         self.failureResultOf(self.initiator.request("m4.m"), UnknownPeer)
 
+    def test_plain(self) -> None:
+        """A link is plain only if the initiator offered it, whatever a neighbour answers."""
+        self.listen()
+        self.start()
+        self.accepted[0].answer = {"dialling": True, "plain": True}
+        for offered in (True, False):
+            answer = self.successResultOf(self.initiator.request("m4.m", plain=offered))
+            self.assertEqual(offered, answer["plain"])
+
     def test_odd_numbers(self) -> None:
         """A look-up time and an address that make no sense reach nobody as they are."""
         self.listen()
         self.start()
-        self.accepted[0].found = {"address": "\x1b[31m" + "x" * 9000, "table_lookup_ns": 10**200}
+        self.accepted[0].found = {"address": "\x1b[31m" + "x" * 9000, "table_lookup_ns": 10**17}
         answer = self.successResultOf(self.initiator.request("m4.m"))
         self.assertEqual((10**10, "[31m"), (answer["table_lookup_ns"], answer["address"][:4]))
         self.assertLess(len(answer["address"]), 80)
@@ -398,6 +407,24 @@ class LinkTests(SynchronousTestCase):
             self.accepted[-1].transport.abortConnection()
             self.network.advance(0.6)
             self.assertTrue(self.linked)
+
+    def test_slept(self) -> None:
+        """After a sleep a neighbour that isn't linked is dialled at once; one that is linked is pinged, and dialled
+        anew if it must have given up meanwhile."""
+        self.start()
+        self.network.advance(70)
+        self.listen()
+        federation = self.service.federation
+        federation.slept(5.0)
+        self.network.settle()
+        self.assertTrue(self.linked)
+        self.network.advance(11)
+        federation.slept(5.0)
+        self.network.advance(1)
+        self.assertEqual((1, True), (len(self.accepted), self.linked))
+        federation.slept(7200.0)
+        self.network.advance(0.6)
+        self.assertEqual((2, True), (len(self.accepted), self.linked))
 
     def test_neighbour_shows_up(self) -> None:
         """A neighbour that links to this router is dialled at once, whatever pause there would be."""

@@ -8,6 +8,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
+from p2p.control.admission import Admission
 from p2p.control.channel import ControlLost
 from p2p.control.commands import (
     Busy,
@@ -24,7 +25,10 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
+from p2p.control.door import Arriving
 from p2p.identity.tls import LINK_ALPN
+from p2p.router.core import REGISTRATION_BURST
+from p2p.router.protocol import REPLACED_S
 from test.control.conversation import FakeTLS
 from test.router.lab import TICKET, RouterTestCase
 
@@ -108,6 +112,40 @@ class RegisterTests(RouterTestCase):
         self.failureResultOf(asked[-1], ControlLost)
         self.assertEqual(0, len(self.router.table))
 
+    def test_registers_in_a_loop(self) -> None:
+        """However many connections a peer makes, its name registers once a second in the long run; others don't wait.
+
+        What a registration replaces is closed within a second, though its end does nothing for it."""
+        self.start()
+        for number in range(REGISTRATION_BURST):
+            self.lab.peer("n1.n", host=f"10.1.1.{number}")
+        waiting = [self.lab.connect("n1.n") for _ in range(8)]
+        answers = [one.register() for one in waiting]
+        self.lab.peer("n2.n")
+        self.assertEqual([False] * 5 + [True] * 3, [one.called for one in answers])
+        self.network.advance(1.01)
+        self.assertEqual([True] + [False] * 4, [one.called for one in answers[:5]])
+        reasons = [str(self.failureResultOf(one, ControlLost).value) for one in answers[5:]]
+        self.assertEqual(3, len(reasons))
+        self.network.advance(4.0)
+        self.assertEqual(
+            [{"lease": 60.0, "observed": "10.9.9.9"}] * 5, [self.successResultOf(one) for one in answers[:5]]
+        )
+        self.network.advance(REPLACED_S)
+        self.assertEqual(2, len(self.service._channels.open))
+
+    def test_gives_up_meanwhile(self) -> None:
+        """Who has left when its turn to register has come isn't registered."""
+        self.start()
+        timers = self.network.getDelayedCalls()
+        for _ in range(REGISTRATION_BURST):
+            self.lab.peer("n1.n").close()
+        late = self.lab.connect("n1.n")
+        late.register().addErrback(lambda failure: None)
+        late.transport.abortConnection()
+        self.network.advance(2.0)
+        self.assertEqual((0, len(timers)), (len(self.router.table), len(self.network.getDelayedCalls())))
+
     def test_never(self) -> None:
         """A peer that shows its certificate and doesn't register within 10 s is cut off."""
         self.start()
@@ -130,14 +168,16 @@ class RegisterTests(RouterTestCase):
     def test_memory(self) -> None:
         """Peers that came and went leave nothing behind: no entry, no socket, no timer, no place among the pending."""
         self.start()
+        timers = self.network.getDelayedCalls()
         for number in range(20):
             peer = self.lab.peer("n1.n", host=f"10.1.1.{number}")
+            self.network.advance(1.0)
             peer.request("n2.n").addErrback(lambda failure: None)
         peer.close()
         self.network.settle()
-        channels = self.service._channels
-        self.assertEqual((0, 0, 0), (len(self.router.table), len(channels.open), channels.admission.pending))
-        self.assertEqual([], self.network.getDelayedCalls())
+        pending = self.service.admission.pending
+        self.assertEqual((0, 0, 0), (len(self.router.table), len(self.service._channels.open), pending))
+        self.assertEqual(timers, self.network.getDelayedCalls())
 
 
 class StrangerTests(RouterTestCase):
@@ -175,8 +215,8 @@ class StrangerTests(RouterTestCase):
         """A certificate of the lab that is neither a peer's nor a router's opens nothing."""
         self.start()
         for name in ("console", "n1.n.example.org"):
-            channel, transport = self.service._channels.buildProtocol(HERE), FakeTLS(name)
-            self.service._channels.admission.enter(HERE.host)
+            place, _ = Admission(1, 1).enter(HERE.host)
+            channel, transport = self.service._channels.buildProtocol(Arriving(HERE, place)), FakeTLS(name)
             channel.makeConnection(transport)
             with capturedLogs() as logs:
                 channel.handshakeCompleted()
@@ -459,6 +499,6 @@ class NeighbourTests(RouterTestCase):
 
     def test_takes_no_place(self) -> None:
         """A linked neighbour isn't among the pending any more, and needn't register."""
-        self.assertEqual(0, self.service._channels.admission.pending)
+        self.assertEqual(0, self.service.admission.pending)
         self.network.advance(30)
         self.assertTrue(self.neighbour.is_open)

@@ -19,6 +19,7 @@ from p2p.base.notify import READY, STOPPING
 from p2p.base.process import CannotStart
 from p2p.console.operations import NoArguments
 from p2p.router.service import RouterService, load_credentials
+from p2p.wire.monotonic import LOOK_S
 from test.router.lab import Lab, credentials, tls_files
 
 
@@ -109,6 +110,9 @@ class StartTests(SynchronousTestCase):
             def listen(self, backlog: int) -> None:
                 asked.append(backlog)
 
+            def setsockopt(self, *option: int) -> None:
+                """TCP_DEFER_ACCEPT."""
+
         def with_socket(*arguments: Any, **more: Any) -> Any:
             port = listen(*arguments, **more)
             port.socket = Socket()
@@ -155,6 +159,29 @@ class StopTests(SynchronousTestCase):
         other = self.lab.make_router("n")
         self.assertRaises(CannotStart, other.startService)
         self.successResultOf(other.stopService())
+
+
+class SleepTests(SynchronousTestCase):
+    """The machine sleeps, and wakes up."""
+
+    def test_slept(self) -> None:
+        """After a sleep that everybody who was awake has taken for its end, all connections begin anew; that is
+        logged once. A stopped router looks no more."""
+        lab = Lab()
+        routers = [lab.start_router(one, other) for one, other in ("nm", "mn")]
+        peer = lab.peer("n1.n")
+        lab.network.advance(20)
+        lab.asleep_s += 7200
+        with capturedLogs() as logs:
+            lab.network.advance(2 * LOOK_S)
+        self.assertIsNotNone(peer.ended)
+        self.assertEqual([7200.0] * 2, [one["seconds"] for one in logs if "machine slept" in one["log_format"]])
+        self.assertEqual([{"m": True}, {"n": True}], [one.federation.clusters for one in routers])
+        stopping = [one.stopService() for one in routers]
+        lab.network.settle()
+        for one in stopping:
+            self.successResultOf(one)
+        self.assertEqual([], lab.network.getDelayedCalls())
 
 
 class ConsoleTests(SynchronousTestCase):

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.control.admission import Admission
-from p2p.router.sockets import Door, SocketMeter, host_of
+from p2p.router.sockets import SocketMeter, host_of
 
 HERE = IPv4Address("TCP", "192.0.2.7", 4000)
 
@@ -49,29 +45,6 @@ class SocketMeterTests(SynchronousTestCase):
             one.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(0, self.meter.open)
         self.assertEqual({}, self.factory.protocols)
-
-
-class DoorTests(SynchronousTestCase):
-    def test_let_in_and_turned_away(self) -> None:
-        """Within the limits a protocol is built; beyond them none is, which closes the socket at once."""
-        admission = Admission(total=1, per_source=1)
-        door = Door(Factory.forProtocol(Protocol), admission, Clock())
-        self.assertTrue(IProtocol.providedBy(door.buildProtocol(HERE)))
-        with capturedLogs() as logs:
-            self.assertIsNone(door.buildProtocol(HERE))
-        self.assertEqual(("192.0.2.7:4000", 1), (logs[0]["address"], logs[0]["count"]))
-        admission.leave("192.0.2.7")
-        self.assertIsNotNone(door.buildProtocol(HERE))
-
-    def test_passes_on_the_port(self) -> None:
-        """What a port tells its factory reaches the factory inside."""
-        inside = Factory.forProtocol(Protocol)
-        inside.noisy = False
-        door = Door(inside, Admission(1, 1), Clock())
-        door.doStart()
-        self.assertEqual(1, inside.numPorts)
-        door.doStop()
-        self.assertEqual(0, inside.numPorts)
 
 
 class HostTests(SynchronousTestCase):

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.router.table import Entry, RoutingTable, TableFull
+from p2p.router.table import RoutingTable, TableEntry, TableFull
 from test.properties import PROPERTY
 
 
-def entry(name: str, handle: object = None) -> Entry:
-    return Entry(name, "192.0.2.7", handle or object(), 0.0)
+def entry(name: str, handle: object = None) -> TableEntry:
+    return TableEntry(name, "192.0.2.7", handle or object(), 0.0)
 
 
 class RoutingTableTests(SynchronousTestCase):

@@ -16,13 +16,13 @@ from p2p.link import flow
 from p2p.link.boxes import encode_box
 from p2p.transfer import answers, production, receiving_service
 from p2p.transfer.answers import Asked
-from p2p.transfer.ended import local_id
 from p2p.transfer.listing import ListSession
+from p2p.transfer.notes import local_id
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Buffer, Have, Receipt, encode_end, encode_entry
 from p2p.transfer.reports import Began, encode_have, encode_progress, encode_receipts
 from p2p.transfer.send_session import GetSession, fetch_request, send_request
-from p2p.transfer.streaming import StreamReceiver
+from p2p.transfer.streaming import PipeReceiver
 from p2p.transfer.tree import CHUNK
 from test.descriptors import open_files
 from test.transfer.arrivals import end, file, folder, gave_up, link
@@ -391,7 +391,7 @@ class LyingServerTests(SessionCase):
         self.addCleanup(os.close, read)
         asked = Asked(["share/a.txt"])
         self.fetch.answer = (file("b.txt", b"evil"), end(1, 4))
-        session = GetSession(StreamReceiver(asked, write), asked, self.near_threads, self.network, self.told)
+        session = GetSession(PipeReceiver(asked, write), asked, self.near_threads, self.network, self.told)
         self.failed(self.run_session(session, fetch_request(ID)), Outcome.CORRUPT)
         os.close(write)
         self.assertEqual(b"", os.read(read, 9))

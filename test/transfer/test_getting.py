@@ -9,8 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.link.boxes import encode_box
 from p2p.transfer import listing, production, shares, sharing_service
 from p2p.transfer.answers import Asked
@@ -19,7 +18,7 @@ from p2p.transfer.records import FAR_TIME, Have, Kind
 from p2p.transfer.send_session import GetSession, fetch_request
 from p2p.transfer.sending import SendingEngine
 from p2p.transfer.shares import SharedEntry
-from p2p.transfer.streaming import StreamReceiver
+from p2p.transfer.streaming import PipeReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
 from test.descriptors import open_files
@@ -107,7 +106,7 @@ class GetTests(SharingCase):
         asked = Asked(["notes"])
         read, write = os.pipe()
         self.addCleanup(os.close, read)
-        session = GetSession(StreamReceiver(asked, write), asked, self.near_threads, self.network, self.told)
+        session = GetSession(PipeReceiver(asked, write), asked, self.near_threads, self.network, self.told)
         self.successResultOf(self.run_session(session, fetch_request(ID)))
         os.close(write)
         self.assertEqual((b"text", {}), (os.read(read, 100), tree(self.here)))

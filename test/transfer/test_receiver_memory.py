@@ -403,6 +403,32 @@ class SettlingTests(SettlingTestCase):
         self.fed(engine, end(10))
         self.assertEqual(Totals(10, 0, 0), engine.finish()[1])
 
+    def test_written_down_first(self) -> None:
+        """What is about to be done is on the disk, with the name of its file, before the first of it is done."""
+        engine = self.engine()
+        done: list[str] = []
+        fsync, rename, place = os.fsync, os.rename, naming._rename_new
+
+        def synced(file: int) -> None:
+            fsync(file)
+            if os.path.samestat(os.fstat(file), self.work.stat()):
+                done.append("names synced")
+
+        def renamed(name: Any, new: Any, **more: Any) -> None:
+            rename(name, new, **more)
+            done.append(f"{new} written")
+
+        def placed(*arguments: Any) -> None:
+            place(*arguments)
+            done.append("placed")
+
+        self.patch(os, "fsync", synced)
+        self.patch(os, "rename", renamed)
+        self.patch(naming, "_rename_new", placed)
+        self.fed(engine, file("a", b"12345678"), file("b", b"12345678"))
+        (first,) = [index for index, one in enumerate(done) if one == "placed"][:1]
+        self.assertEqual(["names synced", "state.json written", "names synced", "placed"], done[first - 3 : first + 1])
+
     def test_nothing(self) -> None:
         """A session in which nothing came leaves nothing; one in which something came leaves what it brought."""
         self.engine().suspend()

@@ -8,10 +8,9 @@ from twisted.internet.defer import Deferred
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome
 from p2p.base.rates import Pace
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.transfer import receiving_service
-from p2p.transfer.ended import local_id
+from p2p.transfer.notes import local_id
 from p2p.transfer.records import Have
 from p2p.transfer.send_session import NotFresh, send_request
 from p2p.transfer.tree import CHUNK

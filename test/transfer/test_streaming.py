@@ -16,7 +16,7 @@ from p2p.transfer import streaming, tree
 from p2p.transfer.answers import Asked
 from p2p.transfer.final_names import GREW
 from p2p.transfer.records import Have, Receipt, encode_chunk, encode_end, encode_end_of_file
-from p2p.transfer.streaming import StreamReceiver
+from p2p.transfer.streaming import PipeReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
 from test.transfer.arrivals import begun, chunk, end, ended, fail, file, folder, gave_up
@@ -28,7 +28,7 @@ class StreamReceiverTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reader, self.writer = os.pipe()
         self.addCleanup(self.let_go)
-        self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+        self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
 
     def let_go(self) -> None:
         for each in (self.reader, self.writer):
@@ -72,7 +72,7 @@ class StreamReceiverTests(SynchronousTestCase):
         (receipt,) = self.feed(file("a", b"abc"), encode_end(1, 3, grew=True))
         self.assertEqual((GREW, Outcome.OK), (receipt.note, receipt.outcome))
         self.assertEqual(([], Totals(1, 3, 0)), self.receiver.finish())
-        self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+        self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
         (receipt,) = self.feed(begun("a", 3), gave_up("a", "gone"), encode_end(1, 0, grew=True))
         self.assertEqual(("gone", Outcome.TRUNCATED), (receipt.reason, receipt.outcome))
 
@@ -92,10 +92,10 @@ class StreamReceiverTests(SynchronousTestCase):
     def test_lying_sizes(self) -> None:
         """More than was announced isn't written, and less isn't taken for the whole."""
         self.assertIn("longer", self.failed(Outcome.CORRUPT, begun("a", 2), chunk(b"abc")))
-        self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+        self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
         self.assertIn("longer", self.failed(Outcome.CORRUPT, begun("a", None), chunk(b"ab"), chunk(b"c")))
         for size, tail in ((4, ended(b"abc")), (3, ended(b"abx")), (3, encode_end_of_file(bytes(32), 3))):
-            self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+            self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
             self.assertIn("as a whole", self.failed(Outcome.CORRUPT, begun("a", size), chunk(b"abc"), tail))
 
     def test_one_file(self) -> None:
@@ -103,22 +103,22 @@ class StreamReceiverTests(SynchronousTestCase):
         self.assertIn("a folder", self.failed(Outcome.REFUSED, folder("a")))
         for first in (file("a"), begun("a", 3), gave_up("a")):
             for second in (file("b"), folder("b")):
-                self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+                self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
                 self.assertIn("more than one", self.failed(Outcome.CORRUPT, first, second))
-        self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+        self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
         self.failed(Outcome.CORRUPT, file("a"), gave_up("b"))
 
     def test_wrong_file(self) -> None:
         """Not a byte of anything but the file that was asked for is passed on."""
         for other in (begun("x", 3), begun("b", 3), begun("b/a", 3), begun("./a", 3)):
-            self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+            self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
             self.assertIn("wasn't asked for", self.failed(Outcome.CORRUPT, other, chunk(b"abc")))
         for records in ([gave_up("x")], [begun("a", 3), gave_up("x")]):
-            self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+            self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
             self.failed(Outcome.CORRUPT, *records)
-        self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+        self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
         self.failed(Outcome.CORRUPT, end(0))
-        self.receiver = StreamReceiver(Asked(["b/a"], ["b/a"]), self.writer)
+        self.receiver = PipeReceiver(Asked(["b/a"], ["b/a"]), self.writer)
         self.assertIn("a folder was asked for", self.failed(Outcome.REFUSED, begun("a", 3), chunk(b"abc")))
         self.assertEqual(b"", self.came())
 
@@ -136,7 +136,7 @@ class StreamReceiverTests(SynchronousTestCase):
             [begun("a", 0), end(1)],
             [b"?????"],
         ):
-            self.receiver = StreamReceiver(Asked(["b/a"]), self.writer)
+            self.receiver = PipeReceiver(Asked(["b/a"]), self.writer)
             self.failed(Outcome.CORRUPT, *([record] if isinstance(record, bytes) else record for record in records))
 
     def test_truncated(self) -> None:
@@ -146,7 +146,7 @@ class StreamReceiverTests(SynchronousTestCase):
         self.assertIs(Outcome.TRUNCATED, failure.outcome)
         self.feed([b"".join(map(bytes, end(1)))[:-1]])
         self.assertRaises(ExchangeFailed, self.receiver.finish)
-        self.assertRaises(ExchangeFailed, StreamReceiver(Asked(["b/a"]), self.writer).finish)
+        self.assertRaises(ExchangeFailed, PipeReceiver(Asked(["b/a"]), self.writer).finish)
 
     def test_given_up(self) -> None:
         """If the sender gives the file up, it is told how much of it came, and why."""

@@ -13,7 +13,7 @@ from p2p.base.errors import Outcome
 from p2p.exchange.rules import Arrived
 from p2p.transfer.final_names import Close, Folder, Place, Receipt
 from p2p.transfer.records import Kind
-from p2p.transfer.work_folder import PartialEntry, State, WorkFolder
+from p2p.transfer.work_folder import PartialEntry, WorkFolder, WorkState
 from test.transfer.arrivals import ID, ReceivingTestCase, fail, watched
 
 
@@ -119,7 +119,7 @@ class WorkFolderTests(ReceivingTestCase):
     def test_clear(self) -> None:
         """What an earlier session left goes, but for the state and what is wanted."""
         made = self.folder()
-        made.save(State())
+        made.save(WorkState())
         for name in ("1", "2", "state.new"):
             (self.work / name).write_bytes(b"x")
         (self.work / "3").mkdir()
@@ -130,7 +130,7 @@ class WorkFolderTests(ReceivingTestCase):
 
     def test_remove(self) -> None:
         """It goes with all that is in it, whether something had been written down or not."""
-        for states in ([], [State()]):
+        for states in ([], [WorkState()]):
             made = self.folder()
             for state in states:
                 made.save(state)
@@ -140,7 +140,7 @@ class WorkFolderTests(ReceivingTestCase):
 
     # -- what is remembered -----------------------------------------------------------------------------------
 
-    def remembered(self, state: State) -> State:
+    def remembered(self, state: WorkState) -> WorkState:
         """What another engine reads."""
         self.folder().save(state)
         self.made.pop().close()
@@ -148,13 +148,13 @@ class WorkFolderTests(ReceivingTestCase):
 
     def test_nothing(self) -> None:
         """Where nothing was written down, nothing has come yet."""
-        self.assertEqual(State(), self.folder().load())
+        self.assertEqual(WorkState(), self.folder().load())
 
     def test_numbers(self) -> None:
         """All that was written down comes back, names that aren't UTF-8 as well."""
         part = PartialEntry("7", "caf\udce9/x", 5, None, (3, -1, 2**62))
         owed = [Receipt("a", "", 3, "", Outcome.REFUSED, "why"), Receipt("b", "b", 3, "00")]
-        state = State(8, 2, 30, 1, "caf\udce9", partial=part, owed=owed)
+        state = WorkState(8, 2, 30, 1, "caf\udce9", partial=part, owed=owed)
         self.assertEqual(state, self.remembered(state))
         self.assertEqual(("7", "7.leaves"), part.names)
 
@@ -162,7 +162,7 @@ class WorkFolderTests(ReceivingTestCase):
         """Folders that steps and the stack share are shared again."""
         top = Folder(None, "a", "a (1)", 0o755, 1)
         inner = Folder(top, "b", "b", 0o500, 2, "full")
-        state = State(
+        state = WorkState(
             stack=[top],
             steps=[
                 Place("a/b", Kind.FOLDER, "1", top, "b", outcome=Outcome.REFUSED, reason="full", made=inner),
@@ -191,7 +191,7 @@ class WorkFolderTests(ReceivingTestCase):
     def test_earlier_version(self) -> None:
         """What an earlier version has written down is read."""
         made = self.folder()
-        made.save(State(steps=[Place("x", Kind.FILE, "3", None, "x")], partial=PartialEntry("7", "a", 5, 9)))
+        made.save(WorkState(steps=[Place("x", Kind.FILE, "3", None, "x")], partial=PartialEntry("7", "a", 5, 9)))
         raw = json.loads((self.work / "state.json").read_bytes())
         del raw["steps"][0]["notes"], raw["partial"]["marks"]
         raw["partial"]["synced"] = 2
@@ -206,7 +206,7 @@ class WorkFolderTests(ReceivingTestCase):
         """It is on the disk before it takes the place of what was there."""
         made = self.folder(sync=True)
         calls = watched(self, "fsync", "rename")
-        made.save(State())
+        made.save(WorkState())
         made.sync()
         self.assertEqual(["fsync", "rename", "fsync"], [name for name, *_ in calls])
         self.assertEqual(made.file, calls[-1][1])
@@ -214,15 +214,15 @@ class WorkFolderTests(ReceivingTestCase):
     def test_save_fails(self) -> None:
         """If it can't be written down, what was there stays, and nothing is left open."""
         made = self.folder()
-        made.save(State(entries=1))
+        made.save(WorkState(entries=1))
         fail(self, "writev")
-        self.assertRaises(OSError, made.save, State(entries=2))
+        self.assertRaises(OSError, made.save, WorkState(entries=2))
         self.assertEqual(1, made.load().entries)
 
     def test_damaged(self) -> None:
         """What makes no sense is refused with what to do about it, and is neither believed nor removed."""
         made = self.folder()
-        made.save(State(stack=[Folder(None, "a", "a", 0, 0)]))
+        made.save(WorkState(stack=[Folder(None, "a", "a", 0, 0)]))
         good = json.loads((self.work / "state.json").read_bytes())
         for bad in (
             b"",
@@ -252,7 +252,7 @@ class WorkFolderTests(ReceivingTestCase):
     def test_older_version(self) -> None:
         """What version 0.1.0 has written down counts as taken, and as data."""
         made = self.folder()
-        made.save(State(entries=5, refused=2, bytes=7))
+        made.save(WorkState(entries=5, refused=2, bytes=7))
         known = json.loads((self.work / "state.json").read_text())
         del known["arrived"]
         (self.work / "state.json").write_text(json.dumps(known))
@@ -261,6 +261,6 @@ class WorkFolderTests(ReceivingTestCase):
     def test_other_version(self) -> None:
         """What another version has written down isn't guessed at."""
         made = self.folder()
-        made.save(State())
+        made.save(WorkState())
         (self.work / "state.json").write_text('{"version": 1}')
         self.assertIn("another version", self.refused(Outcome.REFUSED, made.load))

@@ -14,7 +14,7 @@ from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
+from p2p.peer.transfers.peer_way import Engaged, PeerWay, Pipe
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import TELL_S, Own
 from p2p.transfer.answers import Asked
@@ -22,7 +22,7 @@ from p2p.transfer.get_session import local_error
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.send_session import GetSession, fetch_request
-from p2p.transfer.streaming import StreamReceiver
+from p2p.transfer.streaming import PipeReceiver
 from p2p.transfer.tree import CHUNK
 from p2p.transfer.walking import Totals
 
@@ -39,7 +39,7 @@ class Getting:
 
     def __init__(
         self,
-        way: Way,
+        way: PeerWay,
         row: TransferRow,
         folder: Path | None,
         *,
@@ -133,7 +133,7 @@ class Getting:
             request = fetch_request(self._row.id, limit=self._limit, links=self._links)
             await self._way.exchange(request, session, session.sink)
         finally:
-            self._spent = self._spent or (isinstance(receiver, StreamReceiver) and receiver.written > 0)
+            self._spent = self._spent or (isinstance(receiver, PipeReceiver) and receiver.written > 0)
             await session.release()
         assert session.totals is not None  # it ended well
         return session.totals
@@ -163,7 +163,7 @@ class Getting:
 
     def _make(self, asked: Asked) -> Receiver:
         if self._pipe is not None:
-            return StreamReceiver(asked, self._pipe.file)
+            return PipeReceiver(asked, self._pipe.file)
         assert self._folder is not None
         return _here(self._folder, self._row.id, exists=self._exists, links=self._links, asked=asked)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from p2p.base.errors import P2PError
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.stalls import Own
-from p2p.transfer.send_session import Told as SessionTold
+from p2p.transfer.session_requests import SessionTold
 from p2p.transfer.walking import Totals
 
 __all__ = ["BeginAnew", "Moving", "Told"]

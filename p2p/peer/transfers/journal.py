@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from p2p.base.errors import LocalFileError
+from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import Direction, LeftOut, TransferShown
 from p2p.peer.transfers.sources import source_name
 
@@ -59,16 +60,20 @@ CREATE TABLE IF NOT EXISTS transfers (
     outcome TEXT NOT NULL,
     reason TEXT NOT NULL,
     sealed INTEGER NOT NULL,
-    refused INTEGER NOT NULL DEFAULT 0,
-    left_out TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (id, acting, direction, peer)
 );
 CREATE INDEX IF NOT EXISTS by_time ON transfers (updated);
 CREATE INDEX IF NOT EXISTS by_state ON transfers (state);
 """
 
-_LATER: Final = {"refused": "INTEGER NOT NULL DEFAULT 0", "left_out": "TEXT NOT NULL DEFAULT '[]'"}
-"""Columns that a journal of version 0.1.0 lacks. That version can still use a file that has them."""
+_ADDED: Final = {
+    "left_s": "REAL",
+    "left_at": "REAL NOT NULL DEFAULT 0",
+    "boot": "TEXT NOT NULL DEFAULT ''",
+    "refused": "INTEGER NOT NULL DEFAULT 0",
+    "left_out": "TEXT NOT NULL DEFAULT '[]'",
+}
+"""Columns that came later; a daemon of before does without them, and leaves them as they are."""
 
 _OURS: Final = "direction IN ('send', 'get')"
 _OPEN: Final = f"state IN ('running', 'waiting') AND {_OURS}"
@@ -103,11 +108,14 @@ class TransferRow:
     :ivar peer: the peer at the other end.
     :ivar what: what moves, as JSON: asking for the same once more goes on with it.
     :ivar how: with which limits, as JSON: they don't make it another transfer.
-    :ivar created: Unix seconds, as ``updated`` and ``deadline``, after which it isn't tried again.
+    :ivar created: Unix seconds, as ``updated`` and ``deadline``, after which it isn't tried again; these are for
+        people, since the clock may be set.
     :ivar entries: entries dealt with, as ``bytes`` over all sessions.
     :ivar sessions: how many took place; with none, the peer hasn't agreed yet.
     :ivar sent_bytes: content that went over the network, in all sessions.
     :ivar outcome: of the last session that ended badly, or ``ok``; empty before that.
+    :ivar left_s: seconds that were left until the deadline at ``left_at``; None if that isn't known.
+    :ivar left_at: seconds of the monotonic clock, in the run of the machine that ``boot`` names.
     :ivar sealed: whether everything that is got is in its place; set by :meth:`Journal.seal` alone.
     :ivar refused: entries that didn't get through.
     :ivar left_out: path, outcome and reason of the first of them.
@@ -131,6 +139,9 @@ class TransferRow:
     outcome: str = ""
     reason: str = ""
     sealed: bool = False
+    left_s: float | None = None
+    left_at: float = 0.0
+    boot: str = ""
     refused: int = 0
     left_out: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -152,12 +163,12 @@ class TransferRow:
 
 _COLUMNS: Final = [one.name for one in fields(TransferRow)]
 _KINDS: Final[Mapping[str, type | UnionType]] = {
-    **dict.fromkeys(
-        ("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason", "left_out"), str
-    ),
+    **dict.fromkeys(("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason", "boot"), str),
     **dict.fromkeys(("entries", "bytes", "sessions", "sent_bytes", "sealed", "refused"), int),
-    **dict.fromkeys(("created", "updated", "deadline"), float),
+    **dict.fromkeys(("created", "updated", "deadline", "left_at"), float),
+    "left_out": str,
     "bytes_total": int | None,
+    "left_s": float | None,
 }
 """What the values of a row are: SQLite would keep anything in any column."""
 
@@ -188,7 +199,7 @@ class Journal:
         self._path = path
         self._pool = pool
         self._unwritten: dict[tuple[str, str, str, str], tuple[str, Mapping[str, Any]]] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._writing = False
         self._commits = 0
         self._closed = False
@@ -295,8 +306,7 @@ class Journal:
         """Fires when everything that was to be written is."""
         if self._closed:
             return fail(LocalFileError("the journal of transfers is closed: the daemon stops"))
-        written: Deferred[None] = Deferred()
-        self._waiting.append(written)
+        written = self._waiting.wait()
         if not self._writing:
             self._write()
         return written
@@ -304,7 +314,7 @@ class Journal:
     def _write(self) -> None:
         self._writing = True
         rows, self._unwritten = list(self._unwritten.values()), {}
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, Waiters()
         self._commits += bool(rows)
         prune = bool(rows) and self._commits % PRUNE_EVERY == 0
 
@@ -316,11 +326,12 @@ class Journal:
 
         def done(result: object) -> None:
             self._writing = False
-            if self._waiting:
+            if self._waiting or self._unwritten:
                 self._write()
-            for one in waiting:
-                if not one.called:  # else whoever waited doesn't any more
-                    one.errback(_told(result)) if isinstance(result, Failure) else one.callback(None)
+            if isinstance(result, Failure):
+                waiting.fail(_told(result))
+            else:
+                waiting.fire(None)
 
         running: Deferred[Any] = self._pool.runInteraction(commit)
         running.addBoth(done)
@@ -371,10 +382,9 @@ def create(path: Path) -> None:
                     "unfinished transfers go on when they are asked for again"
                 )
             connection.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION}")
-            known = {column[1] for column in connection.execute("PRAGMA table_info(transfers)")}
-            for name, kind in _LATER.items():
-                if name not in known:
-                    connection.execute(f"ALTER TABLE transfers ADD COLUMN {name} {kind}")
+            there = {column[1] for column in connection.execute("PRAGMA table_info(transfers)")}
+            for name in _ADDED.keys() - there:
+                connection.execute(f"ALTER TABLE transfers ADD COLUMN {name} {_ADDED[name]}")
     except sqlite3.Error as error:
         raise LocalFileError(
             f"{path}: can't be used as the journal of transfers ({error}); see to its owner and the space on its "

@@ -22,23 +22,21 @@ from p2p.console.transfer_operations import (
     SendArguments,
     TransfersShown,
 )
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
+from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
 from p2p.peer.node import HostedPeer
-from p2p.peer.transfers.account import Shared
+from p2p.peer.transfers.account import IncomingTransfer, TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
 from p2p.peer.transfers.getting import remove_parts
-from p2p.peer.transfers.incoming import IncomingTransfer
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
-from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
 from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
 from p2p.peer.transfers.transfer import Ending, Transfer
-from p2p.transfer.ended import local_id
+from p2p.transfer.notes import local_id
 from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]
@@ -60,6 +58,7 @@ class Transfers:
     :param random: gives so many unpredictable bytes.
     :param sessions: how many take place at a time; the others wait for their turn.
     :param unfinished: how many transfers may be under way or wait at a time.
+    :param boot: tells this run of the machine from others, see :func:`p2p.wire.monotonic.boot_id`.
     """
 
     _log = Logger()
@@ -76,6 +75,7 @@ class Transfers:
         *,
         sessions: int = 64,
         unfinished: int = 10_000,
+        boot: str = "",
     ) -> None:
         self._clock = reactor
         self._peers = peers
@@ -86,13 +86,14 @@ class Transfers:
         self._random = random
         self._unfinished = unfinished
         self._followers = Audience()
-        self._shared = Shared(
+        self._shared = TransferContext(
             clock=reactor,
             wall=wall,
             chance=lambda: int.from_bytes(random(2)) / 0xFFFF,
             save=journal.update,
             tell=self._followers.tell,
             slots=DeferredSemaphore(sessions),
+            boot=boot,
         )
         self._live: dict[Key, Transfer] = {}
         self._incoming: dict[Key, IncomingTransfer] = {}
@@ -194,8 +195,7 @@ class Transfers:
     async def _move(
         self, peer: HostedPeer, targets: Sequence[str], plan: Plan, arguments: SendArguments | GetArguments, tell: Tell
     ) -> Moved:
-        deadline = self._wall() + arguments.deadline_s
-        begun, leaves = await self._begin(peer, targets, plan, deadline, tell)
+        begun, leaves = await self._begin(peer, targets, plan, arguments.deadline_s, tell)
         try:
             if arguments.detach:
                 for transfer in begun:
@@ -215,7 +215,7 @@ class Transfers:
                     transfer.end(Ending.PAUSED)
 
     async def _begin(
-        self, peer: HostedPeer, targets: Sequence[str], plan: Plan, deadline: float, tell: Tell
+        self, peer: HostedPeer, targets: Sequence[str], plan: Plan, deadline_s: float, tell: Tell
     ) -> tuple[list[Transfer], list[Callable[[], None]]]:
         """Begin a transfer with each target, or join in those that are under way, or go on with what was begun."""
         begun: list[Transfer] = []
@@ -229,11 +229,11 @@ class Transfers:
                 live = None if row is None else self._live.get(row.key)
                 if live is None:
                     again = row is not None
-                    row = self._renewed(row, plan, deadline) if row else self._new(peer, target, plan, deadline)
+                    row = self._renewed(row, plan, deadline_s) if row else self._new(peer, target, plan, deadline_s)
                     live = self._register(peer, row, plan, known=again)
                     new.append(live)
                 begun.append(live)
-                leaves.append(live.attach(tell, deadline))
+                leaves.append(live.attach(tell, deadline_s))
             try:
                 await _all([self._journal.enter(transfer.row) for transfer in new])
             except BaseException:
@@ -253,21 +253,25 @@ class Transfers:
             return None
         return await self._journal.same(peer.name, plan.direction, target, plan.what)
 
-    def _new(self, peer: HostedPeer, target: str, plan: Plan, deadline: float) -> TransferRow:
-        return TransferRow(
+    def _new(self, peer: HostedPeer, target: str, plan: Plan, deadline_s: float) -> TransferRow:
+        now = self._wall()
+        row = TransferRow(
             id=self._random(8).hex(),
             acting=peer.name,
             direction=plan.direction,
             peer=target,
             what=plan.what,
             how=plan.how,
-            created=self._wall(),
-            updated=self._wall(),
-            deadline=deadline,
+            created=now,
+            updated=now,
+            deadline=now + deadline_s,
         )
+        self._shared.note_left(row, deadline_s)
+        return row
 
-    def _renewed(self, row: TransferRow, plan: Plan, deadline: float) -> TransferRow:
-        row.how, row.state, row.deadline, row.updated = plan.how, State.WAITING, deadline, self._wall()
+    def _renewed(self, row: TransferRow, plan: Plan, deadline_s: float) -> TransferRow:
+        row.how, row.state, row.updated = plan.how, State.WAITING, self._wall()
+        self._shared.note_left(row, deadline_s)
         return row
 
     def _check_room(self, more: int) -> None:
@@ -446,7 +450,7 @@ class Transfers:
         if peer is None or not row.sessions:
             return
         try:
-            await give_up(Way(peer, row.peer, self._clock), row, self._clock)
+            await give_up(PeerWay(peer, row.peer, self._clock), row, self._clock)
         except P2PError as error:
             self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
             row.reason += f"; {error}"
@@ -482,8 +486,7 @@ def _direction(offer: Offer) -> Direction:
 
 def _between(key: Key, acting: str, offer: Offer) -> bool:
     """Whether a transfer is the one that an offer names, between these two peers, whoever began it."""
-    transfer, own, _, peer = key
-    return (transfer, own, peer) == (offer.id, acting, offer.sender)
+    return (key[0], key[1], key[3]) == (offer.id, acting, offer.sender)
 
 
 async def _all(waiting: Sequence[Deferred[_T]]) -> list[_T]:

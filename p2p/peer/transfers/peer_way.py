@@ -16,7 +16,7 @@ from p2p.link.flow import Stream
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer
 
-__all__ = ["Engaged", "Pipe", "Way"]
+__all__ = ["Engaged", "PeerWay", "Pipe"]
 
 
 class Pipe:
@@ -64,7 +64,7 @@ class Engaged:
         return result
 
 
-class Way:
+class PeerWay:
     """The way to a peer, and what goes over it in the session under way."""
 
     def __init__(self, peer: HostedPeer, target: str, clock: IReactorTime) -> None:

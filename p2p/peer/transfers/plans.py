@@ -20,7 +20,7 @@ from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.getting import Getting
 from p2p.peer.transfers.interfaces import Moving
 from p2p.peer.transfers.journal import Journal, TransferRow, names_of
-from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.sender_leaves import KeptState
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.sources import checked_folder, checked_sources
@@ -128,7 +128,7 @@ class SendPlan(Plan):
     def moving(self, row: TransferRow, peer: HostedPeer, *, fresh: bool) -> Moving:
         """Make what sends for one of the transfers."""
         return Sending(
-            Way(peer, row.peer, self._clock),
+            PeerWay(peer, row.peer, self._clock),
             row,
             self._content,
             names=names_of(row),
@@ -192,7 +192,7 @@ class GetPlan(Plan):
     def moving(self, row: TransferRow, peer: HostedPeer, *, fresh: bool) -> Moving:
         """Make what gets it."""
         return Getting(
-            Way(peer, row.peer, self._clock),
+            PeerWay(peer, row.peer, self._clock),
             row,
             None if self.is_stream else Path(self.what["folder"]),
             exists=self.what["exists"],

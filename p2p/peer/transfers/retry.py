@@ -11,7 +11,7 @@ from typing import Final
 
 from p2p.base.errors import Outcome
 
-__all__ = ["FIRST_S", "LONGEST_S", "Retries"]
+__all__ = ["FIRST_S", "LONGEST_S", "Retries", "time_left"]
 
 FIRST_S: Final = 0.5
 """Seconds before the second session; it doubles from there."""
@@ -65,3 +65,17 @@ class Retries:
         wait = min(FIRST_S * 2.0**self._failures, LONGEST_S) * (0.75 + 0.5 * chance)
         self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
         return min(wait, self.deadline - now)
+
+
+def time_left(left_s: float, read_at: float, now: float, *, same_boot: bool) -> float:
+    """Seconds that a transfer has left, by what was written down of it; none is less than 0, and allows one try.
+
+    A daemon that is started again counts the time that it wasn't there. After a reboot nobody knows how long that was:
+    the monotonic clock has begun anew, and the wall clock may have been set, so none of it is counted.
+
+    :param left_s: the seconds that were left when it was written down.
+    :param read_at: when that was, seconds of the monotonic clock.
+    :param same_boot: whether the machine has run since then.
+    """
+    passed = max(now - read_at, 0.0) if same_boot else 0.0
+    return max(left_s - passed, 0.0)

@@ -13,13 +13,14 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.base.rates import Pace
+from p2p.base.waiters import Waiters
 from p2p.exchange.exchange import Request
 from p2p.exchange.rules import Names
 from p2p.exchange.service import Threads
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import BeginAnew, Told
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.peer_way import Engaged, Pipe, Way
+from p2p.peer.transfers.peer_way import Engaged, PeerWay, Pipe
 from p2p.peer.transfers.sources import sources_of
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.giving_up import GiveUpSession
@@ -62,7 +63,7 @@ class Content:
         self._threads = threads
         self._clock = clock
         self._measuring = False
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
 
     def engine(self) -> SendingEngine:
         """Make an engine; blocks."""
@@ -73,8 +74,7 @@ class Content:
         """Find out how much it is; returns when that is known, or after a moment without."""
         if self.totals is not None:
             return
-        known: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(known)
+        known = self._waiting.wait()
         known.addTimeout(MEASURE_S, self._clock, onTimeoutCancel=lambda result, seconds: None)
         if not self._measuring:
             self._measuring = True
@@ -92,19 +92,14 @@ class Content:
 
     def _was_measured(self, totals: Totals) -> None:
         self.totals = totals
-        self._go_on()
+        self._waiting.fire(None)
 
     def _not_measured(self, failure: Failure) -> None:
         if failure.check(LocalFileError):  # the engine gives up what isn't there by name, and all else goes
             self._log.info("can't tell how much there is to send: {reason}", reason=str(failure.value))
         else:
             self._log.failure("can't measure what there is to send", failure)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for known in waiting:
-            known.callback(None)
+        self._waiting.fire(None)
 
 
 class Sending:
@@ -116,7 +111,7 @@ class Sending:
 
     def __init__(
         self,
-        way: Way,
+        way: PeerWay,
         row: TransferRow,
         content: Content,
         *,
@@ -258,7 +253,7 @@ class Sending:
         )
 
 
-async def give_up(way: Way, row: TransferRow, clock: IReactorTime) -> None:
+async def give_up(way: PeerWay, row: TransferRow, clock: IReactorTime) -> None:
     """Tell the other side of a transfer that it was cancelled, so that it removes what it has of it.
 
     :raises ExchangeFailed: with the outcome, if it can't be told.

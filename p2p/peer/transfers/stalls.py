@@ -11,7 +11,7 @@ from enum import StrEnum
 from math import ceil
 from typing import Final, Literal
 
-__all__ = ["AGAIN_S", "LOOK_S", "PING_S", "TELL_S", "Own", "Ping", "Sight", "Stall", "StallWatch"]
+__all__ = ["AGAIN_S", "LOOK_S", "PING_S", "TELL_S", "Own", "Probe", "Sight", "Stall", "StallWatch"]
 
 LOOK_S: Final = 0.5
 """Seconds between two looks; what stopped right after one is seen to stand still so much later."""
@@ -53,7 +53,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class Probe:
     """The link is to be pinged; give the number along with the answer."""
 
     number: int
@@ -89,7 +89,7 @@ class StallWatch:
         self._pinged = False
         self._rtt_s: float | None = None
 
-    def look(self, sight: Sight, now: float) -> Ping | Stall | None:
+    def look(self, sight: Sight, now: float) -> Probe | Stall | None:
         """Take a look; says what is to be done."""
         if self._seen is None:
             self._seen = sight.moved
@@ -104,10 +104,10 @@ class StallWatch:
         elif sight.linked and not self._pinged and now >= self._due - PING_S:
             self._pinged = True
             self._pings += 1
-            return Ping(self._pings)
+            return Probe(self._pings)
         return None
 
-    def answered(self, ping: Ping, rtt_s: float) -> None:
+    def answered(self, ping: Probe, rtt_s: float) -> None:
         """A ping came back; one of an earlier standstill says nothing about this one."""
         if self._pinged and ping.number == self._pings:
             self._rtt_s = rtt_s

@@ -12,8 +12,9 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome, P2PError
 from p2p.base.texts import left_out_text
+from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import Done, Failed, MovedOne, Waiting
-from p2p.peer.transfers.account import Account, Shared
+from p2p.peer.transfers.account import Account, TransferContext
 from p2p.peer.transfers.audience import Tell
 from p2p.peer.transfers.interfaces import BeginAnew, Moving
 from p2p.peer.transfers.journal import LEFT_OUT, State, TransferRow
@@ -43,7 +44,9 @@ class Transfer:
 
     _log = Logger()
 
-    def __init__(self, row: TransferRow, moving: Moving, shared: Shared, *, patience_s: float, known: bool) -> None:
+    def __init__(
+        self, row: TransferRow, moving: Moving, shared: TransferContext, *, patience_s: float, known: bool
+    ) -> None:
         now = shared.clock.seconds()
         self.row = row
         self.detached = False
@@ -51,14 +54,13 @@ class Transfer:
         self._shared = shared
         self._clock = shared.clock
         self._known = known
-        self._retries = Retries(now + row.deadline - shared.wall(), patience_s, stood=row.sessions > 0)
+        self._retries = Retries(now + shared.left_s(row), patience_s, stood=row.sessions > 0)
         self._account = Account(row, moving, shared, self._retries)
         self._began = now
         self._ending: Ending | None = None
         self._running: Deferred[None] | None = None
-        self._waiting: Deferred[None] | None = None
-        self._waiters: list[Deferred[MovedOne]] = []
-        self._result: MovedOne | None = None
+        self._pause: Waiters[None] = Waiters()
+        self._end: Waiters[MovedOne] = Waiters()
         self._concluding = False
         self._at_work: Deferred[Totals] | None = None
         self._patient_since = now
@@ -76,25 +78,20 @@ class Transfer:
             lambda failure: self._log.failure("transfer {id} can't be ended", failure, id=self.row.id)
         )
 
-    def attach(self, tell: Tell, deadline: float) -> Callable[[], None]:
-        """A client asked for this very transfer: tell it, and try at least until its deadline (Unix seconds).
+    def attach(self, tell: Tell, deadline_s: float) -> Callable[[], None]:
+        """A client asked for this very transfer: tell it, and try for so many seconds from now at least.
 
         :returns: a function that ends the telling.
         """
-        self.row.deadline = max(self.row.deadline, deadline)
-        left_s = deadline - self._shared.wall()
-        self._retries.deadline = max(self._retries.deadline, self._clock.seconds() + left_s)
+        now = self._clock.seconds()
+        self._retries.deadline = max(self._retries.deadline, now + deadline_s)
+        self._shared.note_left(self.row, self._retries.deadline - now)
         self.wake()
         return self._account.audience.add(tell, patient=True)
 
     def when_over(self) -> Deferred[MovedOne]:
         """Fires with how it ended; cancelling that leaves the transfer alone."""
-        waiter: Deferred[MovedOne] = Deferred(self._waiters.remove)
-        if self._result is not None:
-            waiter.callback(self._result)
-        else:
-            self._waiters.append(waiter)
-        return waiter
+        return self._end.wait()
 
     def end(self, ending: Ending) -> None:
         """End it, unless it is at its end already."""
@@ -105,9 +102,7 @@ class Transfer:
 
     def wake(self) -> None:
         """The peer is there: don't wait any longer."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
+        self._pause.fire(None)
 
     def look(self) -> None:
         """See how it is getting on, and break a session off that outlasts the deadline without any progress.
@@ -136,11 +131,8 @@ class Transfer:
         except Exception:  # noqa: BLE001 - a fault of ours; whoever waits must not wait for ever
             self._log.failure("transfer {id} can't be ended as it should", id=self.row.id)
             result = self._moved(None, error="internal")
-        self._result = result
         over(self)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.callback(result)
+        self._end.settle(result)
 
     async def _conclude(self, ended: Totals | Exception) -> MovedOne:
         await self._moving.close()
@@ -197,7 +189,6 @@ class Transfer:
         left_s = self._retries.deadline - self._clock.seconds()
         row.state = State.WAITING
         row.outcome, row.reason = failure.outcome.value, str(failure)
-        row.deadline = self._shared.wall() + left_s
         self._account.save()
         self._account.tell(
             Waiting(**self._account.head, outcome=row.outcome, reason=row.reason, retry_s=seconds, left_s=left_s)
@@ -210,13 +201,10 @@ class Transfer:
             seconds=seconds,
             reason=row.reason,
         )
-        waiting: Deferred[None] = Deferred()
-        self._waiting = waiting
         timer = self._clock.callLater(seconds, self.wake)
         try:
-            await waiting
+            await self._pause.wait()
         finally:
-            self._waiting = None
             if timer.active():
                 timer.cancel()
 

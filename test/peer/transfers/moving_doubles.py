@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from p2p.base.errors import P2PError
 from p2p.console.transfer_operations import TransferEvent
-from p2p.peer.transfers.account import Shared
+from p2p.peer.transfers.account import TransferContext
 from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.stalls import LOOK_S, Own
@@ -99,16 +99,18 @@ class Events(list[TransferEvent]):
         return [event for event in self if isinstance(event, kind)]
 
 
-def shared(clock: Clock, saved: list[dict[str, Any]], followed: Events, *, slots: int = 8) -> Shared:
+def shared(
+    clock: Clock, saved: list[dict[str, Any]], followed: Events, *, slots: int = 8, ahead: Callable[[], float] = float
+) -> TransferContext:
     """What transfers share, written down for a test."""
 
     def save(row: TransferRow) -> Deferred[None]:
         saved.append({name: getattr(row, name) for name in ("id", "state", "bytes", "outcome", "reason", "deadline")})
         return succeed(None)
 
-    return Shared(
+    return TransferContext(
         clock=clock,
-        wall=lambda: WALL + clock.seconds(),
+        wall=lambda: WALL + ahead() + clock.seconds(),
         chance=lambda: 0.5,
         save=save,
         tell=followed.append,

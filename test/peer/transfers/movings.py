@@ -18,7 +18,7 @@ from p2p.peer.node import HostedPeer
 from p2p.peer.transfers import getting, sending
 from p2p.peer.transfers.manager import Transfers
 from p2p.transfer.answers import Asked
-from p2p.transfer.send_session import Told
+from p2p.transfer.send_session import SessionTold
 from p2p.transfer.walking import Totals
 from test.peer.pair import at_once
 from test.peer.transfers.journals import Pool, make_journal
@@ -35,7 +35,7 @@ class Session:
     :ivar end: ends the exchange.
     """
 
-    def __init__(self, engine: Any, asked: Asked, threads: Any, clock: Any, told: Told, **how: Any) -> None:
+    def __init__(self, engine: Any, asked: Asked, threads: Any, clock: Any, told: SessionTold, **how: Any) -> None:
         self.engine = engine
         self.names = asked.paths
         self.told = told
@@ -115,13 +115,14 @@ class TransfersCase(SynchronousTestCase):
         self.film = self.base / "film.mp4"
         self.film.write_bytes(b"film")
         self.clock = Clock()
+        self.wall_ahead_s = 0.0
         self.sessions: list[Session] = []
         self.tokens = 0
         self.patch(sending, "SendSession", lambda engine, *rest, **how: Session(engine, Asked(()), *rest, **how))
         self.patch(getting, "GetSession", Session)
         self.begin_daemon()
 
-    def begin_daemon(self, *, start: bool = True, **limits: int) -> None:
+    def begin_daemon(self, *, start: bool = True, **more: Any) -> None:
         """Start a daemon, the first or one after it was killed."""
         self.peers = {name: StandInPeer(name, self) for name in self.hosted}
         self.journal, self.pool = make_journal(self.base / "journal")
@@ -131,9 +132,9 @@ class TransfersCase(SynchronousTestCase):
             self.journal,
             self.base / "state",
             at_once,
-            lambda: WALL + self.clock.seconds(),
+            lambda: WALL + self.wall_ahead_s + self.clock.seconds(),
             self._bytes,
-            **limits,
+            **more,
         )
         self.events = Events()
         self.addCleanup(self._end, self.transfers, self.pool)

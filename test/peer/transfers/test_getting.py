@@ -15,7 +15,7 @@ from p2p.exchange.paths import RESERVED
 from p2p.peer.transfers import getting
 from p2p.peer.transfers.getting import Getting
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Entry, Kind, encode_chunk, encode_entry
@@ -69,7 +69,7 @@ class GettingTests(SynchronousTestCase):
     def make(self, pipe: Pipe | None = None, limit: int | None = None) -> Getting:
         peer: Any = self.peer
         return Getting(
-            Way(peer, "m4.m", self.clock),
+            PeerWay(peer, "m4.m", self.clock),
             self.row,
             self.base if pipe is None else None,
             exists="rename",

@@ -198,6 +198,18 @@ class JournalTests(SynchronousTestCase):
         self.pool.held = None
         self.assertEqual(2, len(self.did(self.journal.latest(9))))
 
+    def test_nobody_waits_any_more(self) -> None:
+        """What is to be written is written, even if all who waited for it were cancelled."""
+        self.pool.held = []
+        self.journal.enter(row())
+        gone = self.journal.enter(row("11" * 8))
+        gone.cancel()
+        self.failureResultOf(gone)
+        while self.pool.held:
+            self.pool.held.pop(0)()
+        self.pool.held = None
+        self.assertEqual(2, self.pool.commits)
+
     def test_disk_full(self) -> None:
         """If the disk doesn't take it, whoever wrote or read learns it in plain words, and later writes may succeed."""
 
@@ -321,6 +333,23 @@ class OpeningTests(TestCase):
         error = self.assertRaises(LocalFileError, Journal.open, path, reactor)
         self.assertIn("move it away", str(error))
         self.assertEqual(b"something else" * 100, path.read_bytes())
+
+    def test_before(self) -> None:
+        """The journal of a daemon that kept no time left is used as it is, and such a daemon can go on with it."""
+        path = Path(self.mktemp())
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(f"{module._SCHEMA}PRAGMA user_version = 1")
+            columns = [name for name in module._COLUMNS if name not in module._ADDED]
+            entering = (
+                f"INSERT INTO transfers ({', '.join(columns)}) VALUES ({', '.join(f':{one}' for one in columns)})"
+            )
+            for transfer_id in ("aa" * 8, "bb" * 8):
+                connection.execute(entering, module._values(row(transfer_id)))
+                connection.commit()
+                journal, pool = make_journal(path)
+                found = self.successResultOf(Deferred.fromCoroutine(journal.find(transfer_id)))
+                self.assertEqual([row(transfer_id)], found)
+                pool.close()
 
     def test_other_version(self) -> None:
         """The journal of another version isn't touched."""

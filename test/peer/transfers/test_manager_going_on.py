@@ -10,11 +10,11 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
-from p2p.console.transfer_operations import Failed
+from p2p.console.transfer_operations import Failed, Waiting
 from p2p.exchange.paths import RESERVED
 from p2p.transfer.records import Entry, Have, Kind, encode_entry
 from p2p.transfer.tree import CHUNK
-from test.peer.transfers.moving_doubles import WALL
+from test.peer.transfers.moving_doubles import WALL, Events
 from test.peer.transfers.movings import Session, TransfersCase
 
 
@@ -79,6 +79,29 @@ class GoingOnTests(TransfersCase):
         self.assertTrue(self.sessions[0].how["resume"])
         self.sessions[0].done()
         self.assertEqual("done", self.rows()["m1.m"])
+
+    def test_clock_is_set_while_it_is_killed(self) -> None:
+        """However the clock is set meanwhile, a transfer has the time that was left: less what has passed since, if the
+        machine ran on; all of it after a reboot. At least one try is made."""
+        for boot, seconds, left_s in (("a", 1000.0, 2600.0), ("b", 1000.0, 3600.0), ("a", 90_000.0, 0.0)):
+            for step in (1e7, -1e7):
+                with self.subTest(boot=boot, seconds=seconds, step=step):
+                    self.begin_daemon(boot="a")
+                    self.send("m1.m", detach=True)
+                    self.kill_daemon()
+                    self.clock.advance(seconds)
+                    self.wall_ahead_s = step
+                    del self.sessions[:]
+                    self.begin_daemon(boot=boot)
+                    followed = Events()
+                    self.transfers.follow(followed.append)
+                    (session,) = self.sessions
+                    session.fail()
+                    self.assertEqual([left_s] if left_s else [], [one.left_s for one in followed.of(Waiting)])
+                    if left_s:
+                        self.did(self.transfers.cancel(session.transfer))
+                    self.kill_daemon()
+                    del self.sessions[:]
 
     def test_stopped(self) -> None:
         """A daemon that is stopped breaks off, keeps no client waiting, and goes on at its next start."""

@@ -11,9 +11,8 @@ from twisted.logger import capturedLogs, formatEvent
 
 from p2p.base.errors import CancelledThere, LocalFileError, Outcome
 from p2p.console.transfer_operations import Done, Offered
-from p2p.exchange.consent import Offer
-from p2p.exchange.rules import Names
-from p2p.transfer.ended import local_id
+from p2p.exchange.rules import Names, Offer
+from p2p.transfer.notes import local_id
 from p2p.transfer.receiving import ReceivingEngine
 from test.peer.transfers.moving_doubles import WALL, Events
 from test.peer.transfers.movings import TransfersCase

@@ -7,21 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.console.transfer_operations import Done, GetArguments, Moved, Progress, Resumed, SendArguments, Waiting
-from p2p.exchange.consent import Offer
 from p2p.exchange.paths import RESERVED
-from p2p.exchange.service import Incoming, Services
-from p2p.peer.node import HostedPeer, Surroundings
+from p2p.exchange.rules import Offer
+from p2p.exchange.service import Incoming
+from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.manager import Transfers
 from p2p.transfer.receiving_service import transfer
 from p2p.transfer.sharing_service import fetch
 from p2p.transfer.tree import CHUNK
 from test.exchange.doubles import OpenHost
-from test.identities import credentials
-from test.peer.pair import Pair, _StandInRegistration, at_once
+from test.peer.pair import Pair, at_once
 from test.peer.transfers.journals import make_journal
 from test.peer.transfers.moving_doubles import WALL, Events
 from test.transfer.sources import new_ctime
@@ -42,34 +41,22 @@ class _Host(OpenHost):
 class MovingPair(Pair):
     """n1.n and m4.m, each with a daemon of its own that moves things."""
 
+    services = (transfer, fetch)
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.hosts: dict[str, _Host] = {}
         self.transfers: dict[str, Transfers] = {}
         super().__init__(folder)
 
-    def host(self, name: str, address: str, *, plain: bool = False, lab: str = "lab") -> HostedPeer:
-        inbox = self.folder / name
-        inbox.mkdir(exist_ok=True)
-        self.hosts[name] = _Host(self, name, inbox)
-        surroundings = Surroundings(
-            reactor=self.network.on(address),
-            router=None,  # type: ignore[arg-type]  # the stand-in registration connects to nothing
-            limits=self.limits,
-            services=Services([transfer, fetch]),
-            threads=at_once,
-            random=self._bytes,
-            now_ns=lambda: int(self.network.seconds() * 1e9),
-            turn=DeferredSemaphore(8),
-            listen="tcp:0",
-            plain=True,
-        )
-        peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.hosts[name])
-        peer.registration = _StandInRegistration(name, self.routers)  # type: ignore[assignment]  # stands in
-        self.peers[name] = peer
-        self.routers.peers[name] = (peer, address)
+    def host(self, name: str, address: str, *, plain: bool = True, lab: str = "lab") -> HostedPeer:
+        peer = super().host(name, address, plain=True, lab=lab)
         self.begin_daemon(name)
         return peer
+
+    def host_of(self, name: str, inbox: Path) -> OpenHost:
+        self.hosts[name] = _Host(self, name, inbox)
+        return self.hosts[name]
 
     def begin_daemon(self, name: str) -> None:
         """Begin to move things, the first time or after an end."""

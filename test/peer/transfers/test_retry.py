@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
-from p2p.peer.transfers.retry import LONGEST_S, Retries
+from p2p.peer.transfers.retry import LONGEST_S, Retries, time_left
 
 PASSES = [Outcome.RESET, Outcome.TRUNCATED, Outcome.TIMEOUT, Outcome.CONNECT_FAILED, Outcome.CLUSTER_UNREACHABLE]
 
@@ -65,3 +65,21 @@ class RetriesTests(SynchronousTestCase):
         for _ in range(2000):
             wait = self.failed(chance=1.0)
         self.assertEqual(LONGEST_S * 1.25, wait)
+
+
+class TimeLeftTests(SynchronousTestCase):
+    """``time_left``: what the journal says, read by a daemon that was started again."""
+
+    def test_same_boot(self) -> None:
+        """The time without a daemon counts, and no more than all of it is over."""
+        self.assertEqual(40.0, time_left(60.0, 1000.0, 1020.0, same_boot=True))
+        self.assertEqual(0.0, time_left(60.0, 1000.0, 9000.0, same_boot=True))
+
+    def test_other_boot(self) -> None:
+        """After a reboot the clock tells nothing about what was before: what was left is left."""
+        for now in (5.0, 1020.0, 9000.0):
+            self.assertEqual(60.0, time_left(60.0, 1000.0, now, same_boot=False))
+
+    def test_never_more(self) -> None:
+        """A clock that is behind what was written down gives nobody more time."""
+        self.assertEqual(60.0, time_left(60.0, 1000.0, 5.0, same_boot=True))

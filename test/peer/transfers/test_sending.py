@@ -15,7 +15,7 @@ from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.peer.transfers import sending
 from p2p.peer.transfers.interfaces import BeginAnew
 from p2p.peer.transfers.journal import TransferRow
-from p2p.peer.transfers.peer_way import Pipe, Way
+from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.sending import Content, Sending
 from p2p.peer.transfers.stalls import Own
 from p2p.transfer.answers import Asked
@@ -101,7 +101,7 @@ class SendingTests(SynchronousTestCase):
     def make(self, content: Content | None = None, **how: Any) -> Sending:
         peer: Any = self.peer
         given: dict[str, Any] = {"names": ["film.mp4"], "content_type": "data", "limit": None, "first": None, **how}
-        way = Way(peer, "m4.m", self.clock)
+        way = PeerWay(peer, "m4.m", self.clock)
         row = TransferRow("ab" * 8, "n1.n", "send", "m4.m", self.what, 0.0, 0.0, sessions=self.sessions)
         return Sending(way, row, content or self.content(), **given, threads=self.threads, clock=self.clock)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.transfers.stalls import LOOK_S, Own, Ping, Sight, Stall, StallWatch
+from p2p.peer.transfers.stalls import LOOK_S, Own, Probe, Sight, Stall, StallWatch
 
 
 class StallWatchTests(SynchronousTestCase):
@@ -21,7 +21,7 @@ class StallWatchTests(SynchronousTestCase):
         answer: float | None = None,
         own: Own = Own.READ,
         **sight: Any,
-    ) -> list[tuple[float, Ping | Stall]]:
+    ) -> list[tuple[float, Probe | Stall]]:
         """Look at what moves until it stops: what was said, and when. Pings are answered at once, if at all."""
         watch = StallWatch("m4.m", direction, own, 0.0)
         said = []
@@ -30,7 +30,7 @@ class StallWatchTests(SynchronousTestCase):
             seen = watch.look(Sight(**{"moved": min(now, stops) * 1000, "linked": True, **sight}), now)
             if seen is not None:
                 said.append((now, seen))
-            if isinstance(seen, Ping) and answer is not None:
+            if isinstance(seen, Probe) and answer is not None:
                 watch.answered(seen, answer)
         return said
 
@@ -44,7 +44,7 @@ class StallWatchTests(SynchronousTestCase):
     def test_timing(self) -> None:
         """The link is pinged after two seconds, what is wrong is told within five, and again every 30 s."""
         said = [(when, type(one)) for when, one in self.watch(until=70, stops=10.0)]
-        expected = [(12.0, Ping), (14.5, Stall), (42.0, Ping), (44.5, Stall)]
+        expected = [(12.0, Probe), (14.5, Stall), (42.0, Probe), (44.5, Stall)]
         self.assertEqual(expected, said)
 
     def test_just_after_a_look(self) -> None:
@@ -103,7 +103,7 @@ class StallWatchTests(SynchronousTestCase):
         watch = StallWatch("m4.m", "send", Own.READ, 0.0)
         watch.look(Sight(0, True), 0.0)
         ping = watch.look(Sight(0, True), 2.0)
-        assert isinstance(ping, Ping)
+        assert isinstance(ping, Probe)
         watch.look(Sight(1, True), 2.5)
         watch.answered(ping, 0.1)
         watch.look(Sight(1, True), 5.0)

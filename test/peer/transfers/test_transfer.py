@@ -32,15 +32,16 @@ class TransferCase(SynchronousTestCase):
         **changes: Any,
     ) -> Transfer:
         self.clock = Clock()
+        self.ahead_s = 0.0  # how far somebody has set the wall clock
         self.saved: list[dict[str, Any]] = []
         self.followed = Events()
-        self.shared = shared(self.clock, self.saved, self.followed, slots=slots)
+        self.shared = shared(self.clock, self.saved, self.followed, slots=slots, ahead=lambda: self.ahead_s)
         self.moving = ScriptedMoving(stream=stream)
         self.over: list[Transfer] = []
         self.events = Events()
         made = row(**{"created": WALL, "deadline": WALL + 3600, **changes})
         self.transfer = Transfer(made, self.moving, self.shared, patience_s=patience_s, known=known)
-        self.leave = self.transfer.attach(self.events.append, made.deadline)
+        self.leave = self.transfer.attach(self.events.append, made.deadline - WALL)
         return self.transfer
 
     def begin(self, **how: Any) -> Transfer:
@@ -204,7 +205,7 @@ class RetryTests(TransferCase):
     def test_longer_for_another(self) -> None:
         """Somebody who asks for the same and has more time gives it to the transfer, and is told of it."""
         self.begin(deadline=WALL + 10)
-        self.transfer.attach(self.events.append, WALL + 100)
+        self.transfer.attach(self.events.append, 100.0)
         self.fail_session()
         self.assertEqual(100.0, self.events.last(Waiting).left_s)
 
@@ -225,6 +226,23 @@ class RetryTests(TransferCase):
         self.assertEqual(([self.transfer], "timeout"), (self.over, self.result().outcome))
         self.assertIn("its deadline, 3 s without progress, is over", self.result().reason)
         self.assertTrue(self.events.last(Failed).resumable)
+
+    def test_clock_is_set(self) -> None:
+        """However the wall clock is set, a transfer has the time that it was given; people see by their clock when
+        that is over."""
+        self.begin(deadline=WALL + 100)
+        for step in (1e6, -1e6):
+            self.ahead_s = step
+            self.moving.told.on_have(Have())
+            self.fail_session()
+            left_s = self.events.last(Waiting).left_s
+            self.assertEqual(100.0 - self.clock.seconds(), left_s)
+            self.assertEqual(WALL + step + 100, self.transfer.row.deadline)
+            self.clock.advance(1)
+        self.ahead_s = 1e6
+        self.transfer.attach(self.events.append, 200.0)
+        self.fail_session()
+        self.assertEqual(200.0, self.events.last(Waiting).left_s)
 
     def test_begin_anew(self) -> None:
         """A session that began in the wrong way is followed by the next at once."""

@@ -11,6 +11,7 @@ __all__ = [
     "ConfigError",
     "ConsoleUnreachable",
     "DaemonFault",
+    "DialFailure",
     "ExchangeFailed",
     "IdentityError",
     "InvalidName",
@@ -40,6 +41,17 @@ class Outcome(StrEnum):
     def is_drop(self) -> bool:
         """Whether a message was lost: everything but ``ok`` and ``refused`` is a drop."""
         return self not in (Outcome.OK, Outcome.REFUSED)
+
+
+class DialFailure(StrEnum):
+    """How a dial ended without a link; no more than that is told of an address to who isn't there."""
+
+    REFUSED = "refused"
+    SILENT = "no-answer"
+    UNREACHABLE = "unreachable"
+    FORBIDDEN = "forbidden"
+    NO_LINK = "no-link"
+    OTHER = "other"
 
 
 class P2PError(Exception):

@@ -42,4 +42,5 @@ def address_text(address: Any) -> str:
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is None or port is None:
         return str(address)
+    host = host.removeprefix("::ffff:") if "." in host else host  # an IPv4 address, on a socket that takes both
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError
-from p2p.base.names import parse_peer
-from p2p.base.texts import printable
-from p2p.base.ticket import NONCE_BYTES, Ticket, TicketBook
+from p2p.base.endpoints import host_of_listener
+from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
+from p2p.base.names import parse_peer, router_name
+from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
-from p2p.control.commands import Busy, Refused
+from p2p.console.operations import LinkAttempt
+from p2p.control.commands import Busy, DialFailed, Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
@@ -26,7 +26,9 @@ from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Attempting, Setup
-from p2p.peer.dialling import Wiring, dial
+from p2p.peer.dialling import NotReached, Wiring, dial
+from p2p.peer.instruction import MAX_CANDIDATES, Instruction, checked_instruction
+from p2p.peer.reachable import hindrances, host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.services.chat_room import ChatRoom
@@ -39,9 +41,6 @@ TRIES: Final = 3
 DIALS_EACH: Final = 4
 """Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
 
-MAX_CANDIDATES: Final = 9
-"""Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -50,6 +49,7 @@ class Surroundings:
     :ivar reactor: the reactor, or a fake of its clock and its TCP.
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
+    :ivar is_own: tells whether an address is one of this machine.
     """
 
     reactor: Any
@@ -60,16 +60,7 @@ class Surroundings:
     now_ns: Callable[[], int]
     listen: str
     plain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    """An InstructConnect that was checked."""
-
-    ticket: Ticket
-    candidates: list[str]
-    port: int
-    plain: bool
+    is_own: Callable[[str], bool] = lambda address: True
 
 
 class HostedPeer:
@@ -112,7 +103,8 @@ class HostedPeer:
         self._attempts: dict[str, Attempting] = {}
         self._dials: dict[str, int] = {}
         self._dialling: set[Deferred[None]] = set()
-        self._fallbacks: dict[str, _Instruction] = {}
+        self._fallbacks: dict[str, Instruction] = {}
+        self._dialled: dict[DirectLink, Instruction] = {}  # connected, and no link yet
         self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
@@ -122,7 +114,7 @@ class HostedPeer:
 
     def start(self) -> None:
         """Register, and stay registered."""
-        self.registration.start(self.instructed)
+        self.registration.start(self)
 
     def slept(self, seconds: float) -> None:
         """This machine slept for so long: see whether the links and the registration stand."""
@@ -167,6 +159,12 @@ class HostedPeer:
     def open_dials(self) -> int:
         """Instructions that are being carried out."""
         return sum(self._dials.values())
+
+    @property
+    def attempts(self) -> list[LinkAttempt]:
+        """The links that are being asked for."""
+        moments = {target: attempt.moments for target, attempt in self._attempts.items()}
+        return [LinkAttempt(peer=target, port=one.port, dials=one.dials) for target, one in moments.items()]
 
     @property
     def connections(self) -> list[DirectLink]:
@@ -271,7 +269,15 @@ class HostedPeer:
         :raises Refused: if it makes no sense.
         :raises Busy: if as many dials are under way as may be.
         """
-        instruction = self._checked(arguments)
+        if self._stopping:
+            raise Refused(f"{self.name} can't use this instruction: it is stopping")
+        instruction = checked_instruction(
+            arguments,
+            self.name,
+            longest_s=self._limits.ticket_s,
+            plain=self._around.plain,
+            now=self._clock.seconds(),
+        )
         initiator = instruction.ticket.initiator
         answer = {"dialling": True, "plain": instruction.plain}
         if initiator in self._attempts and goes_first(self.name, initiator):
@@ -284,31 +290,7 @@ class HostedPeer:
         self._start_dial(instruction)
         return answer
 
-    def _checked(self, arguments: Mapping[str, Any]) -> _Instruction:
-        """Take an instruction apart; a router is trusted to pass on, not to be free of faults."""
-        initiator, port, lifetime = arguments["initiator"], arguments["port"], arguments["lifetime"]
-        candidates = arguments["candidates"]
-        if arguments["target"] != self.name:
-            raise Refused(f"this is {self.name}, not {arguments['target'][:80]!r}")
-        try:
-            parse_peer(initiator)
-            addresses = [str(ip_address(text)) for text in candidates]
-        except ValueError as error:
-            raise Refused(f"{self.name} can't use this instruction: {printable(str(error))[:200]}") from error
-        valid = (
-            initiator != self.name
-            and 0 < port < 65536
-            and 0 < lifetime < float("inf")
-            and 0 < len(addresses) <= MAX_CANDIDATES
-            and len(arguments["ticket"]) == NONCE_BYTES
-        )
-        if not valid or self._stopping:
-            raise Refused(f"{self.name} can't use this instruction: {'it is stopping' if valid else 'bad values'}")
-        seconds = min(lifetime, self._limits.ticket_s)
-        ticket = Ticket(arguments["ticket"], initiator, self.name, self._clock.seconds() + seconds)
-        return _Instruction(ticket, addresses, port, arguments["plain"] and self._around.plain)
-
-    def _start_dial(self, instruction: _Instruction) -> None:
+    def _start_dial(self, instruction: Instruction) -> None:
         initiator = instruction.ticket.initiator
         self._dials[initiator] = self._dials.get(initiator, 0) + 1
         dialling = Deferred.fromCoroutine(self._dial(instruction))
@@ -318,7 +300,7 @@ class HostedPeer:
         )
         dialling.addCallback(lambda _: self._dialling.discard(dialling))
 
-    async def _dial(self, instruction: _Instruction) -> None:
+    async def _dial(self, instruction: Instruction) -> None:
         ticket = instruction.ticket
         terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)
@@ -326,13 +308,52 @@ class HostedPeer:
         try:
             link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
             self._connections.add(link)  # from here on the link tells its end itself
+            if not link.established:
+                self._dialled[link] = instruction
         except CancelledError:
             pass  # this peer stops
-        except ExchangeFailed as failure:
+        except NotReached as failure:
+            self._report(instruction, failure.tried)
             self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
         finally:
             if link is None:
                 self._dial_over(ticket.initiator)
+
+    def _report(self, instruction: Instruction, failures: Sequence[tuple[str, str]]) -> None:
+        """Let who asked for a dial know that it came to nothing, if their version and all routers take that."""
+        ticket = instruction.ticket
+        if instruction.reports and self.registration.registered and not self._stopping:
+            reporting = self.registration.call(
+                DialFailed,
+                target=self.name,
+                initiator=ticket.initiator,
+                ticket=ticket.nonce,
+                addresses=[address for address, _ in failures],
+                failures=[failure for _, failure in failures],
+            )
+            # Who can't be told waits until the ticket dies.
+            Deferred.fromCoroutine(reporting).addErrback(lambda failure: failure.trap(P2PError))
+
+    def reported(self, arguments: Mapping[str, Any]) -> None:
+        """Take the report of a target that couldn't dial this peer."""
+        attempt = self._attempts.get(arguments["target"])
+        if attempt is not None and arguments["initiator"] == self.name:
+            addresses, failures = arguments["addresses"], arguments["failures"]
+            attempt.reported(arguments["ticket"], list(zip(addresses, failures, strict=False))[:MAX_CANDIDATES])
+
+    def seen_at(self, observed: str) -> None:
+        """Warn of what keeps others from dialling this peer where its router sees it."""
+        for hindrance in self.hindrances:
+            self._log.warn("{name}: {hindrance}", name=self.name, hindrance=hindrance)
+
+    @property
+    def hindrances(self) -> list[str]:
+        """Why others may not be able to dial this peer, as sentences with what to do."""
+        observed = self.registration.observed
+        if not self.registration.registered or not observed:
+            return []
+        router, host = router_name(parse_peer(self.name).cluster), host_of_listener(self._around.listen)
+        return hindrances(self.name, router, observed, host, own=self._around.is_own(observed))
 
     def _dial_over(self, initiator: str) -> None:
         """A dial ended, with or without a link; who waited for it without one asks for themselves."""
@@ -350,6 +371,7 @@ class HostedPeer:
         """Take a proved link into use; of two to the same peer one survives."""
         other = link.remote
         self._connections.add(link)
+        self._dialled.pop(link, None)
         standing = self.links.get(other)
         if self._stopping or (standing is not None and standing.reusable and not self._replaces(link, standing)):
             link.close()
@@ -399,6 +421,7 @@ class HostedPeer:
         """Forget a connection that is gone."""
         self._connections.discard(link)
         self._setups.pop(link, None)
+        instruction = self._dialled.pop(link, None)
         other = link.remote
         if link.established:
             self._log.info(
@@ -413,6 +436,8 @@ class HostedPeer:
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
                 self._log.warn("{name}: no link with {other}: {reason}", name=self.name, other=other, reason=reason)
+                if instruction is not None:
+                    self._report(instruction, [(host_of(link.addresses[1]), DialFailure.NO_LINK)])
             self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)

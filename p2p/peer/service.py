@@ -22,7 +22,7 @@ from p2p.console.server import ConsoleServer, Handler
 from p2p.exchange.inbox import clear_leftovers
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
-from p2p.identity.expiry import warn_of_expiry
+from p2p.identity.expiry import ExpiryWatch
 from p2p.identity.tls import Credentials
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
@@ -35,6 +35,7 @@ from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
+from p2p.wire.own_address import is_own_address
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -118,6 +119,7 @@ class PeerService(MultiService):
             now_ns=now_ns,
             listen=config.listen,
             plain=config.links == "plain",
+            is_own=is_own_address,
         )
         self._random = random
         self._now_ns = now_ns
@@ -128,6 +130,8 @@ class PeerService(MultiService):
         for entry, own in zip(config.peers, credentials, strict=True):
             registration = Registration(reactor, router, own, config.limits, turn)
             self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
+        certificates = {entry.name: entry.certificate for entry in config.peers}
+        self._expiry = ExpiryWatch(reactor, certificates, config.authority, wall)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
         self._sleep = SleepWatch(reactor, self._slept, asleep)
@@ -149,7 +153,7 @@ class PeerService(MultiService):
                 "set 'links: tls' unless this is a measurement in a closed lab"
             )
         try:
-            warn_of_expiry(entry.certificate for entry in self._config.peers)
+            self._expiry.start()
             for entry in self._config.peers:
                 entry.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
             super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
@@ -179,6 +183,7 @@ class PeerService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._expiry.stop()
         self._leftovers.stop()
         self._sleep.stop()
         transfers = self._transfers
@@ -258,6 +263,7 @@ class PeerService(MultiService):
             console_clients=lambda: self._console.connected,
             transfers=self._transfers,
             consent=self._offers,
+            expiring=self._expiry.warnings,
         )
         self._operations.update(operations.handlers())
         return self._transfers

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from p2p.exchange.exchange import Request, perform
 from p2p.exchange.rules import Names
-from p2p.identity.lab import issue_peer
+from p2p.identity.lab import issue_name
 from p2p.transfer.send_session import SendSession, send_request
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from test.exchange.doubles import HeldThreads
@@ -58,7 +58,7 @@ class ConsentTests(FunctionalCase):
 
     async def lie(self, request: Request, names: Sequence[str]) -> dict[str, str]:
         """Have x1.m offer something and send these things, when m1.m has agreed; what became of them."""
-        issue_peer(self.lab.folder, "x1.m")
+        issue_name(self.lab.folder, "x1.m")
         peer = HandMadePeer(self.lab, "x1.m")
         peer.registration.start(peer.instructed)
         self.addCleanup(lambda: Deferred.fromCoroutine(peer.registration.stop()))

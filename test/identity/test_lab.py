@@ -18,7 +18,7 @@ from p2p.base.config import load_peers, load_router
 from p2p.base.errors import ConfigError, IdentityError, InvalidName, LocalFileError, P2PError
 from p2p.identity import lab, pem_files
 from p2p.identity.authority import Authority
-from p2p.identity.lab import create_lab, issue_peer, write_peer_daemon
+from p2p.identity.lab import create_lab, issue_name, write_peer_daemon
 from p2p.identity.lab_plan import LabPlan, RouterPlace, make_plan
 from p2p.identity.tls import Credentials
 from test.processor import quickest
@@ -153,7 +153,7 @@ class CreateTests(LabTestCase):
         """The links of a lab's peers can be plain from the start."""
         made = create_lab(self.lab, peers=1, links="plain")
         self.assertEqual(load_peers(made.peers["n1.n"]).links, "plain")
-        self.assertEqual(load_peers(issue_peer(self.lab, "n2.n").config).links, "plain")
+        self.assertEqual(load_peers(issue_name(self.lab, "n2.n").config).links, "plain")
 
     def test_validity(self) -> None:
         """The certificates begin when they are told to."""
@@ -311,13 +311,13 @@ class IssueTests(LabTestCase):
 
     def refused(self, name: str, kind: type[P2PError], lab: Path | None = None) -> str:
         before = self.everything()
-        message = str(self.assertRaises(kind, issue_peer, lab or self.lab, name))
+        message = str(self.assertRaises(kind, issue_name, lab or self.lab, name))
         self.assertEqual(self.everything(), before)
         return message
 
     def test_issued(self) -> None:
         """A new peer gets a certificate, an inbox and a YAML file that loads."""
-        made = issue_peer(self.lab, "n9.n")
+        made = issue_name(self.lab, "n9.n")
         self.assertFalse(made.kept)
         config = load_peers(made.config)
         (entry,) = config.peers
@@ -335,7 +335,7 @@ class IssueTests(LabTestCase):
             (self.lab / "certificates" / f"n1.n.{end}").unlink()
         with (self.lab / "peer-n1.n.yaml").open("a") as file:
             file.write("# mine\n")
-        made = issue_peer(self.lab, "n1.n")
+        made = issue_name(self.lab, "n1.n")
         self.assertTrue(made.kept)
         self.assertTrue(made.config.read_text().endswith("# mine\n"))
         load_peers(made.config)
@@ -367,7 +367,7 @@ class IssueTests(LabTestCase):
         """If the YAML file can't be written the certificate isn't left without it."""
         self.fails_at("peer-n9.n.yaml")
         before = {name for name in self.everything() if "inbox" not in name}
-        self.assertRaises(LocalFileError, issue_peer, self.lab, "n9.n")
+        self.assertRaises(LocalFileError, issue_name, self.lab, "n9.n")
         self.assertEqual({name for name in self.everything() if "inbox" not in name}, before)
 
     def test_socket_path(self) -> None:

@@ -67,7 +67,7 @@ class StandInRouters:
                 "initiator": initiator,
                 "observed": "",
                 "candidates": self.candidates or [self.peers[initiator][1]],
-                **{key: arguments[key] for key in ("port", "ticket", "lifetime", "plain")},
+                **{key: arguments[key] for key in ("port", "ticket", "lifetime", "plain", "reports")},
             }
         )
         return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}

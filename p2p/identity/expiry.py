@@ -78,4 +78,4 @@ class ExpiryWatch:
 
     def _tell(self) -> None:
         for warning in self.warnings():
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{text}", text=warning)

@@ -119,7 +119,7 @@ def create_lab(
 
 
 def issue_name(directory: Path, name: str, *, now: datetime | None = None) -> IssuedName:
-    """Add a peer to a lab, or renew a router: its certificate, its key, and its YAML file, which is kept if there is one.
+    """Give a peer, new or not, or a router a certificate, a key, and a YAML file, which is kept if it is there already.
 
     :raises InvalidName: if the name is neither a peer's nor a router's.
     :raises ConfigError: if the folder holds no lab, or the lab has no such cluster.

@@ -21,6 +21,7 @@ from p2p.identity.authority import Authority
 from p2p.identity.lab import create_lab, issue_name, write_peer_daemon
 from p2p.identity.lab_plan import LabPlan, RouterPlace, make_plan
 from p2p.identity.tls import Credentials
+from p2p.router.service import load_credentials
 from test.processor import quickest
 
 
@@ -340,9 +341,24 @@ class IssueTests(LabTestCase):
         self.assertTrue(made.config.read_text().endswith("# mine\n"))
         load_peers(made.config)
 
+    def test_router(self) -> None:
+        """A router whose old certificate was moved away gets a new one, and its YAML file if that was, too."""
+        self.assertIn("router.n.key: is there already", self.refused("router.n", IdentityError))
+        self.assertIn("the lab has no cluster 'q'", self.refused("router.q", ConfigError))
+        for end in ("pem", "key"):
+            (self.lab / "certificates" / f"router.n.{end}").unlink()
+        made = issue_name(self.lab, "router.n")
+        self.assertEqual((True, self.lab / "router-n.yaml"), (made.kept, made.config))
+        text = made.config.read_text()
+        self.assertEqual("router.n", load_credentials(load_router(made.config)).name)
+        for path in (made.issued.certificate, made.issued.key, made.config):
+            path.unlink()
+        again = issue_name(self.lab, "router.n")
+        self.assertEqual((False, text), (again.kept, again.config.read_text()))
+
     def test_names(self) -> None:
         """Only a peer of one of the lab's clusters gets a certificate."""
-        self.assertIn("reserved", self.refused("router.n", InvalidName))
+        self.assertIn("cluster name 'router.n'", self.refused("router.router.n", InvalidName))
         self.assertIn("isn't <node>.<cluster>", self.refused("../../n1", InvalidName))
         message = self.refused("q1.q", ConfigError)
         self.assertIn("lab.yaml: the lab has no cluster 'q', expected one of: n, m", message)

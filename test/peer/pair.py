@@ -16,7 +16,7 @@ from p2p.control.commands import UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
-from p2p.peer.registration import Instructed
+from p2p.peer.registration import Registrant
 from p2p.services.echo import echo
 from p2p.services.store import store
 from p2p.services.text import uppercase
@@ -83,9 +83,10 @@ class StandInRegistration:
         self.name = name
         self.registered = True
         self.last_error = ""
+        self.observed = ""
         self._ask = ask
 
-    def start(self, instructed: Instructed) -> None:
+    def start(self, registrant: Registrant) -> None:
         """It is there already."""
 
     def slept(self, seconds: float) -> None:

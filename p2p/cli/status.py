@@ -49,7 +49,7 @@ def _of_peers(answer: PeerStatus) -> str:
     peers = columns(
         ("PEER", "REGISTERED", "LINKS", "SEEN AT"),
         [
-            (one.name, "yes" if one.registered else "no", str(len(one.links)), one.observed or "")
+            (one.name, "yes" if one.registered else "no", str(len(one.links)), one.observed or "-")
             for one in answer.peers
         ],
     )

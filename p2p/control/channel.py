@@ -224,6 +224,7 @@ class Channel(amp.AMP):
         if self._state is _State.OPEN:
             text = reason[:TEXT_CHARACTERS].encode("utf-8", "replace")
             self.sendBox(amp.AmpBox({amp.COMMAND: Farewell.commandName, b"reason": text}))
+            self._end_reason = reason
         self.close(deadline)
 
     def hold(self, seconds: float) -> None:

@@ -127,7 +127,7 @@ class Attempting:
         self.moments = Moments(now_ns())
         self.setup = Setup(moments=self.moments)
         self.setup.expect_answer()
-        self._asking = False
+        self._asking = self._answered = False
         self._wiring = wiring
         self._registration = registration
         self._tickets = tickets
@@ -153,7 +153,7 @@ class Attempting:
         """The target reports that its dial came to nothing, maybe before the routers have answered."""
         if ticket == self._ticket.nonce:
             self.moments.failures = [(printable(address), printable(failure)) for address, failure in failures]
-            if self.moments.answered_ns:
+            if self._answered and failures:
                 self._end_in_vain()
 
     # -- what the machine asks for ----------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Attempting:
     def fail(self, failure: ExchangeFailed) -> None:
         """No link will stand by this attempt."""
         moments = self.moments
-        if failure.outcome is Outcome.CONNECT_FAILED and moments.answered_ns:
+        if failure.outcome is Outcome.CONNECT_FAILED and self._answered:
             if self._rejected and (not moments.failures or is_foreign(moments.failures)):
                 failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
             elif moments.dials and not moments.failures:
@@ -230,6 +230,7 @@ class Attempting:
             self.moments.error = error
             self.machine.failed(ExchangeFailed(error.outcome, str(error)))
         else:
+            self._answered = True
             self.moments.answered_ns, self.moments.error = self._now_ns(), None
             self.moments.address, self.moments.dialling = answer["address"], answer["dialling"]
             self.moments.dials = [printable(one) for one in answer.get("dials") or ()]

@@ -36,7 +36,6 @@ REMEMBERED: Final = 8
 
 
 _FAILURES: Final = {
-    errno.ECONNREFUSED: DialFailure.REFUSED,
     errno.ETIMEDOUT: DialFailure.SILENT,
     errno.ENETUNREACH: DialFailure.UNREACHABLE,
     errno.EHOSTUNREACH: DialFailure.UNREACHABLE,
@@ -124,10 +123,16 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
             tried.append((host, DialFailure.SILENT))
         except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
             problems.append(f"{host} port {port}: {reason_of(Failure(error))}")
-            tried.append((host, _FAILURES.get(getattr(error, "osError", None) or 0, DialFailure.OTHER)))
+            tried.append((host, _failure_of(error)))
         else:
             return link
     raise NotReached(f"no connection to {terms.remote}: " + "; ".join(problems), tried)
+
+
+def _failure_of(error: Exception) -> DialFailure:
+    if isinstance(error, internet_error.ConnectionRefusedError):
+        return DialFailure.REFUSED
+    return _FAILURES.get(getattr(error, "osError", None) or 0, DialFailure.OTHER)
 
 
 class Gate:

@@ -208,8 +208,9 @@ class Registration:
         raise ControlTimeout(f"{self._router} accepted no connection within {seconds:g} s")
 
     async def _keep(self, registrant: Registrant) -> None:
-        failures, out_s = 0, 0.0
+        failures, out_s = 0, 0.0  # how often it failed, and for how long it stayed away when it was told to go
         while True:
+            pause = 0.0
             began = self._clock.seconds()
             try:
                 channel = await self._enter(registrant)
@@ -230,10 +231,9 @@ class Registration:
                 if held >= 2 * out_s:
                     out_s = 0.0
                 if channel.farewell:
-                    out_s = min(2 * out_s or THROWN_OUT_S, LONGEST_OUT_S)
-                    await self._pause(out_s)
+                    pause = out_s = min(2 * out_s or THROWN_OUT_S, LONGEST_OUT_S)
             self._channel = None
-            await self._pause(self._delays(failures))
+            await self._pause(pause + self._delays(failures))
             failures += 1
 
     async def _pause(self, seconds: float) -> None:

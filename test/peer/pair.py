@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.control.commands import UnknownPeer
+from p2p.control.commands import DialFailed, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
@@ -42,6 +42,7 @@ class StandInRouters:
     """Answers RequestConnect by instructing the target itself, as two routers would.
 
     :ivar asked: the requests that came, as (initiator, arguments).
+    :ivar reports: the dials that came to nothing; they are passed on if ``reporting``.
     :ivar before: is called before each instruction, to hold it up or break it.
     :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
     """
@@ -51,6 +52,13 @@ class StandInRouters:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
         self.candidates: list[str] | None = None
+        self.reports: list[dict[str, Any]] = []
+        self.reporting = False
+
+    def report(self, arguments: dict[str, Any]) -> None:
+        self.reports.append(arguments)
+        if self.reporting:
+            self.peers[arguments["initiator"]][0].reported(arguments)
 
     async def request(self, initiator: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.asked.append((initiator, arguments))
@@ -67,7 +75,7 @@ class StandInRouters:
                 "initiator": initiator,
                 "observed": "",
                 "candidates": self.candidates or [self.peers[initiator][1]],
-                **{key: arguments[key] for key in ("port", "ticket", "lifetime", "plain", "reports")},
+                **{key: arguments.get(key) for key in ("port", "ticket", "lifetime", "plain", "reports")},
             }
         )
         return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}
@@ -77,10 +85,17 @@ class StandInRegistration:
     """Registered from the start; what it asks, a test answers.
 
     :param ask: answers the questions, given who asks and the arguments.
+    :param report: is told of dials that came to nothing.
     """
 
-    def __init__(self, name: str, ask: Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]],
+        report: Callable[[dict[str, Any]], object] = lambda arguments: None,
+    ) -> None:
         self.name = name
+        self._report = report
         self.registered = True
         self.last_error = ""
         self.observed = ""
@@ -99,6 +114,9 @@ class StandInRegistration:
         """It is."""
 
     async def call(self, command: Any, **arguments: Any) -> Mapping[str, Any]:
+        if command is DialFailed:
+            self._report(arguments)
+            return {}
         return await self._ask(self.name, arguments)
 
 
@@ -132,7 +150,11 @@ class Pair:
             listen="tcp:0",
             plain=plain,
         )
-        registration = StandInRegistration(name, lambda *question: self.routers.request(*question))  # tests replace it
+        registration = StandInRegistration(
+            name,
+            lambda *question: self.routers.request(*question),  # tests replace it
+            lambda arguments: self.routers.report(arguments),
+        )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)

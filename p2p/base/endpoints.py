@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 __all__ = ["check_fresh_listener", "check_listener", "check_router", "host_of_listener"]
 
 _LISTENER = "expected an endpoint to listen on, like tcp:5555 or tcp:5555:interface=192.0.2.1"
-_FRESH = "expected tcp:0:interface=\\:\\: or, for one address, tcp:0:interface=192.0.2.1"
+_FRESH = "expected tcp6:0 or, for one address, tcp:0:interface=192.0.2.1"
 _ROUTER = "expected the router's endpoint, like tcp:router-n.example.org:5555"
 
 _NOT_PARSED = (TypeError, ValueError, RuntimeError)

@@ -110,7 +110,7 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
         "# tls, or plain: direct links without encryption where both peers say so, for measurements in a closed lab.",
         f"links: {plan.links}",
         "# Where fresh sockets for direct links are bound; the system chooses each port.",
-        f"listen: {quote(place.listener(0))}",
+        f"listen: {quote(place.fresh_listener)}",
         "# The peers that live here, all of one cluster.",
         "peers:",
     ]

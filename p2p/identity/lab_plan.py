@@ -70,6 +70,11 @@ class RouterPlace(StrictModel):
             return f"tcp:{port}:interface={interface}"
         return f"tcp:{port}:interface={LOCAL_HOST}" if self.is_local else f"tcp:{port}"
 
+    @property
+    def fresh_listener(self) -> str:
+        """The endpoint of peers' fresh sockets: of both IP versions, but that a lab on one machine stays on it."""
+        return self.listener(0) if self.is_local else "tcp6:0"
+
 
 class LabPlan(StrictModel):
     """The clusters of a lab, in order, and how its daemons run.

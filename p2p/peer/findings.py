@@ -181,7 +181,7 @@ _NO_SOCKET: _Hints = (
     _Hint("too many open files", "raise the limit of open files of {own}'s daemon (LimitNOFILE in its systemd unit)"),
     _Hint(
         "in use",
-        "let 'listen' in the YAML of {own} name port 0 (tcp:0), so that every link gets a port that is free",
+        "let 'listen' in the YAML of {own} name port 0 (tcp6:0), so that every link gets a port that is free",
     ),
     _Hint("", "correct 'listen' in the YAML of {own}, and see that the system has free ports"),
 )

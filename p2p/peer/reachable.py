@@ -18,8 +18,8 @@ __all__ = [
     "told_to_dial",
 ]
 
-BOTH = "tcp:0:interface=\\:\\:"
-"""The endpoint on which a fresh socket takes IPv4 and IPv6; as YAML has it, the colons are escaped."""
+BOTH = "tcp6:0"
+"""The endpoint on which a fresh socket takes IPv6 and IPv4."""
 
 _PHRASES: dict[str, str] = {
     DialFailure.REFUSED: "the connection was refused",

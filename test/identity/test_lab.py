@@ -132,10 +132,10 @@ class CreateTests(LabTestCase):
         self.assertEqual(router.listen, "tcp:5555")
         endpoints = {name: neighbour.endpoint for name, neighbour in router.neighbours.items()}
         self.assertEqual(endpoints, {"m": "tcp:router-m.example.org:5556", "lab-3": "tcp:2001\\:db8\\:\\:3:5557"})
-        self.assertEqual(load_peers(made.peers["n1.n"]).listen, "tcp:0")
+        self.assertEqual(load_peers(made.peers["n1.n"]).listen, "tcp6:0")
         self.assertEqual(load_router(made.routers["router.lab-3"]).listen, "tcp:5557:interface=\\:\\:")
         peers = load_peers(made.peers["l1.lab-3"])
-        self.assertEqual((peers.router, peers.listen), ("tcp:2001\\:db8\\:\\:3:5557", "tcp:0:interface=\\:\\:"))
+        self.assertEqual((peers.router, peers.listen), ("tcp:2001\\:db8\\:\\:3:5557", "tcp6:0"))
 
     def test_ports(self) -> None:
         """Ports can be chosen one by one."""

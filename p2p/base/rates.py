@@ -18,12 +18,13 @@ _APART_S: Final = 0.1
 
 
 class Pace:
-    """A token bucket: in no stretch of time go more bytes than its seconds and a quarter of one allow.
+    """A token bucket, empty at first: from the start on, no more bytes go than the seconds by then allow, and in any
+    stretch of time no more than its seconds and a quarter of one do.
 
     A piece that is larger than that goes whole, when enough time has passed for all of it.
 
     :param bytes_per_s: the limit, at least 1.
-    :param now: the time when the bucket is full.
+    :param now: the time of the start.
     :ivar burst: bytes that may go at once. What is handed over in pieces of at most so many bytes flows evenly.
     """
 
@@ -33,7 +34,7 @@ class Pace:
         if bytes_per_s < 1:
             raise ValueError(f"a limit of {bytes_per_s} bytes a second lets nothing through")
         self._bytes_per_s = bytes_per_s
-        self._due = now - BURST_S  # when all so far would have gone at an even rate, and no earlier than a burst ago
+        self._due = now  # when all so far would have gone at an even rate, and no earlier than a burst ago
         self.burst = max(int(bytes_per_s * BURST_S), 1)
 
     def delay(self, size: int, now: float) -> float:

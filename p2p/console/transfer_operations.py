@@ -192,10 +192,11 @@ class Offered(_Event):
 
 
 class Pending(_Event):
-    """A person at the other side has to agree first."""
+    """A person at the other side has to agree first; or, with ``reading``, the other side reads again what it has."""
 
     event: Literal["pending"] = "pending"
     reason: str
+    reading: bool = False
 
 
 class Resumed(_Event):

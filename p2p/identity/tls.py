@@ -135,7 +135,7 @@ def require_name(transport: Any, name: str) -> None:
     certificate = transport.getPeerCertificate()
     if certificate is None:
         raise IdentityError(f"expected {name}, but the other end showed no certificate")
-    patterns = extract_patterns(certificate.to_cryptography())
+    patterns = _patterns(certificate.to_cryptography(), "the certificate of the other end")
     try:
         verify_service_identity(patterns, obligatory_ids=[DNS_ID(name)], optional_ids=[])
     except VerificationError as error:
@@ -226,13 +226,27 @@ def _check_chain(own: x509.Certificate, path: Path, authority: Path, now: dateti
 
 
 def _only_name(certificate: x509.Certificate, where: str) -> str:
-    try:
-        names = _dns_names(extract_patterns(certificate))
-    except Exception as error:  # service_identity and pyasn1 raise many kinds for a malformed name
-        raise IdentityError(f"{where}: its subjectAltName can't be read") from error
+    names = _dns_names(_patterns(certificate, where))
     if len(names) != 1:
         raise IdentityError(f"{where}: needs exactly one DNS name as subjectAltName, has {len(names)}")
     return names[0]
+
+
+def _patterns(certificate: x509.Certificate, where: str) -> Any:
+    """What names a certificate has, for service_identity.
+
+    :raises IdentityError: if they can't be read, or one has a wildcard, which names nobody.
+    """
+    try:
+        found = [one for one in certificate.extensions if isinstance(one.value, x509.SubjectAlternativeName)]
+        names = [name for one in found for name in one.value.get_values_for_type(x509.DNSName)]
+        if wild := next((name for name in names if "*" in name), ""):
+            raise IdentityError(f"{where}: {wild} is a wildcard; a certificate names exactly one peer or router")
+        return extract_patterns(certificate)
+    except IdentityError:
+        raise
+    except Exception as error:  # service_identity and pyasn1 raise many kinds for a malformed name
+        raise IdentityError(f"{where}: its subjectAltName can't be read") from error
 
 
 def _dns_names(patterns: Any) -> list[str]:

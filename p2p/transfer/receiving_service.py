@@ -70,7 +70,7 @@ class TransferSink(ThreadedSink):
             await host.check_wanted(self._offer)
         terms = await host.admit(self._offer, self._pending)
         self._journal = host.incoming(self._offer, self._stop)
-        reading = LoopingCall(self._pending, "it has agreed, and reads once more what it has of this transfer")
+        reading = LoopingCall(self._reading)
         reading.clock = self._context.clock
         reading.start(ALIVE_S, now=False).addErrback(self._not_admitted)
         try:
@@ -92,6 +92,9 @@ class TransferSink(ThreadedSink):
 
     def _pending(self, reason: str) -> None:
         self._reply.write(encode_pending(reason))
+
+    def _reading(self) -> None:
+        self._reply.write(encode_pending("it reads once more what it has of this transfer", reading=True))
 
     def _open(self, terms: Terms) -> Have:
         """Find out what is here; in a thread."""

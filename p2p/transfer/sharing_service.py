@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from zope.interface import implementer
 
-from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.base.errors import CancelledThere, ExchangeFailed, InvalidRequest, LocalFileError, Outcome, ProtocolViolation
 from p2p.base.rates import Pace
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.paths import from_bytes
@@ -109,7 +109,7 @@ class FetchSink(AskingSink):
         self._state = SenderState(served / local_id(self._offer.sender, self._offer.id))
         try:
             self._engine = SendingEngine(sources, links=self._links, state=self._state)
-        except LocalFileError as error:
+        except (InvalidRequest, LocalFileError) as error:
             raise ExchangeFailed(Outcome.REFUSED, str(error)) from error
         self._engine.resume(have)
         return self._engine

@@ -156,7 +156,7 @@ class ConsentTests(SessionCase):
         for _ in range(10):
             self.network.advance(10.0)
         self.assertEqual(10, len(self.told.pending))
-        self.assertIn("reads once more what it has", self.told.pending[0])
+        self.assertEqual("reading: it reads once more what it has of this transfer", self.told.pending[0])
         self.far_threads.held = False
         self.far_threads.work(1)
         self.network.settle()

@@ -183,11 +183,11 @@ class Account(_Teller):
         told: dict[str, Any] = {"names": names[:MAX_NAMES], "more_names": len(names[MAX_NAMES:])}
         self.tell(Offered(**self.head, **told, entries=entries, bytes=self.row.bytes_total))
 
-    def on_pending(self, reason: str) -> None:
-        """A person at the other side is asked; comes again and again, and is told once."""
+    def on_pending(self, reason: str, *, reading: bool = False) -> None:
+        """A person at the other side is asked, or it reads what it has; comes again and again, and is told once."""
         if reason != self.pending:
             self.pending = reason
-            self.tell(Pending(**self.head, reason=reason))
+            self.tell(Pending(**self.head, reason=reason, reading=reading))
 
     def on_have(self, have: Have) -> None:
         """Both sides agree, and the receiver has so much."""

@@ -19,7 +19,7 @@ SIDE_BY_SIDE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/python -m test.side_by_side
 # Tests start some two hundred processes; each would compile all of p2p anew where this is set, as in many containers.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick lint types docs units durations samples bench fuzz clean
+.PHONY: help setup demo test quick lint types docs units durations samples bench fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -92,6 +92,10 @@ fuzz: $(READY) ## feed every parser with hostile bytes for MINUTES each
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]' -c constraints.txt
 	@$(BIN)/python -m test.fuzz --minutes $(MINUTES) $(ARGS)
+
+mutants: $(READY) ## put one fault at a time into MODULES (paths, folders, lists) and say which ones no test finds
+	@[ -n '$(MODULES)' ] || { echo "Say which: make mutants MODULES='p2p/link/mux.py p2p/router' [ARGS='--sample 50']" >&2; exit 1; }
+	@$(BIN)/python -m test.mutants $(ARGS) $(MODULES)
 
 clean: ## remove the virtual environment and whatever tools left behind
 	@[ ! -e .dmypy.json ] || $(BIN)/dmypy stop >/dev/null 2>&1 || true

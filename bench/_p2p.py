@@ -17,7 +17,7 @@ from bench._rivals import Transfer, Unavailable, free_port
 from p2p.client import Client, ExchangeArguments, SendArguments
 from p2p.console.transfer_operations import TransferEvent
 from p2p.identity.lab import create_lab
-from p2p.identity.lab_plan import Links
+from p2p.identity.lab_files import Links
 from p2p.measure.processes import Daemon, Daemons
 
 RECEIVER: Final = "m1.m"

@@ -30,6 +30,9 @@ In a program on asyncio, Twisted runs on its event loop, and a coroutine that us
 
         print(await Deferred.fromCoroutine(status()).asFuture(loop))
 
+Deadlines run on the clock of the reactor that a client is given. Twisted's own goes by the wall clock; a program that
+runs for long does well to call ``p2p.wire.monotonic.run_on_monotonic_clock(reactor)`` first, as the command does.
+
 Cancelling the ``Deferred`` of a request (or losing the client) cancels it in the daemon too; a transfer that is
 cancelled like that goes on where it was when the same is asked for again. Where a daemon hosts several peers,
 ``acting`` says which of them acts.

@@ -13,6 +13,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import (
     CannotListenError,
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -78,7 +79,7 @@ class Wire:
     def abortConnection(self) -> None:
         if self.connected:
             self.outgoing.clear()
-            self.network.callLater(0, self._end, ConnectionLost("aborted"), ConnectionLost("reset by peer"))
+            self.network.callLater(0, self._end, ConnectionAborted(), ConnectionLost("reset by peer"))
 
     def loseWriteConnection(self) -> None:
         self.loseConnection()
@@ -86,6 +87,8 @@ class Wire:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.producer is not None:
             raise RuntimeError("a producer is registered already")
+        if not streaming:
+            raise NotImplementedError("wires push")
         if not self.connected:
             producer.stopProducing()
             return
@@ -144,7 +147,7 @@ class Wire:
             moved = True
             source.paused_producer = False
             source.producer.resumeProducing()
-        if source.disconnecting and not source.outgoing and source.producer is None and self.connected:
+        elif source.disconnecting and not source.outgoing and self.connected:
             moved = True
             source._end(ConnectionDone(), ConnectionDone())
         return moved

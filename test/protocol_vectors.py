@@ -38,9 +38,8 @@ from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.services.chat_room import CHAT, ChatRoom, Conversation, chat
-from p2p.services.echo import echo
+from p2p.services.echo import echo, uppercase
 from p2p.services.store import BytesSource, store
-from p2p.services.text import uppercase
 from p2p.transfer.answers import Asked
 from p2p.transfer.listing import ListSession, listing
 from p2p.transfer.notes import local_id

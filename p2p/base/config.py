@@ -42,6 +42,7 @@ from p2p.base.config_fields import (
     check_console,
 )
 from p2p.base.names import parse_peer
+from p2p.base.scopes import Bounds, System
 from p2p.base.values import Exists, Links
 from p2p.base.yaml_files import LocatedErrors, load, nearest
 
@@ -103,7 +104,17 @@ class PeerLimits(StrictModel):
     header_bytes: Bytes = Field(default=65_536, description="bytes in the header of an exchange")
     window_bytes: WindowBytes = Field(default=INITIAL_WINDOW, description="bytes in a stream's first receive window")
     window_max_bytes: Bytes = Field(default=16_777_216, description="bytes to which a receive window may grow")
-    link_window_bytes: Bytes = Field(default=67_108_864, description="bytes in all receive windows of a link together")
+    link_window_bytes: Bytes = Field(default=33_554_432, description="bytes in all receive windows of a link together")
+    memory_bytes: Bytes = Field(default=167_772_160, description="bytes of memory held on behalf of all peers")
+    peer_memory_bytes: Bytes = Field(default=67_108_864, description="of them, those on behalf of one peer")
+    link_memory_bytes: Bytes = Field(default=67_108_864, description="of them, those of one link")
+    stream_memory_bytes: Bytes = Field(default=50_331_648, description="of them, those of one stream")
+    all_streams: Count = Field(default=8192, description="streams of all peers at once")
+    peer_streams: Count = Field(default=512, description="of them, those of one peer")
+    descriptors: Count = Field(default=16_384, description="descriptors held open on behalf of all peers")
+    peer_descriptors: Count = Field(default=4096, description="of them, those on behalf of one peer")
+    link_descriptors: Count = Field(default=4096, description="of them, those of one link")
+    stream_descriptors: Count = Field(default=512, description="of them, those of one stream")
     attempts_in_flight: Count = Field(default=64, description="connection attempts of one peer under way at once")
     connecting: Count = Field(default=8, description="registrations under way at once")
     console_connections: Count = Field(default=64, description="connections to the console at once")
@@ -115,6 +126,23 @@ class PeerLimits(StrictModel):
     def _in_proportion(self) -> Self:
         _ordered(self, "window_bytes", "window_max_bytes")
         return self
+
+    def scopes(self, open_files: int = 1 << 31) -> System:
+        """Accounts for what is held on behalf of other peers, which is nothing yet.
+
+        :param open_files: descriptors that the process may have; others get half of them at most.
+        """
+        daemon = self.model_copy(update={"descriptors": min(self.descriptors, open_files // 2)})
+        return System(
+            daemon._bounds("memory_bytes", "all_streams", "descriptors"),
+            self._bounds("peer_memory_bytes", "peer_streams", "peer_descriptors"),
+            self._bounds("link_memory_bytes", "streams", "link_descriptors"),
+            self._bounds("stream_memory_bytes", "streams", "stream_descriptors"),
+        )
+
+    def _bounds(self, memory: str, streams: str, descriptors: str) -> Bounds:
+        names = (memory, streams, descriptors)
+        return Bounds((getattr(self, memory), getattr(self, streams), getattr(self, descriptors)), names)
 
 
 class TLSFiles(StrictModel):

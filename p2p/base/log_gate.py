@@ -6,6 +6,7 @@ log grows by what happens, not by how often somebody makes it happen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -68,15 +69,19 @@ class LogGate:
         :param whose: the name in the certificate of the machine that caused it, or :data:`STRANGERS`.
         :param text: the format, which tells kinds apart, so it must be the code's own.
         """
-        self._tell(log, LogLevel.info, whose, text, fields)
+        self._tell(log.info, LogLevel.info, whose, text, fields)
 
     def warn(self, log: Logger, whose: str, text: str, **fields: Any) -> None:
         """Tell that something is wrong."""
-        self._tell(log, LogLevel.warn, whose, text, fields)
+        self._tell(log.warn, LogLevel.warn, whose, text, fields)
 
     def failure(self, log: Logger, whose: str, text: str, failure: Failure, **fields: Any) -> None:
         """Tell of a fault of ours that another machine met."""
-        self._tell(log, LogLevel.critical, whose, text, {**fields, "log_failure": failure})
+
+        def say(text: str, **fields: Any) -> None:
+            log.failure(text, failure, **fields)
+
+        self._tell(say, LogLevel.critical, whose, text, fields)
 
     def close(self) -> None:
         """Tell what was counted so far, and leave no timer behind."""
@@ -86,7 +91,7 @@ class LogGate:
         for whose, text in list(self._periods):
             self._end(whose, text)
 
-    def _tell(self, log: Logger, level: LogLevel, whose: str, text: str, fields: dict[str, Any]) -> None:
+    def _tell(self, say: Callable[..., None], level: LogLevel, whose: str, text: str, fields: dict[str, Any]) -> None:
         now = self._clock.seconds()
         self._look(now)
         key = (whose, text)
@@ -97,11 +102,10 @@ class LogGate:
             period = self._periods[key] = _Period(level, now + PERIOD_S)
         if period.passed < LINES:
             period.passed += 1
-            log.emit(level, text, **fields)
+            say(text, **fields)
             return
         period.counted += 1
         period.last = {"log_format": text, **fields}
-        period.last.pop("log_failure", None)  # it would keep all that its frames hold
         if self._timer is None:
             self._timer = self._clock.callLater(period.end - now, self._woken)
 

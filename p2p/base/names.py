@@ -7,11 +7,12 @@ digits that RFC 1123 allows in front), so that TLS can check the whole name as a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from p2p.base.errors import InvalidName
 
-__all__ = ["ROUTER", "PeerName", "parse_cluster", "parse_peer", "router_name"]
+__all__ = ["ROUTER", "PeerName", "check_listed", "parse_cluster", "parse_peer", "router_name"]
 
 ROUTER = "router"
 """The node label that no peer may take: ``router.n`` is the TLS name of cluster n's router."""
@@ -53,6 +54,21 @@ def parse_peer(text: str) -> PeerName:
     if node == ROUTER:
         raise InvalidName(f"peer name {_shown(text)} is reserved: 'router' names the cluster's S-Router")
     return PeerName(node, parse_cluster(cluster))
+
+
+def check_listed(names: Sequence[str], cluster: str, after: str, limit: int) -> list[str]:
+    """Check a page of at most ``limit`` names that a router sent: of peers of its cluster, in order, behind ``after``.
+
+    :raises InvalidName: if it is anything else; a page that doesn't move on would be asked for again for ever.
+    """
+    if len(names) > limit:
+        raise InvalidName(f"a page of {len(names)} names, more than {limit}")
+    last = after
+    for name in names:
+        if parse_peer(name).cluster != cluster or name <= last:
+            raise InvalidName(f"{_shown(name)} isn't of cluster {cluster} or out of order")
+        last = name
+    return list(names)
 
 
 def router_name(cluster: str) -> str:

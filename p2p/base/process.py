@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from p2p.base.errors import P2PError
 
-__all__ = ["CannotStart", "keep_memory", "raise_open_files"]
+__all__ = ["CannotStart", "keep_memory", "most_open_files", "raise_open_files"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT_BYTES = 8 * 1024 * 1024
@@ -23,6 +23,12 @@ class CannotStart(SystemExit, P2PError):
     ``twistd`` tidies up (its PID file) after an ``Exception`` at the start, and Python shows no traceback for a
     ``SystemExit``, so it is both.
     """
+
+
+def most_open_files() -> int:
+    """The hard limit of open files, to which a daemon raises its soft one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1 << 31 if hard == resource.RLIM_INFINITY else hard
 
 
 def raise_open_files() -> int:

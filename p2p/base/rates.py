@@ -85,6 +85,10 @@ class Meter:
         self._ahead = burst / rate
         self._due = 0.0  # when all so far would have happened at an even rate
 
+    def owed(self, now: float) -> float:
+        """Seconds until all so far is paid for."""
+        return self._over(self._due, now)
+
     def wait(self, now: float) -> float:
         """Seconds until one more would cost no wait, 0 if it wouldn't now; charges nothing."""
         return self._over(max(self._due, now) + self._each, now)

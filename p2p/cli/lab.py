@@ -13,8 +13,7 @@ from p2p.base.names import router_name
 from p2p.cli.output import json_option, printable, show_json
 from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedName, Lab, create_lab, issue_name
-from p2p.identity.lab_files import CERTIFICATES
-from p2p.identity.lab_plan import LabPlan
+from p2p.identity.lab_files import CERTIFICATES, LabPlan
 
 __all__ = ["lab"]
 
@@ -66,7 +65,8 @@ def lab() -> None:
     multiple=True,
     metavar="CLUSTER=HOST",
     callback=_by_cluster,
-    help="The machine of a cluster's router, by DNS name or IP address, once for each cluster. "
+    help="The machine of a cluster's router, by DNS name or IP address, once for each cluster; with the prefix of the "
+    "network in which its peers are (192.0.2.1/24), the others' peers dial no address outside of it. "
     "Without any: 127.0.0.1, a lab on one machine.",
 )
 @click.option(

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome, P2PError, ProtocolViolation
+from p2p.base.log_gate import LogGate
 from p2p.base.texts import printable
 from p2p.exchange.message_streams import MessageReceiver, MessageWriter, ReplyWriter, Watch
 from p2p.exchange.request import Request, Sink, Source
@@ -174,6 +175,8 @@ class Serving(MessageReceiver):
     Services are plugins: one with a fault ends the exchange that met it, not the link and all that goes over it.
 
     :param accept: finds the service and returns its sink; raises ``ExchangeFailed`` to refuse.
+    :param gate: what the sender can provoke in the log passes here; one of its own if left out.
+    :param refused: is called if the exchange is refused, or fails otherwise, before it has come to its end.
     """
 
     _log = Logger()
@@ -187,8 +190,12 @@ class Serving(MessageReceiver):
         clock: IReactorTime,
         silence_s: float,
         header_bytes: int,
+        gate: LogGate | None = None,
+        refused: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(stream, header_bytes, clock, silence_s)
+        self._gate = gate or LogGate(clock)
+        self._refused = refused
         self._sender = sender
         self._accept = accept
         self._sink: Sink | None = None
@@ -238,7 +245,9 @@ class Serving(MessageReceiver):
         self._over = True
         self._reply.failure = failure
         if self._request is not None:
-            self._log.info(
+            self._gate.info(
+                self._log,
+                self._sender,
                 "exchange with {sender} ended: {outcome} ({service!r} {name!r}: {reason})",
                 sender=self._sender,
                 outcome=failure.outcome,
@@ -260,6 +269,7 @@ class Serving(MessageReceiver):
             self._log_fault(error)
         if not self._over:
             self._reply.failure = ExchangeFailed(outcome, reason)
+            self._refused()
         self._abandon()
         cancelled = {CANCELLED: "1"} if isinstance(error, CancelledThere) else {}
         self._finish(outcome, {"reason": reason, **cancelled})
@@ -274,7 +284,7 @@ class Serving(MessageReceiver):
 
     def _log_fault(self, error: BaseException) -> None:
         service = self._request.service[:40] if self._request is not None else ""
-        self._log.failure("service {service!r} failed", Failure(error), service=service)
+        self._gate.failure(self._log, self._sender, "service {service!r} failed", Failure(error), service=service)
 
     def _finish(self, outcome: Outcome, fields: Mapping[str, str | bytes]) -> None:
         """Send the reply's tail; what still comes of a refused request is dropped and gets no credit."""

@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.naming import free_name, move_new
+from p2p.exchange.paths import steering
 
 __all__ = ["Arrival", "checked_name", "clear_leftovers", "refusal"]
 
@@ -38,8 +39,8 @@ def checked_name(name: str) -> str:
         reason = "isn't the name of a file"
     elif "/" in name or "\\" in name:
         reason = "has a path in it; only a plain file name is taken"
-    elif not name.isprintable():
-        reason = "has control characters in it"
+    elif what := steering(name):
+        reason = f"has {what} in it"
     elif len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME:
         reason = f"is longer than {_MAX_NAME} bytes"
     elif name.startswith(_PREFIX):
@@ -65,7 +66,8 @@ class Arrival:
 
     :param length: bytes that were announced, None if unknown.
     :param exists: what to do if the name is taken.
-    :param room: is called before so many more bytes are written; raises ``ExchangeFailed`` if there is none.
+    :param room: is called before so many more bytes are written, and before the file is made; raises
+        ``ExchangeFailed`` if there is none.
     :raises ExchangeFailed: with ``refused``, from any method, when the disk doesn't take it.
     """
 
@@ -77,7 +79,7 @@ class Arrival:
         length: int | None,
         *,
         exists: Literal["rename", "replace", "refuse"] = "rename",
-        room: Callable[[int], None] = lambda size: None,
+        room: Callable[[int, int], None] = lambda size, entries: None,
     ) -> None:
         self._inbox = inbox
         self._name = name
@@ -95,8 +97,8 @@ class Arrival:
         coming = self.size + sum(map(len, pieces))
         if self._length is not None and coming > self._length:
             raise ExchangeFailed(Outcome.CORRUPT, f"{coming} bytes came, {self._length} were announced")
-        if coming > self.size:
-            self._room(coming - self.size)
+        if coming > self.size or self._descriptor is None:
+            self._room(coming - self.size, 0 if self._descriptor is not None else 1)
         try:
             if self._descriptor is None:
                 self._descriptor = self._open()

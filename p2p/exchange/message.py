@@ -110,9 +110,15 @@ class MessageDecoder:
         self._limit = limit
         self._boxes: BoxParser | None = BoxParser(limit)
         self._head_seen = False
+        self._head_bytes = 0
         self._size = bytearray()
         self._left = 0
         self.complete = False
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of the head, or of head and tail."""
+        return self._head_bytes + (0 if self._boxes is None else self._boxes.held)
 
     def feed(self, data: memoryview) -> list[MessageEvent]:
         """Take bytes in and say what they are.
@@ -138,6 +144,7 @@ class MessageDecoder:
         box, rest = parser.feed(data)
         if box is not None:
             self._boxes = None
+            self._head_bytes += parser.held
             self.complete = self._head_seen
             events.append(Tail(box) if self._head_seen else Head(box))
             self._head_seen = True

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from p2p.base.errors import ExchangeFailed, Outcome, ProtocolViolation
 from p2p.exchange.message import Body, Head, MessageDecoder, encode_chunk, encode_head, encode_pieces, encode_tail
 from p2p.link.boxes import Box
-from p2p.link.flow import Stream
+from p2p.link.flow import Stream, account_of
 from p2p.link.pieces import SMALL
 
 __all__ = ["MessageReceiver", "MessageWriter", "ReplyWriter", "Watch"]
@@ -127,6 +127,7 @@ class MessageReceiver(ABC):
     def __init__(self, stream: Stream, limit: int, clock: IReactorTime, silence_s: float) -> None:
         self.stream = stream
         self._decoder = MessageDecoder(limit)
+        self._held = account_of(stream).bytes_held()
         self._clock = clock
         self._silence_s = silence_s
         self._watch = Watch(clock, silence_s, lambda: stream.sent + stream.received, self._silent)
@@ -143,6 +144,8 @@ class MessageReceiver(ABC):
                     self.stream.resumeProducing()  # whoever paused it is done; its end is still to come
         except ProtocolViolation as error:
             self.give_up(ExchangeFailed(Outcome.CORRUPT, f"what the other side sends makes no sense: {error}"))
+        else:
+            self._held.set(self._decoder.held if self.stream.alive else 0)
 
     def ended(self) -> None:
         if not self._decoder.complete:
@@ -150,14 +153,17 @@ class MessageReceiver(ABC):
 
     def settled(self) -> None:
         self._watch.stop()
+        self._held.set(0)
 
     def lost(self, failure: ExchangeFailed) -> None:
         self._watch.stop()
+        self._held.set(0)
         self.broken(failure)
 
     def give_up(self, failure: ExchangeFailed) -> None:
         """Reset the stream."""
         self._watch.stop()
+        self._held.set(0)
         self.stream.reset()
         self.broken(failure)
 

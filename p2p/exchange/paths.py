@@ -13,7 +13,7 @@ from typing import Final
 from p2p.base.errors import P2PError
 
 __all__ = ["MAX_DEPTH", "MAX_NAME", "MAX_PATH", "RESERVED", "InvalidPath", "checked_path", "numbered", "shown"]
-__all__ += ["from_bytes", "stays_inside", "to_bytes"]
+__all__ += ["from_bytes", "stays_inside", "steering", "to_bytes"]
 
 MAX_PATH: Final = 4096
 """Bytes of a whole path, as of Linux itself."""
@@ -28,6 +28,10 @@ RESERVED: Final = ".p2p-"
 """How the names of what p2p itself keeps in an inbox begin."""
 
 _SHOWN: Final = 200  # characters of a path in a message to a person
+
+
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Bidi_Control of Unicode (UAX #9): what comes after them is shown in another order, the ending of a name before it."""
 
 
 class InvalidPath(P2PError, ValueError):
@@ -56,11 +60,23 @@ def shown(text: str) -> str:
     return repr(text)
 
 
+def steering(text: str) -> str:
+    """What in a name would steer a terminal, forge a line, or show the name as another one; empty if nothing does."""
+    for character in text:
+        if character < " " or "\x7f" <= character < "\xa0":
+            return "a control character, such as a newline,"
+        if character in "\u2028\u2029":
+            return "a separator of lines or paragraphs"
+        if character in _BIDI:
+            return "a character that turns the direction of writing"
+    return ""
+
+
 def checked_path(text: str) -> tuple[str, ...]:
     """The parts of a path, which never lead out of the folder that they are taken in.
 
-    A leading dash is a name like any other; a control character (a newline is one) isn't taken, because lists of names
-    and the lines of a log couldn't be told apart any more.
+    A leading dash is a name like any other. What steers a terminal, breaks a line or turns the direction of writing
+    isn't taken: lists of names and lines of a log couldn't be told apart, and a program could be shown as a picture.
 
     :raises InvalidPath: if it is empty, absolute, has parts such as ``..``, is too long or too deep, or is reserved.
     """
@@ -73,8 +89,8 @@ def checked_path(text: str) -> tuple[str, ...]:
         raise _invalid(text, "is absolute; only relative ones are taken")
     if not text.isprintable():
         text = from_bytes(raw)  # escaped bytes that together are a character become that character
-        if any(character < " " or "\x7f" <= character < "\xa0" for character in text):
-            raise _invalid(text, "has a control character in it, such as a newline; rename it")
+        if what := steering(text):
+            raise _invalid(text, f"has {what} in it; rename it")
     parts = tuple(text.split("/"))
     if len(parts) > MAX_DEPTH:
         raise _invalid(text, f"is more than {MAX_DEPTH} folders deep")

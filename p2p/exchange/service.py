@@ -33,8 +33,8 @@ TRANSFER: Final = "transfer"
 class Room(Protocol):
     """Is asked in threads before anything more is written."""
 
-    def __call__(self, size: int) -> None:
-        """See that so many more bytes may come.
+    def __call__(self, size: int, entries: int = 0) -> None:
+        """See that so many more bytes of one file or link may come, and that so many entries may come to be.
 
         :raises ExchangeFailed: with ``refused`` and the reason, if they may not.
         """
@@ -49,6 +49,8 @@ class Terms:
     :ivar links: whether links are kept as links or refused.
     :ivar room: how much may come.
     :ivar bounds: which entries of a transfer may come; None for any.
+    :ivar needs: is asked in a thread before anything of it is written whether all that is still to come may: so many
+        bytes in so many entries; raises what :attr:`room` does.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Terms:
     links: Links
     room: Room
     bounds: Bounds | None = None
+    needs: Callable[[int, int], None] = lambda size, entries: None
 
 
 class Threads(Protocol):

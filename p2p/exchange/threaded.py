@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.exchange.service import Threads
+from p2p.link.flow import account_of
 from p2p.link.pieces import Pieces
 
 __all__ = ["ThreadedSink", "Worker"]
@@ -25,6 +26,10 @@ hashing half of them."""
 
 HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes that wait for a thread, or that it has in hand, at which the stream is paused."""
+
+PRESSED_WATER: Final = 256 * 1024
+"""Bytes at which the stream is paused, and for which a thread is asked, while its peer, or all peers together, hold
+more than half of the memory that they may have."""
 
 TRICKLE_S: Final = 10.0
 """Seconds between two pieces that are let in while the queue is full: well below the silence that ends an exchange."""
@@ -102,6 +107,10 @@ class ThreadedSink(ABC):
         self._timer: IDelayedCall | None = None
         self._flushing: Deferred[None] | None = None
         self._dropped = False
+        self._account = account_of(None)
+        self._held = self._account.bytes_held()
+        self._files = self._account.files_open()
+        self._kept = 0
 
     @abstractmethod
     def take(self, pieces: list[memoryview]) -> Any:
@@ -117,12 +126,21 @@ class ThreadedSink(ABC):
         """Get the stream to pause."""
         self._producer = producer
         self._paused = False
+        self._account = account_of(producer)
+        self._held = self._account.bytes_held()
+        self._files = self._account.files_open()
+        self._count()
         self._pace()
 
     def unregisterProducer(self) -> None:
         """The body has ended."""
         self._producer = None
         self._end_trickle()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is this side that something waits for: a thread is at work, or the stream is paused."""
+        return self._working or self._paused
 
     def write(self, data: bytes | memoryview) -> None:
         """Queue bytes.
@@ -133,8 +151,15 @@ class ThreadedSink(ABC):
             raise self.failure
         if not self._dropped:
             self._queue.append(data)
+            self._count()
             self._go_on()
             self._pace()
+
+    def keeps(self, size: int, files: int) -> None:
+        """Count so many bytes of what was taken, and open files, as well."""
+        self._kept = size
+        self._count()
+        self._files.set(files)
 
     def block(self, why: str) -> None:
         """Take nothing until the same reason is given to :meth:`unblock`."""
@@ -163,14 +188,20 @@ class ThreadedSink(ABC):
         """Take no more, and forget what waits."""
         self._dropped = True
         self._queue.clear()
+        self._count()
         self._end_trickle()
         self._stop_timer()
         flushing, self._flushing = self._flushing, None
         if flushing is not None:
             flushing.errback(_given_up())
 
+    def _count(self) -> None:
+        self._held.set(self._queue.size + self._in_hand + self._kept)
+
     def _pace(self) -> None:
-        full = self.failure is None and (bool(self._blocks) or self._queue.size + self._in_hand >= HIGH_WATER)
+        waiting = self._queue.size + self._in_hand
+        full = waiting >= HIGH_WATER or (waiting >= PRESSED_WATER and self._account.pressed)
+        full = self.failure is None and (full or bool(self._blocks))
         if full != self._paused and self._producer is not None:
             self._paused = full
             self._end_trickle()
@@ -199,10 +230,11 @@ class ThreadedSink(ABC):
     def _go_on(self) -> None:
         if self._working or self._blocks or self._dropped or self.failure is not None:
             return
-        if self._queue.size >= BATCH or (self._hurry and self._queue):
+        size = self._queue.size
+        if size >= BATCH or (self._hurry and size) or (size >= PRESSED_WATER and self._account.pressed):
             self._stop_timer()
             self._working = self.touched = True
-            self._in_hand = self._queue.size
+            self._in_hand = size
             self.worker(self.take, self._queue.take()).addCallback(self._taken).addErrback(self._not_taken)
         elif self._flushing is not None:
             flushing, self._flushing = self._flushing, None
@@ -218,6 +250,7 @@ class ThreadedSink(ABC):
     def _taken(self, result: Any) -> None:
         self._working = False
         self._in_hand = 0
+        self._count()
         self._hurry = self._flushing is not None
         if not self._dropped:
             self.taken(result)
@@ -226,11 +259,14 @@ class ThreadedSink(ABC):
 
     def _not_taken(self, failure: Failure) -> None:
         self._working = False
+        self._in_hand = 0
         if self._dropped:
+            self._count()
             return
         assert failure.value is not None
         self.failure = failure.value
         self._queue.clear()
+        self._count()
         self._stop_timer()
         flushing, self._flushing = self._flushing, None
         self._pace()

@@ -29,14 +29,16 @@ from p2p.identity.authority import Authority, Issued
 from p2p.identity.lab_files import (
     CERTIFICATES,
     INBOX,
+    LabPlan,
+    Links,
     console_of,
     lab_yaml,
+    make_plan,
     peer_file,
     peers_yaml,
     router_file,
     router_yaml,
 )
-from p2p.identity.lab_plan import LabPlan, Links, make_plan
 from p2p.identity.pem_files import write_new
 
 __all__ = ["LAB_FILE", "MAX_PEERS", "IssuedName", "Lab", "create_lab", "issue_name", "write_peer_daemon"]

@@ -48,6 +48,8 @@ _NOT_GOOD = {
 }
 """Why a certificate of this lab isn't good; all else comes of its not being one."""
 
+_OTHER = "the certificate of the other end"
+
 _FOREIGN = "the authority of this lab doesn't vouch for it"
 
 
@@ -91,7 +93,7 @@ class Credentials:
             the certificate isn't the authority's, has expired, or isn't for both ends of TLS.
         """
         own = load_certificate(certificate)
-        self.name = _only_name(own, str(certificate))
+        self.name = _only_name(_checked(own, str(certificate)), str(certificate))
         # OpenSSL would ask for the password of an encrypted key at the terminal, and names no file in its errors.
         if load_key(key).public_key() != own.public_key():
             raise IdentityError(f"{key}: isn't the private key of {certificate}; use the pair that was made together")
@@ -119,23 +121,24 @@ class Credentials:
 def remote_name(transport: Any) -> str:
     """Return the name in the verified certificate at the other end of a TLS transport.
 
-    :raises IdentityError: if it has no certificate, or one with none or several DNS names.
+    :raises IdentityError: if it has no certificate, or one with none or several DNS names, with capitals in it, or that
+        of an authority.
     """
     certificate = transport.getPeerCertificate()
     if certificate is None:
         raise IdentityError("the other end showed no certificate")
-    return _only_name(certificate.to_cryptography(), "the certificate of the other end")
+    return _only_name(_checked(certificate.to_cryptography(), _OTHER), _OTHER)
 
 
 def require_name(transport: Any, name: str) -> None:
     """Check with service_identity that a TLS transport ends at ``name``.
 
-    :raises IdentityError: if the certificate there is somebody else's.
+    :raises IdentityError: if the certificate there is somebody else's, or one that nobody may have.
     """
     certificate = transport.getPeerCertificate()
     if certificate is None:
         raise IdentityError(f"expected {name}, but the other end showed no certificate")
-    patterns = _patterns(certificate.to_cryptography(), "the certificate of the other end")
+    patterns = _patterns(certificate.to_cryptography(), _OTHER)
     try:
         verify_service_identity(patterns, obligatory_ids=[DNS_ID(name)], optional_ids=[])
     except VerificationError as error:
@@ -225,6 +228,32 @@ def _check_chain(own: x509.Certificate, path: Path, authority: Path, now: dateti
         ) from error
 
 
+def _checked(certificate: x509.Certificate, where: str) -> x509.Certificate:
+    """Refuse what no router or peer may have, though the authority vouches for it.
+
+    The name is compared without regard to case, as names in DNS are (RFC 9525), but it is also a key in tables.
+    """
+    extensions = _extensions(certificate, where)
+    for one in extensions:
+        if isinstance(one.value, x509.BasicConstraints) and one.value.ca:
+            raise IdentityError(f"{where}: is that of an authority (CA:TRUE), which isn't one of a router or a peer")
+        if isinstance(one.value, x509.SubjectAlternativeName):
+            for name in one.value.get_values_for_type(x509.DNSName):
+                if "*" in name:
+                    shown = f"{name[:130]} is a wildcard"
+                    raise IdentityError(f"{where}: {shown}; a certificate names exactly one peer or router")
+                if name != name.lower():
+                    raise IdentityError(f"{where}: {name[:130]!r} has capital letters; names are lower case")
+    return certificate
+
+
+def _extensions(certificate: x509.Certificate, where: str) -> x509.Extensions:
+    try:
+        return certificate.extensions
+    except ValueError as error:  # also one that stands twice
+        raise IdentityError(f"{where}: its subjectAltName or another extension can't be read") from error
+
+
 def _only_name(certificate: x509.Certificate, where: str) -> str:
     names = _dns_names(_patterns(certificate, where))
     if len(names) != 1:
@@ -235,14 +264,10 @@ def _only_name(certificate: x509.Certificate, where: str) -> str:
 def _patterns(certificate: x509.Certificate, where: str) -> Any:
     """What names a certificate has, for service_identity.
 
-    :raises IdentityError: if they can't be read, or one has a wildcard, which names nobody.
+    :raises IdentityError: if they can't be read, or are none that a router or a peer may have.
     """
     try:
-        found = [one for one in certificate.extensions if isinstance(one.value, x509.SubjectAlternativeName)]
-        names = [name for one in found for name in one.value.get_values_for_type(x509.DNSName)]
-        if wild := next((name for name in names if "*" in name), ""):
-            raise IdentityError(f"{where}: {wild} is a wildcard; a certificate names exactly one peer or router")
-        return extract_patterns(certificate)
+        return extract_patterns(_checked(certificate, where))
     except IdentityError:
         raise
     except Exception as error:  # service_identity and pyasn1 raise many kinds for a malformed name

@@ -68,6 +68,11 @@ class BoxParser:
         self._key: str | None = None
         self._box: Box = {}
 
+    @property
+    def held(self) -> int:
+        """Bytes that have come."""
+        return len(self._buffer)
+
     def feed(self, data: memoryview) -> tuple[Box | None, memoryview]:
         """Take bytes in.
 

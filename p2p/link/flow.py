@@ -15,15 +15,21 @@ from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed
+from p2p.base.scopes import UNCOUNTED, StreamScope
+from p2p.link.mux import INITIAL_WINDOW
 from p2p.link.pieces import Pieces
 
-__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "Turns"]
+__all__ = ["NotTaken", "Stream", "StreamCarrier", "StreamReceiver", "StreamTurns", "account_of"]
 
 HIGH_WATER: Final = 1024 * 1024
 """Bytes queued on a stream at which its push producer is paused."""
 
 LOW_WATER: Final = 512 * 1024
 """Bytes queued on a stream below which its producer is asked for more."""
+
+PRESSED_WATER: Final = 64 * 1024
+"""Bytes queued on a stream at which its producer is paused, and below which it goes on, while its peer, or all peers
+together, hold more than half of the memory that they may have."""
 
 PIECE_COST: Final = 256
 """Bytes that each write counts besides its own: what it costs to keep it, however small it is."""
@@ -72,15 +78,22 @@ class StreamCarrier(Protocol):
 class Stream:
     """One stream of a link: an ``IConsumer`` of what we send, an ``IPushProducer`` of what arrives.
 
+    :param scope: accounts for what is held on behalf of this stream.
+    :param window: bytes that the other side was granted at its beginning, beyond those that every stream has.
     :ivar sent: bytes written to the link so far.
     :ivar received: bytes that arrived so far.
     :ivar alive: False once both directions ended, or either side reset it; what was written before may still wait.
     :ivar over: is called when it is gone, whatever it was that ended it.
     """
 
-    def __init__(self, carrier: StreamCarrier, stream_id: int) -> None:
+    def __init__(self, carrier: StreamCarrier, stream_id: int, scope: StreamScope, window: int = 0) -> None:
         self._carrier = carrier
         self.stream_id = stream_id
+        self.scope = scope
+        self._held_in = scope.bytes_held()
+        self._held_out = scope.bytes_held()
+        self._held_window = scope.bytes_held()
+        self._held_window.set(window)
         self.sent = 0
         self.received = 0
         self.alive = True
@@ -119,7 +132,7 @@ class Stream:
         self._producer_paused = False
         if self._pulled:
             cast(IPullProducer, producer).resumeProducing()
-        elif self._load >= HIGH_WATER:
+        elif self._is_full():
             self._pause_producer()
 
     def unregisterProducer(self) -> None:
@@ -132,7 +145,8 @@ class Stream:
             return
         self._queued = self._carrier.stream_write(self.stream_id, data)
         self._pieces += 1
-        if self._load >= HIGH_WATER and self._producer is not None and not self._pulled:
+        self._held_out.set(self._load)
+        if self._producer is not None and not self._pulled and self._is_full():
             self._pause_producer()
 
     def finish(self) -> None:
@@ -147,7 +161,7 @@ class Stream:
         if not self._gone:
             self._gone = True
             self.alive = False
-            self._inbox.clear()
+            self._let_go()
             self._carrier.stream_reset(self.stream_id)
             self._stop_producer()
             self.over()
@@ -158,6 +172,7 @@ class Stream:
         """Hand what arrives, and what has arrived, to a receiver."""
         self._receiver = receiver
         self._deliver_inbox()
+        self._count_inbox()
 
     def pauseProducing(self) -> None:
         """Deliver nothing until :meth:`resumeProducing`; at most a window of bytes gathers."""
@@ -167,6 +182,7 @@ class Stream:
         """Deliver again, first what has gathered."""
         self._paused = False
         self._deliver_inbox()
+        self._count_inbox()
 
     def stopProducing(self) -> None:
         """Give the stream up: nobody wants what arrives."""
@@ -180,12 +196,17 @@ class Stream:
 
     # -- called by the link -----------------------------------------------------------------------------------
 
+    def may_grow(self, growth: int) -> bool:
+        """Whether the other side may have so many more bytes on their way, which are counted from now on."""
+        return self._held_window.try_to_add(growth)
+
     def link_data(self, data: memoryview) -> None:
         """Bytes arrived."""
         self.received += len(data)
         if not self._discarding:
             self._inbox.append(data)
             self._deliver_inbox()
+            self._count_inbox()
 
     def link_end(self) -> None:
         """The other side's FIN arrived."""
@@ -198,7 +219,9 @@ class Stream:
         self._queued = taken_to
         if not taken_to:
             self._pieces = 0
-        if self._load >= LOW_WATER or self._producer is None:
+        load = self._load
+        self._held_out.set(load)
+        if self._producer is None or load >= LOW_WATER or (load >= PRESSED_WATER and self.scope.pressed):
             return
         if self._pulled:
             cast(IPullProducer, self._producer).resumeProducing()
@@ -209,6 +232,7 @@ class Stream:
     def link_settled(self) -> None:
         """The last frame of this stream is out."""
         self._gone = True
+        self._let_go()
         if self._receiver is not None:
             self._receiver.settled()
         self.over()
@@ -219,7 +243,7 @@ class Stream:
             return
         self._gone = True
         self.alive = False
-        self._inbox.clear()
+        self._let_go()
         self._stop_producer()
         if self._receiver is not None:
             self._receiver.lost(failure)
@@ -250,9 +274,25 @@ class Stream:
             self.alive = False
             self._carrier.stream_settled(self.stream_id)
 
+    def _count_inbox(self) -> None:
+        """Count what gathered; what the window has grown by counts anyway."""
+        self._held_in.set(min(self._inbox.size, INITIAL_WINDOW))
+
+    def _let_go(self) -> None:
+        """Nothing is held any more; services let go of theirs."""
+        self._inbox.clear()
+        self._held_in.set(0)
+        self._held_out.set(0)
+        self._held_window.set(0)
+        self.scope.end()
+
     @property
     def _load(self) -> int:
         return self._queued + self._pieces * PIECE_COST
+
+    def _is_full(self) -> bool:
+        load = self._load
+        return load >= HIGH_WATER or (load >= PRESSED_WATER and self.scope.pressed)
 
     def _pause_producer(self) -> None:
         if not self._producer_paused:
@@ -266,7 +306,12 @@ class Stream:
             producer.stopProducing()
 
 
-class Turns(DeferredSemaphore):
+def account_of(peer: object) -> StreamScope:
+    """Where to count what is held of what a producer gives, or for a consumer: with its stream, if it is one."""
+    return peer.scope if isinstance(peer, Stream) else UNCOUNTED
+
+
+class StreamTurns(DeferredSemaphore):
     """The exchanges that one end of a link may have begun at a time: half of the streams that it carries.
 
     A turn lasts until the stream is gone, not only until its exchange has an outcome: the other side's FIN comes behind

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from p2p.base.errors import P2PError, ProtocolViolation
@@ -29,7 +30,7 @@ from p2p.link.events import (
     WentAway,
 )
 
-__all__ = ["Session", "TooManyStreams"]
+__all__ = ["INITIAL_WINDOW", "Session", "TooManyStreams"]
 
 INITIAL_WINDOW: Final = 256 * 1024
 """The window that every stream has at first, both ways, without a word (specification, "Window Update")."""
@@ -101,6 +102,7 @@ class Session:
     :param window: receive window of a stream at first, at least 256 KiB.
     :param window_max: what a stream's window grows to at most.
     :param link_window: what all windows of this session add up to at most, beyond their first sizes.
+    :param may_grow: is asked before the window of a stream grows by so many bytes; it isn't told when a stream ends.
     :ivar round_trip: seconds of the fastest ping; None before the first.
     :ivar way: seconds of a round trip without what its ends do, where somebody knows them.
     """
@@ -112,7 +114,8 @@ class Session:
         streams: int = 256,
         window: int = INITIAL_WINDOW,
         window_max: int = 16 * 1024 * 1024,
-        link_window: int = 64 * 1024 * 1024,
+        link_window: int = 32 * 1024 * 1024,
+        may_grow: Callable[[int, int], bool] = lambda stream_id, growth: True,
     ) -> None:
         self._next_id = 1 if client else 2
         self._peer_parity = 0 if client else 1
@@ -120,6 +123,7 @@ class Session:
         self._window = max(window, INITIAL_WINDOW)
         self._window_max = max(window_max, self._window)
         self._growth_left = link_window
+        self._may_grow = may_grow
         self._streams: dict[int, _Stream] = {}
         self._control: deque[bytes] = deque()
         self._fresh: deque[_Stream] = deque()
@@ -224,9 +228,10 @@ class Session:
             round_trip = 0.0 if unread >= stream.window // 4 else self.way or round_trip
         if round_trip and stream.epoch is not None and now - stream.epoch < 4 * round_trip:
             growth = min(stream.window, self._window_max - stream.window, self._growth_left)
-            self._growth_left -= growth
-            stream.window += growth
-            delta += growth
+            if growth and self._may_grow(stream_id, growth):
+                self._growth_left -= growth
+                stream.window += growth
+                delta += growth
         stream.epoch = now
         stream.unreturned = 0
         self._grant(stream, delta)

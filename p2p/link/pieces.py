@@ -1,7 +1,8 @@
 """Bytes that wait, in pieces, at a cost in memory that is bounded by how many they are.
 
 What arrives comes as views of larger buffers, and a view keeps its whole buffer alive. Somebody who sends single
-bytes could so make every one of them cost kilobytes: small pieces are copied together, large ones are kept as they are.
+bytes could so make every one of them cost kilobytes: small pieces are copied together, those that are a small part of
+their buffer are copied, and others are kept as they are. So what waits costs at most eight times its bytes.
 Pure.
 """
 
@@ -10,10 +11,19 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-__all__ = ["SMALL", "Pieces"]
+__all__ = ["SMALL", "Pieces", "owned"]
 
 SMALL: Final = 4096
 """Bytes below which a piece is copied: a quarter of what one TLS record holds."""
+
+_PART: Final = 8  # a view of less than an eighth of its buffer is copied
+
+
+def owned(data: bytes | memoryview) -> bytes | memoryview:
+    """The same bytes, copied if they would keep alive more than eight times as many."""
+    if isinstance(data, memoryview) and memoryview(data.obj).nbytes > _PART * len(data):
+        return bytes(data)
+    return data
 
 
 class Pieces:
@@ -35,7 +45,7 @@ class Pieces:
         """Add bytes at the end."""
         self.size += len(data)
         if len(data) >= SMALL:
-            self._pieces.append(data)
+            self._pieces.append(owned(data))
             return
         last = self._pieces[-1] if self._pieces else None
         if isinstance(last, bytearray) and len(last) < SMALL:

@@ -2,17 +2,7 @@
 
 The dialler is the TLS client and the Yamux client. Each side says hello with one AMP box (boxes.py, hello.py); the
 dialler's holds its proof of the ticket, the listener's the counterproof. Nothing of the session is accepted before both
-are checked. From then on a byte takes this way, here and back:
-
-- In: the reactor calls ``WideSocket.doRead`` (wire/wide_socket.py); ``BulkTLS.read`` or ``Plain.read`` fills a buffer
-  (wire/bulk.py) and calls :meth:`DirectLink.dataReceived` with a view of it; ``Session.receive`` (mux.py) cuts the view
-  into frames and returns events (events.py); ``_dispatch`` gives those of data to ``Stream.link_data`` (flow.py), which
-  keeps them (pieces.py) while it is paused, tells its receiver, and gives credit for what that has taken:
-  :meth:`DirectLink.stream_consumed`, ``Session.consumed``.
-- Out: ``Stream.write`` (flow.py) queues by :meth:`DirectLink.stream_write` and ``Session.write``, and pauses its
-  producer above a mark; in the reactor's next turn ``_pump`` asks ``Session.take`` (mux.py) for frames, in fair turns;
-  ``BulkTLS.writeSequence`` (wire/bulk.py) passes them to ``WideSocket.writeSequence`` (wire/wide_socket.py), for which
-  ``BulkTLS.send`` encrypts what the socket takes; as long as it has no room, ``pauseProducing`` stops the pump.
+are checked. The way of a byte from then on is told in the docstring of the package.
 """
 
 from __future__ import annotations
@@ -30,17 +20,46 @@ from zope.interface import implementer
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
+from p2p.base.log_gate import STRANGERS, LogGate
+from p2p.base.rates import Meter
+from p2p.base.scopes import Full, System
 from p2p.base.silence import Silence
 from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
-from p2p.link.flow import NotTaken, Stream, Turns
+from p2p.link.events import (
+    DataReceived,
+    Event,
+    Ponged,
+    StreamEnded,
+    StreamOpened,
+    StreamRefused,
+    StreamReset,
+    WentAway,
+    parted,
+)
+from p2p.link.flow import NotTaken, Stream, StreamTurns
+from p2p.link.held import Held
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
-from p2p.link.mux import Session, TooManyStreams
+from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
+
+STREAMS_PER_S: Final = 5_000.0
+"""New streams of the other side a second, in the long run: twice what one processor serves of the smallest."""
+
+STREAM_BURST: Final = 5_000
+"""New streams that may come at once before :data:`STREAMS_PER_S` counts."""
+
+BROKEN_PER_S: Final = 200.0
+"""Streams of the other side a second that come to nothing: it resets them, or they are refused here."""
+
+BROKEN_BURST: Final = 256
+"""Such streams that may come at once: twice as many as an honest end has open."""
+
+ENDURED_S: Final = 1.0
+"""Seconds for which a link isn't read at most: an end that has run up more than that is cut off."""
 
 _BUDGET: Final = 256 * 1024
 _TURN: Final = 4 * _BUDGET  # then what arrives has its turn, though the system would take more
@@ -63,6 +82,7 @@ class LinkOwner(Protocol):
 class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
+    :param gate: what the other end can provoke in the log passes here; one of its own if left out.
     :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
@@ -80,6 +100,8 @@ class DirectLink(TwistedProtocol):
         limits: PeerLimits,
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        gate: LogGate | None = None,
+        scopes: System | None = None,
     ) -> None:
         self.terms = terms
         self.steps = Steps()
@@ -99,7 +121,9 @@ class DirectLink(TwistedProtocol):
             window=limits.window_bytes,
             window_max=limits.window_max_bytes,
             link_window=limits.link_window_bytes,
+            may_grow=lambda stream_id, growth: self._streams[stream_id].may_grow(growth),
         )
+        self._held = Held(terms, scopes or limits.scopes(), clock, self.abort, self._give_way)
         self._streams: dict[int, Stream] = {}
         self._below: Any = None  # the transport that has the socket
         self._paused = False
@@ -112,9 +136,13 @@ class DirectLink(TwistedProtocol):
         self._pongs: dict[int, Callable[[float | None], None]] = {}
         self._closing = False
         self._gone = False
-        self._refusals_told = False
+        self._gate = gate or LogGate(clock)
+        self._new = Meter(STREAMS_PER_S, STREAM_BURST)
+        self._broken = Meter(BROKEN_PER_S, BROKEN_BURST)
+        self._unread: IDelayedCall | None = None
+        self._refused: set[int] = set()  # of the streams that live
         self.went_away = False
-        self.turns = Turns(limits.streams)
+        self.turns = StreamTurns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
 
@@ -160,8 +188,7 @@ class DirectLink(TwistedProtocol):
         """
         if not self.reusable:
             raise TooManyStreams(f"the link to {self.remote} is closing")
-        stream_id = self._session.open()
-        stream = self._streams[stream_id] = Stream(self, stream_id)
+        stream = self._begun(self._session.open())
         self._used = self._clock.seconds()
         return stream
 
@@ -241,7 +268,7 @@ class DirectLink(TwistedProtocol):
         self._pumping = True  # what the events make us write goes out together, below
         try:
             if self.established:
-                self._dispatch(self._session.receive(data, now))
+                self._dispatch(parted(self._session.receive(data, now), len(data)))
             else:
                 box, rest = self._hello.feed(memoryview(data))
                 if box is not None:
@@ -257,7 +284,7 @@ class DirectLink(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = True
-        for call in (self._timer, self._wake, self._last_call):
+        for call in (self._timer, self._wake, self._last_call, self._unread):
             if call is not None and call.active():
                 call.cancel()
         self._timer = self._wake = None
@@ -265,6 +292,7 @@ class DirectLink(TwistedProtocol):
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.link_lost(ExchangeFailed(Outcome.RESET, f"the link to {self.remote} broke: {why}"))
+        self._held.end()
         pongs, self._pongs = self._pongs, {}
         for answer in pongs.values():
             answer(None)
@@ -272,9 +300,11 @@ class DirectLink(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         self._paused = True
+        self._held.unsent(_BUDGET)
 
     def resumeProducing(self) -> None:
         self._paused = False
+        self._held.unsent(0)
         self._pump()
         self._close_if_idle()
 
@@ -319,9 +349,10 @@ class DirectLink(TwistedProtocol):
 
     def _greeted(self, box: Box) -> None:
         streams = check_hello(self.terms, box)
+        self._held.begin()
         if not self.terms.dialler:
             self._send([encode_hello(self.terms, self._limits.streams)])
-        self.turns = Turns(min(streams, self._limits.streams))
+        self.turns = StreamTurns(min(streams, self._limits.streams))
         self.established = True
         self.steps.proved_ns = self._now_ns()
         self.since = self._used = self._silence.heard
@@ -331,10 +362,12 @@ class DirectLink(TwistedProtocol):
         self._owner.link_established(self)
 
     def _reject(self, error: P2PError) -> None:
-        self._log.warn(
-            "{local}: link with {remote} aborted: {reason}", local=self.local, remote=self.remote, reason=str(error)
-        )
+        self._tell("{local}: link with {remote} aborted: {reason}", reason=str(error))
         self.abort(str(error))
+
+    def _tell(self, text: str, **fields: Any) -> None:
+        whose = self.remote if self.steps.secured_ns or self.established else STRANGERS
+        self._gate.warn(self._log, whose, text, local=self.local, remote=self.remote, **fields)
 
     def _too_late(self) -> None:
         self._timer = None
@@ -358,16 +391,22 @@ class DirectLink(TwistedProtocol):
             elif isinstance(event, StreamOpened):
                 if event.stream_id in self._streams:  # the session is done with it, its reader here isn't
                     raise ProtocolViolation(f"stream {event.stream_id} opened twice")
-                stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
                 self._used = self._silence.heard
-                self._owner.link_stream(self, stream)
+                self._charge(self._new)
+                try:
+                    self._owner.link_stream(self, self._begun(event.stream_id))
+                except TooManyStreams as full:
+                    self._tell_refusal(str(full))
             elif isinstance(event, StreamEnded):
                 if (ended := self._streams.get(event.stream_id)) is not None:
                     ended.link_end()
             elif isinstance(event, StreamReset):
+                theirs = (event.stream_id % 2 == 0) == self.terms.dialler
+                if theirs and event.stream_id not in self._refused:
+                    self._charge(self._broken)
                 self._lose(event.stream_id, ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
             elif isinstance(event, StreamRefused):
-                self._tell_refusal()
+                self._tell_refusal(f"{self._limits.streams} are open or the link is closing")
             elif isinstance(event, Ponged):
                 if (answer := self._pongs.pop(event.token, None)) is not None:
                     answer(event.round_trip)
@@ -383,16 +422,52 @@ class DirectLink(TwistedProtocol):
             self._forget(stream_id)
             stream.link_lost(failure)
 
-    def _tell_refusal(self) -> None:
-        """Log that a stream was refused, once a link: whoever opens too many opens thousands."""
-        if not self._refusals_told:
-            self._refusals_told = True
-            self._log.warn(
-                "{local}: refused a stream of {remote}: {limit} are open or the link is closing",
-                local=self.local,
-                remote=self.remote,
-                limit=self._limits.streams,
-            )
+    def _tell_refusal(self, why: str) -> None:
+        """Say that a stream was refused, which counts as one that comes to nothing."""
+        self._tell("{local}: refused a stream of {remote}: {why}", why=why)
+        self._charge(self._broken)
+
+    def refused(self, stream_id: int) -> None:
+        """Be told that an exchange of the other end was refused."""
+        if stream_id in self._streams:
+            self._refused.add(stream_id)
+        self._charge(self._broken)
+
+    def _charge(self, meter: Meter) -> None:
+        """Count what the other end does, and read no more of it for as long as it did that too often."""
+        wait = meter.take(self._clock.seconds())
+        if not wait or self._gone or self.failure is not None:
+            return
+        if wait > ENDURED_S:
+            what = "opens streams" if meter is self._new else "opens streams that come to nothing"
+            self._reject(ProtocolViolation(f"{self.remote} {what}, far too many a second"))
+        elif self._unread is None:
+            self._below.pauseProducing()
+            self._unread = self._clock.callLater(wait, self._read_on)
+
+    def _read_on(self) -> None:
+        self._unread = None
+        now = self._clock.seconds()
+        wait = max(self._new.owed(now), self._broken.owed(now))
+        if wait:
+            self._unread = self._clock.callLater(wait, self._read_on)
+        elif not self._gone:
+            self._below.resumeProducing()
+
+    def _begun(self, stream_id: int) -> Stream:
+        window = max(self._limits.window_bytes - INITIAL_WINDOW, 0)
+        try:
+            stream = self._streams[stream_id] = Stream(self, stream_id, self._held.stream(stream_id), window)
+        except Full as full:
+            self._session.reset(stream_id)
+            raise TooManyStreams(str(full)) from full
+        return stream
+
+    def _give_way(self, stream_id: int, reason: str) -> None:
+        self._tell("{local}: a stream of {remote} was reset: {reason}", reason=reason)
+        self._session.reset(stream_id)
+        self._lose(stream_id, ExchangeFailed(Outcome.RESET, reason))
+        self._schedule_pump()
 
     def _schedule_pump(self) -> None:
         if self._wake is None and not self._pumping and not self._paused and not self._gone:
@@ -404,7 +479,8 @@ class DirectLink(TwistedProtocol):
             self._pump()
             self._close_if_idle()
         except Exception:  # noqa: BLE001 - a fault of ours: as after one in dataReceived, the link mustn't go silent
-            self._log.failure("{local}: link with {remote} failed", local=self.local, remote=self.remote)
+            text = "{local}: link with {remote} failed"
+            self._gate.failure(self._log, self.remote, text, Failure(), local=self.local, remote=self.remote)
             self.abort("an internal error; the log has the details")
 
     def _pump(self) -> None:
@@ -446,6 +522,7 @@ class DirectLink(TwistedProtocol):
 
     def _forget(self, stream_id: int) -> None:
         self._streams.pop(stream_id, None)
+        self._refused.discard(stream_id)
         self._used = self._clock.seconds()
 
     # -- time -------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from p2p.console.operations import (
     ExchangeArguments,
     HostedStatus,
     Link,
+    LinkAttempt,
     NoArguments,
     OpenSockets,
     PeerArguments,
@@ -131,7 +132,10 @@ class PeerConsole:
                     links=[_shown(link, now) for link in peer.links.values()],
                     observed=peer.registration.observed or None,
                     problem="" if peer.registration.registered else peer.registration.last_error,
-                    attempts=peer.attempts,
+                    attempts=[
+                        LinkAttempt(peer=target, port=moments.port, dials=moments.dials)
+                        for target, moments in peer.attempts.items()
+                    ],
                 )
                 for peer in hosted
             ],

@@ -6,7 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet import error as internet_error
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,6 +19,8 @@ from twisted.python.failure import Failure
 from p2p.base.config import PeerLimits
 from p2p.base.endpoints import host_of_listener
 from p2p.base.errors import DialFailure, ExchangeFailed, Outcome
+from p2p.base.log_gate import LogGate
+from p2p.base.scopes import System
 from p2p.control.admission import Admission, Place
 from p2p.control.channel import reason_of
 from p2p.control.door import Arriving, Door, defer_accept
@@ -61,7 +63,10 @@ class NotReached(ExchangeFailed):
 
 
 class Wiring:
-    """What every link of a hosted peer is made of."""
+    """What every link of a hosted peer is made of.
+
+    :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
+    """
 
     def __init__(
         self,
@@ -71,9 +76,13 @@ class Wiring:
         owner: LinkOwner,
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        gate: LogGate | None = None,
+        scopes: System | None = None,
     ) -> None:
+        self.gate = gate or LogGate(reactor)
         self.reactor = reactor
         self.now_ns = now_ns
+        self.scopes = scopes or limits.scopes()
         self.credentials = credentials
         self.limits = limits
         self.owner = owner
@@ -87,7 +96,15 @@ class Wiring:
 
     def link(self, terms: LinkTerms) -> DirectLink:
         """A protocol for one connection."""
-        return DirectLink(terms, self.owner, self.reactor, self.limits, now_ns=self.now_ns)
+        return DirectLink(
+            terms,
+            self.owner,
+            self.reactor,
+            self.limits,
+            now_ns=self.now_ns,
+            gate=self.gate,
+            scopes=self.scopes,
+        )
 
 
 class _Making(Factory):
@@ -213,12 +230,12 @@ class Gate:
         self._links.clear()
 
     def _called(self, address: IAddress | None) -> Protocol:
-        assert isinstance(address, Arriving)  # it comes from the door
+        place = cast(Arriving, address).place  # it comes from the door
         if self._plain is None:
-            held = _Held(address.place, self._held.remove)
+            held = _Held(place, self._held.remove)
             self._held.append(held)
             return held
-        return self._protocol(address.place)
+        return self._protocol(place)
 
     def _turned_away(self, address: str, reason: str) -> None:
         self._remember(Steps(address, connected_ns=self._wiring.now_ns(), reason=reason))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 
+from p2p.base.addresses import PORTS, Address, NotAllowed, checked_address
 from p2p.base.names import parse_peer
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket
 from p2p.control.commands import Refused
 
-__all__ = ["MAX_CANDIDATES", "Instruction", "checked_instruction"]
+__all__ = ["DIALS_EACH", "MAX_CANDIDATES", "Instruction", "checked_instruction", "failures_of"]
+
+DIALS_EACH: Final = 4
+"""Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
 
 MAX_CANDIDATES: Final = 9
 """Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
@@ -22,6 +25,7 @@ MAX_CANDIDATES: Final = 9
 class Instruction:
     """An InstructConnect that was checked.
 
+    :ivar plain: whether a link without TLS is offered.
     :ivar reports: whether who asked for the dial wants to hear of it if it comes to nothing.
     """
 
@@ -31,16 +35,31 @@ class Instruction:
     plain: bool
     reports: bool
 
+    def report(self, failures: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """The arguments of DialFailed for the addresses that were dialled in vain, and the kind of each failure."""
+        return {
+            "target": self.ticket.target,
+            "initiator": self.ticket.initiator,
+            "ticket": self.ticket.nonce,
+            "addresses": [address for address, _ in failures],
+            "failures": [failure for _, failure in failures],
+        }
+
+
+def failures_of(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the arguments of DialFailed say: addresses, no more than can be, and the kind of each failure."""
+    return list(zip(report["addresses"], report["failures"], strict=False))[:MAX_CANDIDATES]
+
 
 def checked_instruction(
-    arguments: Mapping[str, Any], name: str, *, longest_s: float, plain: bool, now: float
+    arguments: Mapping[str, Any], name: str, longest_s: float, now: float, *, nearby: bool
 ) -> Instruction:
     """Take the arguments of InstructConnect apart.
 
     :param name: of the peer that is instructed.
     :param longest_s: seconds that a ticket lives here at most.
-    :param plain: whether this peer allows plain links.
     :param now: seconds of the clock that the ticket dies by.
+    :param nearby: whether the router is on this machine.
     :raises Refused: if they make no sense.
     """
     initiator, port, lifetime = arguments["initiator"], arguments["port"], arguments["lifetime"]
@@ -48,16 +67,28 @@ def checked_instruction(
         raise Refused(f"this is {name}, not {arguments['target'][:80]!r}")
     try:
         parse_peer(initiator)
-        addresses = [str(ip_address(text)) for text in arguments["candidates"]]
-    except ValueError as error:
+        candidates = arguments["candidates"][: MAX_CANDIDATES + 1]
+        addresses = [str(_dialable(text, nearby=nearby)) for text in candidates]
+    except (ValueError, NotAllowed) as error:
         raise Refused(f"{name} can't use this instruction: {printable(str(error))[:200]}") from error
     if not (
         initiator != name
-        and 0 < port < 65536
+        and port in PORTS
         and 0 < lifetime < float("inf")
         and 0 < len(addresses) <= MAX_CANDIDATES
         and len(arguments["ticket"]) == NONCE_BYTES
     ):
         raise Refused(f"{name} can't use this instruction: bad values")
     ticket = Ticket(arguments["ticket"], initiator, name, now + min(lifetime, longest_s))
-    return Instruction(ticket, addresses, port, arguments["plain"] and plain, bool(arguments.get("reports")))
+    return Instruction(ticket, addresses, port, arguments["plain"], bool(arguments.get("reports")))
+
+
+def _dialable(text: str, *, nearby: bool) -> Address:
+    """Check an address as a router does: another machine's router doesn't aim this peer at its own machine.
+
+    :raises NotAllowed: if nobody may be told to dial it, or this peer mayn't.
+    """
+    address = checked_address(text)
+    if address.is_loopback and not nearby:
+        raise NotAllowed(f"{address} is an address of this machine, and the router is elsewhere")
+    return address

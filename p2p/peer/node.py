@@ -11,12 +11,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
-from p2p.base.endpoints import host_of_listener
 from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
-from p2p.base.names import parse_peer, router_name
+from p2p.base.log_gate import LogGate
+from p2p.base.names import parse_peer
+from p2p.base.scopes import System
 from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
-from p2p.console.operations import LinkAttempt
 from p2p.control.commands import Busy, DialFailed, Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.exchange.service import Context, Host, Services
@@ -25,10 +25,10 @@ from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
-from p2p.peer.attempt import Attempting, Setup
+from p2p.peer.attempt import Attempting, Moments, Setup
 from p2p.peer.dialling import NotReached, Wiring, dial
-from p2p.peer.instruction import MAX_CANDIDATES, Instruction, checked_instruction
-from p2p.peer.reachable import hindrances, host_of
+from p2p.peer.instruction import DIALS_EACH, Instruction, checked_instruction, failures_of
+from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.services.chat_room import ChatRoom
@@ -38,9 +38,6 @@ __all__ = ["HostedPeer", "Surroundings"]
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
 
-DIALS_EACH: Final = 4
-"""Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -49,7 +46,9 @@ class Surroundings:
     :ivar reactor: the reactor, or a fake of its clock and its TCP.
     :ivar random: gives so many unpredictable bytes.
     :ivar now_ns: reads the monotonic clock, ns.
-    :ivar is_own: tells whether an address is one of this machine.
+    :ivar gate: what other machines can provoke in the log passes here.
+    :ivar scopes: account for what is held on behalf of others.
+    :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
 
     reactor: Any
@@ -60,7 +59,9 @@ class Surroundings:
     now_ns: Callable[[], int]
     listen: str
     plain: bool
-    is_own: Callable[[str], bool] = lambda address: True
+    gate: LogGate
+    scopes: System
+    hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
 class HostedPeer:
@@ -82,9 +83,18 @@ class HostedPeer:
         self._around = surroundings
         self._limits = surroundings.limits
         self._clock = surroundings.reactor
-        self._wiring = Wiring(surroundings.reactor, credentials, surroundings.limits, self, now_ns=surroundings.now_ns)
+        self._gate = surroundings.gate
+        self._wiring = Wiring(
+            surroundings.reactor,
+            credentials,
+            surroundings.limits,
+            self,
+            now_ns=surroundings.now_ns,
+            gate=surroundings.gate,
+            scopes=surroundings.scopes,
+        )
         self.registration = registration
-        self.chats = ChatRoom(self._clock, self.name)
+        self.chats = ChatRoom(self._clock, self.name, self._gate)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -161,10 +171,9 @@ class HostedPeer:
         return sum(self._dials.values())
 
     @property
-    def attempts(self) -> list[LinkAttempt]:
-        """The links that are being asked for."""
-        moments = {target: attempt.moments for target, attempt in self._attempts.items()}
-        return [LinkAttempt(peer=target, port=one.port, dials=one.dials) for target, one in moments.items()]
+    def attempts(self) -> dict[str, Moments]:
+        """The links that are being asked for, by the other's name."""
+        return {target: attempt.moments for target, attempt in self._attempts.items()}
 
     @property
     def connections(self) -> list[DirectLink]:
@@ -271,15 +280,10 @@ class HostedPeer:
         """
         if self._stopping:
             raise Refused(f"{self.name} can't use this instruction: it is stopping")
-        instruction = checked_instruction(
-            arguments,
-            self.name,
-            longest_s=self._limits.ticket_s,
-            plain=self._around.plain,
-            now=self._clock.seconds(),
-        )
+        now, nearby = self._clock.seconds(), self.registration.nearby
+        instruction = checked_instruction(arguments, self.name, self._limits.ticket_s, now, nearby=nearby)
         initiator = instruction.ticket.initiator
-        answer = {"dialling": True, "plain": instruction.plain}
+        answer = {"dialling": True, "plain": instruction.plain and self._around.plain}
         if initiator in self._attempts and goes_first(self.name, initiator):
             self._fallbacks[initiator] = instruction
             return {**answer, "dialling": False}
@@ -302,44 +306,33 @@ class HostedPeer:
 
     async def _dial(self, instruction: Instruction) -> None:
         ticket = instruction.ticket
-        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
+        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain and self._around.plain)
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)
         link: DirectLink | None = None
         try:
             link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
             self._connections.add(link)  # from here on the link tells its end itself
-            if not link.established:
-                self._dialled[link] = instruction
+            self._dialled[link] = instruction
         except CancelledError:
             pass  # this peer stops
         except NotReached as failure:
             self._report(instruction, failure.tried)
-            self._log.warn("{name}: {reason}", name=self.name, reason=str(failure))
+            self._gate.warn(self._log, ticket.initiator, "{name}: {reason}", name=self.name, reason=str(failure))
         finally:
             if link is None:
                 self._dial_over(ticket.initiator)
 
     def _report(self, instruction: Instruction, failures: Sequence[tuple[str, str]]) -> None:
-        """Let who asked for a dial know that it came to nothing, if their version and all routers take that."""
-        ticket = instruction.ticket
+        """Let who asked for a dial know that it came to nothing; who can't be told waits until the ticket dies."""
         if instruction.reports and self.registration.registered and not self._stopping:
-            reporting = self.registration.call(
-                DialFailed,
-                target=self.name,
-                initiator=ticket.initiator,
-                ticket=ticket.nonce,
-                addresses=[address for address, _ in failures],
-                failures=[failure for _, failure in failures],
-            )
-            # Who can't be told waits until the ticket dies.
+            reporting = self.registration.call(DialFailed, **instruction.report(failures))
             Deferred.fromCoroutine(reporting).addErrback(lambda failure: failure.trap(P2PError))
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""
         attempt = self._attempts.get(arguments["target"])
         if attempt is not None and arguments["initiator"] == self.name:
-            addresses, failures = arguments["addresses"], arguments["failures"]
-            attempt.reported(arguments["ticket"], list(zip(addresses, failures, strict=False))[:MAX_CANDIDATES])
+            attempt.reported(arguments["ticket"], failures_of(arguments))
 
     def seen_at(self, observed: str) -> None:
         """Warn of what keeps others from dialling this peer where its router sees it."""
@@ -349,11 +342,8 @@ class HostedPeer:
     @property
     def hindrances(self) -> list[str]:
         """Why others may not be able to dial this peer, as sentences with what to do."""
-        observed = self.registration.observed
-        if not self.registration.registered or not observed:
-            return []
-        router, host = router_name(parse_peer(self.name).cluster), host_of_listener(self._around.listen)
-        return hindrances(self.name, router, observed, host, own=self._around.is_own(observed))
+        known = self.registration.registered
+        return self._around.hinders(self.name, self.registration.observed) if known else []
 
     def _dial_over(self, initiator: str) -> None:
         """A dial ended, with or without a link; who waited for it without one asks for themselves."""
@@ -380,7 +370,9 @@ class HostedPeer:
             if standing is not None:
                 standing.close()
         local, remote = link.addresses
-        self._log.info(
+        self._gate.info(
+            self._log,
+            other,
             "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
             name=self.name,
             other=other,
@@ -415,6 +407,8 @@ class HostedPeer:
             clock=self._clock,
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
+            gate=self._gate,
+            refused=lambda: link.refused(stream.stream_id),
         )
 
     def link_closed(self, link: DirectLink, reason: str) -> None:
@@ -424,7 +418,9 @@ class HostedPeer:
         instruction = self._dialled.pop(link, None)
         other = link.remote
         if link.established:
-            self._log.info(
+            self._gate.info(
+                self._log,
+                other,
                 "{name}: link with {other} ended after {seconds:.1f} s: {reason}",
                 name=self.name,
                 other=other,
@@ -435,7 +431,8 @@ class HostedPeer:
                 del self.links[other]
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
-                self._log.warn("{name}: no link with {other}: {reason}", name=self.name, other=other, reason=reason)
+                text = "{name}: no link with {other}: {reason}"
+                self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
                 if instruction is not None:
                     self._report(instruction, [(host_of(link.addresses[1]), DialFailure.NO_LINK)])
             self._dial_over(other)

@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.log_gate import LogGate
 from p2p.base.texts import few, printable
 from p2p.console.transfer_operations import PendingOffer
 from p2p.exchange.rules import Names, Offer
@@ -43,10 +44,12 @@ class PendingOffers:
     """The offers to all peers of a daemon.
 
     :param token: makes the id of an offer.
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     """
 
-    def __init__(self, clock: Any, token: Callable[[], str]) -> None:
+    def __init__(self, clock: Any, token: Callable[[], str], gate: LogGate | None = None) -> None:
         self._clock = clock
+        self._gate = gate or LogGate(clock)
         self._token = token
         self._waiting: dict[str, _Waiting] = {}
 
@@ -99,7 +102,9 @@ class PendingOffers:
         telling.clock = self._clock
         telling.start(TELL_S).addErrback(lambda failure: _log.failure("an offer can't be shown to wait", failure))
         late = self._clock.callLater(WAIT_S, lambda: waiting.decided.errback(_nobody(peer)))
-        _log.info(
+        self._gate.info(
+            _log,
+            offer.sender,
             "{peer}: {sender} offers {what!r}; {reason}",
             peer=peer,
             sender=offer.sender,

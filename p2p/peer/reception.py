@@ -84,7 +84,7 @@ class Reception:
 
     def store_terms(self, offer: Offer) -> Terms:
         """Allow a file of the service ``store`` now."""
-        return self._terms(offer, self._allowed(offer))
+        return self._terms(offer, self._allowed(offer), announced=offer.bytes)
 
     def incoming(self, offer: Offer, stop: Callable[[str], None]) -> Incoming:
         """Write down that a session begins."""
@@ -137,22 +137,24 @@ class Reception:
     def _work_folder(self, local: str) -> Path:
         return self._entry.inbox / f"{RESERVED}{local}"
 
-    def _terms(self, offer: Offer, most: int | None, bounds: Bounds | None = None) -> Terms:
+    def _terms(
+        self, offer: Offer, most: int | None, bounds: Bounds | None = None, announced: int | None = None
+    ) -> Terms:
         taken = 0
-        has_begun = self._work_folder(local_id(offer.sender, offer.id)).exists()
-        announced = None if has_begun else offer.bytes
 
-        def room(size: int) -> None:
-            nonlocal taken
-            if not taken and announced is not None:
-                self._room.check(announced)
+        def room(size: int, entries: int = 0) -> None:
+            nonlocal taken, announced
+            if announced is not None:
+                self._room.check(announced, 1)
+                announced = None
             taken += size
             if most is not None and taken > most:
                 reason = f"a rule of {self._peer} takes at most {most} bytes at a time from {offer.sender}"
                 raise ExchangeFailed(Outcome.REFUSED, reason)
-            self._room.take(size)
+            self._room.take(size, entries)
 
-        return Terms(self._entry.inbox, self._entry.exists, self._entry.symlinks, room, bounds)
+        entry = self._entry
+        return Terms(entry.inbox, entry.exists, entry.symlinks, room, bounds, self._room.check)
 
 
 def _rule(entry: AcceptRule) -> Rule:

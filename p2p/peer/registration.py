@@ -15,6 +15,7 @@ from twisted.protocols.amp import Command, CommandLocator
 from twisted.python.failure import Failure
 
 from p2p import __version__
+from p2p.base.addresses import is_loopback
 from p2p.base.config import PeerLimits
 from p2p.base.errors import P2PError
 from p2p.base.names import parse_peer, router_name
@@ -96,6 +97,10 @@ class RouterAccess(Protocol):
     last_error: str
     observed: str
 
+    @property
+    def nearby(self) -> bool:
+        """Whether the router is on this machine, and reached by a loopback address."""
+
     def start(self, registrant: Registrant) -> None:
         """Register, and stay registered."""
 
@@ -148,6 +153,12 @@ class Registration:
         self.registered = False
         self.last_error = "not connected yet"
         self.observed = ""
+
+    @property
+    def nearby(self) -> bool:
+        """Whether the router is on this machine, and reached by a loopback address."""
+        transport = None if self._channel is None else self._channel.transport
+        return transport is not None and is_loopback(str(transport.getPeer().host))
 
     def start(self, registrant: Registrant) -> None:
         """Begin to connect and register, again and again until :meth:`stop`.

@@ -15,26 +15,31 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from p2p.base.config import PeerConfig, PeerEntry
+from p2p.base.endpoints import host_of_listener
 from p2p.base.errors import ConfigError, IdentityError, P2PError
+from p2p.base.log_gate import LogGate
+from p2p.base.names import router_name
 from p2p.base.notify import READY, STOPPING, notify
-from p2p.base.process import CannotStart, keep_memory, raise_open_files
+from p2p.base.process import CannotStart, keep_memory, most_open_files, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
 from p2p.exchange.inbox import clear_leftovers
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
 from p2p.identity.expiry import ExpiryWatch
 from p2p.identity.tls import Credentials
+from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
+from p2p.peer.reachable import hindrances
 from p2p.peer.reception import Reception
 from p2p.peer.registration import Registration
 from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
-from p2p.peer.upkeep import JOURNAL, Leftovers, find_state
-from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id
+from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
+from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.own_address import is_own_address
 from p2p.wire.private import warn_of_missing
 
@@ -75,6 +80,7 @@ class PeerService(MultiService):
 
     :param services: the content services that they offer.
     :param asleep: reads how long this machine has slept since it was booted, seconds.
+    :param since_boot: reads how long ago that was, seconds.
     :param pool: the threads for what blocks; the reactor's own if there is none.
     :param own_services: makes the content services that aren't plugins, because they act for the peers of this daemon.
     """
@@ -92,6 +98,7 @@ class PeerService(MultiService):
         now_ns: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], float] = time.time,
         asleep: Callable[[], float] = asleep_s,
+        since_boot: Callable[[], float] = since_boot_s,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
         pool: Any = None,
         own_services: OwnServices = lambda peers, jobs, state: (),
@@ -110,6 +117,7 @@ class PeerService(MultiService):
         self._jobs = Jobs(reactor, threads)
         self.peers: dict[str, HostedPeer] = {}
         self._state = find_state(config)
+        self._gate = LogGate(reactor)
         surroundings = Surroundings(
             reactor=reactor,
             limits=config.limits,
@@ -119,11 +127,13 @@ class PeerService(MultiService):
             now_ns=now_ns,
             listen=config.listen,
             plain=config.links == "plain",
-            is_own=is_own_address,
+            gate=self._gate,
+            scopes=config.limits.scopes(most_open_files()),
+            hinders=self._hinders,
         )
         self._random = random
         self._now_ns = now_ns
-        self._offers = PendingOffers(reactor, lambda: random(4).hex())
+        self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
         router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
@@ -133,7 +143,15 @@ class PeerService(MultiService):
         certificates = {entry.name: entry.certificate for entry in config.peers}
         self._expiry = ExpiryWatch(reactor, certificates, config.authority, wall)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
-        self._leftovers = Leftovers(reactor, inboxes, self._jobs, wall, config.limits.unfinished_days, self._forget)
+        self._leftovers = Leftovers(
+            reactor,
+            inboxes,
+            [self._state / name / kind for name in inboxes for kind in ("ended", "agreed", "served")],
+            self._jobs,
+            Ages(self._state / "ages.json", boot_id(), since_boot, wall),
+            config.limits.unfinished_days,
+            self._forget,
+        )
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
@@ -197,12 +215,17 @@ class PeerService(MultiService):
         if transfers is not None:
             await transfers.close()
             self._transfers = None
+        self._gate.close()
 
     def _slept(self, seconds: float) -> None:
         """The other ends may have given their connections up meanwhile, without a word that arrived here."""
         self._log.info("this machine slept for {seconds:.0f} s; whether links stand is asked anew", seconds=seconds)
         for peer in self.peers.values():
             peer.slept(seconds)
+
+    def _hinders(self, name: str, observed: str) -> list[str]:
+        router, host = router_name(self._config.cluster), host_of_listener(self._config.listen)
+        return hindrances(name, router, observed, host, own=is_own_address(observed))
 
     def _reception(self, entry: PeerEntry) -> Reception:
         return Reception(
@@ -222,9 +245,9 @@ class PeerService(MultiService):
         assert self._transfers is not None, "peers are registered only while the daemon runs"
         return self._transfers.incoming(acting, offer, stop, folder)
 
-    def _forget(self, before: float) -> None:
+    async def _forget(self, ages: Ages, limit_s: float) -> None:
         if self._transfers is not None:
-            self._transfers.forget(before)
+            await self._transfers.forget(ages, limit_s)
 
     async def _given_up(self, acting: str, offer: Offer, folder: Path) -> None:
         assert self._transfers is not None, "peers are registered only while the daemon runs"
@@ -237,7 +260,7 @@ class PeerService(MultiService):
     def _open_transfers(self) -> Transfers:
         """Open the journal, and offer the operations of the console, all of which are answered from here on."""
         state, journal = self._state, self._state / JOURNAL
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(state)
         if not journal.exists():
             self._log.info("{path}: a new journal of transfers; nothing is known of earlier ones", path=str(journal))
         self._transfers = Transfers(
@@ -251,6 +274,7 @@ class PeerService(MultiService):
             sessions=self._config.limits.transfers,
             unfinished=self._config.limits.transfers_unfinished,
             boot=boot_id(),
+            gate=self._gate,
         )
         operations = PeerConsole(
             self._reactor,

@@ -6,21 +6,18 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from p2p.base.addresses import PORTS, NotAllowed, checked_address
 from p2p.base.errors import InvalidName, P2PError
 from p2p.base.names import PeerName, parse_peer
 from p2p.base.ticket import NONCE_BYTES
-from p2p.router.addresses import NotAllowed, checked_address
 
-__all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_listed", "check_request", "route"]
+__all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_request", "route"]
 
 LIFETIME_S = 300.0
 """Seconds that a ticket may live at most."""
 
 CANDIDATES = 8
 """Addresses that a request may name at most: a machine rarely has more, and each is one the target may dial."""
-
-_PORTS = range(1024, 65536)
-"""What an unprivileged process can listen on; below are the services that a forged request would be aimed at."""
 
 
 class Forbidden(P2PError):
@@ -89,8 +86,8 @@ def check_request(
         raise Forbidden(f"the initiator can't be: {error}") from error
     if whom == who:
         raise Forbidden(f"{who} asks for a link to itself")
-    if port not in _PORTS:
-        raise Forbidden(f"port {port!s:.20} isn't within {_PORTS.start} to {_PORTS.stop - 1}")
+    if port not in PORTS:
+        raise Forbidden(f"port {port!s:.20} isn't within {PORTS.start} to {PORTS.stop - 1}")
     if len(ticket) != NONCE_BYTES:
         raise Forbidden(f"the ticket has {len(ticket)} bytes, not {NONCE_BYTES}")
     if not 0 < lifetime <= LIFETIME_S:  # also false for a NaN
@@ -102,22 +99,3 @@ def check_request(
     except NotAllowed as error:
         raise Forbidden(f"a candidate can't be dialled: {error}") from error
     return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses, bool(reports))
-
-
-def check_listed(names: Sequence[str], cluster: str, after: str, limit: int) -> list[str]:
-    """Check a page of names that a neighbour sent: names of its own peers, in order, behind ``after``.
-
-    :raises Forbidden: if it is anything else; a page that doesn't move on would be asked for again for ever.
-    """
-    if len(names) > limit:
-        raise Forbidden(f"a page of {len(names)} names, more than {limit}")
-    last = after
-    for name in names:
-        try:
-            parsed = parse_peer(name)
-        except InvalidName as error:
-            raise Forbidden(str(error)) from error
-        if parsed.cluster != cluster or name <= last:
-            raise Forbidden(f"{name} isn't of cluster {cluster} or out of order")
-        last = name
-    return list(names)

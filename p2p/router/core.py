@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Protocol, TypedDict
 
+from p2p.base.addresses import Network, NotAllowed
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import parse_peer
@@ -22,7 +23,7 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
-from p2p.router.addresses import Network, NotAllowed, dialable
+from p2p.router.addresses import dialable
 from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
 from p2p.router.reports import Awaited, AwaitedReports, DialFailures, tellable
 from p2p.router.table import RoutingTable, TableEntry, TableFull
@@ -32,12 +33,12 @@ __all__ = [
     "REGISTRATION_WAIT_S",
     "ConnectAnswer",
     "DialAnswer",
+    "DialReport",
     "LookupTimes",
     "NamesAnswer",
     "Neighbours",
     "PeerHandle",
     "Registrations",
-    "Report",
     "Router",
     "checked_request",
 ]
@@ -67,7 +68,7 @@ class DialAnswer(TypedDict):
     dials: list[str] | None
 
 
-class Report(TypedDict):
+class DialReport(TypedDict):
     """The arguments of DialFailed."""
 
     target: str
@@ -127,7 +128,7 @@ class Neighbours(Protocol):
         :raises ControlError: as RequestConnect declares.
         """
 
-    async def report(self, cluster: str, report: Report) -> None:
+    async def report(self, cluster: str, report: DialReport) -> None:
         """Pass on to the router of a cluster what a peer of that cluster may be told of a dial.
 
         :raises ControlError: as DialFailed declares, or if that router can't be reached.
@@ -269,7 +270,7 @@ class Router:
         """
         peer = entry.handle
         assert isinstance(peer, PeerHandle)
-        networks = self.networks.get(request.initiator.cluster, ())
+        networks = self.networks.get(request.initiator.cluster)
         try:
             candidates = dialable(observed, request.candidates, networks, via=via, target=entry.address, here=peer.here)
         except NotAllowed as error:
@@ -298,7 +299,7 @@ class Router:
             raise Busy.after(1.0, f"{entry.name} didn't answer its router within {deadline:g} s") from error
         return {"dialling": answer["dialling"], "plain": answer["plain"] and request.plain, "dials": candidates}
 
-    async def dial_failed(self, peer: PeerHandle, report: Report) -> None:
+    async def dial_failed(self, peer: PeerHandle, report: DialReport) -> None:
         """A peer of this router reports a dial that it was told to make: pass that on to the initiator.
 
         :raises Refused: if it wasn't told to, or has reported it.
@@ -315,7 +316,7 @@ class Router:
         else:
             await self.neighbours.report(cluster, checked)
 
-    async def pass_on(self, report: Report) -> None:
+    async def pass_on(self, report: DialReport) -> None:
         """Tell the initiator, a peer of this router, of a dial that it has asked for.
 
         Of an address that this router neither sees it at nor grants its cluster, it isn't told what is there.
@@ -363,11 +364,11 @@ class Router:
         return where
 
 
-def _failures(report: Report) -> DialFailures:
+def _failures(report: DialReport) -> DialFailures:
     return list(zip(report["addresses"], report["failures"], strict=False))
 
 
-def _report(report: Report, failures: DialFailures) -> Report:
+def _report(report: DialReport, failures: DialFailures) -> DialReport:
     return {**report, "addresses": [one for one, _ in failures], "failures": [how for _, how in failures]}
 
 

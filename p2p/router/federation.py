@@ -21,18 +21,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.base.addresses import Network, NotAllowed, checked_address
 from p2p.base.config import RouterLimits
-from p2p.base.errors import P2PError
+from p2p.base.errors import InvalidName, P2PError
 from p2p.base.log_gate import LogGate
-from p2p.base.names import router_name
+from p2p.base.names import check_listed, router_name
 from p2p.base.texts import printable
 from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, InstructConnect, ListPeers, LookupPeer, Ping
 from p2p.identity.tls import require_name
-from p2p.router.addresses import Network, NotAllowed, checked_address, granted, seen_through
-from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, check_listed
-from p2p.router.core import PAGE, ConnectAnswer, NamesAnswer, Report
+from p2p.router.addresses import granted, seen_through
+from p2p.router.broker import CANDIDATES, ConnectRequest
+from p2p.router.core import PAGE, ConnectAnswer, DialReport, NamesAnswer
 from p2p.router.sockets import host_of
 
 __all__ = ["Federation", "retry_delay"]
@@ -152,7 +153,7 @@ class Federation(MultiService):
                 "dials": _addresses(answer["dials"]),
             }
 
-    async def report(self, cluster: str, report: Report) -> None:
+    async def report(self, cluster: str, report: DialReport) -> None:
         """Pass on to the router of a cluster what a peer of that cluster may be told of a dial.
 
         :raises ControlError: as DialFailed declares, or if that router can't be reached.
@@ -171,7 +172,7 @@ class Federation(MultiService):
             answer = await channel.call(ListPeers, deadline=deadline, cluster=cluster, after=after)
             try:
                 names = check_listed(answer["names"], cluster, after, PAGE)
-            except Forbidden as error:
+            except InvalidName as error:
                 channel.abort(f"it lists no names of its cluster: {error}")
                 raise ClusterUnreachable(f"{link.name} sent a list of names that makes no sense") from error
             return {"names": names, "more": answer["more"] and bool(names)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
@@ -39,9 +39,9 @@ from p2p.router.core import (
     REGISTRATION_WAIT_S,
     ConnectAnswer,
     DialAnswer,
+    DialReport,
     NamesAnswer,
     PeerHandle,
-    Report,
     Router,
     checked_request,
 )
@@ -143,7 +143,7 @@ class PeerCommands(CommandLocator):
         return answer
 
     @responder(DialFailed)
-    async def dial_failed(self, **report: Unpack[Report]) -> Mapping[str, Any]:
+    async def dial_failed(self, **report: Unpack[DialReport]) -> Mapping[str, Any]:
         """Pass on to who asked for it that this peer's dial came to nothing."""
         with self._request(f"a report to {printable(report['initiator'][:130])}"):
             await self._router.dial_failed(self._channel, report)
@@ -237,7 +237,7 @@ class NeighbourCommands(CommandLocator):
             raise
 
     @responder(DialFailed)
-    async def dial_failed(self, **report: Unpack[Report]) -> Mapping[str, Any]:
+    async def dial_failed(self, **report: Unpack[DialReport]) -> Mapping[str, Any]:
         """Tell a peer of this cluster that the dial of a peer of that one came to nothing."""
         self._charge()
         if report["target"].rpartition(".")[2] != self._cluster:
@@ -369,8 +369,7 @@ class AcceptedChannels(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> AcceptedChannel:
         """Return the channel of a connection that was let in."""
-        assert isinstance(addr, Arriving)  # it comes from the door
-        return AcceptedChannel(self, addr)
+        return AcceptedChannel(self, cast(Arriving, addr))  # it comes from the door
 
     def neighbour_connected(self, cluster: str, channel: AcceptedChannel) -> None:
         """Note a neighbour's link; an older one makes way, so that each has one."""

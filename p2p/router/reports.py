@@ -12,8 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from p2p.base.addresses import Network, NotAllowed, checked_address
 from p2p.base.errors import DialFailure
-from p2p.router.addresses import Network, NotAllowed, checked_address, granted
+from p2p.router.addresses import granted
 from p2p.router.broker import CANDIDATES
 
 __all__ = ["REMEMBERED", "Awaited", "AwaitedReports", "DialFailures", "tellable"]

@@ -10,7 +10,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
-from p2p.router.addresses import normalised
+from p2p.base.addresses import normalised
 
 __all__ = ["SocketMeter", "host_of"]
 

@@ -18,10 +18,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome, ProtocolViolation
+from p2p.base.log_gate import LogGate
 from p2p.exchange.exchange import MessageWriter, Request
 from p2p.exchange.request import BaseSink
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
+from p2p.link.flow import account_of
 
 __all__ = ["CHAT", "LINE_BYTES", "ChatRoom", "Conversation", "Visitor", "chat"]
 
@@ -41,6 +43,7 @@ VISITORS: Final = 64
 """Conversations that wait for one peer at once."""
 
 _BOX_BYTES: Final = LINE_BYTES + 64
+_LINE_COST: Final = 256  # bytes of memory that a line takes besides its own; four a character at most aren't counted
 
 Tell = Callable[[str, str], Awaitable[None] | None]
 """Is told of ``waiting``, ``joined``, ``line`` with its text, or ``left``; what it returns fires when there is room."""
@@ -51,12 +54,14 @@ _log = Logger()
 class ChatRoom:
     """The conversations of one hosted peer.
 
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     :ivar peer: its name.
     """
 
-    def __init__(self, clock: IReactorTime, peer: str) -> None:
+    def __init__(self, clock: IReactorTime, peer: str, gate: LogGate | None = None) -> None:
         self.clock = clock
         self.peer = peer
+        self._gate = gate or LogGate(clock)
         self._conversations: dict[str, Conversation] = {}
         self._visitors: dict[str, Visitor] = {}
 
@@ -107,9 +112,8 @@ class ChatRoom:
             raise ExchangeFailed(Outcome.REFUSED, f"{VISITORS} peers wait for {self.peer} already; try again later")
         self._visitors[visitor.sender] = visitor
         visitor.wait(lambda: self._visitors.pop(visitor.sender, None))
-        _log.info(
-            "{sender} wants to chat with {peer}; answer with: p2p chat {sender}", sender=visitor.sender, peer=self.peer
-        )
+        text = "{sender} wants to chat with {peer}; answer with: p2p chat {sender}"
+        self._gate.info(_log, visitor.sender, text, sender=visitor.sender, peer=self.peer)
 
 
 @implementer(IPushProducer)
@@ -292,6 +296,8 @@ class Visitor:
         self._peer = peer
         self._boxes = BoxReader(_BOX_BYTES)
         self._lines: deque[str] = deque()
+        self._size = 0
+        self._held = account_of(None).bytes_held()
         self._producer: IPushProducer | None = None
         self._read: Callable[[str], Awaitable[None] | None] | None = None
         self._left: Callable[[], object] = lambda: None
@@ -324,6 +330,7 @@ class Visitor:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Get the stream to pause."""
         self._producer = producer
+        self._held = account_of(producer).bytes_held()
 
     def unregisterProducer(self) -> None:
         """The partner has said everything."""
@@ -336,6 +343,7 @@ class Visitor:
         for box in _boxes(self._boxes, data):
             if "line" in box:
                 self._lines.append(_text(box, "line"))
+                self._count(len(box["line"]) + _LINE_COST)
         self._pass_on()
         if len(self._lines) >= HELD and self._producer is not None:
             self._producer.pauseProducing()
@@ -355,6 +363,7 @@ class Visitor:
         """The partner is gone in the middle."""
         self.broken_off = True
         self._lines.clear()
+        self._count(-self._size)
         self._has_left()
 
     def _has_left(self) -> None:
@@ -367,7 +376,9 @@ class Visitor:
         if self._read is None or self._passing:
             return
         while self._lines:
-            room = self._read(self._lines.popleft())
+            line = self._lines.popleft()
+            self._count(-len(line.encode()) - _LINE_COST)
+            room = self._read(line)
             if isinstance(room, Deferred) and not room.called:
                 self._passing = True
                 room.addCallback(self._go_on)
@@ -377,6 +388,11 @@ class Visitor:
         if self._all_said is not None:
             said, self._all_said = self._all_said, None
             said.callback(None)
+
+    def _count(self, more: int) -> None:
+        """Count the lines that nobody has read."""
+        self._size += more
+        self._held.set(self._size)
 
     def _go_on(self, result: None) -> None:
         self._passing = False

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import BinaryIO, Final
 
 from blake3 import blake3
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.exchange.exchange import MessageWriter, Request
+from p2p.exchange.exchange import ReplyWriter, Request
 from p2p.exchange.service import Context, IContentService
 from p2p.exchange.threaded import ThreadedSink, Worker
 from p2p.link.boxes import Box
@@ -32,6 +33,15 @@ MAX_BYTES: Final = 67_108_864
 WAITING_BYTES: Final = 1_073_741_824
 """Bytes of all files together that come, wait or are played."""
 
+SENDER_BYTES: Final = 268_435_456
+"""Of them, those of one sender."""
+
+LEAST_RATE: Final = 8192
+"""Bytes a second with which a file has to come."""
+
+RATE_S: Final = 15.0
+"""Seconds over which that is looked at: for so long a file may also come to a standstill."""
+
 MOST_WORKERS: Final = 4
 """Files that are played at once; fewer on a machine with fewer processors. Each holds a thread."""
 
@@ -39,39 +49,60 @@ WAIT_S: Final = 15
 """Seconds that a file waits for its turn. With the time to play it, that is below the silence that ends an exchange."""
 
 
-class Turns:
-    """Files that are played at once, and the bytes of those that come or wait."""
+class PlayTurns:
+    """Files that are played at once, and the bytes of those that come or wait, by who sends them."""
 
     def __init__(self, at_once: int) -> None:
-        self._bytes = 0
-        self._turns = DeferredSemaphore(at_once)
+        self._free = at_once
+        self._waiting: dict[str, deque[Deferred[None]]] = {}  # whose turn is next comes first
+        self._bytes: Counter[str] = Counter()
 
-    def reserve(self, size: int) -> None:
-        """Make room for a file.
+    def reserve(self, sender: str, size: int) -> None:
+        """Make room for bytes that have come.
 
         :raises ExchangeFailed: with ``refused``, if too many are there.
         """
-        if self._bytes + size > WAITING_BYTES:
+        if self._bytes[sender] + size > SENDER_BYTES:
+            raise _busy(f"other files of {sender} take all of the room that it may have")
+        if self._bytes.total() + size > WAITING_BYTES:
             raise _busy("others' files take all of its room")
-        self._bytes += size
+        self._bytes[sender] += size
 
-    def release(self, size: int) -> None:
-        """The file is gone."""
-        self._bytes -= size
+    def release(self, sender: str, size: int) -> None:
+        """The bytes are gone."""
+        self._bytes[sender] -= size
+        if not self._bytes[sender]:
+            del self._bytes[sender]
 
-    async def begin(self, clock: IReactorTime) -> None:
-        """Wait for a turn, which :meth:`end` gives back.
+    async def begin(self, sender: str, clock: IReactorTime) -> None:
+        """Wait for a turn, which :meth:`end` gives back; senders that wait have one after the other.
 
         :raises ExchangeFailed: with ``refused``, if that takes too long.
         """
+        if self._free:
+            self._free -= 1
+            return
+        waiting: Deferred[None] = Deferred()
+        self._waiting.setdefault(sender, deque()).append(waiting)
         try:
-            await self._turns.acquire().addTimeout(WAIT_S, clock)
+            await waiting.addTimeout(WAIT_S, clock)
         except DeadlinePassed:
+            self._waiting[sender].remove(waiting)
+            if not self._waiting[sender]:
+                del self._waiting[sender]
             raise _busy(f"this one waited {WAIT_S} s in vain") from None
 
     def end(self) -> None:
         """Let the next one have its turn."""
-        self._turns.release()
+        if not self._waiting:
+            self._free += 1
+            return
+        sender = next(iter(self._waiting))
+        queue = self._waiting.pop(sender)
+        first = queue.popleft()
+        if queue:
+            self._waiting[sender] = queue
+        first.callback(None)
 
 
 class InspectSink(ThreadedSink):
@@ -79,19 +110,44 @@ class InspectSink(ThreadedSink):
 
     _log = Logger()
 
-    def __init__(self, request: Request, reply: MessageWriter, context: Context, turns: Turns, workers: Workers):
+    def __init__(self, request: Request, reply: ReplyWriter, context: Context, turns: PlayTurns, workers: Workers):
         super().__init__(Worker(context.threads))
         self._reply = reply
         self._context = context
         self._length = request.length
         self._turns = turns
         self._workers = workers
-        self._reserved = MAX_BYTES if request.length is None else request.length
+        self._sender = request.sender
+        self._reserved = 0
+        self._seen = 0
+        self._hurrying: IDelayedCall | None = context.clock.callLater(RATE_S, self._look)
         self._file: BinaryIO | None = None
         self._size = 0
         self._hasher = blake3()
         self._given_up = False
-        turns.reserve(self._reserved)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Queue bytes, if there is room for them."""
+        self._turns.reserve(self._sender, len(data))
+        self._reserved += len(data)
+        super().write(data)
+
+    def _look(self) -> None:
+        """See that it comes as fast as it has to, unless it is this side that is slow."""
+        self._hurrying = self._context.clock.callLater(RATE_S, self._look)
+        if self._reserved - self._seen < LEAST_RATE * RATE_S and not self.busy:
+            reason = f"too slow: a file to inspect has to come with {LEAST_RATE} bytes a second; send it with store"
+            self._reply.fail(ExchangeFailed(Outcome.REFUSED, reason))
+        self._seen = self._reserved
+
+    def _stop_looking(self) -> None:
+        hurrying, self._hurrying = self._hurrying, None
+        if hurrying is not None:
+            hurrying.cancel()
+
+    def taken(self, result: None) -> None:
+        """The file is open."""
+        self.keeps(0, 1)
 
     def take(self, pieces: list[memoryview]) -> None:
         """Keep bytes."""
@@ -119,6 +175,7 @@ class InspectSink(ThreadedSink):
             and ``channels`` of sound.
         :raises ExchangeFailed: with ``refused``, if it can't be played; its reason begins with ``undecodable``.
         """
+        self._stop_looking()
         await self.flush()
         if self._length is not None and self._size < self._length:
             raise ExchangeFailed(Outcome.TRUNCATED, f"{self._size} bytes came, {self._length} were announced")
@@ -126,7 +183,7 @@ class InspectSink(ThreadedSink):
             raise ExchangeFailed(Outcome.CORRUPT, "what came doesn't have the BLAKE3 digest of what was sent")
         if self._file is None:
             raise undecodable("it is empty")
-        await self._turns.begin(self._context.clock)
+        await self._turns.begin(self._sender, self._context.clock)
         try:
             self._check_wanted()
             played: Played = await self.worker(self._workers.play, self._file)
@@ -140,6 +197,7 @@ class InspectSink(ThreadedSink):
     def abandon(self) -> None:
         """Forget the file, once no thread works on it."""
         self._given_up = True
+        self._stop_looking()
         self.drop()
         self._close()
 
@@ -156,7 +214,8 @@ class InspectSink(ThreadedSink):
             self._file.close()
 
     def _closed(self, result: object, reserved: int) -> None:
-        self._turns.release(reserved)
+        self._turns.release(self._sender, reserved)
+        self.keeps(0, 0)
 
 
 @implementer(IContentService)
@@ -169,13 +228,13 @@ class Inspect:
 
     name = "inspect"
 
-    def __init__(self, workers: Workers, turns: Turns, media: Callable[[], bool] = has_media) -> None:
+    def __init__(self, workers: Workers, turns: PlayTurns, media: Callable[[], bool] = has_media) -> None:
         self._workers = workers
         self._turns = turns
         self._media = media
         self._has_media = False
 
-    def receive(self, request: Request, reply: MessageWriter, context: Context) -> InspectSink:
+    def receive(self, request: Request, reply: ReplyWriter, context: Context) -> InspectSink:
         """Begin to take a file."""
         self._has_media = self._has_media or self._media()
         if not self._has_media:
@@ -196,4 +255,4 @@ def _busy(why: str) -> ExchangeFailed:
     return ExchangeFailed(Outcome.REFUSED, f"busy: the service inspect has too much to do, {why}; try again later")
 
 
-inspect = Inspect(Workers(), Turns(min(MOST_WORKERS, os.cpu_count() or 1)))
+inspect = Inspect(Workers(), PlayTurns(min(MOST_WORKERS, os.cpu_count() or 1)))

@@ -16,7 +16,7 @@ from p2p.transfer.records import Chunk, EndOfFile, Entry
 from p2p.transfer.tree import CHUNK, Tree, leaf_digest
 from p2p.transfer.work_folder import PartialEntry
 
-__all__ = ["Arriving", "is_small"]
+__all__ = ["ArrivingFile", "is_small"]
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,7 +26,7 @@ def is_small(entry: Entry) -> bool:
     return entry.size is not None and entry.size <= CHUNK and not entry.offset
 
 
-class Arriving:
+class ArrivingFile:
     """A file whose chunks come now.
 
     :param folder: the folder that it goes to; None for the receiver's own.

@@ -22,7 +22,7 @@ from p2p.exchange.naming import free_name, is_there, move_new
 from p2p.exchange.paths import shown
 from p2p.transfer.records import Kind, Receipt
 
-__all__ = ["FAR_AWAY", "FOLDER_FLAGS", "GREW", "ONE_ENTRY", "Close", "Folder", "Place", "Placer", "Receipt", "Step"]
+__all__ = ["FAR_AWAY", "FOLDER_FLAGS", "GREW", "ONE_ENTRY", "Close", "Folder", "PlaceStep", "Placer", "Receipt", "Step"]
 
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -70,7 +70,7 @@ class Folder:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class PlaceStep:
     """The step that gives an entry its name, or records why it gets none.
 
     :ivar temp: its name in the work folder; empty if there is nothing.
@@ -97,12 +97,15 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class Close:
-    """The step that ends a folder: its mode and its time are set."""
+    """The step that ends a folder: its mode and its time are set.
+
+    Its owner may always use it: else what is in it could be neither measured nor removed.
+    """
 
     folder: Folder
 
 
-Step = Place | Close
+Step = PlaceStep | Close
 """What a placer does."""
 
 
@@ -143,14 +146,14 @@ class Placer:
         receipts: list[Receipt] = []
         self._touched.clear()
         for step in steps:
-            receipt = self._place(step, again) if isinstance(step, Place) else self._close(step.folder, again)
+            receipt = self._place(step, again) if isinstance(step, PlaceStep) else self._close(step.folder, again)
             if receipt is not None:
                 receipts.append(receipt)
         for folder in self._touched:
             sync_names(folder)
         return receipts
 
-    def _place(self, step: Place, again: bool) -> Receipt:
+    def _place(self, step: PlaceStep, again: bool) -> Receipt:
         folder = step.folder
         if not step.reason and folder is not None and folder.refused:
             self._refuse(step, folder.refused)
@@ -183,7 +186,7 @@ class Placer:
             with suppress(OSError):  # one that can't be opened any more was synced when it got its mode
                 self._touched.add(self.descriptor(folder))
 
-    def _place_file(self, step: Place, where: int) -> None:
+    def _place_file(self, step: PlaceStep, where: int) -> None:
         if self._exists == "replace":
             os.replace(step.temp, step.final, src_dir_fd=self._work, dst_dir_fd=where)
             return
@@ -195,7 +198,7 @@ class Placer:
                 return
             self._rename(step, where)
 
-    def _moved(self, step: Place, where: int) -> bool:
+    def _moved(self, step: PlaceStep, where: int) -> bool:
         """Move it to its place, unless something is there."""
         try:
             move_new(step.temp, self._work, step.final, where, is_folder=step.kind is Kind.FOLDER)
@@ -203,7 +206,7 @@ class Placer:
             return False
         return True
 
-    def _rename(self, step: Place, where: int) -> None:
+    def _rename(self, step: PlaceStep, where: int) -> None:
         """Choose another name, if that is wanted."""
         if self._exists != "rename":
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -212,7 +215,7 @@ class Placer:
             step.made.final = step.final
         self._changed()
 
-    def _place_folder(self, step: Place, where: int) -> None:
+    def _place_folder(self, step: PlaceStep, where: int) -> None:
         assert step.made is not None
         while not self._moved(step, where):
             there = is_there(where, step.final)
@@ -222,13 +225,13 @@ class Placer:
             self._rename(step, where)
         self.descriptor(step.made)
 
-    def _refuse(self, step: Place, reason: str) -> None:
+    def _refuse(self, step: PlaceStep, reason: str) -> None:
         step.outcome, step.reason = Outcome.REFUSED, reason
         if step.made is not None:
             step.made.refused = f"its folder {shown(step.path)} wasn't taken"
         self._changed()
 
-    def _discard(self, step: Place) -> None:
+    def _discard(self, step: PlaceStep) -> None:
         if not step.temp or is_there(self._work, step.temp) is None:
             return
         if step.kind is Kind.FOLDER:
@@ -242,7 +245,7 @@ class Placer:
         try:
             file = self.descriptor(folder)
             os.utime(file, ns=(folder.mtime, folder.mtime))
-            os.fchmod(file, folder.mode)
+            os.fchmod(file, folder.mode | stat.S_IRWXU)
             if self._sync:
                 sync_names(file)
         except OSError as error:
@@ -260,6 +263,6 @@ class Placer:
         return None
 
 
-def _own_name(step: Place) -> str:
+def _own_name(step: PlaceStep) -> str:
     """What the sender calls the entry."""
     return step.path.rpartition("/")[2]

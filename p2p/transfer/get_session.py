@@ -116,6 +116,7 @@ class _Records(ThreadedSink):
 
     def taken(self, receipts: list[Receipt]) -> None:
         """Tell of them."""
+        self.keeps(*self._session.receiver.held)
         now = self._session.clock.seconds()
         if receipts:
             room = self._session.told.on_receipts(receipts)
@@ -133,6 +134,7 @@ class _Records(ThreadedSink):
         """
         await self.flush()
         receipts = await self.worker(self._session.finish)
+        self.keeps(0, 0)
         if receipts:
             self._session.told.on_receipts(receipts)
         self._tell_progress()
@@ -141,6 +143,7 @@ class _Records(ThreadedSink):
     def abandon(self) -> None:
         """Take no more; the session lets go of the receiver."""
         self.drop()
+        self.keeps(0, 0)
 
     def _tell_progress(self) -> None:
         receiver = self._session.receiver

@@ -13,7 +13,7 @@ from p2p.exchange.message_streams import MessageWriter, ReplyWriter
 from p2p.exchange.request import BaseSink, BaseSource, Request
 from p2p.exchange.service import TRANSFER, Context
 from p2p.transfer.asking import AskingSink
-from p2p.transfer.offering import offer_of
+from p2p.transfer.session_requests import offer_of
 
 __all__ = ["CANCEL", "GiveUpSession", "GiveUpSink"]
 

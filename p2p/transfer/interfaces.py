@@ -76,6 +76,10 @@ class Receiver(Protocol):
     def current(self) -> str | None:
         """The path of the entry that is or was dealt with last."""
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that are in memory, and descriptors that are open; while no call is under way."""
+
     def have(self) -> Have:
         """How far this transfer has come, whatever ended its earlier sessions; the first call of all."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from zope.interface import implementer
 
@@ -14,6 +14,7 @@ from p2p.exchange.paths import from_bytes, to_bytes
 from p2p.exchange.request import BaseSink, BaseSource, Request
 from p2p.exchange.service import Context, IContentService
 from p2p.link.boxes import Box, BoxReader, encode_box, text_of
+from p2p.link.flow import account_of
 from p2p.transfer.answers import ListedNames
 from p2p.transfer.asking import AskingSink
 from p2p.transfer.production import Production
@@ -26,6 +27,7 @@ __all__ = ["LIST", "ListSession", "ListSink", "listing"]
 LIST: Final = "list"
 
 _BOX_BYTES: Final = 16384
+_ENTRY_COST: Final = 400  # bytes of memory that an entry takes with a name of some length
 _AT_ONCE: Final = 1000  # entries that are encoded at once
 
 
@@ -33,7 +35,7 @@ class ListSink(AskingSink):
     """Says what is shared at a path."""
 
     def __init__(self, reply: ReplyWriter, context: Context) -> None:
-        super().__init__(reply, context, most=1, limit=_BOX_BYTES)
+        super().__init__(reply, context, most=1, limit=_BOX_BYTES, fields=frozenset({"path"}))
         self._left: deque[SharedEntry] = deque()
 
     async def answer(self) -> Mapping[str, str | bytes]:
@@ -42,6 +44,7 @@ class ListSink(AskingSink):
             raise ExchangeFailed(Outcome.CORRUPT, "the request doesn't say what to list")
         path = from_bytes(self.boxes[0].get("path", b""))
         self._left.extend(await self.worker(listed, self.context.host.shares, path))
+        self.keeps(_ENTRY_COST * len(self._left))
         await Production(self._encoded, self.worker, self.context.clock).run(self.reply)
         return {}
 
@@ -84,6 +87,15 @@ class _Entries(BaseSink):
         self._entries = entries
         self._reader = BoxReader(_BOX_BYTES)
         self._names = ListedNames()
+        self._held = account_of(None).bytes_held()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Nothing is paused: it is not much."""
+        self._held = account_of(producer).bytes_held()
+
+    def unregisterProducer(self) -> None:
+        """All is here."""
+        self._held.set(0)
 
     def write(self, data: bytes | memoryview) -> None:
         """Read what is here.
@@ -96,6 +108,7 @@ class _Entries(BaseSink):
             raise ExchangeFailed(Outcome.CORRUPT, str(error)) from error
         if len(self._entries) > MAX_LISTED:
             raise ExchangeFailed(Outcome.CORRUPT, f"a list of more than {MAX_LISTED} entries")
+        self._held.set(_ENTRY_COST * len(self._entries))
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
         """That was all.
@@ -105,6 +118,10 @@ class _Entries(BaseSink):
         if not self._reader.between:
             raise ExchangeFailed(Outcome.CORRUPT, "a list that ends within an entry")
         return {}
+
+    def abandon(self) -> None:
+        """Nothing is kept."""
+        self._held.set(0)
 
     def _decoded(self, box: Box) -> SharedEntry:
         kind = text_of(box, "kind")

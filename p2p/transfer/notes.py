@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,16 +21,16 @@ from p2p.base.saving import save_file, sync_folder
 from p2p.exchange.rules import Agreement, Names
 from p2p.transfer.walking import Totals
 
-__all__ = ["KEEP_S", "Notes", "agreement_notes", "completion_notes", "local_id", "remove_old"]
+__all__ = ["KEEP_S", "Notes", "agreement_notes", "completion_notes", "local_id", "remove_oldest"]
 
 KEEP_S: Final = 7 * 86400.0
-"""Seconds for which a transfer is remembered; unfinished ones stay as long."""
+"""Seconds for which a transfer is remembered; :mod:`p2p.peer.upkeep` sees to it."""
 
 MAX_KEPT: Final = 10_000
 """Transfers that are remembered; then the oldest are forgotten."""
 
 _TIDY: Final = "00"
-"""How the ids end at which old ones are removed: one in 256, because looking at all of them takes a while."""
+"""How the ids end at which too many are looked for: one in 256, because looking at all of them takes a while."""
 
 T = TypeVar("T")
 
@@ -48,20 +47,14 @@ class Notes(Generic[T]):
     :param encode: what a note says, as JSON takes it.
     :param decode: reads that; raises ``ValueError``, ``LookupError``, ``TypeError`` or ``AttributeError`` where it is
         damaged.
-    :param now: reads the time, Unix seconds.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        encode: Callable[[T], dict[str, Any]],
-        decode: Callable[[dict[str, Any]], T],
-        now: Callable[[], float] = time.time,
+        self, folder: Path, encode: Callable[[T], dict[str, Any]], decode: Callable[[dict[str, Any]], T]
     ) -> None:
         self._folder = folder
         self._encode = encode
         self._decode = decode
-        self._now = now
 
     def note(self, local: str, what: T) -> None:
         """Remember something of a transfer, whatever happens next; it takes the place of what was noted before.
@@ -73,7 +66,7 @@ class Notes(Generic[T]):
             sync_folder(self._folder.parent)
         save_file(self._folder / local, json.dumps(self._encode(what)).encode("ascii"))
         if local.endswith(_TIDY):
-            remove_old(self._folder, self._now() - KEEP_S, MAX_KEPT)
+            remove_oldest(self._folder, MAX_KEPT)
 
     def find(self, local: str) -> T | None:
         """What was noted of a transfer; None if nothing was, or if it is damaged, as by a failing disk.
@@ -86,31 +79,29 @@ class Notes(Generic[T]):
             return None
 
 
-def completion_notes(state: Path, now: Callable[[], float] = time.time) -> Notes[Totals]:
+def completion_notes(state: Path) -> Notes[Totals]:
     """How much the transfers were that are complete.
 
     :param state: the folder for what must outlive the daemon.
     """
-    return Notes(state / "ended", _totals_fields, _totals, now)
+    return Notes(state / "ended", _totals_fields, _totals)
 
 
-def agreement_notes(state: Path, now: Callable[[], float] = time.time) -> Notes[Agreement]:
+def agreement_notes(state: Path) -> Notes[Agreement]:
     """What the user of a peer has agreed to take, for as long as its senders may go on with it.
 
     :param state: as for :func:`completion_notes`.
     """
-    return Notes(state / "agreed", _agreement_fields, _agreement, now)
+    return Notes(state / "agreed", _agreement_fields, _agreement)
 
 
-def remove_old(folder: Path, before: float, keep: int) -> None:
-    """Remove what is in a folder and wasn't written since a time (Unix seconds), and the oldest of too many."""
+def remove_oldest(folder: Path, keep: int) -> None:
+    """Remove all that is in a folder but so many files and folders, those that were written last."""
     if not folder.exists():
         return
     with os.scandir(folder) as entries:
         found = sorted((entry.stat().st_mtime, entry.path, entry.is_dir()) for entry in entries)
-    for index, (at, path, is_folder) in enumerate(found):
-        if at >= before and index >= len(found) - keep:
-            continue
+    for _, path, is_folder in found[: max(len(found) - keep, 0)]:
         if is_folder:
             shutil.rmtree(path, ignore_errors=True)  # another session may be removing it as well
         else:

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from p2p.base.rates import Pace
 from p2p.exchange.message_streams import MessageWriter
 from p2p.exchange.threaded import Worker
+from p2p.link.flow import account_of
 from p2p.transfer.records import Buffer
 
 __all__ = ["Production"]
@@ -60,6 +61,9 @@ class Production:
         self._over = False
         self._timer: IDelayedCall | None = None
         self._done: Deferred[None] = Deferred()
+        self._account = account_of(None)
+        self._held = self._account.bytes_held()
+        self._size = 0
 
     @property
     def held(self) -> bool:
@@ -72,6 +76,8 @@ class Production:
         :raises Exception: whatever the engine raises.
         """
         self._consumer = consumer
+        self._account = account_of(consumer.stream)
+        self._held = self._account.bytes_held()
         self._read()
         consumer.registerProducer(self, False)
         try:
@@ -80,6 +86,7 @@ class Production:
             self._over = True
             self._ready.clear()
             self._parts.clear()
+            self._held.set(0)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -93,13 +100,15 @@ class Production:
         """The stream has room."""
         self._asked = True
         self._write()
+        self._read()
 
     def stopProducing(self) -> None:
         """The stream is gone; whoever performs the exchange ends this."""
 
     def _read(self) -> None:
-        idle = not (self._reading or self._ended or self._over)
-        if idle and len(self._ready) < AHEAD and not self._full():
+        if self._reading or self._ended or self._over or len(self._ready) >= AHEAD or self._full():
+            return
+        if self._asked or not self._account.pressed:
             self._reading = True
             self._worker(self._give, BATCH).addCallback(self._got).addErrback(self._failed)
 
@@ -109,6 +118,7 @@ class Production:
             return
         if buffers:
             self._ready.append(buffers)
+            self._count(sum(map(len, buffers)))
         else:
             self._ended = True
         self._read()
@@ -129,7 +139,7 @@ class Production:
             if seconds > 0:
                 self._timer = self._clock.callLater(seconds, self._late, part)
                 break
-            self._consumer.write_pieces(part)
+            self._give_out(part)
             self._written()
         self._writing = False
         if self._over or self._done.called:
@@ -145,10 +155,19 @@ class Production:
             self._read()
         return self._parts.popleft() if self._parts else None
 
+    def _give_out(self, part: list[Buffer]) -> None:
+        self._consumer.write_pieces(part)
+        self._count(-sum(map(len, part)))
+
+    def _count(self, more: int) -> None:
+        """Count what was read and isn't written."""
+        self._size += more
+        self._held.set(self._size)
+
     def _late(self, part: list[Buffer]) -> None:
         self._timer = None
         self._writing = True
-        self._consumer.write_pieces(part)
+        self._give_out(part)
         self._writing = False
         self._written()
         self._write()

@@ -17,7 +17,7 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.values import Exists
 from p2p.exchange.inbox import refusal
 from p2p.exchange.rules import Arrived
-from p2p.transfer.final_names import FOLDER_FLAGS, Close, Place, Placer, Receipt, Step
+from p2p.transfer.final_names import FOLDER_FLAGS, Close, Placer, PlaceStep, Receipt, Step
 from p2p.transfer.partial import PartialFile, begin_sync
 from p2p.transfer.records import Entry, Have
 from p2p.transfer.tree import CHUNK
@@ -70,6 +70,11 @@ class ReceiverMemory:
             raise
         self.work = self._folder.file
         self._placer = Placer(self._root, self.work, exists, sync, self.save)
+
+    @property
+    def descriptors(self) -> int:
+        """Those that are open: its two folders, and those that still get entries."""
+        return 2 + len(self.state.stack) + len(self._steps)
 
     # -- from session to session ------------------------------------------------------------------------------
 
@@ -176,7 +181,7 @@ class ReceiverMemory:
 
     # -- groups -----------------------------------------------------------------------------------------------
 
-    def add(self, place: Place) -> None:
+    def add(self, place: PlaceStep) -> None:
         """An entry is complete."""
         size = 0 if place.reason else place.size
         self._steps.append(place)
@@ -186,7 +191,7 @@ class ReceiverMemory:
 
     def note(self, text: str) -> None:
         """Something is to be told of the entry that was added last, if it still waits for its place."""
-        if self._steps and isinstance(self._steps[-1], Place):
+        if self._steps and isinstance(self._steps[-1], PlaceStep):
             self._steps[-1].notes.append(text)
 
     def leave(self, depth: int) -> None:
@@ -204,7 +209,7 @@ class ReceiverMemory:
         """Give all that is complete its place."""
         if not self._steps:
             return
-        files = [step for step in self._steps if isinstance(step, Place) and step.file >= 0]
+        files = [step for step in self._steps if isinstance(step, PlaceStep) and step.file >= 0]
         if self._sync:
             for place in files:
                 begin_sync(place.file)
@@ -228,7 +233,7 @@ class ReceiverMemory:
         receipts, self._receipts = self._receipts, []
         return receipts
 
-    def _seal(self, place: Place) -> None:
+    def _seal(self, place: PlaceStep) -> None:
         """Bring a file to the disk."""
         if self._sync:
             try:
@@ -243,7 +248,7 @@ class ReceiverMemory:
         """The steps that were written down are done: count what became of them."""
         state = self.state
         for place in state.steps:
-            if isinstance(place, Place):
+            if isinstance(place, PlaceStep):
                 state.last = place.path
                 state.entries += 1
                 state.refused += bool(place.reason)

@@ -20,8 +20,8 @@ from p2p.exchange.inbox import refusal
 from p2p.exchange.paths import InvalidPath, checked_path, shown, stays_inside
 from p2p.exchange.rules import Bounds
 from p2p.transfer.answers import Asked
-from p2p.transfer.arriving import Arriving, is_small
-from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, Place, Receipt
+from p2p.transfer.arriving import ArrivingFile, is_small
+from p2p.transfer.final_names import FAR_AWAY, GREW, ONE_ENTRY, Folder, PlaceStep, Receipt
 from p2p.transfer.receiver_memory import ReceiverMemory
 from p2p.transfer.records import (
     FAR_TIME,
@@ -48,7 +48,8 @@ class ReceivingEngine:
     :param exists: what to do with an entry at the top whose name is taken.
     :param links: whether links are made or left out.
     :param bounds: which entries are taken; the others are refused, each by its receipt. None for any.
-    :param room: is called before so many more bytes are written; raises ``ExchangeFailed``.
+    :param room: is called before so many more bytes of a file or a link are written, and so many entries are made;
+        raises ``ExchangeFailed``.
     :param asked: what was asked for, if it was this side that asked: nothing else is taken.
     :param sync: whether the disk has everything before anything has its name; tests needn't.
     :ivar restarted: the path of a file that the sender begins anew although there is a part of it here.
@@ -64,7 +65,7 @@ class ReceivingEngine:
         exists: Exists = "rename",
         links: Literal["keep", "refuse"] = "keep",
         bounds: Bounds | None = None,
-        room: Callable[[int], None] = lambda size: None,
+        room: Callable[[int, int], None] = lambda size, entries: None,
         asked: Asked | None = None,
         sync: bool = True,
     ) -> None:
@@ -74,7 +75,7 @@ class ReceivingEngine:
         self._asked = asked
         self._sync = sync
         self._decoder = RecordDecoder()
-        self._arriving: Arriving | None = None
+        self._arriving: ArrivingFile | None = None
         self._ended = False
         self._broken = False
         self._closed = False
@@ -93,6 +94,11 @@ class ReceivingEngine:
         """Verified bytes, those of earlier sessions and of the file under way among them."""
         arriving = self._arriving
         return self._memory.counts[1] + (0 if arriving is None else arriving.tree.size)
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that are in memory, and descriptors that are open."""
+        return (0, 0) if self._closed else (self._decoder.held, self._memory.descriptors + 2)
 
     # -- its life ---------------------------------------------------------------------------------------------
 
@@ -250,16 +256,18 @@ class ReceivingEngine:
             return f"it is a link to {shown(target)}, which wasn't asked for"
         return f"it is a link to {shown(target)}, which is the name of nothing" if "\0" in target else ""
 
-    def _make_folder(self, place: Place, made: Folder) -> None:
+    def _make_folder(self, place: PlaceStep, made: Folder) -> None:
         """Make a folder, or have all that is in it left out as well."""
         if place.reason:
             made.refused = f"its folder {shown(place.path)} wasn't taken"
         else:
+            self._room(0, 1)
             place.temp = self._memory.next_temp()
             os.mkdir(place.temp, 0o700, dir_fd=self._memory.work)
         self._memory.state.stack.append(made)
 
-    def _make_link(self, place: Place, entry: Entry) -> None:
+    def _make_link(self, place: PlaceStep, entry: Entry) -> None:
+        self._room(len(os.fsencode(entry.target or "")), 1)
         temp, work = self._memory.next_temp(), self._memory.work
         try:
             os.symlink(entry.target or "", temp, dir_fd=work)
@@ -296,7 +304,9 @@ class ReceivingEngine:
             memory.forget_part()
             why = f"{shown(entry.path)} has changed since a part of it came; it begins anew"
             raise ExchangeFailed(Outcome.RESET, why)
-        arriving = self._arriving = Arriving(entry, folder, reason)
+        if not (reason or entry.offset):
+            self._room(0, 1)
+        arriving = self._arriving = ArrivingFile(entry, folder, reason)
         if small and not reason:
             arriving.begin_small(memory.work, memory.next_temp())
         elif not reason:
@@ -309,7 +319,7 @@ class ReceivingEngine:
         arriving.check(chunk)
         if not arriving.reason:
             self._check_bounds(arriving.entry, arriving.tree.size + chunk.size)
-            self._room(chunk.size)
+            self._room(chunk.size, 0)
         try:
             due = arriving.take(chunk)
         except OSError as error:
@@ -320,7 +330,7 @@ class ReceivingEngine:
         if due and arriving.part is not None and self._sync:
             self._memory.sync_part(arriving.part)
 
-    def _too_large(self, arriving: Arriving) -> None:
+    def _too_large(self, arriving: ArrivingFile) -> None:
         """The file system has no files of that size; others get through."""
         temp, large = arriving.temp, arriving.part is not None
         arriving.refuse("the receiver's file system has no files that large")
@@ -351,7 +361,7 @@ class ReceivingEngine:
             place.notes += [note] if note else []
         self._end_arriving(arriving, place)
 
-    def _not_whole(self, arriving: Arriving) -> ExchangeFailed:
+    def _not_whole(self, arriving: ArrivingFile) -> ExchangeFailed:
         """What is here of a file leads to no good end: it begins anew, at once if part of it is of another session."""
         self._arriving = None
         arriving.let_go()
@@ -368,7 +378,7 @@ class ReceivingEngine:
         if arriving is None:
             if self._asked is not None:
                 self._asked.given_up(record.path)
-            place = Place(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
+            place = PlaceStep(record.path, Kind.FILE, "", None, "", outcome=Outcome.REFUSED, reason=reason)
             self._memory.add(place)
         elif arriving.entry.path != record.path:
             raise ProtocolViolation(f"the file {shown(arriving.entry.path)} has no end")
@@ -378,7 +388,7 @@ class ReceivingEngine:
             place.temp = arriving.temp
             self._end_arriving(arriving, place)
 
-    def _end_arriving(self, arriving: Arriving, place: Place) -> None:
+    def _end_arriving(self, arriving: ArrivingFile, place: PlaceStep) -> None:
         """The file under way has come to an end; it waits for its place, or for being removed."""
         if arriving.part is not None:
             self._memory.end_part()
@@ -397,8 +407,8 @@ class ReceivingEngine:
         self._ended = True
 
 
-def _place(entry: Entry, folder: Folder | None, reason: str) -> Place:
+def _place(entry: Entry, folder: Folder | None, reason: str) -> PlaceStep:
     own = entry.path.rpartition("/")[2]
     outcome = Outcome.REFUSED if reason else Outcome.OK
     notes = [FAR_AWAY] if abs(entry.mtime) == FAR_TIME else []
-    return Place(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)
+    return PlaceStep(entry.path, entry.kind, "", folder, own, outcome=outcome, reason=reason, notes=notes)

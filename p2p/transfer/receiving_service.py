@@ -20,11 +20,10 @@ from p2p.link.boxes import Box
 from p2p.transfer.giving_up import CANCEL, GiveUpSink
 from p2p.transfer.interfaces import Receiver
 from p2p.transfer.notes import completion_notes, local_id
-from p2p.transfer.offering import offer_of
 from p2p.transfer.receiving import ReceivingEngine
 from p2p.transfer.records import Have, Receipt
 from p2p.transfer.reports import encode_have, encode_pending, encode_progress, encode_receipts
-from p2p.transfer.session_requests import PROGRESS_S
+from p2p.transfer.session_requests import PROGRESS_S, offer_of
 from p2p.transfer.walking import Totals
 
 __all__ = ["TransferSink", "transfer"]
@@ -78,6 +77,7 @@ class TransferSink(ThreadedSink):
         finally:
             if reading.running:
                 reading.stop()
+        self._count_engine()
         self._reply.write(encode_have(have, done=self._done is not None))
         if (have != Have() or self._done is not None) and not self._waits:
             raise ExchangeFailed(Outcome.RESET, "a part of this transfer is here already; it goes on from there")
@@ -113,7 +113,13 @@ class TransferSink(ThreadedSink):
             self._done = done
             self._counts = (done.entries, done.bytes or 0)
             return Have(entries=done.entries, bytes=done.bytes or 0)
+        if (announced := self._offer.bytes) is not None:
+            entries = (self._offer.entries or 0) - have.entries
+            terms.needs(max(announced - have.bytes - have.offset, 0), max(entries, 0))
         return have
+
+    def _count_engine(self) -> None:
+        self.keeps(*((0, 0) if self._engine is None else self._engine.held))
 
     # -- content ----------------------------------------------------------------------------------------------
 
@@ -125,6 +131,7 @@ class TransferSink(ThreadedSink):
 
     def taken(self, receipts: list[Receipt]) -> None:
         """Report what became of entries, and how much there is."""
+        self._count_engine()
         self._report(receipts)
         now = self._context.now()
         if now - self._told >= PROGRESS_S:
@@ -144,6 +151,7 @@ class TransferSink(ThreadedSink):
         await self.flush()
         if self._done is None:
             receipts, self._done = await self.worker(self._finish)
+            self._count_engine()
             self._report(receipts)
             self._progress()
         self._end_reports()
@@ -195,6 +203,7 @@ class TransferSink(ThreadedSink):
         letting_go = self.worker(self._close)
         letting_go.addErrback(lambda error: _log.failure("the inbox of {peer} failed", error, peer=self._context.peer))
         letting_go.addCallback(lambda _: self._tell_journal(failure.outcome, str(failure)))
+        letting_go.addCallback(lambda _: self.keeps(0, 0))
 
     def _end_reports(self) -> None:
         self._reply.unregisterProducer()

@@ -269,6 +269,11 @@ class RecordDecoder:
         """Whether the bytes so far end with a record."""
         return not self._head and not self._kind
 
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished record."""
+        return self._held.size
+
     def feed(self, data: Buffer) -> list[Record]:
         """Take bytes in and return the records that they complete.
 

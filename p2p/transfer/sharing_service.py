@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Final, Literal
 
 from zope.interface import implementer
@@ -15,15 +15,15 @@ from p2p.exchange.paths import from_bytes
 from p2p.exchange.request import Request
 from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Context, IContentService, Incoming
+from p2p.link.flow import account_of
 from p2p.transfer.asking import AskingSink
-from p2p.transfer.notes import KEEP_S, local_id, remove_old
-from p2p.transfer.offering import offer_of
+from p2p.transfer.notes import local_id, remove_oldest
 from p2p.transfer.production import Production
 from p2p.transfer.records import Have
 from p2p.transfer.reports import number_of
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine
-from p2p.transfer.session_requests import FETCH
+from p2p.transfer.session_requests import FETCH, offer_of
 from p2p.transfer.shares import shared_source
 
 __all__ = ["FetchSink", "fetch"]
@@ -39,13 +39,16 @@ MIN_LIMIT: Final = 1024
 
 _BOX_BYTES: Final = 16384
 _PROGRESS_S: Final = 0.5
+_FIELDS: Final = frozenset({"have", "path"} | {field.name for field in fields(Have)})
+_FILES: Final = 8  # descriptors that a session counts: the folders on the way, and what is read
 
 
 class FetchSink(AskingSink):
     """Sends what is asked for, from where the other side is."""
 
     def __init__(self, request: Request, reply: ReplyWriter, context: Context) -> None:
-        super().__init__(reply, context, most=MAX_NAMES + 1, limit=_BOX_BYTES)
+        super().__init__(reply, context, most=MAX_NAMES + 1, limit=_BOX_BYTES, fields=_FIELDS)
+        self._files = account_of(reply.stream).files_open()
         self._offer = offer_of(request)
         self._links, self._limit = _wishes(request)
         self._engine: SendingEngine | None = None
@@ -59,6 +62,7 @@ class FetchSink(AskingSink):
         have, names = self._asked()
         await self.context.host.check_wanted(self._offer)
         clock = self.context.clock
+        self._files.set(_FILES)
         pace = None if self._limit is None else Pace(self._limit, clock.seconds())
         engine = await self.worker(self._open, names, have)
         self._journal = self.context.host.incoming(self._named(names), self._stop)
@@ -69,6 +73,7 @@ class FetchSink(AskingSink):
         await self.worker(self._finish)
         self._tell_left_out(engine)
         tail = {"entries": engine.done_entries, "bytes": engine.done_bytes, "refused": engine.given_up_count}
+        self._files.set(0)
         self._tell_journal(Outcome.OK, "")
         return {key: str(value) for key, value in tail.items()}
 
@@ -85,6 +90,7 @@ class FetchSink(AskingSink):
 
     def over(self, failure: ExchangeFailed) -> None:
         """Tell the journal."""
+        self._files.set(0)
         self._tell_journal(failure.outcome, str(failure))
 
     def _asked(self) -> tuple[Have, list[str]]:
@@ -104,7 +110,7 @@ class FetchSink(AskingSink):
     def _open(self, names: list[str], have: Have) -> SendingEngine:
         host = self.context.host
         served = host.state / "served"
-        remove_old(served, time.time() - KEEP_S, MAX_STATES)
+        remove_oldest(served, MAX_STATES)
         sources = [shared_source(host.shares, name) for name in names]
         self._state = SenderState(served / local_id(self._offer.sender, self._offer.id))
         try:

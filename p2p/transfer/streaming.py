@@ -71,6 +71,11 @@ class PipeReceiver:
         """Bytes that were verified and written."""
         return self._tree.size
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that are in memory, and descriptors that are open."""
+        return self._decoder.held, 1
+
     def have(self) -> Have:
         """Nothing."""
         self._asked.resume(None, inside=False)

@@ -23,7 +23,7 @@ from p2p.base.values import DATA
 from p2p.exchange.naming import is_there
 from p2p.exchange.paths import RESERVED
 from p2p.exchange.rules import Arrived
-from p2p.transfer.final_names import FOLDER_FLAGS, Close, Folder, Place, Receipt, Step
+from p2p.transfer.final_names import FOLDER_FLAGS, Close, Folder, PlaceStep, Receipt, Step
 from p2p.transfer.partial import leaves_of, write_all
 from p2p.transfer.records import Kind
 
@@ -243,7 +243,7 @@ def _decoded(raw: dict[str, Any]) -> WorkState:
             continue
         own = {name: each[name] for name in _STEP_FIELDS}
         notes = [*each.get("notes", ())]  # earlier versions had none
-        step = Place(kind=Kind(each["kind"]), folder=maybe(each["folder"]), notes=notes, **own)
+        step = PlaceStep(kind=Kind(each["kind"]), folder=maybe(each["folder"]), notes=notes, **own)
         step.made, step.outcome = maybe(each["made"]), Outcome(each["outcome"])
         steps.append(step)
     stack = [folders[number] for number in raw.pop("stack")]

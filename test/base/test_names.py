@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import InvalidName, P2PError
-from p2p.base.names import ROUTER, PeerName, parse_cluster, parse_peer, router_name
+from p2p.base.names import ROUTER, PeerName, check_listed, parse_cluster, parse_peer, router_name
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 CLUSTERS = LABELS.filter(lambda label: not label.isdigit())
@@ -69,9 +69,12 @@ class PeerNameTests(SynchronousTestCase):
     def test_longest(self) -> None:
         """A label may have 63 characters."""
         self.assertEqual(parse_peer(f"{'a' * 63}.{'b' * 63}").node, "a" * 63)
+        self.assertIn("capital letters", self.refused(f"{'A' * 63}.n"))
 
     def test_hostile_text_is_cut(self) -> None:
         """A refusal quotes at most 80 characters, and control characters not as they are."""
+        self.assertIn(f"peer name '{'x' * 80}' isn't", self.refused("x" * 80))
+        self.assertIn(f"peer name '{'x' * 77}...' isn't", self.refused("x" * 81))
         message = self.refused("\x1b[2J" + "x" * 10_000)
         self.assertNotIn("\x1b", message)
         self.assertLess(len(message), 250)
@@ -102,3 +105,15 @@ class RouterNameTests(SynchronousTestCase):
     def test_name(self) -> None:
         """The router of cluster n is router.n."""
         self.assertEqual(router_name("n"), "router.n")
+
+
+class CheckListedTests(SynchronousTestCase):
+    def test_good(self) -> None:
+        """Names of the cluster, in order and behind the last one, are taken."""
+        self.assertEqual(["m2.m", "m3.m"], check_listed(["m2.m", "m3.m"], "m", "m1.m", 2))
+        self.assertEqual([], check_listed([], "m", "", 2))
+
+    def test_bad(self) -> None:
+        """Anything else is refused: other clusters, no names, names again, too many of them."""
+        for names in (["n1.n"], ["\x1b[31m"], ["m1.m"], ["m3.m", "m2.m"], ["m2.m", "m2.m"], ["m2.m", "m3.m", "m4.m"]):
+            self.assertRaises(InvalidName, check_listed, names, "m", "m1.m", 2)

@@ -22,6 +22,10 @@ class PaceTests(SynchronousTestCase):
         self.assertEqual(pace.delay(250, 50.45), 0.0)
         self.assertAlmostEqual(pace.delay(100, 50.45), 0.1)
 
+    def test_no_debt(self) -> None:
+        """What may go at once has a delay of 0, not one of less."""
+        self.assertEqual(Pace(1000, 0.0).delay(100, 0.0), 0.0)
+
     def test_idleness(self) -> None:
         """However long nothing was sent, not more than a burst goes at once after it."""
         pace = Pace(1000, 0.0)
@@ -92,6 +96,31 @@ class RateTests(SynchronousTestCase):
         for second in range(2, 6):
             rate.add(float(second), 10**9)
         self.assertEqual(0.0, rate.a_second(5.0))
+
+    def test_window(self) -> None:
+        """Of something that grows ever faster, the growth over exactly the last three seconds is told."""
+        for step in (0.5, 1.0):
+            rate = Rate(0.0, 0)
+            for number in range(1, 21):
+                at = number * step
+                rate.add(at, int(1000 * at * at))
+                began = max(at - 3.0, 0.0)
+                self.assertAlmostEqual(1000 * (at * at - began * began) / (at - began), rate.a_second(at))
+
+    def test_rare(self) -> None:
+        """The older of two moments that are both long ago doesn't count."""
+        rate = Rate(0.0, 0)
+        rate.add(1.0, 10**9)
+        rate.add(10.0, 10**9)
+        self.assertEqual(0.0, rate.a_second(10.0))
+
+    def test_moments(self) -> None:
+        """Moments count that are a tenth of a second apart; what is told sooner than that is replaced."""
+        for apart, told in ((0.1, 0.0), (0.05, 1000 / 3.1)):
+            rate = Rate(0.0, 0)
+            rate.add(apart, 1000)
+            rate.add(3.1, 1000)
+            self.assertAlmostEqual(told, rate.a_second(3.1))
 
     def test_bounded(self) -> None:
         """However often it is told, it remembers few moments, and nothing is lost of the sum."""

@@ -36,6 +36,9 @@ class ReadTests(SynchronousTestCase):
         told = self.refused('{"%s": 1, "%s": 2}' % (("\\n" * 5000,) * 2))
         self.assertLess(len(told), 150)
         self.assertNotIn("\n", told)
+        self.assertEqual(
+            f"the key '{'a' * 40}' stands twice in an object", self.refused('{"%s": 1, "%s": 2}' % (("a" * 41,) * 2))
+        )
 
     def test_numbers(self) -> None:
         """Numbers are finite, and no longer than anybody needs."""

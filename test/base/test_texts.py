@@ -25,6 +25,12 @@ class PrintableTests(SynchronousTestCase):
         self.assertEqual("m4.m weiß es nicht: 日本", printable("m4.m weiß es nicht: 日本"))
         self.assertEqual("über\ufffd", printable("über".encode() + b"\xff"))
 
+    def test_cut(self) -> None:
+        """As many characters are kept of bytes as of text, however many bytes each takes."""
+        for character in "aü日𝄞":
+            self.assertEqual(character * TEXT_CHARACTERS, printable(character * 600))
+            self.assertEqual(character * TEXT_CHARACTERS, printable((character * 600).encode()))
+
 
 class FewTests(SynchronousTestCase):
     """Names in short."""

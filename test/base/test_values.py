@@ -124,6 +124,7 @@ class DurationTests(SynchronousTestCase):
             self.assertEqual(text, duration_text(seconds))
             self.assertEqual(seconds, parse_duration(text))
         self.assertIn("more than 1d", str(self.assertRaises(ValueError, parse_duration, "25h", 86400)))
+        self.assertEqual(86400, parse_duration("24h", 86400))
 
 
 class RateTests(SynchronousTestCase):
@@ -133,6 +134,7 @@ class RateTests(SynchronousTestCase):
         """A size is one, with or without "/s"; what is none, or too little, is told."""
         self.assertEqual(10_000_000, parse_rate("10MB/s"))
         self.assertEqual(2 << 20, parse_rate("2MiB", least=1024))
+        self.assertEqual(1024, parse_rate("1KiB/s", least=1024))
         self.assertIn("10MB/s", str(self.assertRaises(ValueError, parse_rate, "fast")))
         self.assertIn("less than 1024", str(self.assertRaises(ValueError, parse_rate, "1kB/s", 1024)))
 

@@ -68,7 +68,7 @@ class OpenHost:
         self.unwanted: CancelledThere | None = None
         self.consent: Deferred[None] | None = None
         self.pending: Callable[[str], None] = lambda reason: None
-        self.room: Room = lambda size: None
+        self.room: Room = lambda size, entries=0: None
         self._shares: dict[str, Path] = {}
 
     @property

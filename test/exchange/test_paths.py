@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.base.errors import P2PError
+from p2p.exchange.inbox import checked_name
 from p2p.exchange.paths import (
     MAX_DEPTH,
     MAX_NAME,
@@ -102,6 +104,36 @@ class CheckedPathTests(SynchronousTestCase):
         """Control characters are refused, a newline and those above ASCII among them, also in escaped bytes."""
         self.refused("a\nb", "\0", "a/\x1b[2J", "\x7f", "\u0085", "\udcc2\udc85", reason="control character")
 
+    def test_directions_and_lines(self) -> None:
+        """What shows a name in another order, or breaks its line, is refused, also in escaped bytes; joiners aren't."""
+        for character in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+            self.refused(f"a/gpj{character}exe", reason="turns the direction of writing")
+        self.refused("\udce2\udc80\udcae", reason="turns the direction of writing")
+        self.refused("a\u2028b", "a\u2029b", reason="separator of lines or paragraphs")
+        for text in (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\U0001f468\u200d\U0001f469",
+            "\ufeff",
+            "\u3000",
+        ):
+            self.assertEqual((text,), checked_path(text))
+
+    def test_one_rule(self) -> None:
+        """The services that keep a file under its name refuse the same ones of what can't be printed."""
+        for number in (*range(1, 0x3000), 0xFEFF, 0xE0001):
+            name = f"a{chr(number)}b"
+            if chr(number) in "/\\":
+                continue
+            verdicts = []
+            for check in (checked_path, checked_name):
+                try:
+                    check(name)
+                except P2PError:
+                    verdicts.append(False)
+                else:
+                    verdicts.append(True)
+            self.assertEqual(1, len(set(verdicts)), hex(number))
+
     def test_reserved(self) -> None:
         """The names of what p2p itself keeps in an inbox are refused at any depth."""
         self.refused(RESERVED, ".p2p-0123456789abcdef/state.json", "a/.p2p-x", reason="marks what is under way")
@@ -119,6 +151,7 @@ class CheckedPathTests(SynchronousTestCase):
         path = "/".join([name] * 16)
         self.assertEqual(len(to_bytes(path)), MAX_PATH - 1)
         self.assertEqual(len(checked_path(path)), 16)
+        self.assertEqual(len(checked_path(f"aé/{path[2:]}")), 17)
         self.refused(path + "/a", reason="longer than 4096 bytes")
 
     def test_deep_paths(self) -> None:
@@ -140,6 +173,11 @@ class ShownTests(SynchronousTestCase):
     def test_plain(self) -> None:
         """A path like any other is shown in quotes."""
         self.assertEqual(shown("a/b c"), "'a/b c'")
+
+    def test_cut(self) -> None:
+        """A path of 200 characters is shown whole, of a longer one the first 197."""
+        self.assertEqual(shown("x" * 200), repr("x" * 200))
+        self.assertEqual(shown("x" * 201), repr("x" * 197 + "..."))
 
 
 class StaysInsideTests(SynchronousTestCase):

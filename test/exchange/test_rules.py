@@ -85,6 +85,9 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual(Names(("a", "b"), 2), few)
         fits = [f"{number:06}" for number in range(NAMES_BYTES // 7)]
         self.assertEqual(Names(tuple(fits), len(fits)), Names.of(fits))
+        exact = ["a" * (NAMES_BYTES - 3), "é"]
+        self.assertEqual(NAMES_BYTES, len("/".join(exact).encode()))
+        self.assertEqual((2, 1), (len(Names.of(exact).listed), len(Names.of([exact[0], "é+"]).listed)))
         many = [f"{number:06}" for number in range(10_000)]
         known = Names.of(many)
         self.assertEqual((len(fits), 10_000, 64), (len(known.listed), known.count, len(known.digest)))
@@ -208,6 +211,7 @@ class AgreementTests(SynchronousTestCase):
         self.assertEqual([0, 1, 2 + GROWTH_ENTRIES], [Agreement(None, entries).most_entries for entries in (0, 1, 2)])
         most = 1000 + 10 + GROWTH_ENTRIES
         agreement = Agreement(None, 1000)
+        self.assertEqual(10**6 + 10**4 + GROWTH_ENTRIES, Agreement(None, 10**6).most_entries)
         self.assertEqual([True, False], [agreement.covers(offer(entries=most + more)) for more in (0, 1)])
         self.assertTrue(agreement.covers(offer()))
 

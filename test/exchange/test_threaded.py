@@ -11,8 +11,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
-from p2p.exchange.threaded import BATCH, GATHER_S, HIGH_WATER, TRICKLE_BYTES, TRICKLE_S, ThreadedSink, Worker
+from p2p.base.scopes import STREAM_COST, StreamScope
+from p2p.exchange.threaded import (
+    BATCH,
+    GATHER_S,
+    HIGH_WATER,
+    PRESSED_WATER,
+    TRICKLE_BYTES,
+    TRICKLE_S,
+    ThreadedSink,
+    Worker,
+)
+from p2p.link.flow import Stream
 from test.exchange.doubles import HeldThreads
+from test.link.test_flow import Carrier
+from test.scopes import stream_scope
 
 
 class WorkerTests(SynchronousTestCase):
@@ -112,6 +125,20 @@ class Sink(ThreadedSink):
         return {}
 
 
+class Counted(Stream):
+    """A stream that tells whether it is paused."""
+
+    def __init__(self, scope: StreamScope) -> None:
+        super().__init__(Carrier(), 1, scope)
+        self.paused = False
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+
 class ThreadedSinkTests(SynchronousTestCase):
     """Bytes on their way to a thread."""
 
@@ -156,6 +183,56 @@ class ThreadedSinkTests(SynchronousTestCase):
         self.assertEqual(["pause"], self.said)
         self.threads.work(1)
         self.assertEqual(["pause", "resume"], self.said)
+
+    def test_account(self) -> None:
+        """What waits, what a thread has in hand, and what was kept of it counts with the stream, until it is gone."""
+        stream = self.counted()
+        self.sink.write(b"a" * BATCH)
+        self.sink.write(b"b" * 100_000)
+        self.assertEqual(STREAM_COST + BATCH + 100_000, stream.scope.memory)
+        self.threads.work(1)
+        self.sink.keeps(50_000, 3)
+        self.assertEqual((STREAM_COST + 150_000, 3), (stream.scope.memory, stream.scope.descriptors))
+        self.sink.write(b"c" * BATCH)
+        self.sink.drop()
+        self.assertEqual(STREAM_COST + BATCH + 150_000, stream.scope.memory)
+        self.sink.keeps(0, 0)
+        stream.scope.end()
+        self.assertEqual(BATCH + 100_000, stream.scope.memory)
+        self.threads.work()
+        self.assertEqual((0, 0), (stream.scope.memory, stream.scope.descriptors))
+
+    def test_account_of_what_failed(self) -> None:
+        """What couldn't be taken doesn't count any more."""
+        stream = self.counted()
+        self.sink.error = LocalFileError("the disk is full")
+        self.sink.write(b"a" * BATCH)
+        self.sink.write(b"b" * 100_000)
+        self.threads.work()
+        self.assertEqual(STREAM_COST, stream.scope.memory)
+
+    def test_pressed(self) -> None:
+        """While much is held, a thread is asked early and the stream is paused early; it goes on all the same."""
+        stream = self.counted(memory_bytes=2**20)
+        elsewhere = stream.scope.bytes_held()
+        elsewhere.set(600_000)
+        self.sink.write(b"a" * PRESSED_WATER)
+        self.assertEqual((1, True), (len(self.threads.waiting), stream.paused))
+        self.sink.write(b"b" * PRESSED_WATER)
+        self.threads.work(1)
+        self.assertEqual((1, True), (len(self.threads.waiting), stream.paused))
+        self.threads.work(1)
+        self.assertEqual(([], False), (self.threads.waiting, stream.paused))
+        self.assertEqual([PRESSED_WATER] * 2, self.sink.results)
+        elsewhere.set(0)
+        self.sink.write(b"c" * PRESSED_WATER)
+        self.assertEqual([], self.threads.waiting)
+
+    def counted(self, **limits: int) -> Counted:
+        """Have the sink fed by a stream."""
+        stream = Counted(stream_scope(**limits))
+        self.sink.registerProducer(stream, True)
+        return stream
 
     def test_blocked(self) -> None:
         """Nothing is taken, and the stream is paused, until no reason for that is left."""

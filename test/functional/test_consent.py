@@ -18,6 +18,7 @@ from test.exchange.doubles import HeldThreads
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, reactor, until
 from test.functional.test_tickets import HandMadePeer
+from test.peer.pair import Obeying
 from test.transfer.sessions import Told
 
 
@@ -60,7 +61,7 @@ class ConsentTests(FunctionalCase):
         """Have x1.m offer something and send these things, when m1.m has agreed; what became of them."""
         issue_name(self.lab.folder, "x1.m")
         peer = HandMadePeer(self.lab, "x1.m")
-        peer.registration.start(peer.instructed)
+        peer.registration.start(Obeying(peer.instructed))
         self.addCleanup(lambda: Deferred.fromCoroutine(peer.registration.stop()))
         await peer.registration.when_registered()
         answer = Deferred.fromCoroutine(self.console.link("x1.m", acting="m1.m"))

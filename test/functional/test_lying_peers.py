@@ -11,6 +11,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThread
 
 from p2p.base.config import PeerLimits
+from p2p.base.log_gate import LogGate
 from p2p.exchange.service import Services
 from p2p.link.boxes import encode_box
 from p2p.peer.node import HostedPeer, Surroundings
@@ -45,6 +46,8 @@ class LyingPeerTests(FunctionalCase):
             now_ns=time.monotonic_ns,
             listen="tcp:0",
             plain=False,
+            gate=LogGate(reactor),
+            scopes=PeerLimits().scopes(),
         )
         credentials = self.lab.credentials("m1.m")
         router = clientFromString(reactor, f"tcp:127.0.0.1:{self.lab.ports['m']}")

@@ -24,6 +24,7 @@ from p2p.peer.dialling import Wiring
 from p2p.peer.registration import Registration
 from test.functional.cases import SharedLabCase
 from test.functional.lab import RunningLab, reactor, until
+from test.peer.pair import Obeying
 
 LIMITS = PeerLimits()
 
@@ -99,7 +100,7 @@ class TicketTests(SharedLabCase):
         """Register x1.m."""
         await super().prepare()
         self.peer = self.hand_made("x1.m")
-        self.peer.registration.start(self.peer.instructed)
+        self.peer.registration.start(Obeying(self.peer.instructed))
         self.addCleanup(lambda: Deferred.fromCoroutine(self.peer.registration.stop()))
         await self.peer.registration.when_registered()
         self.callers: list[Caller] = []

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from p2p.console.transfer_operations import TransfersArguments
 from test.functional.cases import FunctionalCase, Run
-from test.functional.lab import RunningLab, reactor, until
+from test.functional.lab import RunningLab, reactor, shared_lab, started, until
 
 CHUNK: Final = 1 << 20
 SIZE: Final = 12 * CHUNK + 12345
@@ -261,32 +261,47 @@ class InterruptedTests(TransferCase):
             self.assertEqual(self.film.read_bytes(), (self.inbox / name).read_bytes())
 
 
+async def consenting() -> RunningLab:
+    """A lab in which m1.m asks its user about audio, refuses video, and shares a folder."""
+    lab = RunningLab()
+    shared = lab.folder / "films"
+    shared.mkdir()
+    (shared / "a.mkv").write_bytes(os.urandom(2 * CHUNK + 3))
+    (shared / "b.txt").write_text("b")
+    path = lab.peers_file("m", "m1.m")
+    rules = (
+        "    accept:\n"
+        '      - {from: "*.n", type: [audio], then: ask}\n'
+        '      - {from: "*.n", type: [video], then: refuse}\n'
+        '      - {from: "*.n", size: 1MiB, then: accept}\n'
+        f"    share: {{films: {shared}}}\n"
+    )
+    text = path.read_text()
+    at = text.index("    inbox:")
+    end = text.index("\n", at) + 1
+    path.write_text(text[:end] + rules + text[end:])
+    return await started(lab, n=["n1.n"], m=["m1.m"])
+
+
+def empty(folder: Path) -> None:
+    """Remove the files that a test has left in an inbox, for the next one."""
+    for one in folder.iterdir():
+        if one.is_file():
+            one.unlink()
+
+
 class ConsentTests(FunctionalCase):
-    """What a peer shares and takes is what its YAML says."""
+    """What a peer shares and takes is what its YAML says; one lab for all of them."""
 
     timeout = 60
 
     async def prepare(self) -> None:
-        """Let m1.m ask its user about audio, refuse video, and share a folder."""
-        self.lab: RunningLab = self.own_lab()
+        """Start the lab, if no test before has."""
+        self.lab = await shared_lab("consent", consenting)
+        self.addCleanup(self.assert_no_faults, self.lab)
         self.shared = self.lab.folder / "films"
-        self.shared.mkdir()
-        (self.shared / "a.mkv").write_bytes(os.urandom(2 * CHUNK + 3))
-        (self.shared / "b.txt").write_text("b")
-        path = self.lab.peers_file("m", "m1.m")
-        rules = (
-            "    accept:\n"
-            '      - {from: "*.n", type: [audio], then: ask}\n'
-            '      - {from: "*.n", type: [video], then: refuse}\n'
-            '      - {from: "*.n", size: 1MiB, then: accept}\n'
-            f"    share: {{films: {self.shared}}}\n"
-        )
-        text = path.read_text()
-        at = text.index("    inbox:")
-        end = text.index("\n", at) + 1
-        path.write_text(text[:end] + rules + text[end:])
-        await self.lab.start(n=["n1.n"], m=["m1.m"])
         self.inbox = self.lab.folder / "inbox" / "m1.m"
+        self.addCleanup(empty, self.inbox)
 
     async def test_rules(self) -> None:
         """What no rule takes is refused, and why is told."""

@@ -25,7 +25,7 @@ ELSEWHERE: Final = {
     "check_console": "the path of a socket in a file of ours: the target yaml reads such files",
     "check_request": "the arguments of a question, when they are parsed: test.router has its tests",
     "check_have": "what has been parsed by then: the target reports reads it, test.transfer.test_answers has its tests",
-    "check_listed": "the names of a page, when it is parsed: test.router has its tests",
+    "check_listed": "the names of a page, when it is parsed: test.base has its tests",
     "checked_folder": "the path of a folder on this machine: its owner names it",
     "checked_request": "as check_request",
     "checked_sources": "paths on this machine: their owner names them",

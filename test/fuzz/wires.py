@@ -8,6 +8,7 @@ from typing import Any, Final
 from twisted.internet.task import Clock
 from twisted.protocols.amp import CommandLocator
 
+from p2p.base.addresses import NotAllowed, checked_address
 from p2p.base.errors import ExchangeFailed, ProtocolViolation
 from p2p.base.strict_json import read_json
 from p2p.base.texts import printable
@@ -20,7 +21,7 @@ from p2p.link.boxes import BoxParser, BoxReader
 from p2p.link.events import DataReceived
 from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello
 from p2p.link.mux import Session
-from p2p.router.addresses import NotAllowed, checked_address, dialable
+from p2p.router.addresses import dialable
 from p2p.transfer.listing import ListSession
 from p2p.transfer.records import Have, RecordDecoder
 from p2p.transfer.reports import ReportReader

@@ -227,6 +227,52 @@ def fetch_of_everything(scene: Scene) -> Told:
 
 
 @attack(
+    "peer", must="The daemon stays under 300 MB; the streams that hold the most are reset.", most=1 << 30, seconds=8
+)
+def every_service_at_once(scene: Scene) -> Told:
+    """Fills what each service gathers, on 210 streams at once, reads nothing, and begins anew what is reset."""
+    chunk = wire.body(bytes(65_532))
+    unfinished = wire.record("C", b"", length=1 << 20)
+    fillings = [
+        (wire.head("echo"), chunk),
+        (wire.head("store", name="x"), chunk),
+        (wire.head("inspect"), chunk),
+        (wire.head("transfer", id=b"0" * 16) + wire.body(wire.entry("x", "file", size=1 << 30), unfinished), chunk),
+        (
+            wire.head("fetch", id=b"0" * 16) + wire.body(wire.boxes({"have": 1})),
+            wire.body(wire.boxes({"path": "x"}) * 4000),
+        ),
+        (wire.head("chat"), wire.body(wire.boxes({"line": "x" * 30_000}) * 2)),
+        (wire.head("uppercase", type="text"), wire.body("ΐ".encode() * 30_000)),
+    ]
+    if os.environ.get("FILL"):
+        fillings = [fillings[int(os.environ["FILL"])]]
+    sent = resets = 0
+    with scene.link() as link:
+        filled = {link.open(head): body for head, body in fillings for _ in range(30)}
+        heads = {body: head for head, body in fillings}
+        while scene.budget.left:
+            idle = True
+            try:
+                for stream, body in list(filled.items()):
+                    if link.credit[stream] >= len(body):
+                        link.send(stream, body, seconds=2.0)
+                        sent += len(body)
+                        idle = False
+                for one in link.frames(0.05 if idle else 0.0):
+                    if one.flags & (wire.RST | wire.FIN) and one.stream in filled:
+                        body = filled.pop(one.stream)
+                        link.reset(one.stream)
+                        resets += 1
+                        filled[link.open(heads[body])] = body
+            except CutOff as error:
+                return Told(None, f"{sent >> 20} MiB were taken, then {error}")
+            except Late:
+                continue
+    return Told(None, f"{sent >> 20} MiB were taken, and {resets} streams ended")
+
+
+@attack(
     "peer", must="What one sender holds isn't missing to another: an honest file is inspected meanwhile.", seconds=6
 )
 def inspect_trickle(scene: Scene) -> Told:

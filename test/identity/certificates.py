@@ -31,6 +31,7 @@ def odd_certificate(
     *,
     usage: Sequence[ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
     alternative_name: x509.ExtensionType | None = None,
+    authority: bool | None = None,
 ) -> Files:
     """Have the authority of a folder sign a certificate with these names, or without subjectAltName, and this usage."""
     signer = load_key(directory / "ca.key")
@@ -46,6 +47,8 @@ def odd_certificate(
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
     )
+    if authority is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     if usage:
         builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
     if names is not None:

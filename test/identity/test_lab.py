@@ -1,4 +1,4 @@
-"""Tests for :mod:`p2p.identity.lab`, :mod:`p2p.identity.lab_plan` and :mod:`p2p.identity.lab_files`."""
+"""Labs that are made in a folder, and what is issued in them later."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import ValidationError
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import load_peers, load_router
@@ -19,7 +19,7 @@ from p2p.base.errors import ConfigError, IdentityError, InvalidName, LocalFileEr
 from p2p.identity import lab, pem_files
 from p2p.identity.authority import Authority
 from p2p.identity.lab import create_lab, issue_name, write_peer_daemon
-from p2p.identity.lab_plan import LabPlan, RouterPlace, make_plan
+from p2p.identity.lab_files import RouterPlace
 from p2p.identity.tls import Credentials
 from p2p.router.service import load_credentials
 from test.processor import quickest
@@ -137,6 +137,24 @@ class CreateTests(LabTestCase):
         peers = load_peers(made.peers["l1.lab-3"])
         self.assertEqual((peers.router, peers.listen), ("tcp:2001\\:db8\\:\\:3:5557", "tcp6:0"))
 
+    def test_networks(self) -> None:
+        """What a lab is told of its networks binds what other clusters' routers may say; lab.yaml is as it was."""
+        hosts = {"n": "192.0.2.1/24", "m": "router-m.example.org", "k": "2001:db8::3/64"}
+        made = create_lab(self.lab, clusters=["n", "m", "k"], peers=0, hosts=hosts)
+        networks = {name: load_router(path).networks for name, path in made.routers.items()}
+        n, k = ip_network("192.0.2.0/24"), ip_network("2001:db8::/64")
+        self.assertEqual(networks, {"router.n": {"k": [k]}, "router.m": {"n": [n], "k": [k]}, "router.k": {"n": [n]}})
+        self.assertNotIn("/24", (self.lab / "lab.yaml").read_text())
+        self.assertEqual(load_router(made.routers["router.k"]).neighbours["n"].endpoint, "tcp:192.0.2.1:5555")
+        issue_name(self.lab, "n7.n")
+
+    def test_networks_of_one_machine(self) -> None:
+        """In a lab on one machine nobody is sent elsewhere; where nothing is known, nothing is said."""
+        made = create_lab(self.lab, peers=0)
+        self.assertEqual(load_router(made.routers["router.n"]).networks, {"m": [ip_network("127.0.0.0/8")]})
+        self.assertEqual(RouterPlace(host="::1", port=1).peers_network, ip_network("::1/128"))
+        self.assertIsNone(RouterPlace(host="192.0.2.1", port=1).peers_network)
+
     def test_ports(self) -> None:
         """Ports can be chosen one by one."""
         made = create_lab(self.lab, peers=0, ports={"m": 7000})
@@ -240,67 +258,6 @@ class CreateTests(LabTestCase):
         """A name that isn't a cluster's is refused with the reason."""
         message = self.refused(lambda: create_lab(self.lab, clusters=["n", "M"]), InvalidName)
         self.assertIn("capital letters", message)
-
-
-class PlanTests(SynchronousTestCase):
-    """Where routers are."""
-
-    def refused(self, clusters: str, hosts: dict[str, str] | None = None, ports: dict[str, int] | None = None) -> str:
-        return str(self.assertRaises(ConfigError, make_plan, clusters.split(), hosts, ports))
-
-    def test_defaults(self) -> None:
-        """Without a word, routers are on this machine and count their ports from 5555 on."""
-        plan = make_plan(["n", "m"])
-        self.assertEqual(
-            [place.endpoint for place in plan.clusters.values()], ["tcp:127.0.0.1:5555", "tcp:127.0.0.1:5556"]
-        )
-
-    def test_unknown(self) -> None:
-        """A host or port for a cluster that the lab doesn't have is a slip of the pen."""
-        self.assertEqual(self.refused("n m", {"q": "192.0.2.1"}), "the lab has no cluster 'q', expected one of: n, m")
-        self.assertIn("no cluster 'q'", self.refused("n m", ports={"q": 5}))
-
-    def test_twice(self) -> None:
-        """A cluster can't be there twice."""
-        self.assertIn("named twice", self.refused("n n"))
-
-    def test_none(self) -> None:
-        """A lab has a cluster at least."""
-        self.assertIn("clusters: ", self.refused(""))
-
-    def test_same_place(self) -> None:
-        """Two routers can't listen on the same port of the same machine."""
-        self.assertEqual(
-            self.refused("n m", ports={"n": 5556}), "clusters.m.port: 127.0.0.1 port 5556 is that of cluster n already"
-        )
-
-    def test_mixed(self) -> None:
-        """A router that only its own machine reaches is no neighbour for one that is elsewhere."""
-        message = self.refused("n m", {"n": "192.0.2.1"})
-        self.assertIn("clusters.m.host: 127.0.0.1 can't be reached from other machines", message)
-
-    def test_hosts(self) -> None:
-        """A host is a DNS name or the address of one machine."""
-        for host in ("", "a b", "-x", "1.2.3", "1.2.3.4.5", "0.0.0.0", "224.0.0.1", "::", "x" * 64, "tcp:h", "a..b"):
-            self.assertIn("clusters.n.host: ", self.refused("n", {"n": host}))
-        for host in ("router-n", "Router-N.Example.ORG", "192.0.2.1", "2001:db8::1", "localhost"):
-            make_plan(["n"], {"n": host})
-
-    def test_ports(self) -> None:
-        """A port is one that a socket can have."""
-        for port in (0, 65_536):
-            self.assertIn("clusters.n.port: ", self.refused("n", ports={"n": port}))
-
-    def test_local(self) -> None:
-        """A lab on one machine listens there alone, over IPv6 as well."""
-        for host, interface in (("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "\\:\\:1")):
-            self.assertEqual(RouterPlace(host=host, port=5).listener(0), f"tcp:0:interface={interface}")
-        self.assertEqual(RouterPlace(host="192.0.2.1", port=5).listener(5), "tcp:5")
-        self.assertEqual(RouterPlace(host="2001:db8::1", port=5).listener(5), "tcp:5:interface=\\:\\:")
-
-    def test_model(self) -> None:
-        """The same rules hold for the file."""
-        self.assertRaises(ValidationError, LabPlan, clusters={})
 
 
 class IssueTests(LabTestCase):

@@ -277,6 +277,23 @@ class HandshakeTests(TLSTestCase):
 class NameTests(TLSTestCase):
     """Who is at the other end."""
 
+    def test_nobodys(self) -> None:
+        """A certificate of an authority, or one whose name has capitals, is nobody's, whoever is expected there."""
+        own = self.credentials("router.n")
+        for files, reason in (
+            (odd_certificate(self.folder, [x509.DNSName("n1.n")], authority=True), "is that of an authority (CA:TRUE)"),
+            (odd_certificate(self.folder, [x509.DNSName("N1.n")]), "'N1.n' has capital letters"),
+            (odd_certificate(self.folder, [x509.DNSName("n1.n"), x509.DNSName("n1.N")]), "'n1.N' has capital letters"),
+        ):
+            server, _, _ = self.handshake(own, Stranger(member(files, CONTROL_ALPN)))
+            self.assertTrue(server.completed)
+            for ask in (lambda: remote_name(server.transport), lambda: require_name(server.transport, "n1.n")):  # noqa: B023 - it is called at once
+                self.assertIn(reason, str(self.assertRaises(IdentityError, ask)))
+            self.assertIn(reason, str(self.assertRaises(IdentityError, Credentials, *files)))
+        files = odd_certificate(self.folder, [x509.DNSName("n1.n")], authority=False)
+        server, _, _ = self.handshake(own, Stranger(member(files, CONTROL_ALPN)))
+        self.assertEqual("n1.n", remote_name(server.transport))
+
     def test_expected(self) -> None:
         """The name is checked against the certificate with service_identity."""
         server, client, _ = self.handshake(self.credentials("n1.n"), self.credentials("m4.m"))
@@ -363,11 +380,12 @@ class CredentialsTests(TLSTestCase):
 
     def test_wildcard(self) -> None:
         """A wildcard names nobody, which is said of both one's own certificate and that of the other end."""
+        own = self.credentials("router.n")
         for name in ("*.n", "*.n.example.org", "*"):
             files = odd_certificate(self.folder, [x509.DNSName(name)])
             reason = f"{name} is a wildcard; a certificate names exactly one peer or router"
             self.assertIn(reason, self.refused(files))
-            server, _, _ = self.handshake(self.credentials("router.n"), Stranger(member(files, CONTROL_ALPN)))
+            server, _, _ = self.handshake(own, Stranger(member(files, CONTROL_ALPN)))
             for who in (lambda transport: require_name(transport, "n1.n"), remote_name):
                 self.assertIn(reason, str(self.assertRaises(IdentityError, who, server.transport)))
 
@@ -375,7 +393,7 @@ class CredentialsTests(TLSTestCase):
         """A subjectAltName that can't be decoded is refused, whatever the decoder raises."""
         broken = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x03\x82\x05n")
         message = self.refused(odd_certificate(self.folder, None, alternative_name=broken))
-        self.assertIn("its subjectAltName can't be read", message)
+        self.assertIn("its subjectAltName or another extension can't be read", message)
 
     def test_foreign(self) -> None:
         """A certificate that isn't the authority's is refused at the start, where the reason can be told."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from p2p.link.events import DataReceived, Event
 from p2p.link.mux import Session
@@ -91,7 +91,7 @@ def told(session: Session, data: bytes, now: float = 0.0) -> list[Event | tuple[
     return joined(session.receive(data, now))
 
 
-def opened(*stream_ids: int, **limits: int) -> Session:
+def opened(*stream_ids: int, **limits: Any) -> Session:
     """A server on which a client has opened streams; its answers are out."""
     server = Session(client=False, **limits)
     for stream_id in stream_ids:

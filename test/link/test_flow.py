@@ -10,8 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, Outcome
-from p2p.link.flow import HIGH_WATER, LOW_WATER, Stream, Turns
-from p2p.link.mux import TooManyStreams
+from p2p.base.scopes import STREAM_COST, UNCOUNTED
+from p2p.link.flow import HIGH_WATER, LOW_WATER, PIECE_COST, PRESSED_WATER, Stream, StreamTurns, account_of
+from p2p.link.mux import INITIAL_WINDOW, TooManyStreams
+from test.scopes import stream_scope
 
 BROKEN = ExchangeFailed(Outcome.RESET, "the link broke")
 
@@ -88,7 +90,7 @@ class StreamCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a stream that has a receiver."""
         self.carrier = Carrier()
-        self.stream = Stream(self.carrier, 1)
+        self.stream = Stream(self.carrier, 1, stream_scope())
         self.receiver = Receiver()
         self.stream.receive_with(self.receiver)
         self.producer = Producer()
@@ -214,7 +216,7 @@ class ReceivingTests(StreamCase):
 
     def test_before_the_receiver(self) -> None:
         """What arrives before there is a receiver waits for it."""
-        stream = Stream(self.carrier, 3)
+        stream = Stream(self.carrier, 3, stream_scope())
         stream.link_data(memoryview(b"early"))
         stream.link_end()
         self.assertEqual(0, self.carrier.consumed)
@@ -323,7 +325,7 @@ class EndTests(StreamCase):
     def test_ended_but_not_sent(self) -> None:
         """A stream that has ended both ways but isn't sent yet can be reset or lost, and nothing happens after that."""
         for end in ("reset", "lost", "settled"):
-            stream, receiver = Stream(self.carrier, 9), Receiver()
+            stream, receiver = Stream(self.carrier, 9, stream_scope()), Receiver()
             stream.receive_with(receiver)
             stream.write(b"x")
             stream.finish()
@@ -344,7 +346,7 @@ class EndTests(StreamCase):
 
     def test_settled_without_receiver(self) -> None:
         """A stream that nobody reads can settle as well."""
-        Stream(self.carrier, 5).link_settled()
+        Stream(self.carrier, 5, stream_scope()).link_settled()
 
     def test_lost(self) -> None:
         """The end of the link stops the producer, drops what gathered, and is told once."""
@@ -360,21 +362,21 @@ class EndTests(StreamCase):
 
     def test_lost_without_receiver(self) -> None:
         """A stream that nobody reads can be lost as well."""
-        stream = Stream(self.carrier, 7)
+        stream = Stream(self.carrier, 7, stream_scope())
         stream.link_lost(BROKEN)
         self.assertFalse(stream.alive)
 
 
-class TurnsTests(SynchronousTestCase):
+class StreamTurnsTests(SynchronousTestCase):
     """The streams that one end may have at a time."""
 
     def setUp(self) -> None:
-        self.turns = Turns(4)
+        self.turns = StreamTurns(4)
         self.opened: list[Stream] = []
 
     def take(self) -> Deferred[Stream]:
         def open_stream() -> Stream:
-            self.opened.append(Stream(Carrier(), len(self.opened)))
+            self.opened.append(Stream(Carrier(), len(self.opened), stream_scope()))
             return self.opened[-1]
 
         return Deferred.fromCoroutine(self.turns.next(open_stream))
@@ -399,7 +401,7 @@ class TurnsTests(SynchronousTestCase):
 
     def test_half(self) -> None:
         """It is half of the streams, and one at least."""
-        self.assertEqual([128, 1, 1, 1], [Turns(streams).limit for streams in (256, 3, 2, 1)])
+        self.assertEqual([128, 1, 1, 1], [StreamTurns(streams).limit for streams in (256, 3, 2, 1)])
 
     def test_not_opened(self) -> None:
         """A stream that can't be opened takes no turn."""
@@ -410,3 +412,50 @@ class TurnsTests(SynchronousTestCase):
         for _ in range(3):
             self.failureResultOf(Deferred.fromCoroutine(self.turns.next(full)), TooManyStreams)
         self.assertEqual(2, self.turns.tokens)
+
+
+class AccountTests(StreamCase):
+    """What a stream counts in its scope, and what it does when much is held elsewhere."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.scope = stream_scope(memory_bytes=1024 * 1024)
+        self.stream = Stream(self.carrier, 1, self.scope)
+        self.elsewhere = self.scope.bytes_held()
+
+    def test_counted(self) -> None:
+        """What waits to be sent, what has arrived and isn't read, and what its window grew by; all until its end."""
+        self.stream.write(b"x" * 100_000)
+        self.stream.pauseProducing()
+        self.arrive(b"y" * 50_000)
+        self.assertTrue(self.stream.may_grow(30_000))
+        self.assertEqual(STREAM_COST + 180_000 + PIECE_COST, self.scope.memory)
+        self.stream.link_lost(BROKEN)
+        self.assertEqual(0, self.scope.memory)
+
+    def test_window(self) -> None:
+        """What arrived doesn't count besides what the window grew by; and a window doesn't grow under pressure."""
+        self.arrive(b"y" * (INITIAL_WINDOW + 50_000))
+        self.assertEqual(STREAM_COST + INITIAL_WINDOW, self.scope.memory)
+        self.assertFalse(self.stream.may_grow(512 * 1024))
+
+    def test_pressed(self) -> None:
+        """While much is held, a producer is paused early, and goes on late."""
+        self.stream.registerProducer(self.producer, True)
+        self.elsewhere.set(500 * 1024)
+        self.stream.write(b"x" * (PRESSED_WATER - 1000))
+        self.assertEqual([], self.producer.told)
+        self.stream.write(b"x" * 1000)
+        self.assertEqual(["pause"], self.producer.told)
+        self.drain(PRESSED_WATER)
+        self.assertEqual(["pause"], self.producer.told)
+        self.drain(1000)
+        self.assertEqual(["pause", "resume"], self.producer.told)
+        self.elsewhere.set(0)
+        self.stream.write(b"x" * PRESSED_WATER)
+        self.assertEqual(["pause", "resume"], self.producer.told)
+
+    def test_account(self) -> None:
+        """A stream has its account; whatever else gives or takes bytes has none that anybody looks at."""
+        self.assertIs(self.scope, account_of(self.stream))
+        self.assertIs(UNCOUNTED, account_of(self.producer))

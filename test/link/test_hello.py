@@ -1,14 +1,80 @@
-"""How far connections came on their way to a link."""
+"""The hello of a link, and how far connections came on their way to one."""
 
 from __future__ import annotations
 
 from itertools import count
+from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.hello import LinkTerms, Steps
+from p2p.base.errors import ProtocolViolation
+from p2p.base.ticket import Ticket
+from p2p.link.boxes import Box, encode_box
+from p2p.link.hello import LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.protocol import DirectLink
 from test.link.links import DIALLER, LISTENER, PORT, Ends, Hand
+
+TICKET: Final = Ticket(bytes(range(32)), initiator="n1.n", target="m4.m", expires=20.0)
+
+
+class HelloTests(SynchronousTestCase):
+    """What both ends say first."""
+
+    def setUp(self) -> None:
+        """Make the terms of both ends; the listener's check takes everything and is written down."""
+        self.redeemed: list[tuple[str | None, bytes]] = []
+        self.dialler, self.listener = self.terms(plain=False)
+
+    def terms(self, plain: bool) -> tuple[LinkTerms, LinkTerms]:
+        """The terms of the dialler and of the listener."""
+        return LinkTerms(TICKET, True, plain), LinkTerms(TICKET, False, plain, lambda *one: self.redeemed.append(one))
+
+    def box(self, **changed: bytes) -> Box:
+        """What the dialler says, with changes."""
+        return {"version": b"1", "streams": b"256", "ticket": TICKET.dialler_proof()} | changed
+
+    def test_ends(self) -> None:
+        """The target of the ticket dials, its initiator listens; each is remote to the other."""
+        self.assertEqual(("m4.m", "n1.n"), (self.dialler.local, self.dialler.remote))
+        self.assertEqual(("n1.n", "m4.m"), (self.listener.local, self.listener.remote))
+
+    def test_said(self) -> None:
+        """The dialler shows its proof of the ticket, the listener the other; both say how many streams they allow."""
+        self.assertEqual(encode_box(self.box()), encode_hello(self.dialler, 256))
+        answer = {"version": b"1", "streams": b"7", "proof": TICKET.listener_proof()}
+        self.assertEqual(encode_box(answer), encode_hello(self.listener, 7))
+
+    def test_redeemed(self) -> None:
+        """The listener's check gets the proof and the name in the certificate, which a plain link doesn't have."""
+        self.assertEqual(256, check_hello(self.listener, self.box()))
+        check_hello(self.terms(plain=True)[1], self.box())
+        without = self.box()
+        del without["ticket"]
+        check_hello(self.listener, without)
+        proof = TICKET.dialler_proof()
+        self.assertEqual([("m4.m", proof), (None, proof), ("m4.m", b"")], self.redeemed)
+
+    def test_counterproof(self) -> None:
+        """The dialler takes no listener that doesn't know the ticket."""
+        self.assertEqual(9, check_hello(self.dialler, self.box(streams=b"9", proof=TICKET.listener_proof())))
+        for wrong in (self.box(), self.box(proof=TICKET.dialler_proof())):
+            told = self.assertRaises(ProtocolViolation, check_hello, self.dialler, wrong)
+            self.assertIn("doesn't know the ticket", str(told))
+
+    def test_streams(self) -> None:
+        """The number of streams is a whole one above 0, in at most nine digits; else the ticket stays unused."""
+        self.assertEqual(999_999_999, check_hello(self.listener, self.box(streams=b"999999999")))
+        self.redeemed.clear()
+        for wrong in (b"", b"0", b"-1", b"1.5", b"x", b"1000000000", "٣".encode(), b" 7"):
+            told = self.assertRaises(ProtocolViolation, check_hello, self.listener, self.box(streams=wrong))
+            self.assertEqual("m4.m doesn't say how many streams it allows", str(told))
+        self.assertEqual([], self.redeemed)
+
+    def test_version(self) -> None:
+        """An end that speaks another version is told which; of a long one the beginning."""
+        told = self.assertRaises(ProtocolViolation, check_hello, self.listener, self.box(version=b"2" * 41))
+        self.assertIn(f"m4.m speaks version '{'2' * 40}' of the link protocol, and this is version 1", str(told))
+        self.assertEqual([], self.redeemed)
 
 
 class StepsTests(SynchronousTestCase):

@@ -396,6 +396,12 @@ class WindowGrowthTests(SynchronousTestCase):
         session.consumed(1, unread, 1.0)
         self.assertEqual(self.use(session, 1, 1.0, window // 2 - unread), [window // 2 + window])
 
+    def test_quick_reader(self) -> None:
+        """A reader that has come to more than three quarters of the window isn't behind."""
+        session, window = self.grown()
+        session.receive(raw(DATA, 0, 1, body=bytes(window // 4 - KIB)), 1.0)
+        self.assertEqual(self.use(session, 1, 1.0, window // 2), [window // 2 + window])
+
     def grown(self) -> tuple[Session, int]:
         """A session whose stream 1 has a window of 2 MiB, and that window."""
         session = self.measured(1)
@@ -435,7 +441,7 @@ class WindowGrowthTests(SynchronousTestCase):
         self.assertEqual(given, [[128 * KIB], [128 * KIB], [384 * KIB], [(128 + 44) * KIB]])
 
     def test_defaults(self) -> None:
-        """Unless told otherwise a window grows to 16 MiB, and all of a link's windows by 64 MiB together."""
+        """Unless told otherwise a window grows to 16 MiB, and all of a link's windows by 32 MiB together."""
         streams = (1, 3, 5, 7, 9)
         session = self.measured(*streams)
         grown = []
@@ -445,7 +451,7 @@ class WindowGrowthTests(SynchronousTestCase):
                 given = sum(self.use(session, stream_id, 1.0, window // 2))
                 window += given - window // 2
             grown.append(window - INITIAL_WINDOW)
-        self.assertEqual(grown, [16 * 1024 * KIB - INITIAL_WINDOW] * 4 + [1024 * KIB])
+        self.assertEqual(grown, [16 * 1024 * KIB - INITIAL_WINDOW] * 2 + [512 * KIB, 0, 0])
 
     def test_growth_is_given_back(self) -> None:
         """What a stream's window grew by is there for others once it is closed or reset by either side."""

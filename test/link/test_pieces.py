@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.pieces import SMALL, Pieces
+from p2p.link.pieces import SMALL, Pieces, owned
 from test.properties import PROPERTY
 
 
@@ -37,12 +37,32 @@ class PiecesTests(SynchronousTestCase):
         self.assertEqual(10, len(taken))
         self.assertTrue(all(isinstance(piece.obj, bytearray) for piece in taken))
 
+    def test_full(self) -> None:
+        """What is copied together grows to the size of a piece that isn't copied: a quarter of a TLS record."""
+        self.assertEqual(16384 // 4, SMALL)
+        pieces = Pieces()
+        for _ in range(SMALL + 1):
+            pieces.append(b"x")
+        self.assertEqual([SMALL, 1], [len(piece) for piece in pieces.take()])
+
     def test_large_pieces(self) -> None:
         """A large piece isn't copied."""
         data = b"x" * SMALL
         pieces = Pieces()
         pieces.append(data)
         self.assertIs(data, pieces.popleft().obj)
+
+    def test_parts(self) -> None:
+        """A piece that is a small part of its buffer is copied, so that it doesn't keep all of that in memory."""
+        data = memoryview(b"x" * 16 * SMALL)
+        pieces = Pieces()
+        for size in (2 * SMALL - 1, 2 * SMALL):
+            pieces.append(data[:size])
+        small, large = pieces.take()
+        kept = [memoryview(one.obj).nbytes for one in (small, large)]
+        self.assertEqual([2 * SMALL - 1, 16 * SMALL], kept)
+        whole = b"x" * SMALL
+        self.assertIs(whole, owned(whole))
 
     def test_taken_pieces_stay(self) -> None:
         """What was taken out doesn't change any more."""

@@ -6,16 +6,20 @@ import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
 from p2p.base.errors import Outcome
+from p2p.base.log_gate import LINES
+from p2p.link import protocol
 from p2p.link.boxes import encode_box
 from p2p.link.flow import HIGH_WATER
 from p2p.link.hello import VERSION
 from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, TooManyStreams
+from p2p.link.protocol import BROKEN_BURST, BROKEN_PER_S, ENDURED_S
 from test import network
 from test.link.frames import ACK, DATA, FIN, PING, RST, SYN, WINDOW, raw
 from test.link.links import DIALLER, LIMITS, LISTENER, Collector, Hand, LinkCase
-from test.network import Wire
+from test.network import Network, Wire
 
 MIB = 1024 * 1024
 
@@ -209,18 +213,18 @@ class StreamTests(LinkCase):
         dialler.open_stream()
 
     def test_others_streams_limit(self) -> None:
-        """Streams beyond the limit are reset, the others go on, and the log is told once, not once a stream."""
+        """Streams beyond the limit are reset, the others go on, and the log has a few lines of it, not one each."""
         self.plain = True
         ends = self.ends(streams=4)
         hand = ends.hand()
         told: list[dict[str, Any]] = []
         self.patch(ends.listening.link, "_log", _Log(told))
-        hand.say(*[raw(DATA, SYN, stream_id, body=b"x") for stream_id in range(1, 41, 2)])
+        hand.say(*[raw(DATA, SYN, stream_id, body=b"x") for stream_id in range(1, 401, 2)])
         ends.network.settle()
         resets = [frame.stream_id for frame in hand.frames() if frame.flags & RST]
-        self.assertEqual(list(range(9, 41, 2)), resets)
+        self.assertEqual(list(range(9, 401, 2)), resets)
         self.assertEqual(4, len(ends.listening.streams))
-        self.assertEqual(1, len(told))
+        self.assertEqual(LINES, len(told))
 
     def test_half_of_the_streams(self) -> None:
         """Each end takes turns for half of the streams, so that both together never pass the limit."""
@@ -400,3 +404,101 @@ class FaultTests(LinkCase):
         self.assertEqual(["an internal error; the log has the details"], ends.dialling.closed)
         self.assertEqual(1, len(ends.listening.closed))
         self.assert_clean(ends)
+
+
+class RateTests(LinkCase):
+    """What the other end may do a second: beyond that it isn't read for a while, and cut off if it does far more."""
+
+    def hand(self) -> tuple[Hand, Network]:
+        ends = self.ends()
+        return ends.hand(), ends.network
+
+    def test_new_streams(self) -> None:
+        """Streams that come faster than an honest end needs them wait to be read; the link goes on."""
+
+        def _collected(stream: Any) -> None:
+            Collector(stream)
+            stream.finish()
+
+        self.patch(protocol, "STREAM_BURST", 20)
+        self.patch(protocol, "STREAMS_PER_S", 10.0)
+        for self.plain in (False, True):
+            ends = self.ends()
+            dialler, _ = ends.stand()
+            ends.listening.serve = _collected
+            for _ in range(30):
+                near = dialler.open_stream()
+                Collector(near)
+                near.write(b"x")
+                near.finish()
+                ends.network.settle()
+            self.assertEqual(21, len(ends.listening.streams))
+            ends.network.advance(0.101)
+            self.assertEqual(22, len(ends.listening.streams))
+            for _ in range(10):
+                ends.network.advance(0.1)
+            self.assertEqual((30, 0), (len(ends.listening.streams), dialler.stream_count))
+            self.assertEqual([], ends.listening.closed)
+            dialler.abort("over")
+            ends.network.settle()
+
+    def test_rapid_resets(self) -> None:
+        """Streams that are opened and reset at once end the link soon, whatever is in them."""
+        hand, network = self.hand()
+        with capturedLogs() as logs:
+            hand.say(*(raw(DATA, SYN, one, body=b"x") + raw(WINDOW, RST, one) for one in range(1, 5001, 2)))
+            network.settle()
+        self.assertIsNotNone(hand.lost)
+        self.assertLessEqual(len(self.both.listening.streams), BROKEN_BURST + BROKEN_PER_S * ENDURED_S + 1)
+        self.assertIn("opens streams that come to nothing", self.both.listening.closed[0])
+        self.assertLess(len(logs), 5)
+
+    def test_too_many_open(self) -> None:
+        """So do streams beyond the limit of those that are open."""
+        hand, network = self.hand()
+        with capturedLogs() as logs:
+            hand.say(*(raw(WINDOW, SYN, 2 * number + 1) for number in range(5000)))
+            network.settle()
+        self.assertIsNotNone(hand.lost)
+        self.assertLess(len(logs), LINES + 5)
+
+    def test_refused_exchanges(self) -> None:
+        """So do exchanges that are refused; those of an end that waits for its answers only become slower."""
+        hand, network = self.hand()
+        link = self.both.listening.link
+        self.both.listening.serve = lambda stream: link.refused(stream.stream_id)
+        for number in range(BROKEN_BURST + 128):
+            hand.say(raw(WINDOW, SYN, 2 * number + 1), raw(WINDOW, RST, 2 * number + 1))
+            network.settle()
+        self.assertEqual(BROKEN_BURST + 1, len(self.both.listening.streams))
+        for _ in range(20):
+            network.advance(0.1)
+        self.assertEqual(BROKEN_BURST + 128, len(self.both.listening.streams))
+        self.assertIsNone(hand.lost)
+        hand.say(*(raw(WINDOW, SYN, 2 * number + 1) for number in range(1000, 3000)))
+        network.settle()
+        self.assertIsNotNone(hand.lost)
+
+    def test_own_streams(self) -> None:
+        """An end that resets what this one opens isn't counted: it can't do that more often than this one opens any."""
+        ends = self.ends()
+        ends.stand()
+        ends.dialling.serve = lambda stream: stream.reset()
+        listener = ends.listening.link
+        for _ in range(2 * BROKEN_BURST):
+            near = listener.open_stream()
+            Collector(near)
+            near.write(b"x")
+            ends.network.settle()
+        self.assertEqual([], ends.listening.closed)
+
+    def test_cut_while_it_waits(self) -> None:
+        """A link that ends while it isn't read leaves no timer behind."""
+        _, network = self.hand()
+        link = self.both.listening.link
+        for _ in range(BROKEN_BURST + 1):
+            link.refused(1)
+        link.abort("over")
+        link.refused(1)
+        network.settle()
+        self.assertEqual([], network.getDelayedCalls())

@@ -152,6 +152,11 @@ class OrderTests(SynchronousTestCase):
         blocks = drawn([arm("text", repetitions=9), arm("text", arm="few", repetitions=3)], 1)
         self.assertEqual([0, 1, 2], [(b.order - 1) // 4 for b in blocks if b.arm == "few"])
 
+    def test_single_repetition(self) -> None:
+        """What is run once is run in the middle of the others' repetitions."""
+        blocks = drawn([arm("text", repetitions=8), arm("text", arm="once", repetitions=1)], 1)
+        self.assertEqual([5], [b.order for b in blocks if b.arm == "once"])
+
     def test_sampling_cost(self) -> None:
         """Where sampling is to be judged, each block is there with it and without."""
         blocks = drawn([arm(unsampled=True)], 1)
@@ -164,10 +169,14 @@ class OrderTests(SynchronousTestCase):
         """A block knows what it offers, what its content is called, and about how long it takes."""
         block, *_ = drawn([arm("text-as-audio")], 1)
         self.assertEqual((100, "text-as-audio-65536"), (block.offered, block.file_name))
+        self.assertAlmostEqual(0.083, block.seconds, 2)
         (inspected,) = drawn([arm("audio", service="inspect")], 1)
+        self.assertAlmostEqual(1.28, inspected.seconds, 2)
         self.assertGreater(inspected.seconds, block.seconds)
         (slow,) = drawn([arm("text", load=Load(1.0))], 1)
         self.assertGreater(slow.seconds, 12)
+        (slower,) = drawn([arm("text", load=Load(0.5))], 1)
+        self.assertGreater(slower.seconds, 24)
 
 
 class ImpossibleTests(SynchronousTestCase):

@@ -12,19 +12,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.log_gate import LogGate
 from p2p.control.commands import DialFailed, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.registration import Registrant
-from p2p.services.echo import echo
+from p2p.services.echo import echo, uppercase
 from p2p.services.store import store
-from p2p.services.text import uppercase
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network
 
-__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
+__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Obeying", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
 
 LIMITS = PeerLimits()
 
@@ -81,6 +81,22 @@ class StandInRouters:
         return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}
 
 
+class Obeying:
+    """A peer that does what its router says as a function does, and isn't interested in anything else."""
+
+    def __init__(self, instructed: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]) -> None:
+        self._instructed = instructed
+
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._instructed(arguments)
+
+    def reported(self, arguments: Mapping[str, Any]) -> None:
+        """It asked for nothing."""
+
+    def seen_at(self, observed: str) -> None:
+        """It doesn't matter."""
+
+
 class StandInRegistration:
     """Registered from the start; what it asks, a test answers.
 
@@ -97,6 +113,7 @@ class StandInRegistration:
         self.name = name
         self._report = report
         self.registered = True
+        self.nearby = False
         self.last_error = ""
         self.observed = ""
         self._ask = ask
@@ -149,6 +166,8 @@ class Pair:
             now_ns=lambda: int(self.network.seconds() * 1e9),
             listen="tcp:0",
             plain=plain,
+            gate=LogGate(self.network),
+            scopes=self.limits.scopes(),
         )
         registration = StandInRegistration(
             name,

@@ -47,7 +47,7 @@ class OpenTests(NodeCase):
         machine = network.on(N1)
         listen = machine.listenTCP
 
-        def listen_tcp(port: int, factory: object, backlog: int = 50, interface: str = "") -> object:
+        def listen_tcp(port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
             if ":" in interface:
                 raise CannotListenError(interface, port, OSError(number, "no IPv6"))
             return listen(port, factory, backlog, interface)
@@ -56,7 +56,7 @@ class OpenTests(NodeCase):
         wiring = Wiring(machine, credentials("n1.n"), PeerLimits(), Owner())
         gate = Gate(wiring, lambda plain: LinkTerms(None, dialler=False, plain=plain), decided=True)  # type: ignore[arg-type]  # nobody calls
         opening = Deferred.fromCoroutine(gate.open(endpoint))
-        opening.addBoth(lambda result: gate.close() or result)
+        self.addCleanup(gate.close)
         return opening
 
     def test_without_ipv6(self) -> None:

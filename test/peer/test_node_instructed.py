@@ -9,7 +9,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from p2p.base.errors import Outcome
 from p2p.control.commands import Busy, Refused
-from p2p.peer.node import DIALS_EACH, MAX_CANDIDATES
+from p2p.peer.instruction import DIALS_EACH, MAX_CANDIDATES
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
 
@@ -49,6 +49,8 @@ class InstructedTests(NodeCase):
             {"initiator": "N1.n"},
             {"initiator": "\x1b" * 1000},
             {"port": 0},
+            {"port": 22},
+            {"port": 1023},
             {"port": 65536},
             {"port": -1},
             {"lifetime": 0.0},
@@ -57,6 +59,14 @@ class InstructedTests(NodeCase):
             {"lifetime": float("inf")},
             {"candidates": []},
             {"candidates": ["example.org"]},
+            {"candidates": ["0.0.0.0"]},
+            {"candidates": ["224.0.0.1"]},
+            {"candidates": ["169.254.1.1"]},
+            {"candidates": ["fe80::1"]},
+            {"candidates": ["fe80::1%lo"]},
+            {"candidates": ["255.255.255.255"]},
+            {"candidates": ["127.0.0.1"]},
+            {"candidates": [N1, "::ffff:127.0.0.1"]},
             {"candidates": ["192.0.2.1", "\x1b" * 1000]},
             {"candidates": ["192.0.2.1"] * (MAX_CANDIDATES + 1)},
             {"ticket": b""},
@@ -115,6 +125,14 @@ class InstructedTests(NodeCase):
         self.assertNoResult(waiting)
         pair.n1.reported(report)
         self.failed(waiting, Outcome.CONNECT_FAILED)
+        pair.network.advance(31)
+
+    def test_this_machine(self) -> None:
+        """A router on this machine may name a loopback address: a lab can be on one machine."""
+        pair = self.make_pair()
+        registration: Any = pair.m4.registration
+        registration.nearby = True
+        self.assertTrue(self.successResultOf(self.instruct(pair, candidates=["127.0.0.1"]))["dialling"])
         pair.network.advance(31)
 
     def test_stopping(self) -> None:

@@ -19,12 +19,13 @@ from p2p.control.commands import Busy, Refused
 from p2p.exchange.exchange import Request
 from p2p.link.flow import NotTaken
 from p2p.peer.dialling import MAX_CALLERS
-from p2p.peer.node import MAX_CANDIDATES, TRIES
+from p2p.peer.instruction import MAX_CANDIDATES
+from p2p.peer.node import TRIES
 from p2p.peer.registration import Registration
 from p2p.peer.transfers.targets import MAX_NAMES, list_peers
 from p2p.services.store import BytesSource
 from test.identities import credentials
-from test.peer.pair import Pair
+from test.peer.pair import Obeying, Pair
 
 INSTRUCTION: dict[str, Any] = {
     "target": "n1.n",
@@ -227,7 +228,7 @@ class ConnectingTests(SynchronousTestCase):
             for _ in range(PeerLimits().connecting + 1)
         ]
         for one in registrations:
-            one.start(instructed)
+            one.start(Obeying(instructed))
         self.assertEqual(PeerLimits().connecting, len(dialled))
         dialled[0].errback(ConnectionRefusedError())
         self.assertEqual(PeerLimits().connecting + 1, len(dialled))

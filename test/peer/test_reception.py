@@ -301,26 +301,25 @@ class TermsTests(ReceptionCase):
 
     def test_quota(self) -> None:
         """All that comes shares the room of the inbox."""
-        host = self.host(quota=100)
-        self.admitted(host, transfer(None)).room(60)
-        reason = self.refused(self.admitted(host, transfer(None, "n2.n")).room, 60)
-        self.assertIn("m4.m has a quota of 100 bytes", reason)
+        host = self.host(quota=100_000)
+        self.admitted(host, transfer(None)).room(60_000)
+        reason = self.refused(self.admitted(host, transfer(None, "n2.n")).room, 60_000)
+        self.assertIn("needs 61.4 kB, 38.6 kB are free (its inbox has a quota of 100.0 kB)", reason)
 
     def test_announced(self) -> None:
         """What won't fit is refused at its first byte, not when the inbox is full."""
-        host = self.host(quota=100)
-        self.assertIn("quota", self.refused(self.admitted(host, transfer(101)).room, 1))
-        self.assertIn("quota", self.refused(host.store_terms(Offer("n1.n", "store", bytes=101)).room, 1))
-
-    def test_announced_in_part(self) -> None:
-        """What is here already of a transfer doesn't need room again."""
-        (self.begin() / "1").write_bytes(bytes(80))
-        self.admitted(self.host(quota=100), transfer(100)).room(20)
+        host = self.host(quota=100_000)
+        self.assertIn("quota", self.refused(self.admitted(host).needs, 100_001, 0))
+        stored = host.store_terms(Offer("n1.n", "store", bytes=100_000))
+        self.assertIn("needs 104.1 kB, 100.0 kB are free", self.refused(stored.room, 1))
+        fits = host.store_terms(Offer("n1.n", "store", bytes=90_000))
+        fits.room(80_000, 1)
+        fits.room(10_000)  # what is announced is asked for once
 
     def test_keep_free(self) -> None:
         """The space that is to stay free stays free."""
         reason = self.refused(self.admitted(self.host(keep_free=1 << 60)).room, 1)
-        self.assertIn("of its disk free", reason)
+        self.assertIn("of its disk stay free", reason)
 
 
 class RestTests(ReceptionCase):

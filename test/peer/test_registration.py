@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.protocol import Factory, Protocol
@@ -134,6 +135,16 @@ class ComingTests(RegistrationCase):
         self.network.settle()
         self.assertEqual({}, self.successResultOf(answer))
         self.assertEqual(([arguments], [PEER], PEER), (self.reports, self.seen, self.registration.observed))
+
+    def test_nearby(self) -> None:
+        """Whether the router is on this machine shows in the address at which it is reached."""
+        Router(self.network)
+        self.assertFalse(self.registration.nearby)
+        self.start()
+        self.assertFalse(self.registration.nearby)
+        channel: Any = self.registration._channel
+        self.patch(channel.transport.transport, "peer", IPv4Address("TCP", "127.0.0.1", 5555))
+        self.assertTrue(self.registration.nearby)
 
     def test_wrong_router(self) -> None:
         """A router with another name in its certificate is refused, and both names are told."""

@@ -6,8 +6,6 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
-from operator import add
 from pathlib import Path
 from typing import Any, cast
 
@@ -116,7 +114,12 @@ class ServiceCase(SynchronousTestCase):
         )
 
     def make(
-        self, *, wall: Callable[[], float] = time.time, asleep: Callable[[], float] = lambda: 0.0, **more: Any
+        self,
+        *,
+        wall: Callable[[], float] = time.time,
+        asleep: Callable[[], float] = lambda: 0.0,
+        since_boot: Callable[[], float] = lambda: 0.0,
+        **more: Any,
     ) -> PeerService:
         """Make a daemon."""
         config = self.config(**more)
@@ -127,6 +130,7 @@ class ServiceCase(SynchronousTestCase):
             Services([]),
             wall=wall,
             asleep=asleep,
+            since_boot=since_boot,
             open_journal=lambda path, reactor: make_journal(path)[0],
         )
 
@@ -226,18 +230,24 @@ class StartTests(ServiceCase):
         self.assertEqual(THREADS + 5, self.reactor.pool.size)
 
     def test_expired_parts(self) -> None:
-        """What nobody has gone on with for so many days is removed at the start, in a thread; the rest stays."""
+        """What nobody has gone on with for so many days is removed at the start, in a thread; the rest stays, whatever
+        the wall clock says."""
         inbox = self.folder / "inbox" / "n2.n"
         part = inbox / f".p2p-{'0a' * 8}"
         part.mkdir(parents=True)
-        changed = part.stat().st_ctime
-        for later_s, left in ((2 * 86_400 - 10, [part]), (2 * 86_400 + 10, [])):
+        since_boot = [1000.0]
+        for passed_s, left in ((0.0, [part]), (2 * 86_400 - 10, [part]), (10.0, [])):
+            since_boot.append(since_boot[-1] + passed_s)
             self.reactor.pool.held = []
-            service = self.make(limits=PeerLimits(unfinished_days=2), wall=partial(add, changed, later_s))
+            service = self.make(
+                limits=PeerLimits(unfinished_days=2),
+                wall=lambda: 4e9 - since_boot[-1],
+                since_boot=lambda: since_boot[-1],
+            )
             service.startService()
             self.assertTrue(part.exists())
-            for work in self.reactor.pool.held:
-                work()
+            while self.reactor.pool.held:
+                self.reactor.pool.held.pop(0)()
             self.reactor.pool.held = None
             self.assertEqual(left, list(inbox.iterdir()))
             stopping = service.stopService()
@@ -250,7 +260,7 @@ class StartTests(ServiceCase):
         service.startService()
         state = self.folder / "var" / "state"
         self.assertEqual(0o700, stat.S_IMODE(state.stat().st_mode))
-        self.assertTrue((state / "journal.sqlite").exists())
+        self.assertEqual(0o600, stat.S_IMODE((state / "journal.sqlite").stat().st_mode))
         hosts = {name: peer._context.host for name, peer in service.peers.items()}
         self.assertEqual({name: state / name for name in hosts}, {name: host.state for name, host in hosts.items()})
 

@@ -18,8 +18,7 @@ from p2p.transfer.send_session import fetch_request
 from p2p.transfer.walking import Totals
 from test.peer.transfers.journals import row
 from test.peer.transfers.movings import TransfersCase
-from test.transfer.sessions import ID
-from test.transfer.test_getting import SharingCase
+from test.transfer.sessions import ID, SharingCase
 
 
 class TransferLimitTests(TransfersCase):

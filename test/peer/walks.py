@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
 from p2p.base.errors import Outcome
+from p2p.base.log_gate import LogGate
 from p2p.base.ticket import Ticket
 from p2p.console.operations import Diagnosis, Leg, LegName, LegState
 from p2p.exchange.service import IContentService, Services
@@ -84,6 +85,8 @@ class Walks(Lab):
             now_ns=lambda: int(self.network.seconds() * 1e9),
             listen=listen,
             plain=plain,
+            gate=LogGate(self.network),
+            scopes=self._limits.scopes(),
         )
         own = credentials(name, lab)
         router_of_it = clientFromString(self.network.on(seen_at or address), endpoint)

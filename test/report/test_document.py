@@ -79,6 +79,10 @@ class TableTests(SynchronousTestCase):
         self.assertEqual((len(made.rows), made.note), (ROWS, "Note. The raw data have 3 more rows."))
         self.assertEqual(table("caption", ["a"], [("x",)] * ROWS).note, "")
 
+    def test_columns(self) -> None:
+        """Unless it says otherwise, a table has names in its first column and figures in the others."""
+        self.assertEqual((1, 1), (table("caption", ["a"], []).left, Table("caption", ("a",), ()).left))
+
     def test_cells(self) -> None:
         """A cell that is too long, such as a name from a hostile file, is cut."""
         self.assertEqual(len(table("caption", ["a"], [("x " * 5000,)]).rows[0][0]), CELL)

@@ -113,6 +113,11 @@ class TextTests(SynchronousTestCase):
         self.assertEqual((formats.cut("short"), len(formats.cut("x" * 900, 40))), ("short", 40))
         self.assertTrue(formats.cut("x" * 900).endswith("…"))
 
+    def test_not_cut(self) -> None:
+        """A text that is as long as the limit stays whole."""
+        self.assertEqual("x" * 160, formats.cut("x" * 160))
+        self.assertEqual("x" * 159 + "…", formats.cut("x" * 161))
+
     def test_cut_words(self) -> None:
         """A word without an end is cut, and its sentence goes on."""
         self.assertEqual(formats.cut_words("a " + "x" * 900 + " b", 10), "a xxxxxxxxx… b")

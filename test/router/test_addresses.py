@@ -2,84 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.router.addresses import NotAllowed, checked_address, dialable, granted, normalised, seen_through
+from p2p.base.addresses import Network, NotAllowed, checked_address
+from p2p.router.addresses import dialable, granted, seen_through
 from test.properties import PROPERTY
 
 LAB = [ip_network("192.0.2.0/24"), ip_network("2001:db8:1::/48")]
-
-
-class CheckedAddressTests(SynchronousTestCase):
-    def test_allowed(self) -> None:
-        """Unicast addresses of both families are taken, private ones and loopback too."""
-        for text in ("192.0.2.7", "10.1.2.3", "172.16.0.9", "127.0.0.1", "::1", "2001:db8::7", "fd00::7"):
-            self.assertEqual(text, str(checked_address(text)))
-
-    def test_mapped(self) -> None:
-        """An IPv4-mapped address is the IPv4 address, with all that follows from it."""
-        self.assertEqual("192.0.2.7", str(checked_address("::ffff:192.0.2.7")))
-        self.assertTrue(checked_address("::ffff:127.0.0.1").is_loopback)
-        self.assertRaises(NotAllowed, checked_address, "::ffff:169.254.1.1")
-        self.assertRaises(NotAllowed, checked_address, "::ffff:0.0.0.0")
-
-    def test_forbidden(self) -> None:
-        """Whatever isn't one machine's own address is refused with what it is."""
-        forbidden = {
-            "0.0.0.0": "no machine's address",
-            "0.1.2.3": "no machine's address",
-            "::": "no machine's address",
-            "224.0.0.1": "a multicast address",
-            "239.255.255.250": "a multicast address",
-            "ff02::1": "a multicast address",
-            "169.254.169.254": "a link-local address",
-            "fe80::1": "a link-local address",
-            "255.255.255.255": "the broadcast address",
-            "240.0.0.1": "a reserved address",
-            "::127.0.0.1": "a reserved address",
-            "64:ff9b::7f00:1": "a reserved address",
-            "fe80::1%eth0": "has a zone",
-            "2001:db8::1%1": "has a zone",
-        }
-        for text, why in forbidden.items():
-            error = self.assertRaises(NotAllowed, checked_address, text)
-            self.assertIn(why, str(error), text)
-
-    def test_no_addresses(self) -> None:
-        """Host names and odd spellings are no addresses: they could mean another thing to whoever dials."""
-        for text in (
-            "",
-            "localhost",
-            "m4.m",
-            "127.1",
-            "2130706433",
-            "0x7f000001",
-            "127.0.0.1:22",
-            "010.0.0.1",
-            "[::1]",
-        ):
-            self.assertRaises(NotAllowed, checked_address, text)
-
-    @PROPERTY
-    @given(st.text(max_size=40) | st.ip_addresses().map(str))
-    def test_anything(self, text: str) -> None:
-        """Whatever a text is, it is an address to dial or it is refused, with a short reason."""
-        try:
-            address = checked_address(text)
-        except NotAllowed as error:
-            self.assertLess(len(str(error)), 200)
-        else:
-            self.assertFalse(address.is_multicast or address.is_unspecified or address.is_link_local)
-
-    def test_normalised(self) -> None:
-        """The address of a connection is written one way, whatever the socket calls it."""
-        self.assertEqual("192.0.2.7", normalised("::ffff:192.0.2.7"))
-        self.assertEqual("2001:db8::7", normalised("2001:0db8::7"))
-        self.assertEqual("/run/p2p.sock", normalised("/run/p2p.sock"))
 
 
 class GrantedTests(SynchronousTestCase):
@@ -100,6 +34,7 @@ class GrantedTests(SynchronousTestCase):
     def test_directed_broadcast(self) -> None:
         """The broadcast address of a granted network isn't a machine; both addresses of a /31 are (RFC 3021)."""
         self.assertEqual([], granted(["192.0.2.255"], LAB))
+        self.assertEqual([], granted(["192.0.2.3"], [ip_network("192.0.2.0/30")]))
         self.assertEqual(2, len(granted(["192.0.2.0", "192.0.2.1"], [ip_network("192.0.2.0/31")])))
         self.assertEqual(1, len(granted(["192.0.2.9"], [ip_network("192.0.2.9/32")])))
         self.assertEqual(1, len(granted(["2001:db8:1:ffff:ffff:ffff:ffff:ffff"], LAB)))
@@ -120,9 +55,11 @@ class SeenThroughTests(SynchronousTestCase):
         self.assertEqual("198.51.100.1", seen_through("::1", "::ffff:198.51.100.1"))
 
     def test_on_this_machine(self) -> None:
-        """A loopback address at this machine stays one."""
+        """A loopback address at this machine stays one: that at which the other router is, whatever it says."""
         self.assertEqual("127.0.0.1", seen_through("127.0.0.1", None))
         self.assertEqual("127.0.0.1", seen_through("127.0.0.1", "127.0.0.1"))
+        self.assertEqual("127.0.0.1", seen_through("127.7.7.7", "127.0.0.1"))
+        self.assertEqual("::1", seen_through("127.7.7.7", "::1"))
 
 
 class DialableTests(SynchronousTestCase):
@@ -135,8 +72,9 @@ class DialableTests(SynchronousTestCase):
         via: str | None = "198.51.100.1",
         target: str = "203.0.113.4",
         here: str = "203.0.113.1",
+        networks: Sequence[Network] | None = LAB,
     ) -> list[str]:
-        return dialable(observed, candidates, LAB, via=via, target=target, here=here)
+        return dialable(observed, candidates, networks, via=via, target=target, here=here)
 
     def test_observed_first(self) -> None:
         """What the initiator's router saw comes first, then what is granted, each once."""
@@ -160,6 +98,29 @@ class DialableTests(SynchronousTestCase):
     def test_target_at_this_router(self) -> None:
         """A target on this router's machine dials a remote initiator at its address, never itself."""
         self.assertEqual(["198.51.100.1"], self.dialled("127.0.0.1", target="127.0.0.1"))
+
+    def test_another_loopback_address(self) -> None:
+        """Nobody is aimed at what listens on another loopback address by a router that isn't this one."""
+        self.assertEqual(["127.0.0.1"], self.dialled("127.7.7.7", via="127.0.0.1", target="127.0.0.1"))
+        self.assertEqual(["198.51.100.1"], self.dialled("127.7.7.7", target="127.0.0.1"))
+
+    def test_networks_bind(self) -> None:
+        """Where networks are granted to a cluster, what its router saw must lie in them, too, or be its own address."""
+        error = self.assertRaises(NotAllowed, self.dialled, "203.0.113.9")
+        self.assertIn("203.0.113.9, where its router sees it, is in none of the networks of its cluster", str(error))
+        self.assertEqual(["192.0.2.8"], self.dialled("203.0.113.9", "192.0.2.8"))
+        self.assertEqual(["198.51.100.1"], self.dialled("198.51.100.1"))
+        self.assertRaises(NotAllowed, self.dialled, "192.0.2.255")  # the broadcast address of one of them
+        self.assertEqual(["203.0.113.9"], self.dialled("203.0.113.9", networks=None))
+        self.assertRaises(NotAllowed, self.dialled, "203.0.113.9", networks=())
+
+    def test_own_sight(self) -> None:
+        """What this router sees itself needs no grant."""
+        self.assertEqual(["203.0.113.9"], self.dialled("203.0.113.9", via=None))
+
+    def test_clusters_on_one_machine(self) -> None:
+        """Peers of different clusters on one machine, whose routers are elsewhere, may dial that machine."""
+        self.assertEqual(["203.0.113.4"], self.dialled("203.0.113.4", networks=None))
 
     def test_nothing_left(self) -> None:
         """Without an address, the reason names every one that was refused."""

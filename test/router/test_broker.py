@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import InvalidName
-from p2p.router.broker import CANDIDATES, Forbidden, Route, check_listed, check_request, route
+from p2p.router.broker import CANDIDATES, Forbidden, Route, check_request, route
 
 GOOD: dict[str, Any] = {
     "target": "m4.m",
@@ -85,15 +85,3 @@ class CheckRequestTests(SynchronousTestCase):
         self.assertEqual("9 candidates are more than 8", self.forbidden(candidates=["192.0.2.7"] * 9))
         for candidate in ("localhost", "0.0.0.0", "224.0.0.1", "169.254.0.1", "255.255.255.255"):
             self.assertIn("a candidate can't be dialled", self.forbidden(candidates=["192.0.2.7", candidate]))
-
-
-class CheckListedTests(SynchronousTestCase):
-    def test_good(self) -> None:
-        """Names of the cluster, in order and behind the last one, are taken."""
-        self.assertEqual(["m2.m", "m3.m"], check_listed(["m2.m", "m3.m"], "m", "m1.m", 2))
-        self.assertEqual([], check_listed([], "m", "", 2))
-
-    def test_bad(self) -> None:
-        """Anything else is refused: other clusters, no names, names again, too many of them."""
-        for names in (["n1.n"], ["\x1b[31m"], ["m1.m"], ["m3.m", "m2.m"], ["m2.m", "m2.m"], ["m2.m", "m3.m", "m4.m"]):
-            self.assertRaises(Forbidden, check_listed, names, "m", "m1.m", 2)

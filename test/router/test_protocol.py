@@ -397,7 +397,9 @@ class NeighbourTests(RouterTestCase):
     def setUp(self) -> None:
         super().setUp()
         # Its router is never started here, so that the test is all there is of cluster m.
-        self.service = self.lab.start_router("n", "m", networks={"m": ["10.8.0.0/16"]}, lookups_in_flight=3)
+        self.service = self.lab.start_router(
+            "n", "m", networks={"m": ["10.7.0.0/16", "10.8.0.0/16"]}, lookups_in_flight=3
+        )
         self.target = self.lab.peer("n2.n", host="10.2.2.2")
         self.neighbour = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
 
@@ -458,7 +460,9 @@ class NeighbourTests(RouterTestCase):
         """It may list this cluster, and no other through this router."""
         page = self.successResultOf(self.neighbour.said(ListPeers, cluster="n", after=""))
         self.assertEqual({"names": ["n2.n"], "more": False}, page)
-        self.failureResultOf(self.neighbour.said(ListPeers, cluster="m", after=""), UnknownCluster)
+        for cluster in ("m", "x" * 80, "x" * 81):
+            failure = self.failureResultOf(self.neighbour.said(ListPeers, cluster=cluster, after=""), UnknownCluster)
+            self.assertEqual(f"this is the router of n, not of {cluster[:80]}", str(failure.value))
 
     def test_lookups_in_flight(self) -> None:
         """More instructions under way than allowed get Busy, and nobody else suffers."""
@@ -466,6 +470,8 @@ class NeighbourTests(RouterTestCase):
         asked = [self.instruct() for _ in range(4)]
         failure = self.failureResultOf(asked[3], Busy)
         self.assertIn("router.m has 3 instructions under way", str(failure.value))
+        assert isinstance(failure.value, Busy)
+        self.assertEqual(1.0, failure.value.retry_after)
         self.successResultOf(self.lab.peer("n1.n").request("n1.n").addErrback(lambda failure: None))
         self.successResultOf(self.neighbour.said(LookupPeer, name="n2.n"))
         self.target.transport.abortConnection()
@@ -495,7 +501,9 @@ class NeighbourTests(RouterTestCase):
 
     def test_one_link(self) -> None:
         """A neighbour that links again takes the place of its older link."""
-        again = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
+        with capturedLogs() as logs:
+            again = self.lab.connect("router.m", cluster="n", host="10.8.0.1")
+        self.assertEqual(1, len([one for one in logs if "linked to this router" in one["log_format"]]))
         self.assertIsNotNone(self.neighbour.ended)
         self.assertTrue(again.is_open)
         again.close()

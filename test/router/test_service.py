@@ -18,9 +18,14 @@ from p2p.base.errors import IdentityError, P2PError
 from p2p.base.notify import READY, STOPPING
 from p2p.base.process import CannotStart
 from p2p.console.operations import NoArguments
+from p2p.router import service
 from p2p.router.service import RouterService, load_credentials
 from p2p.wire.monotonic import LOOK_S
 from test.router.lab import Lab, credentials, tls_files
+
+
+async def tell_nobody(event: str, /, **fields: Any) -> None:
+    """Emit nothing: a status has no events."""
 
 
 class StartTests(SynchronousTestCase):
@@ -31,12 +36,24 @@ class StartTests(SynchronousTestCase):
         """A router is ready when it listens: then the service manager is told, and not before."""
         router = self.lab.make_router("n")
         self.assertEqual("", router.listening)
+        raised: list[bool] = []
+        self.patch(service, "raise_open_files", lambda: raised.append(True))
         router.privilegedStartService()
+        self.assertEqual([True], raised)  # as many sockets as the system allows
         self.assertEqual("0.0.0.0:5555", router.listening)
         self.assertEqual([], self.lab.told)
         router.startService()
         self.assertEqual([READY], self.lab.told)
         self.lab.peer("n1.n")
+
+    def test_seen_early(self) -> None:
+        """A neighbour that links before the router is ready has nobody dialled: that begins with the start."""
+        router = self.lab.make_router("n", "m")
+        router.privilegedStartService()
+        self.assertTrue(self.lab.connect("router.m", cluster="n").is_open)
+        self.assertEqual([False], [link.running for link in router.federation])
+        router.startService()
+        self.assertEqual([True], [link.running for link in router.federation])
 
     def test_log(self) -> None:
         """One line says which cluster is served where, and who the neighbours are."""
@@ -98,7 +115,7 @@ class StartTests(SynchronousTestCase):
                 lab.network.advance(86400)
             told = [formatEvent(one) for one in logs if one["log_level"] is LogLevel.warn]
             self.assertEqual(2 * warnings, len(told))
-            status = self.successResultOf(Deferred.fromCoroutine(router.status(NoArguments(), lambda *a, **k: None)))
+            status = self.successResultOf(Deferred.fromCoroutine(router.status(NoArguments(), tell_nobody)))
             self.assertEqual(told[:warnings], status.warnings)
             for one in told:
                 self.assertIn("the certificate of router.n (", one)

@@ -6,6 +6,7 @@ from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,12 +31,25 @@ class SocketMeterTests(SynchronousTestCase):
         """Every byte that comes in or goes out is counted once, over all connections."""
         for _ in range(2):
             outer, inner, transport = self.connected()
+            passed: list[bytes] = []
+            inner.dataReceived = passed.append  # type: ignore[method-assign, assignment]  # it writes down what comes through
             outer.dataReceived(b"12345")
+            self.assertEqual([b"12345"], passed)
             assert inner.transport is not None
             inner.transport.write(b"123")
             inner.transport.writeSequence([b"4", b"56"])
             self.assertEqual(b"123456", transport.value())
         self.assertEqual((10, 12), (self.meter.received, self.meter.sent))
+
+    def test_quiet(self) -> None:
+        """Ports that open and close aren't worth a line in the log; Twisted would write one for each."""
+        inner = Factory.forProtocol(Protocol)
+        inner.noisy = False
+        factory = self.meter.wrap(inner)
+        with capturedLogs() as logs:
+            factory.doStart()
+            factory.doStop()
+        self.assertEqual([], logs)
 
     def test_open(self) -> None:
         """The connections that are open are counted; those that ended are forgotten."""

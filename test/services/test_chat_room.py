@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
+from p2p.base.scopes import STREAM_COST
 from p2p.exchange.exchange import MessageWriter, Request, Result, Serving, perform
 from p2p.exchange.message import encode_chunk, encode_head
 from p2p.exchange.service import IContentService, Services
@@ -32,6 +33,8 @@ from p2p.services.chat_room import (
 )
 from test.exchange.doubles import Written, make_context, make_reply
 from test.exchange.exchanges import HEADER_BYTES, SILENCE_S, ExchangeCase
+from test.link.test_flow import Carrier
+from test.scopes import stream_scope
 
 
 class Side:
@@ -257,6 +260,27 @@ class ChatTests(ExchangeCase):
             self.n1.room.arrived(Visitor(self.network, f"m{number}.m", MessageWriter(stream, {}), "n1.n"))
         with self.assertRaisesRegex(ExchangeFailed, "try again later"):
             self.n1.room.arrived(Visitor(self.network, "late.m", MessageWriter(stream, {}), "n1.n"))
+
+    def test_account(self) -> None:
+        """Lines that nobody has read count with the stream that they came over."""
+        stream = Stream(Carrier(), 1, stream_scope())
+        visitor = Visitor(self.network, "m4.m", MessageWriter(stream, {}), "n1.n")
+        visitor.registerProducer(stream, True)
+        for _ in range(4):
+            visitor.write(encode_box({"line": "ü" * 5_000}))
+        self.assertGreater(stream.scope.memory, STREAM_COST + 40_000)
+        read: list[str] = []
+        visitor.join(read.append, lambda: None)
+        self.assertEqual((4, STREAM_COST), (len(read), stream.scope.memory))
+        stuck: Deferred[None] = Deferred()
+        visitor = Visitor(self.network, "m4.m", MessageWriter(stream, {}), "n1.n")
+        visitor.registerProducer(stream, True)
+        visitor.join(lambda line: stuck, lambda: None)
+        for _ in range(3):
+            visitor.write(encode_box({"line": "x" * 9_000}))
+        self.assertGreater(stream.scope.memory, STREAM_COST + 18_000)
+        visitor.abandon()
+        self.assertEqual(STREAM_COST, stream.scope.memory)
 
     def test_lines_before_the_stream(self) -> None:
         """What is said while the link comes to be goes first, and only so much of it is held."""

@@ -6,6 +6,7 @@ import errno
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from sys import modules
 from typing import Any, BinaryIO
 
 from blake3 import blake3
@@ -19,10 +20,24 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.exchange import Request
 from p2p.exchange.message import Body, MessageDecoder
 from p2p.exchange.service import IContentService, Services
+from p2p.exchange.threaded import BATCH
 from p2p.experiment.making import audio
-from p2p.services.inspect import MAX_BYTES, MOST_WORKERS, WAIT_S, WAITING_BYTES, Inspect, InspectSink, Turns, inspect
+from p2p.services.inspect import (
+    LEAST_RATE,
+    MAX_BYTES,
+    MOST_WORKERS,
+    RATE_S,
+    WAIT_S,
+    WAITING_BYTES,
+    Inspect,
+    InspectSink,
+    PlayTurns,
+    inspect,
+)
 from p2p.services.inspect_workers import Played, Workers, undecodable
 from test.exchange.doubles import HeldThreads, Written, make_context, make_reply
+
+inspect_module = modules[Inspect.__module__]
 
 
 class FakeWorkers(Workers):
@@ -54,14 +69,16 @@ class InspectCase(SynchronousTestCase):
         self.clock = Clock()
         self.threads = HeldThreads(held=False)
         self.workers = FakeWorkers()
-        self.turns = Turns(2)
+        self.turns = PlayTurns(2)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.context = make_context(Path("/nowhere"), threads=self.threads, clock=self.clock)
         self.stream = Written()
+        self.failures: list[BaseException] = []
 
-    def begin(self, length: int | None = None) -> InspectSink:
+    def begin(self, length: int | None = None, sender: str = "n1.n") -> InspectSink:
         """Begin a request."""
-        return self.service.receive(Request("inspect", length=length), make_reply(self.stream), self.context)
+        request = Request("inspect", length=length, sender=sender)
+        return self.service.receive(request, make_reply(self.stream, self.failures), self.context)
 
     def complete(self, sink: InspectSink, data: bytes = b"", tail: dict[str, bytes] | None = None) -> Deferred[Any]:
         """Send all of a body."""
@@ -78,7 +95,7 @@ class InspectCase(SynchronousTestCase):
 
     def room(self) -> int:
         """Bytes that may still come."""
-        return WAITING_BYTES - self.turns._bytes
+        return WAITING_BYTES - self.turns._bytes.total()
 
 
 class InspectTests(InspectCase):
@@ -144,7 +161,7 @@ class InspectTests(InspectCase):
 
     def test_given_up_while_waiting(self) -> None:
         """A file of which the exchange ended before its turn isn't played, and gives its turn to the next."""
-        self.turns = Turns(1)
+        self.turns = PlayTurns(1)
         self.service = Inspect(self.workers, self.turns, lambda: True)
         self.threads.held = True
         sinks = [self.begin(3) for _ in range(3)]
@@ -190,12 +207,65 @@ class LimitTests(InspectCase):
 
     def test_waiting_bytes(self) -> None:
         """Files that would take too much room together are refused until others are gone."""
-        sinks = [self.begin() for _ in range(WAITING_BYTES // MAX_BYTES)]
-        error = self.assertRaises(ExchangeFailed, self.begin, 1)
+        self.patch(inspect_module, "WAITING_BYTES", 10)
+        sinks = [self.begin(5, sender) for sender in ("n1.n", "n2.n")]
+        for sink in sinks:
+            sink.write(b"x" * 5)
+        late = self.begin(1, "n3.n")
+        error = self.assertRaises(ExchangeFailed, late.write, b"x")
         self.assertIs(Outcome.REFUSED, error.outcome)
         self.assertIn("busy", str(error))
         sinks[0].abandon()
-        self.begin(1)
+        late.write(b"x")
+
+    def test_bytes_of_one_sender(self) -> None:
+        """What one sender's files take of that isn't all of it: there is room for another's."""
+        self.patch(inspect_module, "SENDER_BYTES", 4)
+        sink = self.begin()
+        sink.write(b"x" * 4)
+        error = self.assertRaises(ExchangeFailed, self.begin().write, b"x")
+        self.assertIn("busy: the service inspect has too much to do, other files of n1.n take all", str(error))
+        self.begin(sender="n2.n").write(b"x")
+        sink.abandon()
+        self.begin().write(b"x")
+        self.assertEqual(4, inspect_module.WAITING_BYTES - self.room() + 2)
+
+    def test_nothing_is_held_for_what_has_not_come(self) -> None:
+        """However many files are announced, only what has come takes room."""
+        for _ in range(100):
+            self.begin()
+            self.begin(MAX_BYTES)
+        self.assertEqual(WAITING_BYTES, self.room())
+
+    def test_rate(self) -> None:
+        """A file that comes too slowly is refused, unless it is this side that doesn't take it."""
+        slow, quick, whole = self.begin(), self.begin(), self.begin()
+        self.complete(whole, b"x")
+        slow.write(b"x" * (int(LEAST_RATE * RATE_S) - 1))
+        quick.write(b"x" * int(LEAST_RATE * RATE_S))
+        self.clock.advance(RATE_S)
+        self.assertEqual(1, len(self.failures))
+        self.assertIn("too slow: a file to inspect has to come with 8192 bytes a second", str(self.failures[0]))
+        slow.abandon()
+        quick.abandon()
+        self.threads.held = True
+        held = self.begin()
+        held.write(bytes(BATCH))
+        self.clock.pump([RATE_S] * 3)
+        self.assertEqual(1, len(self.failures))
+        held.abandon()
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_turns(self) -> None:
+        """Senders have turns one after the other: many files of one keep another's waiting for one of them only."""
+        self.turns = PlayTurns(1)
+        self.service = Inspect(self.workers, self.turns, lambda: True)
+        self.threads.held = True
+        files = [(b"aaa", "n1.n"), (b"bbb", "n1.n"), (b"ccc", "n1.n"), (b"ddd", "n2.n")]
+        for data, sender in files:
+            self.complete(self.begin(3, sender), data)
+        self.threads.work()
+        self.assertEqual([b"aaa", b"bbb", b"ddd", b"ccc"], self.workers.played)
 
     def test_at_once(self) -> None:
         """Only so many files are played at once; the others have their turn after them."""

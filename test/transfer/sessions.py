@@ -22,11 +22,13 @@ from p2p.transfer.send_session import GetSession, SendSession, fetch_request, se
 from p2p.transfer.sender_state import SenderState
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from p2p.transfer.sharing_service import fetch
+from p2p.transfer.tree import CHUNK
 from test.descriptors import open_files
 from test.exchange.doubles import HeldThreads, OpenHost, make_context
 from test.link.links import Ends
+from test.transfer.sources import Link, Spec, make, pattern
 
-__all__ = ["ID", "SessionCase", "Told", "tree"]
+__all__ = ["ID", "SessionCase", "SharingCase", "Told", "tree"]
 
 ID = "0123456789abcdef"
 
@@ -144,7 +146,7 @@ class SessionCase(SynchronousTestCase):
 
     def getting(self, *names: str, unchecked: bool = False, **different: Any) -> GetSession:
         """A session that gets; ``unchecked`` lets it ask for what no session of ours asks for."""
-        terms: dict[str, Any] = {"exists": "rename", "links": "keep", "room": lambda size: None}
+        terms: dict[str, Any] = {"exists": "rename", "links": "keep", "room": lambda size, entries: None}
         asked = Asked(() if unchecked else names)
         asked.paths = names
         receiver = ReceivingEngine(self.here, ID, asked=asked, **terms)
@@ -195,3 +197,20 @@ class SessionCase(SynchronousTestCase):
         self.assertEqual((0, 0), (self.near_link.stream_count, self.far_link.stream_count))
         self.assertEqual(2, len(self.network.getDelayedCalls()), self.network.getDelayedCalls())
         self.assertEqual([], open_files(self.folder))
+
+
+class SharingCase(SessionCase):
+    """m4.m shares a folder and a file."""
+
+    def setUp(self) -> None:
+        """Make and share them."""
+        super().setUp()
+        self.shared = self.folder / "shared"
+        films: Spec = {
+            "a": b"small",
+            "film": pattern(6 * CHUNK + 5),
+            "in": {"link": Link("none"), "none": {}},
+            "z": b"last",
+        }
+        make(self.shared, {"films": films, "notes": b"text", "secret": b"s"})
+        self.host._shares.update({"films": self.shared / "films", "notes": self.shared / "notes"})

@@ -6,7 +6,7 @@ import errno
 import os
 
 from p2p.base.errors import Outcome, ProtocolViolation
-from p2p.transfer.arriving import Arriving, is_small
+from p2p.transfer.arriving import ArrivingFile, is_small
 from p2p.transfer.records import Chunk, EndOfFile, Entry, Kind
 from p2p.transfer.tree import Tree, leaf_digest
 from p2p.transfer.work_folder import PartialEntry
@@ -24,7 +24,7 @@ class ArrivingTests(ReceivingTestCase):
         super().setUp()
         self.chunks_of(8)
         self.folder = os.open(self.inbox, os.O_RDONLY)
-        self.all: list[Arriving] = []
+        self.all: list[ArrivingFile] = []
         self.addCleanup(self.let_go)
 
     def let_go(self) -> None:
@@ -32,9 +32,9 @@ class ArrivingTests(ReceivingTestCase):
             each.let_go()
         os.close(self.folder)
 
-    def arriving(self, size: int | None, *, offset: int = 0, reason: str = "", mode: int = 0o640) -> Arriving:
+    def arriving(self, size: int | None, *, offset: int = 0, reason: str = "", mode: int = 0o640) -> ArrivingFile:
         entry = Entry("a", Kind.FILE, mode, MTIME, size, offset=offset)
-        made = Arriving(entry, None, reason)
+        made = ArrivingFile(entry, None, reason)
         self.all.append(made)
         if not reason and is_small(entry):
             made.begin_small(self.folder, "1")
@@ -42,7 +42,7 @@ class ArrivingTests(ReceivingTestCase):
             made.begin_large(self.folder, PartialEntry("1", "a", MTIME, size))
         return made
 
-    def took(self, arriving: Arriving, *pieces: bytes) -> Arriving:
+    def took(self, arriving: ArrivingFile, *pieces: bytes) -> ArrivingFile:
         for piece in pieces:
             arriving.check(a_chunk(piece))
             arriving.take(a_chunk(piece))

@@ -148,7 +148,7 @@ class BadReceiverTests(SessionCase):
         (self.here / "film").write_bytes(pattern(6 * CHUNK))
         self.most = 0
 
-    def room(self, size: int) -> None:
+    def room(self, size: int, entries: int = 0) -> None:
         self.most -= size
         if self.most < 0:
             raise ExchangeFailed(Outcome.REFUSED, "the inbox of m4.m is full")
@@ -159,7 +159,7 @@ class BadReceiverTests(SessionCase):
         self.host.room = self.room
         self.assertEqual("the inbox of m4.m is full", self.failed(self.send("film"), Outcome.REFUSED))
         self.assert_clean()
-        self.host.room = lambda size: None
+        self.host.room = lambda size, entries=0: None
         self.successResultOf(self.send("film", resume=True))
         self.assertEqual(3 * CHUNK, self.told.haves[-1].offset)
         self.assertEqual(tree(self.here), tree(self.there))

@@ -11,7 +11,8 @@ from pathlib import Path
 from p2p.base.errors import Outcome
 from p2p.base.values import Exists
 from p2p.exchange import naming
-from p2p.transfer.final_names import Close, Folder, Place, Placer, Receipt, Step
+from p2p.transfer import final_names
+from p2p.transfer.final_names import Close, Folder, Placer, PlaceStep, Receipt, Step
 from p2p.transfer.records import Kind
 from test.transfer.arrivals import MTIME, ReceivingTestCase, contents, fail, watched, without
 
@@ -49,25 +50,25 @@ class PlacerTestCase(ReceivingTestCase):
     def temp(self) -> str:
         return str(len(list(self.work.iterdir())) + 1)
 
-    def file(self, path: str, data: bytes = b"new", folder: Folder | None = None) -> Place:
+    def file(self, path: str, data: bytes = b"new", folder: Folder | None = None) -> PlaceStep:
         temp = self.temp()
         (self.work / temp).write_bytes(data)
-        return Place(path, Kind.FILE, temp, folder, path.rpartition("/")[2], len(data), "00")
+        return PlaceStep(path, Kind.FILE, temp, folder, path.rpartition("/")[2], len(data), "00")
 
-    def link(self, path: str) -> Place:
+    def link(self, path: str) -> PlaceStep:
         temp = self.temp()
         (self.work / temp).symlink_to("somewhere")
-        return Place(path, Kind.LINK, temp, None, path)
+        return PlaceStep(path, Kind.LINK, temp, None, path)
 
-    def folder(self, path: str, up: Folder | None = None, mode: int = 0o755) -> Place:
+    def folder(self, path: str, up: Folder | None = None, mode: int = 0o755) -> PlaceStep:
         temp = self.temp()
         (self.work / temp).mkdir(0o700)
         name = path.rpartition("/")[2]
         made = Folder(up, name, name, mode, MTIME)
         self.folders.append(made)
-        return Place(path, Kind.FOLDER, temp, up, name, made=made)
+        return PlaceStep(path, Kind.FOLDER, temp, up, name, made=made)
 
-    def made(self, step: Place) -> Folder:
+    def made(self, step: PlaceStep) -> Folder:
         assert step.made is not None
         return step.made
 
@@ -77,6 +78,16 @@ class PlacerTestCase(ReceivingTestCase):
 
 class FileTests(PlacerTestCase):
     """Files and links."""
+
+    def test_synced_once(self) -> None:
+        """Each run syncs the folders that it has changed itself, once, and none of an earlier run."""
+        synced: list[int] = []
+        self.patch(final_names, "sync_names", synced.append)
+        placer = self.placer(sync=True)
+        placer.run([self.file("a"), self.file("b")])
+        self.assertEqual([self.root], synced)
+        placer.run([])
+        self.assertEqual([self.root], synced)
 
     def test_new(self) -> None:
         """A name that is free is taken; nothing stays in the work folder."""
@@ -243,14 +254,14 @@ class FileTests(PlacerTestCase):
 
 class FolderTests(PlacerTestCase):
     def test_new(self) -> None:
-        """A folder gets what is in it, and in the end its mode and its time."""
-        top = self.folder("d", mode=0o500)
+        """A folder gets what is in it, and in the end its time and its mode, but is never closed to its owner."""
+        top = self.folder("d", mode=0)
         inner = self.folder("d/e", top.made, mode=0o750)
         inside = self.file("d/e/a", folder=inner.made)
         receipts = self.run_steps(top, inner, inside, Close(self.made(inner)), Close(self.made(top)))
         self.assertEqual(["d", "d/e", "d/e/a"], [receipt.name for receipt in receipts])
         self.assertEqual({"d": {"e": {"a": b"new"}}}, self.there())
-        for path, mode in ((self.inbox / "d", 0o500), (self.inbox / "d" / "e", 0o750)):
+        for path, mode in ((self.inbox / "d", 0o700), (self.inbox / "d" / "e", 0o750)):
             status = path.stat()
             self.assertEqual((mode, MTIME), (stat.S_IMODE(status.st_mode), status.st_mtime_ns))
 

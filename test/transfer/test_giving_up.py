@@ -27,6 +27,10 @@ class GivingUpTests(SessionCase):
         self.assertEqual(("n1.n", "transfer", ID), (offer.sender, offer.service, offer.id))
         self.assertEqual([], self.host.offers)
 
+    def test_no_body(self) -> None:
+        """The request has no body: it announces none, and sends none."""
+        self.assertEqual(0, self.successResultOf(Deferred.fromCoroutine(GiveUpSession(ID).open())))
+
     def test_cannot(self) -> None:
         """If its parts can't be removed, the initiator is told why."""
         self.host.refusal = ExchangeFailed(Outcome.REFUSED, "the inbox is read-only")

@@ -187,6 +187,23 @@ class PartialFileTests(ReceivingTestCase):
         self.assertRaises(InterruptedError, self.part().recover, None, stop)
         self.assertEqual((SIZE, 3), (len(self.data()), self.leaves()))
 
+    def test_asked_before_each(self) -> None:
+        """It may go on as often as there are chunks to be hashed."""
+        self.filled()
+        asked: list[None] = []
+        self.part().recover(None, lambda: asked.append(None))
+        self.assertEqual(-(-SIZE // 8), len(asked))
+
+    def test_last_byte(self) -> None:
+        """A last chunk of a single byte counts like any other."""
+        self.filled(17, DATA[:17])
+        self.assertEqual(17, self.recovered(size=17))
+
+    def test_new(self) -> None:
+        """While it comes, only its owner can read it."""
+        self.filled()
+        self.assertEqual(0o600, self.mode())
+
     def test_stream(self) -> None:
         """The size needn't be known."""
         self.filled(None)

@@ -12,16 +12,21 @@ from zope.interface.verify import verifyObject
 
 from p2p.base.errors import LocalFileError
 from p2p.base.rates import Pace
+from p2p.base.scopes import STREAM_COST
 from p2p.exchange.threaded import Worker
+from p2p.link.flow import Stream
 from p2p.transfer.production import AHEAD, BATCH, Production
 from p2p.transfer.records import Buffer
 from test.exchange.doubles import HeldThreads
+from test.link.test_flow import Carrier
+from test.scopes import stream_scope
 
 
 class Consumer:
     """A message that a test asks to be fed."""
 
     def __init__(self) -> None:
+        self.stream: Any = None
         self.batches: list[bytes] = []
         self.producer: Any = None
         self.eager = False
@@ -91,6 +96,27 @@ class ProductionTests(SynchronousTestCase):
         self.assertEqual(([b"one1"], [BATCH] * (AHEAD + 1)), (self.consumer.batches, self.sizes))
         self.assertNoResult(running)
 
+    def test_account(self) -> None:
+        """What was read and isn't written counts with the stream; while much is held, nothing is read ahead."""
+        self.consumer.stream = Stream(Carrier(), 1, stream_scope(memory_bytes=10**6))
+        scope = self.consumer.stream.scope
+        elsewhere = scope.bytes_held()
+        self.left = [[b"1" * 9000], [b"2" * 8000], [b"3" * 7000]]
+        running = self.start()
+        self.threads.work()
+        self.assertEqual(STREAM_COST + 8000, scope.memory)
+        elsewhere.set(600_000)
+        self.consumer.producer.resumeProducing()
+        self.threads.work()
+        self.assertEqual((2, STREAM_COST + 600_000), (len(self.consumer.batches), scope.memory))
+        self.assertEqual(2, len(self.sizes))
+        self.consumer.producer.resumeProducing()
+        self.threads.work()
+        self.assertEqual(3, len(self.consumer.batches))
+        self.consumer.producer.resumeProducing()
+        self.threads.work()
+        self.successResultOf(running)
+
     def test_all(self) -> None:
         """A batch is written each time that the stream asks, in order, and at the end it is over."""
         running = self.start()
@@ -117,6 +143,18 @@ class ProductionTests(SynchronousTestCase):
         self.threads.work()
         self.successResultOf(running)
         self.assertEqual([b"one1", b"two", b"three", b"four", b"five"], self.consumer.batches)
+
+    def test_asked_within_what_was_read_ahead(self) -> None:
+        """So it is with what was read ahead: no batch comes between the pieces of another one."""
+        self.left = [[b"one"], [b"two", b"2"], [b"three", b"3"], [b"four"]]
+        running = self.start()
+        self.threads.work()
+        self.assertEqual([b"one"], self.consumer.batches)
+        self.consumer.eager = True
+        self.consumer.producer.resumeProducing()
+        self.threads.work()
+        self.successResultOf(running)
+        self.assertEqual([b"one", b"two2", b"three3", b"four"], self.consumer.batches)
 
     def test_nothing(self) -> None:
         """There may be nothing to produce."""
@@ -175,6 +213,7 @@ class ProductionTests(SynchronousTestCase):
         self.assertEqual(b"a" * 700 + b"b" * 500, b"".join(self.consumer.batches)[:1200])
         self.successResultOf(running)
         self.assertEqual((b"c" * 10, False), (b"".join(self.consumer.batches)[1200:], self.production.held))
+        self.assertEqual(len(self.consumer.batches), self.written)
 
     def test_pace_cancelled(self) -> None:
         """No timer stays behind."""

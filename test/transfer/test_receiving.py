@@ -44,7 +44,7 @@ class WholeTests(ReceivingTestCase):
     """Transfers that come in one go."""
 
     def test_tree(self) -> None:
-        """Folders, files and links arrive as they were sent; nothing else stays."""
+        """Folders, files and links arrive as they were sent, folders open to their owner; nothing else stays."""
         receipts = self.received(
             folder("d", mode=0o500),
             folder("d/empty", mode=0o500),
@@ -56,7 +56,7 @@ class WholeTests(ReceivingTestCase):
         self.assertEqual({"d": {"empty": {}, "f": b"content", "l": "-> f"}, "e": b""}, self.there())
         self.assertEqual({Outcome.OK}, {receipt.outcome for receipt in receipts.values()})
         self.assertEqual(["d", "d/empty", "d/f", "d/l", "e"], [receipt.name for receipt in receipts.values()])
-        for name, mode in (("d", 0o500), ("d/empty", 0o500), ("d/f", 0o750), ("e", 0o666)):
+        for name, mode in (("d", 0o700), ("d/empty", 0o700), ("d/f", 0o750), ("e", 0o666)):
             status = (self.inbox / name).stat()
             self.assertEqual((mode, MTIME), (stat.S_IMODE(status.st_mode), status.st_mtime_ns), name)
         self.assertEqual(MTIME, (self.inbox / "d" / "l").lstat().st_mtime_ns)
@@ -193,7 +193,7 @@ class HostileTests(ReceivingTestCase):
         """A large file that isn't taken is verified and not written."""
         self.chunks_of(8)
         used: list[int] = []
-        receipts = self.received(file("../a", bytes(20)), end(1), room=used.append)
+        receipts = self.received(file("../a", bytes(20)), end(1), room=lambda size, entries: used.append(size))
         self.assertEqual((Outcome.REFUSED, 20), (receipts["../a"].outcome, receipts["../a"].size))
         self.assertEqual([], used)
 

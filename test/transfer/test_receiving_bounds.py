@@ -65,11 +65,11 @@ class BoundsTests(ReceivingTestCase):
     def test_growth(self) -> None:
         """A file that is larger than agreed to isn't taken, and isn't written either; what fits comes all the same."""
         asked: list[int] = []
-        engine = self.engine(bounds=agreed("a", "b", "c", size=10), room=asked.append)
+        engine = self.engine(bounds=agreed("a", "b", "c", size=10), room=lambda size, entries: asked.append(size))
         self.fed(engine, file("a", bytes(10)), file("b", bytes(GROWTH // 2)))
         self.fed(engine, file("c", bytes(GROWTH // 2 + 1)), file("c", bytes(GROWTH // 2)), end(4))
         engine.finish()
-        self.assertEqual([10, GROWTH // 2, GROWTH // 2], asked)
+        self.assertEqual([0, 10, 0, GROWTH // 2, 0, GROWTH // 2], asked)
         self.assertEqual({"a": 10, "b": GROWTH // 2, "c": GROWTH // 2}, {n: len(d) for n, d in self.there().items()})
 
     def test_sessions(self) -> None:

@@ -310,18 +310,23 @@ class DiskTests(ReceivingTestCase):
     def test_room(self) -> None:
         """Before anything is written it is asked for its room; where there is none, what came stays for later."""
         self.chunks_of(8)
-        asked: list[int] = []
+        asked: list[tuple[int, int]] = []
 
-        def room(size: int) -> None:
-            asked.append(size)
-            if len(asked) > 2:
+        def room(size: int, entries: int) -> None:
+            asked.append((size, entries))
+            if len(asked) > 6:
                 raise ExchangeFailed(Outcome.REFUSED, "the quota is used up")
 
         engine = self.engine(room=room)
-        self.assertIn("quota", self.refused(Outcome.REFUSED, self.fed, engine, file("b", bytes(20))))
-        self.assertEqual([8, 8, 4], asked)
+        records = (folder("a", mode=0), link("a/l", "é" * 4), file("a/e"), file("b", bytes(20)))
+        self.assertIn("quota", self.refused(Outcome.REFUSED, self.fed, engine, *records))
+        self.assertEqual([(0, 1), (8, 1), (0, 1), (0, 1), (8, 0), (8, 0), (4, 0)], asked)
         engine.suspend()
-        self.assertEqual(16, self.engine(fresh=False).have().offset)
+        asked.clear()
+        engine = self.engine(room=room, fresh=False)
+        self.assertEqual(16, engine.have().offset)
+        self.fed(engine, begun("b", 20, offset=16))
+        self.assertEqual([], asked)
 
     def test_crash_without_a_word(self) -> None:
         """A fault of our own leaves nothing open either."""

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.errors import ProtocolViolation
+from p2p.base.errors import Outcome, ProtocolViolation
 from p2p.exchange.paths import MAX_NAME, MAX_PATH, from_bytes, to_bytes
 from p2p.link.boxes import encode_box
 from p2p.transfer.records import (
@@ -23,6 +23,7 @@ from p2p.transfer.records import (
     GaveUp,
     Have,
     Kind,
+    Receipt,
     Record,
     RecordDecoder,
     clamped,
@@ -180,7 +181,9 @@ class RecordTests(SynchronousTestCase):
         ):
             self.assertRaises(ValueError, encode_entry, entry)
         longest = Entry("x" * MAX_PATH, Kind.LINK, 0o777, 0, target="x" * MAX_PATH)
-        self.assertEqual(decoded([encoded(longest)]), [longest])
+        wire = encoded(longest)
+        for place in (len(wire), 4200, 5000):
+            self.assertEqual(decoded([wire[:place], wire[place:]]), [longest])
 
 
 class RubbishTests(SynchronousTestCase):
@@ -211,10 +214,12 @@ class RubbishTests(SynchronousTestCase):
             (b"E", (0, 1, 16385)),
             (b"C", (0, LEAF, LEAF + CHUNK + 1, 2**32 - 1)),
             (b"F", (0, 39, 41)),
-            (b"X", (0, 16385)),
-            (b"Z", (0, 257)),
+            (b"X", (0, 1, 16385)),
+            (b"Z", (0, 1, 257)),
         ):
             self.refused(*(struct.pack(">cI", kind, length) for length in lengths))
+        for kind, longest in ((b"E", 16384), (b"C", LEAF + CHUNK), (b"F", 40), (b"X", 16384), (b"Z", 256)):
+            self.assertEqual([], RecordDecoder().feed(struct.pack(">cI", kind, longest)))
 
     def test_boxes(self) -> None:
         """The box of a record ends where the record does."""
@@ -259,6 +264,8 @@ class RubbishTests(SynchronousTestCase):
             self.assertEqual(sent, Entry("a", Kind.FOLDER, 0o755, expected))
             fields = {"path": "a", "kind": "folder", "mode": "755", "mtime": str(ns)}
             self.assertEqual(RecordDecoder().feed(raw(b"E", encode_box(fields))), [sent])
+        (latest,) = RecordDecoder().feed(raw(b"E", encode_box({**fields, "mtime": "-" + "9" * 30})))
+        self.assertEqual(latest, Entry("a", Kind.FOLDER, 0o755, -FAR_TIME))
 
     def test_mode_bits(self) -> None:
         """Bits of a mode beyond the permissions don't matter."""
@@ -282,6 +289,14 @@ class RubbishTests(SynchronousTestCase):
         for piece in held:
             self.assertEqual(decoder.feed(piece), [])
         self.assertLess(len(decoder._held.take()), 10)
+
+
+class ReceiptTests(SynchronousTestCase):
+    """What became of an entry."""
+
+    def test_without_size(self) -> None:
+        """What has no bytes, as a folder, is told with a size of 0, which the other end reads as a number."""
+        self.assertEqual(Receipt("d", "d", 0, "", Outcome.OK, "", ""), Receipt("d", "d"))
 
 
 class HaveTests(SynchronousTestCase):

@@ -49,6 +49,16 @@ class ReportTests(SynchronousTestCase):
     def test_progress(self) -> None:
         """How much is verified."""
         self.assertEqual([ProgressReport(3, 2**40)], began().feed(encode_progress(3, 2**40)))
+        self.assertEqual([ProgressReport(0, 0)], began().feed(encode_progress(0, 0)))
+
+    def test_between(self) -> None:
+        """It is known whether the bytes so far end with a report."""
+        reader, raw = began(), encode_progress(1, 2)
+        self.assertIs(True, reader.between)
+        reader.feed(raw[:-1])
+        self.assertIs(False, reader.between)
+        reader.feed(raw[-1:])
+        self.assertIs(True, reader.between)
 
     def test_receipts(self) -> None:
         """What became of entries; what goes without saying takes no room."""

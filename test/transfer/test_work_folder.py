@@ -11,7 +11,7 @@ from typing import Any
 
 from p2p.base.errors import Outcome
 from p2p.exchange.rules import Arrived
-from p2p.transfer.final_names import Close, Folder, Place, Receipt
+from p2p.transfer.final_names import Close, Folder, PlaceStep, Receipt
 from p2p.transfer.records import Kind
 from p2p.transfer.work_folder import PartialEntry, WorkFolder, WorkState
 from test.transfer.arrivals import ID, ReceivingTestCase, fail, watched
@@ -165,17 +165,17 @@ class WorkFolderTests(ReceivingTestCase):
         state = WorkState(
             stack=[top],
             steps=[
-                Place("a/b", Kind.FOLDER, "1", top, "b", outcome=Outcome.REFUSED, reason="full", made=inner),
-                Place("a/b/c", Kind.FILE, "2", inner, "c (2)", 5, "00", notes=["odd"]),
-                Place("x", Kind.LINK, "3", None, "x"),
+                PlaceStep("a/b", Kind.FOLDER, "1", top, "b", outcome=Outcome.REFUSED, reason="full", made=inner),
+                PlaceStep("a/b/c", Kind.FILE, "2", inner, "c (2)", 5, "00", notes=["odd"]),
+                PlaceStep("x", Kind.LINK, "3", None, "x"),
                 Close(inner),
             ],
         )
         found = self.remembered(state)
         made, placed, linked, closed = found.steps
-        assert isinstance(made, Place)
-        assert isinstance(placed, Place)
-        assert isinstance(linked, Place)
+        assert isinstance(made, PlaceStep)
+        assert isinstance(placed, PlaceStep)
+        assert isinstance(linked, PlaceStep)
         assert isinstance(closed, Close)
         self.assertIs(found.stack[0], made.folder)
         self.assertIs(made.made, placed.folder)
@@ -191,7 +191,7 @@ class WorkFolderTests(ReceivingTestCase):
     def test_earlier_version(self) -> None:
         """What an earlier version has written down is read."""
         made = self.folder()
-        made.save(WorkState(steps=[Place("x", Kind.FILE, "3", None, "x")], partial=PartialEntry("7", "a", 5, 9)))
+        made.save(WorkState(steps=[PlaceStep("x", Kind.FILE, "3", None, "x")], partial=PartialEntry("7", "a", 5, 9)))
         raw = json.loads((self.work / "state.json").read_bytes())
         del raw["steps"][0]["notes"], raw["partial"]["marks"]
         raw["partial"]["synced"] = 2
@@ -199,7 +199,7 @@ class WorkFolderTests(ReceivingTestCase):
         found = made.load()
         self.assertEqual(PartialEntry("7", "a", 5, 9), found.partial)
         (step,) = found.steps
-        assert isinstance(step, Place)
+        assert isinstance(step, PlaceStep)
         self.assertEqual([], step.notes)
 
     def test_synced(self) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from twisted.internet.base import ReactorBase
+from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,7 +19,7 @@ class Reactor(ReactorBase):
     def installWaker(self) -> None:
         """Nobody wakes it."""
 
-    def removeAll(self) -> list[object]:
+    def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
         """There is nothing to remove."""
         return []
 

@@ -3,10 +3,9 @@
 from twisted.application.service import ServiceMaker
 
 from p2p.services.chat_room import chat
-from p2p.services.echo import echo
+from p2p.services.echo import echo, uppercase
 from p2p.services.inspect import inspect
 from p2p.services.store import store
-from p2p.services.text import uppercase
 from p2p.transfer.listing import listing
 from p2p.transfer.receiving_service import transfer
 from p2p.transfer.sharing_service import fetch

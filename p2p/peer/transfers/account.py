@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from p2p.base.errors import LocalFileError, Outcome
+from p2p.base.log_gate import LogGate
 from p2p.base.rates import Rate
 from p2p.base.texts import left_out_text
 from p2p.base.waiters import Waiters
@@ -56,6 +57,7 @@ class TransferContext:
     :ivar save: enters what is new of a transfer in the journal.
     :ivar tell: tells those who follow all transfers.
     :ivar slots: sessions at a time.
+    :ivar gate: what others can provoke in the log passes here.
     :ivar boot: tells this run of the machine from others; empty if that isn't known.
     """
 
@@ -65,6 +67,7 @@ class TransferContext:
     save: Callable[[TransferRow], Deferred[None]]
     tell: Callable[[TransferEvent], object]
     slots: DeferredSemaphore
+    gate: LogGate
     boot: str = ""
 
     def note_left(self, row: TransferRow, left_s: float) -> None:
@@ -380,7 +383,9 @@ class IncomingTransfer(_Teller):
         if row.state is State.DONE:
             seconds = self._clock.seconds() - self._began
             self.tell(Done(**self.head, entries=entries, bytes=bytes, refused=row.refused, seconds=seconds))
-            self._log.info(
+            self._context.gate.info(
+                self._log,
+                row.peer,
                 "{acting}: transfer {id} ({direction}, {peer}) is complete: {entries} entries, {bytes} bytes",
                 acting=row.acting,
                 id=row.id,
@@ -390,14 +395,17 @@ class IncomingTransfer(_Teller):
                 bytes=bytes,
             )
             if row.refused:
-                self._log.warn(LEFT_OUT, id=row.id, left_out=left_out_text(row.refused, row.left_out))
+                left_out = left_out_text(row.refused, row.left_out)
+                self._context.gate.warn(self._log, row.peer, LEFT_OUT, id=row.id, left_out=left_out)
         else:
             error = "cancelled" if self._cancelled else "outcome"
             resumable = row.state is State.WAITING
             told: dict[str, Any] = {"outcome": row.outcome or None, "error": error, "reason": row.reason}
             self.tell(Failed(**self.head, **told, resumable=resumable))
             if not resumable:  # else the link broke, which is told already
-                self._log.warn(
+                self._context.gate.warn(
+                    self._log,
+                    row.peer,
                     "{acting}: transfer {id} ({direction}, {peer}) {state}: {reason}",
                     acting=row.acting,
                     id=row.id,

@@ -7,6 +7,7 @@ file has come isn't here but beside its data, where it can't disagree with it; t
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -373,6 +374,7 @@ def create(path: Path) -> None:
     :raises LocalFileError: if it can't be used.
     """
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # what SQLite puts beside it is like it
         with closing(sqlite3.connect(path)) as connection:
             prepare(connection)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -385,7 +387,7 @@ def create(path: Path) -> None:
             there = {column[1] for column in connection.execute("PRAGMA table_info(transfers)")}
             for name in _ADDED.keys() - there:
                 connection.execute(f"ALTER TABLE transfers ADD COLUMN {name} {_ADDED[name]}")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LocalFileError(
             f"{path}: can't be used as the journal of transfers ({error}); see to its owner and the space on its "
             "disk, or move it away, and unfinished transfers go on when they are asked for again"

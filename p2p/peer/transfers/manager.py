@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.base.errors import CancelledThere, ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
+from p2p.base.waiters import all_of
 from p2p.console.transfer_operations import (
     Cancelled,
     Direction,
@@ -24,6 +26,7 @@ from p2p.console.transfer_operations import (
 )
 from p2p.exchange.rules import Names, Offer
 from p2p.exchange.service import Threads
+from p2p.peer.ages import Ages
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfers.account import IncomingTransfer, TransferContext
 from p2p.peer.transfers.audience import Audience, Tell
@@ -31,7 +34,7 @@ from p2p.peer.transfers.getting import remove_parts
 from p2p.peer.transfers.journal import Journal, State, TransferRow, noted, shown_transfer
 from p2p.peer.transfers.peer_way import PeerWay, Pipe
 from p2p.peer.transfers.plans import GetPlan, Plan, SendPlan, plan_again
-from p2p.peer.transfers.sender_leaves import KeptState
+from p2p.peer.transfers.sender_leaves import FORGET_S, KeptState
 from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import LOOK_S
 from p2p.peer.transfers.targets import expanded
@@ -40,8 +43,6 @@ from p2p.transfer.notes import local_id
 from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]
-
-_T = TypeVar("_T")
 
 Key = tuple[str, str, str, str]
 
@@ -59,6 +60,7 @@ class Transfers:
     :param sessions: how many take place at a time; the others wait for their turn.
     :param unfinished: how many transfers may be under way or wait at a time.
     :param boot: tells this run of the machine from others, see :func:`p2p.wire.monotonic.boot_id`.
+    :param gate: what others can provoke in the log passes here; one of its own if left out.
     """
 
     _log = Logger()
@@ -76,6 +78,7 @@ class Transfers:
         sessions: int = 64,
         unfinished: int = 10_000,
         boot: str = "",
+        gate: LogGate | None = None,
     ) -> None:
         self._clock = reactor
         self._peers = peers
@@ -93,6 +96,7 @@ class Transfers:
             save=journal.update,
             tell=self._followers.tell,
             slots=DeferredSemaphore(sessions),
+            gate=gate or LogGate(reactor),
             boot=boot,
         )
         self._live: dict[Key, Transfer] = {}
@@ -128,7 +132,6 @@ class Transfers:
                     transfer.start(self._over)
         if rows:
             self._log.info("{count} unfinished transfers were found in the journal", count=len(rows))
-        await self._kept.sweep(self._wall())
 
     async def stop(self) -> None:
         """Break everything off that was asked for here, so that the next start takes it up."""
@@ -137,12 +140,12 @@ class Transfers:
         endings = [transfer.when_over() for transfer in transfers]
         for transfer in transfers:
             transfer.end(Ending.STOPPING)
-        await _all(endings)
+        await all_of(endings)
 
     async def close(self) -> None:
         """Nothing comes from elsewhere any more either: close the journal, after :meth:`stop`."""
         while self._tidying:
-            await _all(list(self._tidying))
+            await all_of(list(self._tidying))
         if self._ticker.running:
             self._ticker.stop()
         await self._journal.close()
@@ -206,7 +209,7 @@ class Transfers:
                         for each in begun
                     ]
                 )
-            return Moved(transfers=await _all([transfer.when_over() for transfer in begun]))
+            return Moved(transfers=await all_of([transfer.when_over() for transfer in begun]))
         finally:
             for leave in leaves:
                 leave()
@@ -235,7 +238,7 @@ class Transfers:
                 begun.append(live)
                 leaves.append(live.attach(tell, deadline_s))
             try:
-                await _all([self._journal.enter(transfer.row) for transfer in new])
+                await all_of([self._journal.enter(transfer.row) for transfer in new])
             except BaseException:
                 for transfer, leave in zip(begun, leaves, strict=True):
                     leave()
@@ -297,16 +300,17 @@ class Transfers:
         if row.direction == "send" and not row.what.get("stream") and row.state in (State.DONE, State.CANCELLED):
             self._tidy(self._kept.tidy(row))
 
-    def _tidy(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have something done that nobody waits for but the end of the daemon."""
+    def _tidy(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Have something done that the end of the daemon waits for."""
         tidying = Deferred.fromCoroutine(work)
         self._tidying.add(tidying)
         tidying.addErrback(lambda failure: self._log.failure("can't tidy up after a transfer", failure))
         tidying.addCallback(lambda _: self._tidying.discard(tidying))
+        return tidying
 
-    def forget(self, before: float) -> None:
-        """Give up what was got in part, and nobody went on with since a time (Unix seconds)."""
-        self._tidy(self._forget(before))
+    def forget(self, ages: Ages, limit_s: float) -> Deferred[None]:
+        """Give up what was got in part, and nobody went on with for so long; fires when that is done."""
+        return self._tidy(self._forget(ages, limit_s))
 
     # -- what others began ------------------------------------------------------------------------------------
 
@@ -360,7 +364,7 @@ class Transfers:
         for theirs in [one for key, one in self._incoming.items() if _between(key, acting, offer)]:
             endings.append(theirs.when_over())
             theirs.cancel(reason)
-        await _all(endings)
+        await all_of(endings)
         for row in await self._journal.find(offer.id):
             if _between(row.key, acting, offer) and row.state not in (State.DONE, State.CANCELLED):
                 await self._enter_cancelled(row, reason)
@@ -404,7 +408,7 @@ class Transfers:
             endings.append(ours.when_over())
         for other in theirs:
             other.cancel(f"it was cancelled at {other.row.acting}")
-        await _all(endings)
+        await all_of(endings)
         return Cancelled(transfers=[shown_transfer(row) for row in rows or await self._cancel_idle(transfer)])
 
     async def _cancel_idle(self, transfer: str) -> list[TransferRow]:
@@ -428,16 +432,21 @@ class Transfers:
             here = row.id if row.direction == "get" else local_id(row.peer, row.id)
             await self._threads(remove_parts, Path(row.what["folder"]), here)
 
-    async def _forget(self, before: float) -> None:
-        for row in await self._journal.resumable():
+    async def _forget(self, ages: Ages, limit_s: float) -> None:
+        idle = {"/".join(row.key): row for row in await self._journal.resumable() if not row.state.is_open}
+        ages_s = ages.seen("transfers", {key: row.updated for key, row in idle.items()})
+        for key, row in idle.items():
             folder = row.what.get("folder")
-            if row.direction != "get" or row.state.is_open or row.updated >= before or folder is None:
+            if row.direction != "get" or folder is None or ages_s[key] < limit_s:
                 continue
             await self._enter_cancelled(row, "nobody went on with it for days")
             try:
                 await self._threads(remove_parts, Path(folder), row.id)
             except LocalFileError as error:
                 self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
+        async with self._beginning:
+            rows = await self._journal.resumable()
+            await self._kept.sweep(row for row in rows if ages_s.get("/".join(row.key), 0.0) < FORGET_S)
 
     async def _enter_cancelled(self, row: TransferRow, reason: str) -> None:
         row.state, row.outcome, row.reason = State.CANCELLED, "", reason
@@ -487,14 +496,3 @@ def _direction(offer: Offer) -> Direction:
 def _between(key: Key, acting: str, offer: Offer) -> bool:
     """Whether a transfer is the one that an offer names, between these two peers, whoever began it."""
     return (key[0], key[1], key[3]) == (offer.id, acting, offer.sender)
-
-
-async def _all(waiting: Sequence[Deferred[_T]]) -> list[_T]:
-    """Wait for all of them; raises what the first of them that failed did, as it is."""
-    results: list[_T] = []
-    ended: list[tuple[bool, Any]] = await DeferredList(waiting, consumeErrors=True)
-    for succeeded, result in ended:
-        if not succeeded:
-            result.raiseException()
-        results.append(result)
-    return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,13 +43,8 @@ class KeptState:
         if not await self._journal.is_wanted(row.acting, "send", row.what):
             await self._threads(SenderState(self.folder(row.acting, row.what)).remove)
 
-    async def sweep(self, now: float) -> None:
-        """At the start of a daemon: remove what no transfer needs any more.
-
-        :param now: Unix seconds.
-        :raises LocalFileError: if the journal can't be read.
-        """
-        rows = [row for row in await self._journal.resumable() if row.updated > now - FORGET_S or row.state.is_open]
+    async def sweep(self, rows: Iterable[TransferRow]) -> None:
+        """Remove what none of these transfers needs; no other may begin meanwhile."""
         await self._threads(_sweep, self._folder, {self.folder(row.acting, row.what).name for row in rows})
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
-from p2p.base.names import parse_cluster, parse_peer
+from p2p.base.errors import ExchangeFailed, InvalidName, InvalidRequest, Outcome
+from p2p.base.names import check_listed, parse_cluster, parse_peer
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, ListPeers
 from p2p.peer.node import HostedPeer
@@ -35,9 +35,12 @@ async def list_peers(peer: HostedPeer, cluster: str) -> list[str]:
     try:
         while more and len(names) < MAX_NAMES:
             page = await peer.registration.call(ListPeers, cluster=cluster, after=names[-1] if names else "")
-            if page["names"] and names and page["names"][0] <= names[-1]:
-                raise ExchangeFailed(Outcome.CORRUPT, f"the router of {cluster} lists its peers in circles")
-            names += page["names"]
+            try:
+                names += check_listed(page["names"], cluster, names[-1] if names else "", MAX_NAMES)
+            except InvalidName as error:
+                raise ExchangeFailed(
+                    Outcome.CORRUPT, f"the router sent a list of peers that is none: {error}"
+                ) from error
             more = page["more"] and bool(page["names"])
     except (ControlError, ControlTimeout, ControlLost) as error:
         raise ExchangeFailed(error.outcome, str(error)) from error

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.task import Clock
 
 from p2p.base.errors import P2PError
+from p2p.base.log_gate import LogGate
 from p2p.console.transfer_operations import TransferEvent
 from p2p.peer.transfers.account import TransferContext
 from p2p.peer.transfers.interfaces import Told
@@ -115,6 +116,7 @@ def shared(
         save=save,
         tell=followed.append,
         slots=DeferredSemaphore(slots),
+        gate=LogGate(clock),
     )
 
 

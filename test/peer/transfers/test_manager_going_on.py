@@ -12,6 +12,8 @@ from twisted.python.failure import Failure
 from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome
 from p2p.console.transfer_operations import Failed, Waiting
 from p2p.exchange.paths import RESERVED
+from p2p.peer.ages import Ages
+from p2p.peer.transfers.sender_leaves import FORGET_S
 from p2p.transfer.records import Entry, Have, Kind, encode_entry
 from p2p.transfer.tree import CHUNK
 from test.peer.transfers.moving_doubles import WALL, Events
@@ -223,23 +225,52 @@ class CancelTests(TransfersCase):
         session.engine.feed(encode_entry(Entry("film.mp4", Kind.FILE, 0o644, 0, 2 * CHUNK)))
         return session
 
+    def forget(self, after_s: float = 0.0) -> None:
+        """A daily look after so much time, with parts that stay for 100 s."""
+        self.clock.advance(after_s)
+        ages = Ages(self.base / "ages.json", "boot", self.clock.seconds, lambda: WALL)
+        ages.begin()
+        self.successResultOf(self.transfers.forget(ages, 100.0))
+        ages.save()
+
     def test_forgotten(self) -> None:
         """What was got in part and nobody went on with for days is given up; what is under way or newer isn't."""
+        begun = {}
         for name in ("old", "new", "open"):
             (self.base / name).mkdir()
-            getting = self.get(folder=str(self.base / name))
+            begun[name] = self.get(folder=str(self.base / name))
             self.begin_film()
-            if name != "open":
-                self.leave(getting)
-            self.clock.advance(1)
-        parts = {name: list((self.base / name).iterdir()) for name in ("old", "new", "open")}
+        parts = {name: list((self.base / name).iterdir()) for name in begun}
         self.assertEqual([1, 1, 1], [len(each) for each in parts.values()])
-        self.transfers.forget(WALL + 0.5)
+        self.leave(begun["old"])
+        self.forget()
+        self.leave(begun["new"])
+        self.wall_ahead_s = 1e9  # whatever the clock says
+        self.forget(60)
+        self.assertEqual([True, True, True], [any((self.base / name).iterdir()) for name in parts])
+        self.forget(60)
         self.assertEqual([False, True, True], [any((self.base / name).iterdir()) for name in parts])
         rows = [(row.state.value, row.reason) for row in self.did(self.journal.latest(9))]
         self.assertIn(("cancelled", "nobody went on with it for days"), rows)
-        self.transfers.forget(WALL + 100)
+        self.forget(60)
         self.assertEqual([False, False, True], [any((self.base / name).iterdir()) for name in parts])
+
+    def test_leaves_forgotten(self) -> None:
+        """What a sender keeps of a transfer that nobody goes on with is removed after a week, and what belongs to none
+        at once."""
+        self.leave(self.send("m1.m"))
+        self.send("m2.m", name="other", detach=True)
+        found = self.did(self.journal.latest(9))
+        folders = {row.peer: self.transfers._kept.folder("n1.n", row.what) for row in found}
+        stranger = folders["m1.m"].with_name("00" * 16)
+        for folder in (*folders.values(), stranger):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.forget()
+        self.assertEqual((True, False), (folders["m1.m"].exists(), stranger.exists()))
+        self.forget(FORGET_S - 1)
+        self.assertTrue(folders["m1.m"].exists())
+        self.forget(1)
+        self.assertEqual((False, True), (folders["m1.m"].exists(), folders["m2.m"].exists()))
 
     def test_forgotten_folder(self) -> None:
         """If the folder that it went to is gone, it is given up all the same, and that is logged."""
@@ -250,7 +281,8 @@ class CancelTests(TransfersCase):
         self.leave(getting)
         shutil.rmtree(folder)
         with capturedLogs() as logs:
-            self.transfers.forget(WALL + 100)
+            self.forget()
+            self.forget(100)
         self.assertEqual({"m4.m": "cancelled"}, self.rows())
         self.assertIn("not all of it could be removed", logs[0]["log_format"])
 

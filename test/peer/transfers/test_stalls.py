@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.transfers.stalls import LOOK_S, Own, Probe, Sight, Stall, StallWatch
+from p2p.peer.transfers.stalls import LOOK_S, TELL_S, Own, Probe, Sight, Stall, StallWatch
 
 
 class StallWatchTests(SynchronousTestCase):
@@ -93,6 +93,14 @@ class StallWatchTests(SynchronousTestCase):
         """What began to block here later isn't to blame."""
         ((_, text),) = self.stalls(until=14, stops=8.0, own_since=9.0, answer=0.001)
         self.assertIn("m4.m has taken nothing", text)
+
+    def test_own_at_first(self) -> None:
+        """Before anything has moved, half the time until it is told is allowed for it to begin to block here."""
+        half = TELL_S / 2
+        for own_since, own in ((half, True), (half + 0.01, False), (TELL_S, False)):
+            ((_, text),) = self.stalls(until=6, own_since=own_since, answer=0.6)
+            self.assertEqual(own, "this machine's disk" in text)
+        self.assertIn("answers pings in 600 ms", text)
 
     def test_excused(self) -> None:
         """While a person decides, or a limit holds it up, it doesn't stand still."""

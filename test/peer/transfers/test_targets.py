@@ -27,6 +27,7 @@ class _Asking:
         self.asked = 0
         self.error: Exception | None = None
         self.circles = False
+        self.sort = True
 
     async def call(self, command: Any, *, cluster: str, after: str) -> Mapping[str, Any]:
         self.asked += 1
@@ -36,7 +37,7 @@ class _Asking:
             raise UnknownCluster(f"no cluster {cluster}")
         if self.circles:
             return {"names": ["m1.m", "m2.m"], "more": True}
-        left = [name for name in self.clusters[cluster] if name > after]
+        left = [name for name in self.clusters[cluster] if name > after or not self.sort]
         return {"names": left[:3], "more": len(left) > 3}
 
 
@@ -100,6 +101,16 @@ class TargetsTests(SynchronousTestCase):
         self.assertEqual(Outcome.UNKNOWN_CLUSTER, error.outcome)
         self.asking.error = ControlTimeout("no answer")
         self.assertEqual(Outcome.TIMEOUT, self.refused(ExchangeFailed, "*.m").outcome)
+
+    def test_no_names(self) -> None:
+        """What a router lists that is no name of that cluster reaches neither a log nor a screen."""
+        for name in ("\x1b[31mk3.k", "k4.k\nk5.k", "K6.K", "k.k.k", "\u202ek7.k", "n1.n"):
+            self.asking.clusters = {"k": ["k2.k", name]}
+            self.asking.registration.sort = False
+            listing = Deferred.fromCoroutine(list_peers(self.peer, "k"))
+            error = self.failureResultOf(listing, ExchangeFailed).value
+            self.assertEqual(Outcome.CORRUPT, error.outcome)
+            self.assertTrue(str(error).isprintable())
 
     def test_circles(self) -> None:
         """A router that lists its peers in circles isn't followed."""

@@ -76,3 +76,4 @@ class LookTests(SynchronousTestCase):
         self.assertTrue(look("film").color in Theme.names())
         self.assertEqual(look("text-as-film").color, "text")
         self.assertEqual(look("").color, "other")
+        self.assertEqual({"other", "another"}, {look(f"film {number}").color for number in range(30)})

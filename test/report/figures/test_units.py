@@ -18,6 +18,13 @@ class UnitsTests(SynchronousTestCase):
         self.assertEqual(rates([0, 2.5e6, 5e6]), ["0", "2.5 MB/s", "5 MB/s"])
         self.assertEqual(bytes_([0, 5e7, 1e8]), ["0", "50 MB", "100 MB"])
 
+    def test_every_unit(self) -> None:
+        """A tick of 1 in a unit is written in that unit."""
+        for ticks, units in ((seconds, ("s", "ms", "µs", "ns")), (bytes_, ("B", "kB", "MB", "GB", "TB"))):
+            for power, unit in enumerate(units):
+                self.assertEqual(ticks([1000.0 ** (power if ticks is bytes_ else -power)]), [f"1 {unit}"])
+        self.assertEqual(bytes_([5]), ["5 B"])
+
     def test_nothing(self) -> None:
         """An axis without ticks has no labels."""
         self.assertEqual([seconds([]), rates([]), durations([]), plain([])], [[], [], [], []])

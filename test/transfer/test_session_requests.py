@@ -1,4 +1,4 @@
-"""Tests for :mod:`p2p.transfer.offering`, and that it reads what a session asks with."""
+"""What the requests of sessions say of a transfer: written at one end, and read at the other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.request import Request
 from p2p.exchange.rules import NAMES_BYTES, Names, Offer
 from p2p.link.boxes import BoxParser, encode_box
-from p2p.transfer.offering import offer_of
-from p2p.transfer.session_requests import send_request
+from p2p.transfer.session_requests import offer_of, send_request
 
 ID = "0123456789abcdef"
 

@@ -50,6 +50,7 @@ EXPLAINED: Final = ROOT / "test" / "mutants-explained.txt"
 LIMITS: Final = ROOT / "docs" / "limits.rst"
 
 ELSEWHERE: Final = {
+    "p2p/link/events.py": ["test.link.test_mux"],
     "p2p/router/core.py": ["test.router.test_protocol", "test.router.test_limits"],
     "p2p/router/protocol.py": ["test.router.test_limits"],
     "p2p/transfer/arriving.py": ["test.transfer.test_receiver_memory"],

@@ -42,7 +42,7 @@ from p2p.base.config_fields import (
     check_console,
 )
 from p2p.base.names import parse_peer
-from p2p.base.scopes import Bounds, System
+from p2p.base.scopes import ScopeBounds, System
 from p2p.base.values import Exists, Links
 from p2p.base.yaml_files import LocatedErrors, load, nearest
 
@@ -140,9 +140,9 @@ class PeerLimits(StrictModel):
             self._bounds("stream_memory_bytes", "streams", "stream_descriptors"),
         )
 
-    def _bounds(self, memory: str, streams: str, descriptors: str) -> Bounds:
+    def _bounds(self, memory: str, streams: str, descriptors: str) -> ScopeBounds:
         names = (memory, streams, descriptors)
-        return Bounds((getattr(self, memory), getattr(self, streams), getattr(self, descriptors)), names)
+        return ScopeBounds((getattr(self, memory), getattr(self, streams), getattr(self, descriptors)), names)
 
 
 class TLSFiles(StrictModel):

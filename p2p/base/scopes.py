@@ -21,11 +21,11 @@ __all__ = [
     "STEP",
     "STREAM_COST",
     "UNCOUNTED",
-    "Bounds",
     "Full",
     "GiveWay",
     "Holding",
     "LinkScope",
+    "ScopeBounds",
     "StreamScope",
     "System",
 ]
@@ -48,7 +48,7 @@ class Full(P2PError):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ScopeBounds:
     """The most that one scope may hold: bytes of memory, streams, descriptors.
 
     :ivar names: what the configuration calls these three limits.
@@ -66,7 +66,7 @@ class _Scope:
 
     __slots__ = ("_bounds", "_used", "_within", "around", "leaving", "who")
 
-    def __init__(self, who: str, bounds: Bounds, around: _Scope | None) -> None:
+    def __init__(self, who: str, bounds: ScopeBounds, around: _Scope | None) -> None:
         self.who = who
         self.around = around
         self.leaving = False
@@ -161,7 +161,7 @@ class _Leaf(_Scope):
     around: _Scope
 
     def __init__(
-        self, who: str, bounds: Bounds, around: _Scope, key: int, own: tuple[int, int, int], tell: GiveWay
+        self, who: str, bounds: ScopeBounds, around: _Scope, key: int, own: tuple[int, int, int], tell: GiveWay
     ) -> None:
         super().__init__(who, bounds, around)
         self._key = key
@@ -254,7 +254,9 @@ class LinkScope(_Leaf):
 
     __slots__ = ("_next", "_of_stream")
 
-    def __init__(self, who: str, bounds: Bounds, around: _Scope, key: int, tell: GiveWay, of_stream: Bounds) -> None:
+    def __init__(
+        self, who: str, bounds: ScopeBounds, around: _Scope, key: int, tell: GiveWay, of_stream: ScopeBounds
+    ) -> None:
         super().__init__(who, bounds, around, key, (0, 0, 1), tell)
         self._of_stream = of_stream
         self._next = 0
@@ -289,7 +291,7 @@ class System(_Scope):
 
     __slots__ = ("_next", "_of_link", "_of_peer", "_of_stream")
 
-    def __init__(self, daemon: Bounds, peer: Bounds, link: Bounds, stream: Bounds) -> None:
+    def __init__(self, daemon: ScopeBounds, peer: ScopeBounds, link: ScopeBounds, stream: ScopeBounds) -> None:
         super().__init__("", daemon, None)
         self._of_peer = peer
         self._of_link = link
@@ -309,7 +311,7 @@ class System(_Scope):
         return LinkScope(peer, self._of_link, within, self._next, tell, self._of_stream)
 
 
-_ANY: Final = Bounds((1 << 62, 1 << 62, 1 << 62), _UNITS)
+_ANY: Final = ScopeBounds((1 << 62, 1 << 62, 1 << 62), _UNITS)
 
 UNCOUNTED: Final = System(_ANY, _ANY, _ANY, _ANY).link("", lambda reason: None).stream(lambda reason: None)
 """What is held on behalf of nobody else."""

@@ -189,6 +189,7 @@ class ThreadedSink(ABC):
         self._dropped = True
         self._queue.clear()
         self._count()
+        _forget_frames(self.failure)
         self._end_trickle()
         self._stop_timer()
         flushing, self._flushing = self._flushing, None
@@ -265,6 +266,8 @@ class ThreadedSink(ABC):
             return
         assert failure.value is not None
         self.failure = failure.value
+        if failure.check(P2PError):  # else it is a fault, and whoever logs it needs them
+            _forget_frames(self.failure)
         self._queue.clear()
         self._count()
         self._stop_timer()
@@ -278,6 +281,13 @@ class ThreadedSink(ABC):
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of the calls that an error came through: they keep the bytes alive that couldn't be taken."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _given_up() -> ExchangeFailed:

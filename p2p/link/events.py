@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
 __all__ = [
     "DataReceived",
@@ -15,7 +13,6 @@ __all__ = [
     "StreamRefused",
     "StreamReset",
     "WentAway",
-    "parted",
 ]
 
 
@@ -73,30 +70,4 @@ class WentAway:
     code: int
 
 
-LARGE: Final = 65_536
-"""Bytes that arrive at once up to which it doesn't matter whose they are."""
-
 Event = StreamOpened | StreamRefused | DataReceived | StreamEnded | StreamReset | Ponged | WentAway
-
-
-def parted(events: list[Event], size: int) -> list[Event]:
-    """The same events, with copies of the data of streams that have less than half of what arrived.
-
-    Many streams that keep a little of it each would keep all of it in memory, and it would count for none of them.
-
-    :param size: bytes that arrived at once.
-    """
-    if size <= LARGE:
-        return events
-    sizes: Counter[int] = Counter()
-    for event in events:
-        if isinstance(event, DataReceived):
-            sizes[event.stream_id] += len(event.data)
-    if all(2 * own >= size for own in sizes.values()):
-        return events
-    return [
-        DataReceived(event.stream_id, memoryview(bytes(event.data)))
-        if isinstance(event, DataReceived) and 2 * sizes[event.stream_id] < size
-        else event
-        for event in events
-    ]

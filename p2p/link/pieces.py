@@ -8,13 +8,18 @@ Pure.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
-__all__ = ["SMALL", "Pieces", "owned"]
+from p2p.link.events import DataReceived, Event
+
+__all__ = ["SMALL", "Pieces", "owned", "parted"]
 
 SMALL: Final = 4096
 """Bytes below which a piece is copied: a quarter of what one TLS record holds."""
+
+LARGE: Final = 65_536
+"""Bytes that arrive at once up to which it doesn't matter whose they are."""
 
 _PART: Final = 8  # a view of less than an eighth of its buffer is copied
 
@@ -24,6 +29,29 @@ def owned(data: bytes | memoryview) -> bytes | memoryview:
     if isinstance(data, memoryview) and memoryview(data.obj).nbytes > _PART * len(data):
         return bytes(data)
     return data
+
+
+def parted(events: list[Event], size: int) -> list[Event]:
+    """The same events, with copies of the data of streams that have less than half of what arrived.
+
+    Many streams that keep a little of it each would keep all of it in memory, and it would count for none of them.
+
+    :param size: bytes that arrived at once.
+    """
+    if size <= LARGE:
+        return events
+    sizes: Counter[int] = Counter()
+    for event in events:
+        if isinstance(event, DataReceived):
+            sizes[event.stream_id] += len(event.data)
+    if all(2 * own >= size for own in sizes.values()):
+        return events
+    return [
+        DataReceived(event.stream_id, memoryview(bytes(event.data)))
+        if isinstance(event, DataReceived) and 2 * sizes[event.stream_id] < size
+        else event
+        for event in events
+    ]
 
 
 class Pieces:

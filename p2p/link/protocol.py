@@ -21,45 +21,21 @@ from zope.interface import implementer
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError, ProtocolViolation
 from p2p.base.log_gate import STRANGERS, LogGate
-from p2p.base.rates import Meter
 from p2p.base.scopes import Full, System
 from p2p.base.silence import Silence
 from p2p.base.texts import address_text
 from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
 from p2p.link.boxes import Box, BoxParser
-from p2p.link.events import (
-    DataReceived,
-    Event,
-    Ponged,
-    StreamEnded,
-    StreamOpened,
-    StreamRefused,
-    StreamReset,
-    WentAway,
-    parted,
-)
+from p2p.link.conduct import Conduct
+from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream, StreamTurns
 from p2p.link.held import Held
 from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
+from p2p.link.pieces import parted
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
 __all__ = ["DirectLink", "LinkOwner"]
-
-STREAMS_PER_S: Final = 5_000.0
-"""New streams of the other side a second, in the long run: twice what one processor serves of the smallest."""
-
-STREAM_BURST: Final = 5_000
-"""New streams that may come at once before :data:`STREAMS_PER_S` counts."""
-
-BROKEN_PER_S: Final = 200.0
-"""Streams of the other side a second that come to nothing: it resets them, or they are refused here."""
-
-BROKEN_BURST: Final = 256
-"""Such streams that may come at once: twice as many as an honest end has open."""
-
-ENDURED_S: Final = 1.0
-"""Seconds for which a link isn't read at most: an end that has run up more than that is cut off."""
 
 _BUDGET: Final = 256 * 1024
 _TURN: Final = 4 * _BUDGET  # then what arrives has its turn, though the system would take more
@@ -137,10 +113,7 @@ class DirectLink(TwistedProtocol):
         self._closing = False
         self._gone = False
         self._gate = gate or LogGate(clock)
-        self._new = Meter(STREAMS_PER_S, STREAM_BURST)
-        self._broken = Meter(BROKEN_PER_S, BROKEN_BURST)
-        self._unread: IDelayedCall | None = None
-        self._refused: set[int] = set()  # of the streams that live
+        self._conduct = Conduct(clock, self._read, self._reject)
         self.went_away = False
         self.turns = StreamTurns(limits.streams)
 
@@ -284,7 +257,8 @@ class DirectLink(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = True
-        for call in (self._timer, self._wake, self._last_call, self._unread):
+        self._conduct.end()
+        for call in (self._timer, self._wake, self._last_call):
             if call is not None and call.active():
                 call.cancel()
         self._timer = self._wake = None
@@ -392,7 +366,7 @@ class DirectLink(TwistedProtocol):
                 if event.stream_id in self._streams:  # the session is done with it, its reader here isn't
                     raise ProtocolViolation(f"stream {event.stream_id} opened twice")
                 self._used = self._silence.heard
-                self._charge(self._new)
+                self._conduct.opened()
                 try:
                     self._owner.link_stream(self, self._begun(event.stream_id))
                 except TooManyStreams as full:
@@ -401,9 +375,8 @@ class DirectLink(TwistedProtocol):
                 if (ended := self._streams.get(event.stream_id)) is not None:
                     ended.link_end()
             elif isinstance(event, StreamReset):
-                theirs = (event.stream_id % 2 == 0) == self.terms.dialler
-                if theirs and event.stream_id not in self._refused:
-                    self._charge(self._broken)
+                if (event.stream_id % 2 == 0) == self.terms.dialler:  # it had opened this stream itself
+                    self._conduct.broke(event.stream_id)
                 self._lose(event.stream_id, ExchangeFailed(Outcome.RESET, f"{self.remote} reset the exchange"))
             elif isinstance(event, StreamRefused):
                 self._tell_refusal(f"{self._limits.streams} are open or the link is closing")
@@ -425,34 +398,14 @@ class DirectLink(TwistedProtocol):
     def _tell_refusal(self, why: str) -> None:
         """Say that a stream was refused, which counts as one that comes to nothing."""
         self._tell("{local}: refused a stream of {remote}: {why}", why=why)
-        self._charge(self._broken)
+        self._conduct.refused()
 
     def refused(self, stream_id: int) -> None:
         """Be told that an exchange of the other end was refused."""
-        if stream_id in self._streams:
-            self._refused.add(stream_id)
-        self._charge(self._broken)
+        self._conduct.refused(stream_id if stream_id in self._streams else None)
 
-    def _charge(self, meter: Meter) -> None:
-        """Count what the other end does, and read no more of it for as long as it did that too often."""
-        wait = meter.take(self._clock.seconds())
-        if not wait or self._gone or self.failure is not None:
-            return
-        if wait > ENDURED_S:
-            what = "opens streams" if meter is self._new else "opens streams that come to nothing"
-            self._reject(ProtocolViolation(f"{self.remote} {what}, far too many a second"))
-        elif self._unread is None:
-            self._below.pauseProducing()
-            self._unread = self._clock.callLater(wait, self._read_on)
-
-    def _read_on(self) -> None:
-        self._unread = None
-        now = self._clock.seconds()
-        wait = max(self._new.owed(now), self._broken.owed(now))
-        if wait:
-            self._unread = self._clock.callLater(wait, self._read_on)
-        elif not self._gone:
-            self._below.resumeProducing()
+    def _read(self, on: bool) -> None:
+        (self._below.resumeProducing if on else self._below.pauseProducing)()
 
     def _begun(self, stream_id: int) -> Stream:
         window = max(self._limits.window_bytes - INITIAL_WINDOW, 0)
@@ -522,7 +475,7 @@ class DirectLink(TwistedProtocol):
 
     def _forget(self, stream_id: int) -> None:
         self._streams.pop(stream_id, None)
-        self._refused.discard(stream_id)
+        self._conduct.forget(stream_id)
         self._used = self._clock.seconds()
 
     # -- time -------------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ class Gate:
         self._links.clear()
 
     def _called(self, address: IAddress | None) -> Protocol:
-        place = cast(Arriving, address).place  # it comes from the door
+        place = cast("Arriving", address).place  # it comes from the door
         if self._plain is None:
             held = _Held(place, self._held.remove)
             self._held.append(held)

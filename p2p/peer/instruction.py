@@ -1,4 +1,4 @@
-"""What a router tells a peer to dial, checked: a router is trusted to pass on, not to be free of faults."""
+"""What a router may have its peer dial: a router is trusted to pass on, not to be free of faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket
 from p2p.control.commands import Refused
 
-__all__ = ["DIALS_EACH", "MAX_CANDIDATES", "Instruction", "checked_instruction", "failures_of"]
+__all__ = ["DIALS_EACH", "MAX_CANDIDATES", "Instruction", "check_instruction", "failures_of"]
 
 DIALS_EACH: Final = 4
 """Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
@@ -25,7 +25,6 @@ MAX_CANDIDATES: Final = 9
 class Instruction:
     """An InstructConnect that was checked.
 
-    :ivar plain: whether a link without TLS is offered.
     :ivar reports: whether who asked for the dial wants to hear of it if it comes to nothing.
     """
 
@@ -51,43 +50,40 @@ def failures_of(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(zip(report["addresses"], report["failures"], strict=False))[:MAX_CANDIDATES]
 
 
-def checked_instruction(
-    arguments: Mapping[str, Any], name: str, longest_s: float, now: float, *, nearby: bool
+def check_instruction(
+    arguments: Mapping[str, Any], name: str, *, nearby: bool, plain: bool, now: float, longest_s: float
 ) -> Instruction:
-    """Take the arguments of InstructConnect apart.
+    """Take an InstructConnect apart.
 
-    :param name: of the peer that is instructed.
-    :param longest_s: seconds that a ticket lives here at most.
-    :param now: seconds of the clock that the ticket dies by.
-    :param nearby: whether the router is on this machine.
-    :raises Refused: if they make no sense.
+    :param name: the peer that got it.
+    :param nearby: whether its router is on this machine.
+    :param plain: whether this peer allows links without TLS.
+    :param longest_s: seconds for which a ticket is dialled at most.
+    :raises Refused: with the reason, if it makes no sense, or would have this peer dial what nobody may be told to.
     """
     initiator, port, lifetime = arguments["initiator"], arguments["port"], arguments["lifetime"]
     if arguments["target"] != name:
         raise Refused(f"this is {name}, not {arguments['target'][:80]!r}")
     try:
         parse_peer(initiator)
-        candidates = arguments["candidates"][: MAX_CANDIDATES + 1]
-        addresses = [str(_dialable(text, nearby=nearby)) for text in candidates]
+        addresses = [str(_dialable(text, nearby)) for text in arguments["candidates"][: MAX_CANDIDATES + 1]]
     except (ValueError, NotAllowed) as error:
         raise Refused(f"{name} can't use this instruction: {printable(str(error))[:200]}") from error
-    if not (
+    valid = (
         initiator != name
         and port in PORTS
         and 0 < lifetime < float("inf")
         and 0 < len(addresses) <= MAX_CANDIDATES
         and len(arguments["ticket"]) == NONCE_BYTES
-    ):
+    )
+    if not valid:
         raise Refused(f"{name} can't use this instruction: bad values")
     ticket = Ticket(arguments["ticket"], initiator, name, now + min(lifetime, longest_s))
-    return Instruction(ticket, addresses, port, arguments["plain"], bool(arguments.get("reports")))
+    return Instruction(ticket, addresses, port, arguments["plain"] and plain, bool(arguments.get("reports")))
 
 
-def _dialable(text: str, *, nearby: bool) -> Address:
-    """Check an address as a router does: another machine's router doesn't aim this peer at its own machine.
-
-    :raises NotAllowed: if nobody may be told to dial it, or this peer mayn't.
-    """
+def _dialable(text: str, nearby: bool) -> Address:
+    """Check an address as a router does: a router on another machine doesn't aim this peer at its own machine."""
     address = checked_address(text)
     if address.is_loopback and not nearby:
         raise NotAllowed(f"{address} is an address of this machine, and the router is elsewhere")

@@ -27,7 +27,7 @@ from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
 from p2p.peer.attempt import Attempting, Moments, Setup
 from p2p.peer.dialling import NotReached, Wiring, dial
-from p2p.peer.instruction import DIALS_EACH, Instruction, checked_instruction, failures_of
+from p2p.peer.instruction import DIALS_EACH, Instruction, check_instruction, failures_of
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
@@ -280,10 +280,12 @@ class HostedPeer:
         """
         if self._stopping:
             raise Refused(f"{self.name} can't use this instruction: it is stopping")
-        now, nearby = self._clock.seconds(), self.registration.nearby
-        instruction = checked_instruction(arguments, self.name, self._limits.ticket_s, now, nearby=nearby)
+        now, longest = self._clock.seconds(), self._limits.ticket_s
+        instruction = check_instruction(
+            arguments, self.name, nearby=self.registration.nearby, plain=self._around.plain, now=now, longest_s=longest
+        )
         initiator = instruction.ticket.initiator
-        answer = {"dialling": True, "plain": instruction.plain and self._around.plain}
+        answer = {"dialling": True, "plain": instruction.plain}
         if initiator in self._attempts and goes_first(self.name, initiator):
             self._fallbacks[initiator] = instruction
             return {**answer, "dialling": False}
@@ -306,7 +308,7 @@ class HostedPeer:
 
     async def _dial(self, instruction: Instruction) -> None:
         ticket = instruction.ticket
-        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain and self._around.plain)
+        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)
         link: DirectLink | None = None
         try:

@@ -369,7 +369,7 @@ class AcceptedChannels(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> AcceptedChannel:
         """Return the channel of a connection that was let in."""
-        return AcceptedChannel(self, cast(Arriving, addr))  # it comes from the door
+        return AcceptedChannel(self, cast("Arriving", addr))  # it comes from the door
 
     def neighbour_connected(self, cluster: str, channel: AcceptedChannel) -> None:
         """Note a neighbour's link; an older one makes way, so that each has one."""

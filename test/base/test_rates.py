@@ -24,7 +24,7 @@ class PaceTests(SynchronousTestCase):
 
     def test_no_debt(self) -> None:
         """What may go at once has a delay of 0, not one of less."""
-        self.assertEqual(Pace(1000, 0.0).delay(100, 0.0), 0.0)
+        self.assertEqual(Pace(1000, 0.0).delay(100, 0.2), 0.0)
 
     def test_idleness(self) -> None:
         """However long nothing was sent, not more than a burst goes at once after it."""
@@ -205,6 +205,19 @@ class QuotaTests(SynchronousTestCase):
             quota.ask(0.001 * asked)
             asked += 1
         self.assertEqual(5 + 5 + 1, asked)
+
+    def test_pressed(self) -> None:
+        """It is known that the last question has used up half of the second chances, until one is served again."""
+        quota = Quota(10, 6)
+        self.assertFalse(quota.pressed)
+        pressed = []
+        for _ in range(6 + 6):
+            quota.ask(0.0)
+            pressed.append(quota.pressed)
+        self.assertEqual([False] * (6 + 3) + [True] * 3, pressed)
+        self.assertFalse(quota.abused)
+        self.assertEqual(0.0, quota.ask(10.0))
+        self.assertFalse(quota.pressed)
 
     def test_twice_the_rate(self) -> None:
         """So has, a while later, who asks a little too much all the time."""

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.scopes import STEP, STREAM_COST, Bounds, Full, Holding, LinkScope, StreamScope, System
+from p2p.base.scopes import STEP, STREAM_COST, Full, Holding, LinkScope, ScopeBounds, StreamScope, System
 
 KIB = 1024
 NAMES = ("memory", "streams", "descriptors")
 
 
-def bounds(memory: int, streams: int, descriptors: int) -> Bounds:
+def bounds(memory: int, streams: int, descriptors: int) -> ScopeBounds:
     """Bounds that go by their own names."""
-    return Bounds((memory, streams, descriptors), NAMES)
+    return ScopeBounds((memory, streams, descriptors), NAMES)
 
 
 class ScopesCase(SynchronousTestCase):
@@ -27,7 +27,7 @@ class ScopesCase(SynchronousTestCase):
         self.told: list[tuple[str, str]] = []
         self.make()
 
-    def make(self, **different: Bounds) -> None:
+    def make(self, **different: ScopeBounds) -> None:
         """Begin with other bounds."""
         usual = {
             "daemon": bounds(1000 * KIB, 20, 40),

@@ -211,11 +211,29 @@ class ThreadedSinkTests(SynchronousTestCase):
         self.threads.work()
         self.assertEqual(STREAM_COST, stream.scope.memory)
 
+    def test_error_keeps_nothing(self) -> None:
+        """An error that was to be expected doesn't keep the bytes alive that couldn't be taken."""
+
+        def no_room(pieces: list[memoryview]) -> int:
+            try:
+                raise OSError("no space")
+            except OSError as error:
+                raise LocalFileError("the disk is full") from error
+
+        self.sink.take = no_room  # type: ignore[method-assign]  # its disk is full
+        self.sink.write(b"a" * BATCH)
+        self.threads.work()
+        self.assertRaises(LocalFileError, self.sink.write, b"b")
+        self.sink.drop()
+        error = self.sink.failure
+        assert error is not None and error.__cause__ is not None
+        self.assertEqual((None, None), (error.__traceback__, error.__cause__.__traceback__))
+
     def test_pressed(self) -> None:
         """While much is held, a thread is asked early and the stream is paused early; it goes on all the same."""
-        stream = self.counted(memory_bytes=2**20)
+        stream = self.counted(memory_bytes=2**21)
         elsewhere = stream.scope.bytes_held()
-        elsewhere.set(600_000)
+        elsewhere.set(1_100_000)
         self.sink.write(b"a" * PRESSED_WATER)
         self.assertEqual((1, True), (len(self.threads.waiting), stream.paused))
         self.sink.write(b"b" * PRESSED_WATER)

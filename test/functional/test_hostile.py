@@ -11,9 +11,33 @@ from test.hostile import wire
 from test.hostile.attack import ATTACKER, CLUSTER, Scene
 from test.hostile.catalogue import ATTACKS
 from test.hostile.speaker import Budget
-from test.hostile.stage import start_stage
+from test.hostile.stage import DAEMONS, start_stage
 
 _HELD: Final = ("many-keys", "unasked-answers", "orders", "paths-outside", "wrong-digests", "questions-of-others")
+
+
+_WORDS: Final = (
+    "observed-elsewhere",
+    "instructions-to-knock",
+    "names-that-escape",
+    "pages-without-end",
+    "names-that-steer",
+    "wrong-names",
+)
+"""What neighbours, routers and peers say that must lead nowhere."""
+
+_FLOODS: Final = (
+    "idle-addresses",
+    "registers-in-a-loop",
+    "lists-over-quota",
+    "lookups-without-a-pause",
+    "rapid-resets",
+    "unknown-services",
+    "broken-exchanges",
+)
+"""What is harmless once and is done without a pause."""
+
+_FLOOD_S: Final = 4.0
 
 
 def _honest(scene: Scene) -> list[str]:
@@ -55,3 +79,29 @@ class HostileTests(FunctionalCase):
             self.assertTrue(told.held, f"{name}: {told.text}")
         async with await lab.connect("bystander") as client:
             self.assertEqual("HELLO", (await client.message("m1.m", "hello")).text)
+
+    async def test_words(self) -> None:
+        """Addresses, names and certificates of others lead nowhere that they mustn't."""
+        lab = self.own_lab(("n", "m", CLUSTER))
+        await start_stage(lab)
+        for name in _WORDS:
+            told = await deferToThread(ATTACKS[name].run, lab.folder)
+            self.assertTrue(told.held, f"{name}: {told.text}")
+
+    async def test_floods(self) -> None:
+        """One peer or stranger without a pause keeps no other from registering within 2 s, or from being answered, and
+        all of it together leaves less than 100 kB in the logs of four daemons."""
+        lab = self.own_lab(("n", "m", CLUSTER))
+        await start_stage(lab)
+        before = sum(len(lab.log(name)) for name in DAEMONS)
+        async with await lab.connect("bystander") as client:
+            for name in _FLOODS:
+                flood = deferToThread(ATTACKS[name].run, lab.folder, _FLOOD_S)
+                answers = 0
+                while not flood.called:
+                    self.assertEqual("HELLO", (await client.message("m1.m", "hello")).text, name)
+                    answers += 1
+                told = await flood
+                self.assertIsNot(told.held, False, f"{name}: {told.text}")
+                self.assertGreater(answers, 5, name)
+        self.assertLess(sum(len(lab.log(name)) for name in DAEMONS) - before, 100_000)

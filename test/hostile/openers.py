@@ -245,8 +245,6 @@ def every_service_at_once(scene: Scene) -> Told:
         (wire.head("chat"), wire.body(wire.boxes({"line": "x" * 30_000}) * 2)),
         (wire.head("uppercase", type="text"), wire.body("ΐ".encode() * 30_000)),
     ]
-    if os.environ.get("FILL"):
-        fillings = [fillings[int(os.environ["FILL"])]]
     sent = resets = 0
     with scene.link() as link:
         filled = {link.open(head): body for head, body in fillings for _ in range(30)}

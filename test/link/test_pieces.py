@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.link.pieces import SMALL, Pieces, owned
+from p2p.link.events import DataReceived, StreamEnded
+from p2p.link.pieces import LARGE, SMALL, Pieces, owned, parted
 from test.properties import PROPERTY
 
 
@@ -63,6 +64,20 @@ class PiecesTests(SynchronousTestCase):
         self.assertEqual([2 * SMALL - 1, 16 * SMALL], kept)
         whole = b"x" * SMALL
         self.assertIs(whole, owned(whole))
+
+    def test_parted(self) -> None:
+        """Data of streams that have little of what came at once are copied, those of others aren't."""
+        came = memoryview(bytes(2 * LARGE))
+        much, little = DataReceived(1, came[: LARGE + 10]), DataReceived(3, came[LARGE + 10 :])
+        ended = StreamEnded(3)
+        events = parted([much, ended, little], len(came))
+        self.assertIs(much, events[0])
+        self.assertEqual([ended, little], events[1:])
+        assert isinstance(events[2], DataReceived)
+        self.assertEqual(LARGE - 10, len(events[2].data.obj))
+        for same in ([much, DataReceived(1, came[LARGE:])], [ended]):
+            self.assertIs(same, parted(same, len(came)))
+        self.assertEqual([little], parted([little], LARGE))
 
     def test_taken_pieces_stay(self) -> None:
         """What was taken out doesn't change any more."""

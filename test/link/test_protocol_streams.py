@@ -10,12 +10,12 @@ from twisted.logger import capturedLogs
 
 from p2p.base.errors import Outcome
 from p2p.base.log_gate import LINES
-from p2p.link import protocol
+from p2p.link import conduct
 from p2p.link.boxes import encode_box
-from p2p.link.flow import HIGH_WATER
+from p2p.link.conduct import BROKEN_BURST, BROKEN_PER_S, ENDURED_S
+from p2p.link.flow import HIGH_WATER, Stream
 from p2p.link.hello import VERSION
 from p2p.link.mux import INITIAL_WINDOW, MAX_FRAME, TooManyStreams
-from p2p.link.protocol import BROKEN_BURST, BROKEN_PER_S, ENDURED_S
 from test import network
 from test.link.frames import ACK, DATA, FIN, PING, RST, SYN, WINDOW, raw
 from test.link.links import DIALLER, LIMITS, LISTENER, Collector, Hand, LinkCase
@@ -416,16 +416,17 @@ class RateTests(LinkCase):
     def test_new_streams(self) -> None:
         """Streams that come faster than an honest end needs them wait to be read; the link goes on."""
 
-        def _collected(stream: Any) -> None:
-            Collector(stream)
-            stream.finish()
-
-        self.patch(protocol, "STREAM_BURST", 20)
-        self.patch(protocol, "STREAMS_PER_S", 10.0)
+        self.patch(conduct, "STREAM_BURST", 20)
+        self.patch(conduct, "STREAMS_PER_S", 10.0)
         for self.plain in (False, True):
             ends = self.ends()
             dialler, _ = ends.stand()
-            ends.listening.serve = _collected
+
+            def serve(stream: Stream) -> None:
+                Collector(stream)
+                stream.finish()
+
+            ends.listening.serve = serve
             for _ in range(30):
                 near = dialler.open_stream()
                 Collector(near)

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.control.commands import Refused
-from p2p.peer.instruction import MAX_CANDIDATES, Instruction, checked_instruction, failures_of
+from p2p.peer.instruction import MAX_CANDIDATES, Instruction, check_instruction, failures_of
 
 ARGUMENTS: dict[str, Any] = {
     "target": "m4.m",
@@ -22,18 +22,20 @@ ARGUMENTS: dict[str, Any] = {
 
 
 class InstructionTests(SynchronousTestCase):
-    def check(self, *, nearby: bool = False, **changed: Any) -> Instruction:
+    def check(self, *, nearby: bool = False, allowed: bool = True, **changed: Any) -> Instruction:
         """Check one that came at 100 s."""
-        return checked_instruction({**ARGUMENTS, **changed}, "m4.m", 20.0, 100.0, nearby=nearby)
+        arguments = {**ARGUMENTS, **changed}
+        return check_instruction(arguments, "m4.m", nearby=nearby, plain=allowed, now=100.0, longest_s=20.0)
 
     def test_taken(self) -> None:
-        """The ticket lives no longer than it may here."""
+        """The ticket lives no longer than it may here; a link is plain if both sides allow it."""
         checked = self.check()
         self.assertEqual((["192.0.2.1", "2001:db8::1"], 7000), (checked.candidates, checked.port))
         self.assertEqual(
             ("n1.n", "m4.m", 120.0), (checked.ticket.initiator, checked.ticket.target, checked.ticket.expires)
         )
         self.assertEqual((True, True), (checked.plain, checked.reports))
+        self.assertEqual((False, False), (self.check(allowed=False).plain, self.check(plain=False).plain))
         self.assertEqual(105.0, self.check(lifetime=5.0).ticket.expires)
 
     def test_report(self) -> None:

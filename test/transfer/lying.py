@@ -35,11 +35,11 @@ class _Lies(AskingSink):
 
     def __init__(self, reply: ReplyWriter, context: Context, answer: bytes) -> None:
         super().__init__(reply, context, most=100, limit=16384)
-        self._body = answer
+        self._lie = answer
 
     async def answer(self) -> Mapping[str, str | bytes]:
         """Write the body, and say that it went well."""
-        self.reply.write(self._body)
+        self.reply.write(self._lie)
         return {"entries": "1", "bytes": "1", "refused": "0"}
 
     def let_go(self) -> None:

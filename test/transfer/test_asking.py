@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
 from p2p.link.boxes import encode_box
-from p2p.transfer.asking import AskingSink
+from p2p.transfer.asking import ASKED_BYTES, AskingSink
 from test.exchange.doubles import Written, make_context, make_reply
 
 
@@ -26,7 +26,9 @@ class Asking(AskingSink):
 
     def __init__(self) -> None:
         self.written = Written()
-        super().__init__(make_reply(self.written), make_context(Path("/nowhere")), most=2, limit=100)
+        super().__init__(
+            make_reply(self.written), make_context(Path("/nowhere")), most=2, limit=100, fields=frozenset({"path"})
+        )
         self.ready: Deferred[Mapping[str, str | bytes]] = Deferred()
         self.let_go_of = False
         self.failure: ExchangeFailed | None = None
@@ -67,13 +69,21 @@ class AskingTests(SynchronousTestCase):
 
     def test_nonsense(self) -> None:
         """What is no box, or a request that ends within one, is corrupt; too much of it is refused."""
-        self.assertIs(Outcome.CORRUPT, self.assertRaises(ExchangeFailed, self.sink.write, b"\xff" * 9).outcome)
+        for data in (b"\xff" * 9, encode_box({"path": "a"})[:-1]):
+            self.sink = Asking()
+            self.sink.write(data)
+            self.assertIs(Outcome.CORRUPT, self.failed(self.complete()).outcome)
         self.sink = Asking()
-        self.sink.write(encode_box({"path": "a"})[:-1])
-        self.assertIs(Outcome.CORRUPT, self.failed(self.complete()).outcome)
-        self.sink = Asking()
-        refused = self.assertRaises(ExchangeFailed, self.sink.write, encode_box({"path": "a"}) * 3)
+        self.sink.write(encode_box({"path": "a"}) * 3)
+        refused = self.failed(self.complete())
         self.assertEqual((Outcome.REFUSED, "more than 2 things are asked for at once"), (refused.outcome, str(refused)))
+        self.assertRaises(ExchangeFailed, Asking().write, bytes(ASKED_BYTES + 1))
+
+    def test_fields(self) -> None:
+        """Of a box only the fields that are of use are kept."""
+        self.sink.write(encode_box({"path": "a", "more": "b"}))
+        self.complete()
+        self.assertEqual([{"path": b"a"}], self.sink.boxes)
 
     def test_own_disk(self) -> None:
         """What this machine can't read is refused, with the reason and who says it."""

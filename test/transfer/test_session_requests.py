@@ -42,6 +42,11 @@ class OfferingTests(SynchronousTestCase):
         found = self.offered("s9.mp3", type="audio", names=names, entries=3, bytes=7, by_type=by_type)
         self.assertEqual(Offer("n1.n", "transfer", "audio", "s9.mp3", 7, 3, ID, names, by_type), found)
 
+    def test_resumed(self) -> None:
+        """Only a session that goes on with a transfer says so."""
+        self.assertEqual("1", send_request(ID, "a", resume=True).more["resume"])
+        self.assertNotIn("resume", send_request(ID, "a").more)
+
     def test_many_names(self) -> None:
         """Names without room come as their count and a digest."""
         names = Names.of([f"{number:06}" for number in range(10_000)])

@@ -112,7 +112,7 @@ class RefusedTests(SharingCase):
         for number, words in ((errno.ENOSPC, "the disk of this machine is full"), (errno.EROFS, "this machine can't")):
             session = self.getting("films")
 
-            def full(size: int, number: int = number) -> None:
+            def full(size: int, entries: int, number: int = number) -> None:
                 raise OSError(number, "no")
 
             session.receiver._room = full  # type: ignore[attr-defined]  # its disk has none

@@ -58,6 +58,7 @@ class StreamReceiverTests(SynchronousTestCase):
         self.assertEqual([], self.feed(begun("a", 6), chunk(b"abcd")))
         self.assertEqual((0, 4), (self.receiver.done_entries, self.receiver.done_bytes))
         self.assertEqual("a", self.receiver.current)
+        self.assertEqual((0, 1), self.receiver.held)
         self.assertEqual([], self.feed(chunk(b"ef"), ended(b"abcdef")))
         (receipt,) = self.feed(end(1, 6))
         self.assertEqual(("a", 6, Outcome.OK), (receipt.path, receipt.size, receipt.outcome))
@@ -83,6 +84,12 @@ class StreamReceiverTests(SynchronousTestCase):
         self.receiver.suspend()
         self.receiver.abandon()
         self.assertEqual(b"", self.came())
+
+    def test_cut_off(self) -> None:
+        """What ends within a record isn't the whole, even behind the end."""
+        self.feed(file("a", b"abc"), end(1, 3), [b"Z"])
+        failure = self.assertRaises(ExchangeFailed, self.receiver.finish)
+        self.assertIs(Outcome.TRUNCATED, failure.outcome)
 
     def test_damaged(self) -> None:
         """What isn't what was sent isn't written."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-__all__ = ["BURST_S", "Meter", "Pace", "Quota", "Rate"]
+__all__ = ["BURST_S", "GRAIN_S", "Meter", "Pace", "Quota", "Rate"]
 
 BURST_S: Final = 0.25
 """Seconds for which a sender that has waited may make up: what a busy machine needs to keep a rate at all."""
+
+GRAIN_S: Final = 0.001
+"""Seconds below which bytes needn't wait: timers aren't finer, and the next bytes wait for it."""
 
 _WINDOW_S: Final = 3.0
 _APART_S: Final = 0.1
@@ -40,7 +43,8 @@ class Pace:
     def delay(self, size: int, now: float) -> float:
         """Reserve the passage of so many bytes, and return in how many seconds they may go: 0 for at once."""
         self._due = max(self._due, now - BURST_S) + size / self._bytes_per_s
-        return max(self._due - now, 0.0)
+        wait = self._due - now
+        return wait if wait >= GRAIN_S else 0.0
 
 
 class Rate:

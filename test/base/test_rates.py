@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.rates import BURST_S, Meter, Pace, Quota, Rate
+from p2p.base.rates import BURST_S, GRAIN_S, Meter, Pace, Quota, Rate
 from test.properties import PROPERTY
 
 
@@ -56,13 +56,14 @@ class PaceTests(SynchronousTestCase):
             now += idle
             now += pace.delay(size, now)
             gone.append((now, size))
-        self.assertLessEqual(sum(size for _, size in gone), limit * now * (1 + 1e-6) + 1)
+        self.assertLessEqual(sum(size for _, size in gone), limit * (now + GRAIN_S) * (1 + 1e-6) + 1)
         for first, (start, size) in enumerate(gone):
             at_once = max(limit * BURST_S, size)
             total = 0
             for at, size in gone[first:]:
                 total += size
-                self.assertLessEqual(total, (limit * (at - start) + at_once) * (1 + 1e-6) + 1)
+                most = limit * (at - start + GRAIN_S) + at_once
+                self.assertLessEqual(total, most * (1 + 1e-6) + 1)
 
     @given(st.integers(1024, 10**9), st.integers(1, 200))
     @PROPERTY

@@ -117,7 +117,7 @@ def peer_operations(**changed: Handler) -> dict[str, Handler]:
             cluster="n",
             router=RouterConnection(endpoint="tcp:127.0.0.1:5555", connected=True),
             security="tls",
-            peers=[HostedStatus(name="n1.n", registered=True, links=[link])],
+            peers=[HostedStatus(name="n1.n", registered=True, links=[link], observed="192.0.2.11")],
             open=OpenSockets(listeners=0, links=1, attempts=0, control=1, console=1),
         )
 
@@ -194,6 +194,7 @@ def router_operations() -> dict[str, Handler]:
             listening="tcp:5555",
             peers=2,
             neighbours={"o": False, "m": True},
+            neighbour_problems={"o": "router.o said: router.n isn't a neighbour"},
             connections=4,
             socket_bytes=SocketBytes(received=2_000_000, sent=1000),
             lookups=7,

@@ -21,6 +21,7 @@ from p2p.base.errors import ExchangeFailed
 from p2p.base.ticket import Ticket
 from p2p.control.commands import (
     Busy,
+    DialFailed,
     InstructConnect,
     ListPeers,
     LookupPeer,
@@ -92,6 +93,17 @@ QUESTIONS: dict[str, tuple[type[Command], dict[str, Any], Mapping[str, Any] | Ex
         },
         {"dialling": True, "plain": False},
     ),
+    "dial-failed": (
+        DialFailed,
+        {
+            "target": TARGET,
+            "initiator": INITIATOR,
+            "ticket": NONCE,
+            "addresses": ["192.0.2.11"],
+            "failures": ["refused"],
+        },
+        {},
+    ),
     "list-peers": (ListPeers, {"cluster": "m", "after": ""}, {"names": ["m1.m", "m4.m"], "more": False}),
     "ping": (Ping, {}, {}),
     "unknown-peer": (LookupPeer, {"name": "m9.m"}, UnknownPeer("m9.m isn't connected")),
@@ -118,7 +130,9 @@ def _control() -> dict[str, bytes]:
         answering, back = a_channel(Clock(), locator=_Canned(command, answer))
         answering.dataReceived(question)
         found[f"{name}-answer"] = back.take()
-    return found
+    parting, out = a_channel(Clock())
+    parting.part("router.n isn't a neighbour")
+    return {**found, "farewell": out.take()}
 
 
 class _Canned(CommandLocator):

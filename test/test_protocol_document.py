@@ -119,7 +119,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_arguments(self) -> None:
         """Each command has a section whose table holds its arguments and answers, in order, with their types."""
-        self.assertEqual(6, len(COMMANDS))
+        self.assertEqual(8, len(COMMANDS))
         for command in COMMANDS:
             expected = [
                 (direction, name.decode(), TYPES[type(kind)])
@@ -170,6 +170,7 @@ class ConsoleTests(SynchronousTestCase):
             console_clients=lambda: 0,
             transfers=nothing,
             consent=nothing,
+            expiring=lambda name: [],
         )
         self.assertEqual(set(console.handlers()), seen)
 

@@ -227,7 +227,9 @@ class PeerConfig(StrictModel):
     peers: list[PeerEntry] = Field(min_length=1, description="a list of the hosted peers")
     state: StateFolder | None = Field(default=None, description="a folder for the journal of transfers")
     links: Literal["tls", "plain"] = Field(default="tls", description="'tls' or 'plain'")
-    listen: FreshListener = Field(default="tcp:0", description="the endpoint of fresh sockets, like tcp:0")
+    listen: FreshListener = Field(
+        default="tcp6:0", description="the endpoint of fresh sockets, like tcp6:0 for IPv6 and IPv4"
+    )
     experiment: Grants = Field(default=[], description="a list of peers that may have these run experiments")
     limits: PeerLimits = Field(default_factory=PeerLimits, description="a mapping of limits")
 

@@ -13,10 +13,10 @@ from typing import Any
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.protocol import Factory
 
-__all__ = ["check_fresh_listener", "check_listener", "check_router"]
+__all__ = ["check_fresh_listener", "check_listener", "check_router", "host_of_listener"]
 
 _LISTENER = "expected an endpoint to listen on, like tcp:5555 or tcp:5555:interface=192.0.2.1"
-_FRESH = "expected tcp:0 or, for one address, tcp:0:interface=192.0.2.1"
+_FRESH = "expected tcp6:0 or, for one address, tcp:0:interface=192.0.2.1"
 _ROUTER = "expected the router's endpoint, like tcp:router-n.example.org:5555"
 
 _NOT_PARSED = (TypeError, ValueError, RuntimeError)
@@ -83,6 +83,13 @@ def check_router(description: str) -> str:
         raise ValueError(f"{description!r} has no host, {_ROUTER}")
     _check_port(description, reactor.port, 1, _ROUTER)
     return description
+
+
+def host_of_listener(description: str) -> str:
+    """Return the address that a listening endpoint is bound to: '' for all of IPv4, '::' for all of both."""
+    reactor = _StandIn()
+    serverFromString(reactor, description).listen(Factory())
+    return reactor.host
 
 
 def _kind(description: str, allowed: tuple[str, ...], expected: str) -> str:

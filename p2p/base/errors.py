@@ -7,9 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
+    "CancelledThere",
     "ConfigError",
     "ConsoleUnreachable",
     "DaemonFault",
+    "DialFailure",
     "ExchangeFailed",
     "IdentityError",
     "InvalidName",
@@ -39,6 +41,17 @@ class Outcome(StrEnum):
     def is_drop(self) -> bool:
         """Whether a message was lost: everything but ``ok`` and ``refused`` is a drop."""
         return self not in (Outcome.OK, Outcome.REFUSED)
+
+
+class DialFailure(StrEnum):
+    """How a dial ended without a link; no more than that is told of an address to who isn't there."""
+
+    REFUSED = "refused"
+    SILENT = "no-answer"
+    UNREACHABLE = "unreachable"
+    FORBIDDEN = "forbidden"
+    NO_LINK = "no-link"
+    OTHER = "other"
 
 
 class P2PError(Exception):
@@ -88,3 +101,10 @@ class ExchangeFailed(P2PError):
         super().__init__(reason)
         self.outcome = outcome
         self.fields: Mapping[str, Any] = fields or {}
+
+
+class CancelledThere(ExchangeFailed):
+    """The other side has given up for good what the exchange was a part of; to who doesn't know that, it is refused."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Outcome.REFUSED, reason)

@@ -8,22 +8,26 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-__all__ = ["BURST_S", "Meter", "Pace", "Quota", "Rate"]
+__all__ = ["BURST_S", "GRAIN_S", "Meter", "Pace", "Quota", "Rate"]
 
 BURST_S: Final = 0.25
 """Seconds for which a sender that has waited may make up: what a busy machine needs to keep a rate at all."""
+
+GRAIN_S: Final = 0.001
+"""Seconds below which bytes needn't wait: timers aren't finer, and the next bytes wait for it."""
 
 _WINDOW_S: Final = 3.0
 _APART_S: Final = 0.1
 
 
 class Pace:
-    """A token bucket: in no stretch of time go more bytes than its seconds and a quarter of one allow.
+    """A token bucket, empty at first: from the start on, no more bytes go than the seconds by then allow, and in any
+    stretch of time no more than its seconds and a quarter of one do.
 
     A piece that is larger than that goes whole, when enough time has passed for all of it.
 
     :param bytes_per_s: the limit, at least 1.
-    :param now: the time when the bucket is full.
+    :param now: the time of the start.
     :ivar burst: bytes that may go at once. What is handed over in pieces of at most so many bytes flows evenly.
     """
 
@@ -33,13 +37,14 @@ class Pace:
         if bytes_per_s < 1:
             raise ValueError(f"a limit of {bytes_per_s} bytes a second lets nothing through")
         self._bytes_per_s = bytes_per_s
-        self._due = now - BURST_S  # when all so far would have gone at an even rate, and no earlier than a burst ago
+        self._due = now  # when all so far would have gone at an even rate, and no earlier than a burst ago
         self.burst = max(int(bytes_per_s * BURST_S), 1)
 
     def delay(self, size: int, now: float) -> float:
         """Reserve the passage of so many bytes, and return in how many seconds they may go: 0 for at once."""
         self._due = max(self._due, now - BURST_S) + size / self._bytes_per_s
-        return max(self._due - now, 0.0)
+        wait = self._due - now
+        return wait if wait >= GRAIN_S else 0.0
 
 
 class Rate:

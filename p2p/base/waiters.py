@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.python.failure import Failure
 
-__all__ = ["Waiters"]
+__all__ = ["Waiters", "all_of"]
 
 T = TypeVar("T")
 
@@ -69,3 +69,14 @@ class Waiters(Generic[T]):
             del self._waiting[one]
             if not self._waiting:
                 self._deserted()
+
+
+async def all_of(waiting: Sequence[Deferred[T]]) -> list[T]:
+    """Wait for all of them; raises what the first of them that failed did, as it is."""
+    results: list[T] = []
+    ended: list[tuple[bool, Any]] = await DeferredList(waiting, consumeErrors=True)
+    for succeeded, result in ended:
+        if not succeeded:
+            result.raiseException()
+        results.append(result)
+    return results

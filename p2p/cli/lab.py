@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from p2p.base.names import router_name
 from p2p.cli.output import json_option, printable, show_json
 from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
-from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedPeer, Lab, create_lab, issue_peer
+from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedName, Lab, create_lab, issue_name
 from p2p.identity.lab_files import CERTIFICATES, LabPlan
 
 __all__ = ["lab"]
@@ -123,12 +124,13 @@ def init(
 def issue(name: str, directory: Path, as_json: bool) -> None:
     """Add the peer NAME to a lab: a certificate, its key and a YAML file.
 
-    To renew a certificate, move the old one and its key away first. The peer's YAML file is kept.
+    To renew a certificate, that of a router (router.n) as well, move the old one and its key away first. The YAML file
+    is kept.
 
     \b
       p2p lab issue n9.n --lab lab
     """
-    made = issue_peer(directory, name)
+    made = issue_name(directory, name)
     if as_json:
         show_json(_peer_fields(made))
     else:
@@ -177,7 +179,7 @@ def _two_to_try(made: Lab) -> list[str]:
     return [names[0], far] if far else names[:2]
 
 
-def _peer_fields(made: IssuedPeer) -> dict[str, Any]:
+def _peer_fields(made: IssuedName) -> dict[str, Any]:
     return {
         "name": made.issued.name,
         "certificate": str(made.issued.certificate),
@@ -188,7 +190,7 @@ def _peer_fields(made: IssuedPeer) -> dict[str, Any]:
     }
 
 
-def _peer_text(made: IssuedPeer, directory: Path) -> str:
+def _peer_text(made: IssuedName, directory: Path) -> str:
     files = directory / CERTIFICATES
     lines = [
         f"Made {files / made.issued.certificate.name} and its key, valid until {made.issued.until:%Y-%m-%d}.",
@@ -198,9 +200,13 @@ def _peer_text(made: IssuedPeer, directory: Path) -> str:
         "",
         "Next:",
         "",
-        _start(made.plan, "p2p-peer", directory / made.config.name),
+        _start(made.plan, _daemon_of(made), directory / made.config.name),
     ]
     return "\n".join(lines)
+
+
+def _daemon_of(made: IssuedName) -> str:
+    return "p2p-router" if made.issued.name.startswith(router_name("")) else "p2p-peer"
 
 
 def _start(plan: LabPlan, daemon: str, config: Path) -> str:

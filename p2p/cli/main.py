@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 import click
 
 from p2p import __version__
-from p2p.base.errors import LocalFileError, P2PError
+from p2p.base.errors import P2PError
 from p2p.base.names import parse_peer
-from p2p.cli.output import ExitCode, describe, exit_codes_text, show_error, show_json
+from p2p.cli.output import ExitCode, NotWritten, describe, exit_codes_text, not_written, show_error, show_json
 from p2p.cli.parameters import complete_acting, option
 from p2p.cli.session import ConsoleSession, run_in_reactor
 from p2p.console.operations import ActingArguments
@@ -43,9 +43,6 @@ COMMANDS = {
 }
 """Each command and the module that defines it under the command's name; it is imported when it is needed."""
 
-_NOT_WRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What a disk says that doesn't take what is printed; that nobody reads it any more (``EPIPE``) is click's business."""
-
 
 class _Commands(click.Group):
     """The commands in the order of the map, and one place where errors become exit codes."""
@@ -60,6 +57,16 @@ class _Commands(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name]}.{cmd_name} is no command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; that nobody reads what it prints is told like all that keeps it from printing."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:  # click would end with 1 after a closed pipe, without a word
+            told = not_written(error)
+            if told is None:
+                raise
+            raise told from error
 
     def main(  # type: ignore[override]  # click overloads it for standalone_mode, which makes no difference here
         self,
@@ -84,17 +91,15 @@ class _Commands(click.Group):
             else:
                 error.show()
             code = ExitCode.USAGE
+        except NotWritten as error:
+            sys.stdout = _nowhere()  # else Python tries once more at its end, and fails
+            code = _tell(error, as_json=False)
         except P2PError as error:
             code = _tell(error, as_json)
         except Exception as error:
-            if isinstance(error, OSError) and error.filename is None and error.errno in _NOT_WRITTEN:
-                sys.stdout = _nowhere()  # else Python tries once more at its end, and fails
-                reason = f"standard output can't be written: {error.strerror}; see to the disk that it goes to"
-                code = _tell(LocalFileError(reason), as_json=False)
-            else:
-                if as_json:
-                    show_json(describe(error))
-                raise  # the traceback is what a report of this needs; Python exits with 1
+            if as_json:
+                show_json(describe(error))
+            raise  # the traceback is what a report of this needs; Python exits with 1
         sys.exit(code)
 
 
@@ -103,7 +108,8 @@ def _tell(error: BaseException, as_json: bool) -> int:
     if as_json:
         show_json(known)
     else:
-        show_error(error)
+        with suppress(OSError):  # nobody reads that either; the code tells it all the same
+            show_error(error)
     return int(known["exit_code"])
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from p2p.base.errors import ConsoleUnreachable, Outcome
-from p2p.cli.output import ExitCode, exit_code_of_outcome
+from p2p.cli.output import ExitCode, NotWritten, exit_code_of_outcome, not_written
 from p2p.cli.parameters import option
 from p2p.cli.session import ConsoleSession
 from p2p.cli.transfer_view import GOES_ON, JSONView, PeopleView, TransferView
@@ -111,10 +111,15 @@ def move(
         view.show_end(moved, code)
         return code
 
+    after = GOES_ON if resumable else "it can't go on later, since its content came or went through a pipe"
     try:
         code = session.run(show)
+    except OSError as error:
+        told = not_written(error)
+        if told is None:
+            raise
+        raise NotWritten(f"{told}; {after}") from error
     except KeyboardInterrupt:
-        after = GOES_ON if resumable else "it can't go on later, since its content came or went through a pipe"
         raise KeyboardInterrupt(f"interrupted; {after}" if endings.begun else "interrupted") from None
     except ConsoleUnreachable as error:
         if not (endings.begun and resumable):

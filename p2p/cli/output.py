@@ -5,6 +5,7 @@ This is the one place that says what the exit codes mean, and what a person can 
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import unicodedata
@@ -30,6 +31,7 @@ from p2p.base.errors import (
 __all__ = [
     "NEXT_STEPS",
     "ExitCode",
+    "NotWritten",
     "columns",
     "describe",
     "duration",
@@ -38,6 +40,7 @@ __all__ = [
     "exit_codes_text",
     "json_option",
     "next_step_of",
+    "not_written",
     "on_terminal",
     "printable",
     "problem",
@@ -102,6 +105,26 @@ _OF_ERRORS: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (InvalidName, ExitCode.USAGE),
     (InvalidRequest, ExitCode.USAGE),
 )
+
+
+class NotWritten(LocalFileError):
+    """Standard output doesn't take what is printed."""
+
+
+_NOT_WRITTEN = {
+    errno.EPIPE: "nobody reads standard output any more",
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+        "standard output can't be written: {reason}; see to the disk that it goes to",
+    ),
+}
+
+
+def not_written(error: OSError) -> NotWritten | None:
+    """What to tell of an error that came of printing; None if it is about a file with a name."""
+    text = None if error.filename is not None else _NOT_WRITTEN.get(error.errno or 0)
+    return None if text is None else NotWritten(text.format(reason=error.strerror))
+
 
 NEXT_STEPS = {
     Outcome.UNKNOWN_PEER: "list the names that a cluster knows now: p2p peers CLUSTER",

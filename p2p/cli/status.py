@@ -47,9 +47,19 @@ def _of_peers(answer: PeerStatus) -> str:
         ("open", ", ".join(held)),
     ]
     peers = columns(
-        ("PEER", "REGISTERED", "LINKS"),
-        [(one.name, "yes" if one.registered else "no", str(len(one.links))) for one in answer.peers],
+        ("PEER", "REGISTERED", "LINKS", "SEEN AT"),
+        [
+            (one.name, "yes" if one.registered else "no", str(len(one.links)), one.observed or "-")
+            for one in answer.peers
+        ],
     )
+    notes = [f"{one.name} isn't registered: {one.problem}" for one in answer.peers if one.problem]
+    notes += [
+        f"{one.name} waits for {asked.peer}, which was told to dial {' and '.join(asked.dials)}, port {asked.port}"
+        for one in answer.peers
+        for asked in one.attempts
+        if asked.dials
+    ]
     links = [
         (
             f"{one.name} - {link.peer}",
@@ -64,7 +74,8 @@ def _of_peers(answer: PeerStatus) -> str:
         for link in one.links
     ]
     heads = ("LINK", "DIRECT", "SECURITY", "STREAMS", "SENT", "RECEIVED", "AGE")
-    return "\n\n".join([_facts(facts), peers, *([columns(heads, links)] if links else [])])
+    parts = [_facts(facts), peers, *([columns(heads, links)] if links else [])]
+    return "\n\n".join([*parts, *_notes([*notes, *answer.warnings])])
 
 
 def _of_router(answer: RouterStatus) -> str:
@@ -80,9 +91,14 @@ def _of_router(answer: RouterStatus) -> str:
         ("look-ups", f"{answer.lookups}{took if times.count else ''}"),
     ]
     neighbours = [(name, "connected" if up else "not connected") for name, up in sorted(answer.neighbours.items())]
-    return "\n\n".join(
-        [_facts(facts), *([columns(("NEIGHBOUR", "CONTROL CHANNEL"), neighbours)] if neighbours else [])]
-    )
+    table = [columns(("NEIGHBOUR", "CONTROL CHANNEL"), neighbours)] if neighbours else []
+    problems = [f"router.{name}: {why}" for name, why in sorted(answer.neighbour_problems.items())]
+    return "\n\n".join([_facts(facts), *table, *_notes([*problems, *answer.warnings])])
+
+
+def _notes(notes: list[str]) -> list[str]:
+    """Sentences about what is wrong, or will be, as one paragraph; none if there is nothing to say."""
+    return ["\n".join(f"{click.style('note', bold=True)}  {printable(one)}" for one in notes)] if notes else []
 
 
 def _facts(facts: list[tuple[str, str]]) -> str:

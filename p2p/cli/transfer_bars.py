@@ -26,7 +26,7 @@ class _Bar:
     peer: str
     progress: Progress | None = None
     total: int | None = None
-    waits: bool = False
+    waits: str = ""
 
     def cells(self) -> tuple[str, str, str, str]:
         """Percent, bytes, rate, and the time that is left."""
@@ -35,7 +35,7 @@ class _Bar:
         percent = f"{self.fraction:.0%}" if self.fraction is not None else ""
         amount = size(done) if self.total is None else f"{size(done)} of {size(self.total)}"
         if self.waits:
-            return percent, amount, "waits for consent", ""
+            return percent, amount, self.waits, ""
         if event is None or event.rate <= 0:
             return percent, amount, "", ""
         return percent, amount, f"{size(event.rate)}/s", self._left(event)
@@ -75,12 +75,12 @@ class Bars:
         if isinstance(event, Offered):
             bar.total = event.bytes if event.bytes is not None else bar.total
         elif isinstance(event, Progress):
-            bar.progress, bar.waits = event, False
+            bar.progress, bar.waits = event, ""
             bar.total = event.bytes_total if event.bytes_total is not None else bar.total
         elif isinstance(event, Pending):
-            bar.waits = True
+            bar.waits = "waits, is read again" if event.reading else "waits for consent"
         elif not isinstance(event, Verified):
-            bar.waits = False
+            bar.waits = ""
 
     def draw(self) -> None:
         """Draw the bars as they are now."""

@@ -69,7 +69,7 @@ def note(event: Pending | Resumed | Stalled | Waiting) -> str:
     """What a person has to know of a transfer that isn't simply going on."""
     match event:
         case Pending():
-            text = f"waits for consent: {event.reason}"
+            text = event.reason if event.reading else f"waits for consent: {event.reason}"
         case Resumed():
             text = _resumed(event)
         case Stalled():

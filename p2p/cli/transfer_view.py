@@ -48,6 +48,9 @@ COUNT_MAX_S: Final = 600.0
 GOES_ON: Final = "the same command goes on where this one stopped"
 
 
+BEGIN_ANEW: Final = "if that ends like this again, give it up (p2p transfers --cancel {transfer}) to begin anew"
+
+
 class TransferView(Protocol):
     """Shows the events of a command's transfers.
 
@@ -192,7 +195,9 @@ class PeopleView:
     def _show_failed(self, failed: Failed | MovedOne, *, resumable: bool) -> None:
         text = ": ".join(part for part in (failed.peer, failed.outcome, failed.reason) if part)
         step = next_step_of(failed.outcome)
-        if resumable:
+        if resumable and failed.outcome == Outcome.CORRUPT:
+            step = f"{GOES_ON}; {BEGIN_ANEW.format(transfer=failed.transfer)}"
+        elif resumable:
             step = f"change what the reason names; then {GOES_ON}" if failed.outcome == Outcome.REFUSED else GOES_ON
         self._say(problem(text, step))
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from p2p.base.texts import left_out_text
 from p2p.cli.output import columns, json_option, printable, show_json, size
 from p2p.cli.parameters import complete_transfers, option
 from p2p.cli.session import ConsoleSession
@@ -102,7 +103,12 @@ def _table(known: list[Shown]) -> str:
     heads = ("ID", "CHANGED", "PEER", "STATE", "ENTRIES", "SIZE", "WHAT")
     rows = [_row(one) for one in reversed(known)]
     reasons = [f"{one.transfer}: {one.reason}" for one in reversed(known) if one.reason and one.state in _EXPLAINED]
+    reasons += [f"{one.transfer}: {_left_out(one)}" for one in reversed(known) if one.refused]
     return "\n".join([columns(heads, rows), *([""] if reasons else []), *map(printable, reasons)])
+
+
+def _left_out(shown: Shown) -> str:
+    return left_out_text(shown.refused, [(one.path, one.outcome, one.reason) for one in shown.left_out])
 
 
 def _row(shown: Shown) -> tuple[str, ...]:

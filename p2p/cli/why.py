@@ -161,6 +161,7 @@ def _verdict(found: Diagnosis) -> str:
         lines.append(("failed", f"{_TITLES.get(failed.leg, failed.leg)}, {failed.outcome or 'no daemon'}"))
         lines.append(("cause", failed.detail))
         lines.append(("next", failed.remedy))
+    lines += [("note", warning) for warning in found.warnings]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{click.style(name.ljust(width), bold=True)}  {printable(text)}" for name, text in lines)
 

@@ -34,6 +34,7 @@ __all__ = [
     "LegName",
     "LegState",
     "Link",
+    "LinkAttempt",
     "Mean",
     "NoArguments",
     "OpenSockets",
@@ -263,6 +264,7 @@ class Diagnosis(ConsoleAnswer):
 
     ``outcome`` is ``ok`` or that of the leg that ``failed`` names, null if that is one's own daemon; ``standing`` says
     that the link was there already, so that most legs weren't needed; ``took_ns`` is the time of the whole walk.
+    ``warnings`` are sentences on what will go wrong on this side, with what to do.
     """
 
     peer: str
@@ -273,6 +275,7 @@ class Diagnosis(ConsoleAnswer):
     took_ns: int | None = None
     legs: list[Leg]
     link: FoundLink | None = None
+    warnings: list[str] = []
 
 
 class Disconnected(ConsoleAnswer):
@@ -344,12 +347,23 @@ class Link(ConsoleAnswer):
     age_s: float
 
 
+class LinkAttempt(ConsoleAnswer):
+    """A link that is being asked for: ``peer`` was told to dial the addresses in ``dials``, at ``port``."""
+
+    peer: str
+    port: int
+    dials: list[str] = []
+
+
 class HostedStatus(ConsoleAnswer):
-    """A peer that the daemon hosts."""
+    """A peer that the daemon hosts: ``observed`` is where its router saw it, ``problem`` why it isn't registered."""
 
     name: str
     registered: bool
     links: list[Link]
+    observed: str | None = None
+    problem: str = ""
+    attempts: list[LinkAttempt] = []
 
 
 class OpenSockets(ConsoleAnswer):
@@ -363,7 +377,7 @@ class OpenSockets(ConsoleAnswer):
 
 
 class PeerStatus(ConsoleAnswer):
-    """``status`` of a peer daemon."""
+    """``status`` of a peer daemon; ``warnings`` are sentences on what will go wrong, with what to do."""
 
     version: str
     pid: int
@@ -372,6 +386,7 @@ class PeerStatus(ConsoleAnswer):
     security: str
     peers: list[HostedStatus]
     open: OpenSockets
+    warnings: list[str] = []
 
 
 class SocketBytes(ConsoleAnswer):
@@ -390,7 +405,7 @@ class Mean(ConsoleAnswer):
 
 
 class RouterStatus(ConsoleAnswer):
-    """``status`` of a router daemon."""
+    """``status`` of a router daemon; ``neighbour_problems`` says why a neighbour isn't linked, by cluster."""
 
     version: str
     pid: int
@@ -398,7 +413,9 @@ class RouterStatus(ConsoleAnswer):
     listening: str
     peers: int
     neighbours: dict[str, bool]
+    neighbour_problems: dict[str, str] = {}
     connections: int
     socket_bytes: SocketBytes
     lookups: int
     table_lookup_ns: Mean
+    warnings: list[str] = []

@@ -23,9 +23,11 @@ __all__ = [
     "ChatLine",
     "ChatSayArguments",
     "DecideArguments",
+    "Direction",
     "Done",
     "Failed",
     "GetArguments",
+    "LeftOut",
     "Listed",
     "ListedEntry",
     "LsArguments",
@@ -190,10 +192,11 @@ class Offered(_Event):
 
 
 class Pending(_Event):
-    """A person at the other side has to agree first."""
+    """A person at the other side has to agree first; or, with ``reading``, the other side reads again what it has."""
 
     event: Literal["pending"] = "pending"
     reason: str
+    reading: bool = False
 
 
 class Resumed(_Event):
@@ -338,8 +341,19 @@ class Listed(ConsoleAnswer):
     entries: list[ListedEntry]
 
 
+class LeftOut(ConsoleAnswer):
+    """An entry that didn't get through, and why."""
+
+    path: str
+    outcome: str
+    reason: str
+
+
 class TransferShown(ConsoleAnswer):
-    """A transfer as the journal knows it; times in Unix seconds."""
+    """A transfer as the journal knows it; times in Unix seconds.
+
+    ``refused`` counts the entries that didn't get through, and ``left_out`` has the first of them.
+    """
 
     transfer: str
     acting: str
@@ -356,6 +370,8 @@ class TransferShown(ConsoleAnswer):
     deadline: float
     outcome: str = ""
     reason: str = ""
+    refused: int = 0
+    left_out: list[LeftOut] = []
 
 
 class TransfersShown(ConsoleAnswer):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols import amp
@@ -25,11 +25,15 @@ from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.silence import Silence
 from p2p.base.texts import TEXT_CHARACTERS, address_text, printable
 from p2p.base.waiters import Waiters
-from p2p.control.commands import Ping
+from p2p.control.backlog import Backlog
+from p2p.control.commands import Farewell, Ping
 from p2p.control.questions import Question, Questions
 from p2p.identity.tls import CONTROL_ALPN, connection_failure, remote_name
 
 __all__ = ["BACKLOG_BYTES", "BOX_KEYS", "Channel", "ControlLost", "ControlTimeout", "reason_of"]
+
+FAREWELL_S = 2.0
+"""Seconds that an end which isn't let in has to read why, before it is cut off."""
 
 BACKLOG_BYTES = 1 << 20
 """Bytes that wait for an end that doesn't read, beyond the transport's own 64 KiB, before it is cut off."""
@@ -81,6 +85,7 @@ class Channel(amp.AMP):
     :param backlog_bytes: how much may wait for an end that doesn't read.
     :param gate: what the other end can provoke in the log passes here; one of its own if left out.
     :ivar remote_name: the name in the verified certificate of the other end; empty before the handshake is done.
+    :ivar farewell: why the other end ends the connection, as it has said itself; empty if it hasn't.
     """
 
     remote_name = ""
@@ -103,7 +108,7 @@ class Channel(amp.AMP):
         self._silence_s = silence_s
         self._call_s = call_s
         self._handshake_s = handshake_s
-        self._backlog = _Backlog(backlog_bytes)
+        self._backlog = Backlog(backlog_bytes)
         self._gate = gate or LogGate(clock)
         self._held: IDelayedCall | None = None
         self._state = _State.HANDSHAKE
@@ -112,7 +117,7 @@ class Channel(amp.AMP):
         self._ended: Waiters[None] = Waiters()
         self._silence = Silence(silence_s, clock.seconds())
         self._expected: tuple[float, str] | None = None
-        self._end_reason = ""
+        self._end_reason = self.farewell = ""
         self._timer: IDelayedCall | None = None
         self._wake = math.inf
 
@@ -214,6 +219,14 @@ class Channel(amp.AMP):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
+    def part(self, reason: str, deadline: float = FAREWELL_S) -> None:
+        """Say why, then end the connection politely, within so many seconds."""
+        if self._state is _State.OPEN:
+            text = reason[:TEXT_CHARACTERS].encode("utf-8", "replace")
+            self.sendBox(amp.AmpBox({amp.COMMAND: Farewell.commandName, b"reason": text}))
+            self._end_reason = reason
+        self.close(deadline)
+
     def hold(self, seconds: float) -> None:
         """Read nothing more for so long; what has been read is still dealt with."""
         if self._held is None and self._state is _State.OPEN:
@@ -254,7 +267,11 @@ class Channel(amp.AMP):
             self.transport.registerProducer(self._backlog, True)
             self.authenticated()
         except IdentityError as error:
-            self.abort(str(error))
+            if self._state is _State.OPEN:
+                self.tell("control: refusing {who}: {reason}", reason=error)
+                self.part(str(error))
+            else:
+                self.abort(str(error))
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what came, and note that the other end is alive."""
@@ -272,7 +289,7 @@ class Channel(amp.AMP):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say that the connection is gone, then fail everything that waits for an answer."""
-        who, why = self.who, self._end_reason or reason_of(reason)
+        who, why = self.who, self._end_reason or self.farewell or reason_of(reason)
         if self._state is _State.HANDSHAKE and isinstance(reason.value, SSL.Error):
             self.tell("control: no TLS with {who}: {reason}", reason=why)
         self._end(why)
@@ -367,6 +384,9 @@ class Channel(amp.AMP):
         if name == Ping.commandName:
             self._reply(amp.AmpBox(), tag)
             return
+        if name == Farewell.commandName:
+            self.farewell = f"{self.remote_name} said: {printable(box.get(b'reason', b''))}"
+            return
         responder: Any = self.locator.locateResponder(name)
         if responder is None:
             self.tell("control: {who} isn't allowed to ask {command}", command=printable(name))
@@ -456,33 +476,3 @@ class Channel(amp.AMP):
         if self._expected is not None:
             due = min(due, self._expected[0])
         return min(due, self._silence.ping_at) if self._state is _State.OPEN else due
-
-
-@implementer(IPushProducer)
-class _Backlog:
-    """Counts what is written while the transport has more than it can send at once.
-
-    :ivar waiting: the bytes written since the transport was full; None while it isn't.
-    """
-
-    __slots__ = ("_limit", "waiting")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.waiting: int | None = None
-
-    def add(self, size: int) -> bool:
-        """Count a write, and say whether it is within the limit."""
-        if self.waiting is None:
-            return True
-        self.waiting += size
-        return self.waiting <= self._limit
-
-    def pauseProducing(self) -> None:
-        self.waiting = self.waiting or 0
-
-    def resumeProducing(self) -> None:
-        self.waiting = None
-
-    def stopProducing(self) -> None:
-        self.waiting = None

@@ -22,6 +22,8 @@ __all__ = [
     "ClusterMismatch",
     "ClusterUnreachable",
     "ControlError",
+    "DialFailed",
+    "Farewell",
     "InstructConnect",
     "ListPeers",
     "LookupPeer",
@@ -120,6 +122,8 @@ class RequestConnect(Command):
     that of the ticket in seconds; ``plain`` offers a link without TLS. Answers the target's address, how long the
     routing table and the other router took (ns; 0 for the router when it wasn't asked), whether the target dials
     (if not, its own request to the asking peer is under way and goes first), and whether the link will be plain.
+
+    With ``reports`` the peer takes :class:`DialFailed`; ``dials`` are the addresses that the target was told to dial.
     """
 
     arguments = [
@@ -129,6 +133,7 @@ class RequestConnect(Command):
         (b"lifetime", Float()),
         (b"plain", Boolean()),
         (b"candidates", ListOf(Unicode())),
+        (b"reports", Boolean(optional=True)),
     ]
     response = [
         (b"address", Unicode()),
@@ -136,6 +141,7 @@ class RequestConnect(Command):
         (b"router_lookup_ns", Integer()),
         (b"dialling", Boolean()),
         (b"plain", Boolean()),
+        (b"dials", ListOf(Unicode(), optional=True)),
     ]
     errors = {
         UnknownPeer: b"UNKNOWN_PEER",
@@ -170,8 +176,30 @@ class InstructConnect(Command):
         (b"ticket", String()),
         (b"lifetime", Float()),
         (b"plain", Boolean()),
+        (b"reports", Boolean(optional=True)),
     ]
-    response = [(b"dialling", Boolean()), (b"plain", Boolean())]
+    response = [
+        (b"dialling", Boolean()),
+        (b"plain", Boolean()),
+        (b"dials", ListOf(Unicode(), optional=True)),
+    ]
+    errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class DialFailed(Command):
+    """Target to its router, router to router, router to initiator: the dial for this ticket came to nothing.
+
+    It is sent only where the request, or the instruction, had ``reports``. ``addresses`` are those that were dialled,
+    and ``failures`` has the :class:`~p2p.base.errors.DialFailure` of each.
+    """
+
+    arguments = [
+        (b"target", Unicode()),
+        (b"initiator", Unicode()),
+        (b"ticket", String()),
+        (b"addresses", ListOf(Unicode())),
+        (b"failures", ListOf(Unicode())),
+    ]
     errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
 
 
@@ -193,6 +221,13 @@ class ListPeers(Command):
 
 class Ping(Command):
     """Either way, at any time: are you there?"""
+
+
+class Farewell(Command):
+    """Either way, at the end: why the sender ends the connection now. It asks for no answer."""
+
+    arguments = [(b"reason", Unicode())]
+    requiresAnswer = False
 
 
 _Method = TypeVar("_Method", bound=Callable[..., Coroutine[Deferred[Any], Any, Mapping[str, Any]]])

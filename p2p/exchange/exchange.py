@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
+from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome, P2PError, ProtocolViolation
 from p2p.base.log_gate import LogGate
 from p2p.base.texts import printable
 from p2p.exchange.message_streams import MessageReceiver, MessageWriter, ReplyWriter, Watch
@@ -23,6 +24,9 @@ from p2p.link.boxes import Box, text_of
 from p2p.link.flow import Stream
 
 __all__ = ["MessageWriter", "ReplyWriter", "Request", "Result", "Serving", "Sink", "Source", "Watch", "perform"]
+
+CANCELLED: Final = "cancelled"
+"""The field of a reply's tail that tells what was given up for good from what is refused."""
 
 _log = Logger()
 
@@ -94,8 +98,10 @@ class _Reply(MessageReceiver):
             return
         if outcome == Outcome.OK:
             self.finished.callback((box, fields))
-        else:
-            self.fail(ExchangeFailed(Outcome(outcome), fields.get("reason") or "no reason was given"))
+            return
+        reason = fields.get("reason") or "no reason was given"
+        is_cancelled = outcome == Outcome.REFUSED and CANCELLED in fields
+        self.fail(CancelledThere(reason) if is_cancelled else ExchangeFailed(Outcome(outcome), reason))
 
     def broken(self, failure: ExchangeFailed) -> None:
         self.fail(failure)
@@ -265,7 +271,8 @@ class Serving(MessageReceiver):
             self._reply.failure = ExchangeFailed(outcome, reason)
             self._refused()
         self._abandon()
-        self._finish(outcome, {"reason": reason})
+        cancelled = {CANCELLED: "1"} if isinstance(error, CancelledThere) else {}
+        self._finish(outcome, {"reason": reason, **cancelled})
 
     def _abandon(self) -> None:
         sink, self._sink = self._sink, None

@@ -74,6 +74,9 @@ class Incoming(Protocol):
     def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the words of the wire
         """So many entries and verified bytes by now, those of earlier sessions among them."""
 
+    def left_out(self, path: str, outcome: Outcome, reason: str) -> None:
+        """An entry doesn't get through."""
+
     def ended(self, outcome: Outcome, reason: str, entries: int, bytes: int) -> None:  # noqa: A002 - as above
         """The session is over."""
 
@@ -116,8 +119,14 @@ class Host(Protocol):
         :param stop: ends the session for good; its argument is the reason that the other side is told.
         """
 
+    async def check_wanted(self, offer: Offer) -> None:
+        """See that a transfer, of which a session begins, wasn't cancelled here.
+
+        :raises CancelledThere: if it was.
+        """
+
     async def given_up(self, offer: Offer) -> None:
-        """The initiator of a transfer won't go on with it: remove the parts that are here.
+        """The other side of a transfer won't go on with it: remove the parts that are here.
 
         :raises ExchangeFailed: with ``refused`` and the reason, if they can't be removed.
         """

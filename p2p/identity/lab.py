@@ -41,7 +41,7 @@ from p2p.identity.lab_files import (
 )
 from p2p.identity.pem_files import write_new
 
-__all__ = ["LAB_FILE", "MAX_PEERS", "IssuedPeer", "Lab", "create_lab", "issue_peer", "write_peer_daemon"]
+__all__ = ["LAB_FILE", "MAX_PEERS", "IssuedName", "Lab", "create_lab", "issue_name", "write_peer_daemon"]
 
 LAB_FILE = "lab.yaml"
 
@@ -58,8 +58,8 @@ class Lab(NamedTuple):
     peers: dict[str, Path]
 
 
-class IssuedPeer(NamedTuple):
-    """A new peer: its certificate, its YAML file, whether that was there and has been kept, and the plan of its lab."""
+class IssuedName(NamedTuple):
+    """Who got a certificate: that, the YAML file, whether that was there and has been kept, and the plan of the lab."""
 
     issued: Issued
     config: Path
@@ -120,26 +120,33 @@ def create_lab(
     )
 
 
-def issue_peer(directory: Path, name: str, *, now: datetime | None = None) -> IssuedPeer:
-    """Add a peer to a lab: its certificate, its key, and its YAML file, which is kept if it is there already.
+def issue_name(directory: Path, name: str, *, now: datetime | None = None) -> IssuedName:
+    """Give a peer, new or not, or a router a certificate, a key, and a YAML file, which is kept if it is there already.
 
-    :raises InvalidName: if the name isn't a peer's.
+    :raises InvalidName: if the name is neither a peer's nor a router's.
     :raises ConfigError: if the folder holds no lab, or the lab has no such cluster.
     :raises IdentityError: if the peer has a certificate already, or the authority can't be used.
     :raises LocalFileError: if a file can't be written.
     """
-    plan, cluster = _plan_for(directory, [name])
+    is_router = name.startswith(router_name(""))
+    if is_router:
+        cluster = parse_cluster(name.removeprefix(router_name("")))
+        plan = _plan_with(directory, cluster)
+    else:
+        plan, cluster = _plan_for(directory, [name])
     directory = _absolute(directory)
-    file_name = peer_file(name)
+    file_name = router_file(cluster) if is_router else peer_file(name)
     _check_console(plan, directory, file_name)
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
         issued = _issue(authority, directory, name, undo, now)
         kept = (directory / file_name).exists()
-        if not kept:
+        if not kept and is_router:
+            _write(directory / file_name, router_yaml(plan, cluster))
+        elif not kept:
             _make_inbox(plan, directory, name)
             _write(directory / file_name, peers_yaml(plan, cluster, file_name, [name]))
-    return IssuedPeer(issued, directory / file_name, kept, plan)
+    return IssuedName(issued, directory / file_name, kept, plan)
 
 
 def write_peer_daemon(directory: Path, file_name: str, names: Iterable[str], *, now: datetime | None = None) -> Path:
@@ -174,15 +181,20 @@ def _plan_for(directory: Path, names: Sequence[str]) -> tuple[LabPlan, str]:
     clusters = {parse_peer(name).cluster for name in names}
     if len(clusters) != 1 or len(set(names)) != len(names):
         raise ConfigError("one daemon hosts one or more different peers, all of one cluster")
+    (cluster,) = clusters
+    return _plan_with(directory, cluster), cluster
+
+
+def _plan_with(directory: Path, cluster: str) -> LabPlan:
+    """Return the plan of a lab that has this cluster."""
     if not (directory / LAB_FILE).is_file():
         raise ConfigError(f"{directory}: isn't the folder of a lab, it has no {LAB_FILE}; make one: p2p lab init")
     plan = load(directory / LAB_FILE, LabPlan)
-    cluster = clusters.pop()
     if cluster not in plan.clusters:
         raise ConfigError(
             f"{directory / LAB_FILE}: the lab has no cluster {cluster!r}, {nearest(cluster, list(plan.clusters))}"
         )
-    return plan, cluster
+    return plan
 
 
 def _issue(authority: Authority, directory: Path, name: str, undo: ExitStack, now: datetime | None) -> Issued:

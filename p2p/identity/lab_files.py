@@ -102,6 +102,11 @@ class RouterPlace(StrictModel):
             return f"tcp:{port}:interface={interface}"
         return f"tcp:{port}:interface={LOCAL_HOST}" if self.is_local else f"tcp:{port}"
 
+    @property
+    def fresh_listener(self) -> str:
+        """The endpoint of peers' fresh sockets: of both IP versions, but that a lab on one machine stays on it."""
+        return self.listener(0) if self.is_local else "tcp6:0"
+
 
 class LabPlan(StrictModel):
     """The clusters of a lab, in order, and how its daemons run.
@@ -292,7 +297,7 @@ def peers_yaml(plan: LabPlan, cluster: str, file_name: str, names: Iterable[str]
         "# tls, or plain: direct links without encryption where both peers say so, for measurements in a closed lab.",
         f"links: {plan.links}",
         "# Where fresh sockets for direct links are bound; the system chooses each port.",
-        f"listen: {quote(place.listener(0))}",
+        f"listen: {quote(place.fresh_listener)}",
         "# The peers that live here, all of one cluster.",
         "peers:",
     ]

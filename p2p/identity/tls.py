@@ -138,7 +138,7 @@ def require_name(transport: Any, name: str) -> None:
     certificate = transport.getPeerCertificate()
     if certificate is None:
         raise IdentityError(f"expected {name}, but the other end showed no certificate")
-    patterns = extract_patterns(_checked(certificate.to_cryptography(), _OTHER))
+    patterns = _patterns(certificate.to_cryptography(), _OTHER)
     try:
         verify_service_identity(patterns, obligatory_ids=[DNS_ID(name)], optional_ids=[])
     except VerificationError as error:
@@ -239,6 +239,9 @@ def _checked(certificate: x509.Certificate, where: str) -> x509.Certificate:
             raise IdentityError(f"{where}: is that of an authority (CA:TRUE), which isn't one of a router or a peer")
         if isinstance(one.value, x509.SubjectAlternativeName):
             for name in one.value.get_values_for_type(x509.DNSName):
+                if "*" in name:
+                    shown = f"{name[:130]} is a wildcard"
+                    raise IdentityError(f"{where}: {shown}; a certificate names exactly one peer or router")
                 if name != name.lower():
                     raise IdentityError(f"{where}: {name[:130]!r} has capital letters; names are lower case")
     return certificate
@@ -252,13 +255,23 @@ def _extensions(certificate: x509.Certificate, where: str) -> x509.Extensions:
 
 
 def _only_name(certificate: x509.Certificate, where: str) -> str:
-    try:
-        names = _dns_names(extract_patterns(certificate))
-    except Exception as error:  # service_identity and pyasn1 raise many kinds for a malformed name
-        raise IdentityError(f"{where}: its subjectAltName can't be read") from error
+    names = _dns_names(_patterns(certificate, where))
     if len(names) != 1:
         raise IdentityError(f"{where}: needs exactly one DNS name as subjectAltName, has {len(names)}")
     return names[0]
+
+
+def _patterns(certificate: x509.Certificate, where: str) -> Any:
+    """What names a certificate has, for service_identity.
+
+    :raises IdentityError: if they can't be read, or are none that a router or a peer may have.
+    """
+    try:
+        return extract_patterns(_checked(certificate, where))
+    except IdentityError:
+        raise
+    except Exception as error:  # service_identity and pyasn1 raise many kinds for a malformed name
+        raise IdentityError(f"{where}: its subjectAltName can't be read") from error
 
 
 def _dns_names(patterns: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.base.waiters import Waiters
 from p2p.control.channel import ControlLost, ControlTimeout
@@ -18,6 +19,7 @@ from p2p.control.commands import Busy, ControlError, RequestConnect
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
 from p2p.peer.dialling import Gate, Wiring
+from p2p.peer.reachable import failed_dials, is_foreign, told_to_dial
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import new_attempt
 
@@ -33,6 +35,8 @@ class Moments:
     :ivar asked: how often it was asked by now; more than once only where somebody was busy.
     :ivar answered_ns: the answer came.
     :ivar address: where the target's router sees the target, as the answer says.
+    :ivar dials: the addresses that the target was told to dial, as far as the routers say it.
+    :ivar failures: the addresses that it has dialled in vain, and the kind of each failure, as it reports.
     :ivar dialling: whether the target dials; if not, its own request to this peer goes first.
     :ivar error: what the last question brought instead of an answer.
     :ivar callers: the connections that came to the fresh socket, the latest last.
@@ -45,6 +49,8 @@ class Moments:
     asked: int = 0
     answered_ns: int = 0
     address: str = ""
+    dials: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
     dialling: bool = True
     error: P2PError | None = None
     callers: list[Steps] = field(default_factory=list)
@@ -121,7 +127,7 @@ class Attempting:
         self.moments = Moments(now_ns())
         self.setup = Setup(moments=self.moments)
         self.setup.expect_answer()
-        self._asking = False
+        self._asking = self._answered = False
         self._wiring = wiring
         self._registration = registration
         self._tickets = tickets
@@ -142,6 +148,13 @@ class Attempting:
         """A connection to our listener ended before it was a link."""
         if self._gate.left(link):  # else it came to the listener of an earlier attempt
             self._rejected = reason
+
+    def reported(self, ticket: bytes, failures: Sequence[tuple[str, str]]) -> None:
+        """The target reports that its dial came to nothing, maybe before the routers have answered."""
+        if ticket == self._ticket.nonce:
+            self.moments.failures = [(printable(address), printable(failure)) for address, failure in failures]
+            if self._answered and failures:
+                self._end_in_vain()
 
     # -- what the machine asks for ----------------------------------------------------------------------------
 
@@ -174,8 +187,14 @@ class Attempting:
 
     def fail(self, failure: ExchangeFailed) -> None:
         """No link will stand by this attempt."""
-        if self._rejected and failure.outcome is Outcome.CONNECT_FAILED:
-            failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
+        moments = self.moments
+        if failure.outcome is Outcome.CONNECT_FAILED and self._answered:
+            if self._rejected and (not moments.failures or is_foreign(moments.failures)):
+                failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
+            elif moments.dials and not moments.failures:
+                told = told_to_dial(self.target, moments.dials, moments.port)
+                reason = f"{told}, but no link stood before the ticket died; does a firewall stop connections there?"
+                failure = ExchangeFailed(failure.outcome, reason)
         self._ended(self, AttemptFailed(failure, self.setup))
 
     # -- within -----------------------------------------------------------------------------------------------
@@ -202,6 +221,7 @@ class Attempting:
                 lifetime=self._ticket.expires - self._wiring.reactor.seconds(),
                 plain=self._plain_allowed,
                 candidates=self._gate.addresses,
+                reports=True,
             )
         except Busy as busy:
             self.moments.error = busy
@@ -210,15 +230,24 @@ class Attempting:
             self.moments.error = error
             self.machine.failed(ExchangeFailed(error.outcome, str(error)))
         else:
+            self._answered = True
             self.moments.answered_ns, self.moments.error = self._now_ns(), None
             self.moments.address, self.moments.dialling = answer["address"], answer["dialling"]
+            self.moments.dials = [printable(one) for one in answer.get("dials") or ()]
             self.setup.table_lookup_ns = answer["table_lookup_ns"]
             self.setup.router_lookup_ns = answer["router_lookup_ns"]
             self._gate.decide(answer["plain"] and self._plain_allowed)
             (self.machine.dialled if answer["dialling"] else self.machine.yielded)()
+            if self.moments.failures:
+                self._end_in_vain()
         finally:
             self._asking = False
             self.setup.answered()
+
+    def _end_in_vain(self) -> None:
+        moments = self.moments
+        reason = failed_dials(self.target, moments.port, moments.failures)
+        self.machine.failed(ExchangeFailed(Outcome.CONNECT_FAILED, reason))
 
     def _work(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
         Deferred.fromCoroutine(step).addErrback(

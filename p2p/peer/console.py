@@ -27,6 +27,7 @@ from p2p.console.operations import (
     ExchangeArguments,
     HostedStatus,
     Link,
+    LinkAttempt,
     NoArguments,
     OpenSockets,
     PeerArguments,
@@ -69,6 +70,7 @@ class PeerConsole:
     :param console_clients: how many clients the console has now.
     :param transfers: moves files and folders.
     :param consent: holds the offers about which a person decides.
+    :param expiring: warns of the certificate of a peer, or of all of them.
     """
 
     _log = Logger()
@@ -86,6 +88,7 @@ class PeerConsole:
         console_clients: Callable[[], int],
         transfers: Mover,
         consent: Consent,
+        expiring: Callable[[str | None], list[str]],
     ) -> None:
         self._clock = clock
         self._peers = peers
@@ -95,6 +98,7 @@ class PeerConsole:
         self._threads = threads
         self._now_ns = now_ns
         self._console_clients = console_clients
+        self._expiring = expiring
         self._of_transfers = TransferConsole(clock, self._acting, transfers=transfers, consent=consent, now_ns=now_ns)
 
     def handlers(self) -> dict[str, Handler]:
@@ -126,6 +130,12 @@ class PeerConsole:
                     name=peer.name,
                     registered=peer.registration.registered,
                     links=[_shown(link, now) for link in peer.links.values()],
+                    observed=peer.registration.observed or None,
+                    problem="" if peer.registration.registered else peer.registration.last_error,
+                    attempts=[
+                        LinkAttempt(peer=target, port=moments.port, dials=moments.dials)
+                        for target, moments in peer.attempts.items()
+                    ],
                 )
                 for peer in hosted
             ],
@@ -136,6 +146,7 @@ class PeerConsole:
                 control=registered,
                 console=self._console_clients(),
             ),
+            warnings=[*(one for peer in hosted for one in peer.hindrances), *self._expiring(None)],
         )
 
     async def _wait_registered(self, arguments: WaitRegisteredArguments, emit: Emit) -> Registered:
@@ -189,8 +200,9 @@ class PeerConsole:
         )
 
     async def _why(self, arguments: WhyArguments, emit: Emit) -> Diagnosis:
-        return await why(
-            self._acting(arguments),
+        peer = self._acting(arguments)
+        found = await why(
+            peer,
             arguments.peer,
             fresh=arguments.fresh,
             endpoint=self._router,
@@ -198,6 +210,7 @@ class PeerConsole:
             now_ns=self._now_ns,
             tell=lambda leg: emit("leg", **leg.model_dump(mode="json")),
         )
+        return found.model_copy(update={"warnings": [*peer.hindrances, *self._expiring(peer.name)]})
 
     async def _disconnect(self, arguments: DisconnectArguments, emit: Emit) -> Disconnected:
         acting = list(self._peers.values()) if arguments.acting is None else [self._acting(arguments)]

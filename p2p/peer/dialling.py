@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
@@ -9,14 +10,15 @@ from typing import Any, Final, cast
 
 from twisted.internet import error as internet_error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, TCP6ClientEndpoint, serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.endpoints import host_of_listener
+from p2p.base.errors import DialFailure, ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
 from p2p.base.scopes import System
 from p2p.control.admission import Admission, Place
@@ -26,13 +28,38 @@ from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
 
-__all__ = ["Gate", "Wiring", "dial"]
+__all__ = ["Gate", "NotReached", "Wiring", "dial"]
 
 MAX_CALLERS: Final = 4
 """Connections that one fresh listener looks at together; the target makes one, the others are strangers."""
 
 REMEMBERED: Final = 8
 """Callers of one fresh listener that are remembered, for whoever asks why there is no link."""
+
+
+_FAILURES: Final = {
+    errno.ETIMEDOUT: DialFailure.SILENT,
+    errno.ENETUNREACH: DialFailure.UNREACHABLE,
+    errno.EHOSTUNREACH: DialFailure.UNREACHABLE,
+    errno.EADDRNOTAVAIL: DialFailure.UNREACHABLE,
+    errno.EAFNOSUPPORT: DialFailure.UNREACHABLE,
+    errno.EPERM: DialFailure.FORBIDDEN,
+    errno.EACCES: DialFailure.FORBIDDEN,
+}
+
+_NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""What a system says to a socket for all addresses if it has IPv4 alone."""
+
+
+class NotReached(ExchangeFailed):
+    """No address could be connected to.
+
+    :ivar tried: those that were dialled, and how each dial ended.
+    """
+
+    def __init__(self, reason: str, tried: Sequence[tuple[str, DialFailure]]) -> None:
+        super().__init__(Outcome.CONNECT_FAILED, reason)
+        self.tried = tried
 
 
 class Wiring:
@@ -95,9 +122,10 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
 
     :param seconds: for all candidates together.
     :raises CancelledError: if it was cancelled, which leaves nothing open.
-    :raises ExchangeFailed: with ``connect-failed`` and what each address said.
+    :raises NotReached: with what each address said.
     """
     problems: list[str] = []
+    tried: list[tuple[str, DialFailure]] = []
     share = min(seconds / len(candidates), wiring.limits.handshake_s)
     for host in candidates:
         kind = TCP6ClientEndpoint if ip_address(host).version == 6 else TCP4ClientEndpoint
@@ -109,11 +137,19 @@ async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port
             raise CancelledError from None
         except internet_error.TimeoutError:
             problems.append(f"{host} port {port}: no answer within {share:.3g} s")
+            tried.append((host, DialFailure.SILENT))
         except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
             problems.append(f"{host} port {port}: {reason_of(Failure(error))}")
+            tried.append((host, _failure_of(error)))
         else:
             return link
-    raise ExchangeFailed(Outcome.CONNECT_FAILED, f"no connection to {terms.remote}: " + "; ".join(problems))
+    raise NotReached(f"no connection to {terms.remote}: " + "; ".join(problems), tried)
+
+
+def _failure_of(error: Exception) -> DialFailure:
+    if isinstance(error, internet_error.ConnectionRefusedError):
+        return DialFailure.REFUSED
+    return _FAILURES.get(getattr(error, "osError", None) or 0, DialFailure.OTHER)
 
 
 class Gate:
@@ -142,8 +178,18 @@ class Gate:
         self.callers: list[Steps] = []
 
     async def open(self, endpoint: str) -> int:
-        """Bind a fresh socket, as the endpoint string says, and return its port."""
-        port: IListeningPort = await serverFromString(self._wiring.reactor, endpoint).listen(self._door)
+        """Bind a fresh socket, as the endpoint string says, and return its port.
+
+        Where the system has no IPv6, a socket for all addresses is one for all of IPv4.
+        """
+        reactor = self._wiring.reactor
+        port: IListeningPort
+        try:
+            port = await serverFromString(reactor, endpoint).listen(self._door)
+        except internet_error.CannotListenError as error:
+            if host_of_listener(endpoint) != "::" or getattr(error.socketError, "errno", None) not in _NO_IPV6:
+                raise
+            port = await TCP4ServerEndpoint(reactor, 0).listen(self._door)
         defer_accept(port)
         if self._closed:
             _stop(port)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer, router_name
 from p2p.console.operations import LegName
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
 from p2p.link.hello import Steps
 from p2p.peer.attempt import AttemptFailed, Moments
+from p2p.peer.reachable import host_of, no_common_family, told_to_dial
 
 __all__ = [
     "Ends",
@@ -26,7 +26,6 @@ __all__ = [
     "explain_exchange",
     "explain_ping",
     "explain_router",
-    "host_of",
 ]
 
 _RETRY = re.compile(r"retry after [0-9.]+ s: ")
@@ -109,15 +108,6 @@ class Ends:
         )
 
 
-def host_of(address: str) -> str:
-    """Return the host of ``host:port`` or ``[host]:port``, or of a host alone, IPv4-mapped addresses as IPv4."""
-    host = address if _is_ip(address) else address.rpartition(":")[0].strip("[]")
-    if not _is_ip(host):
-        return host
-    ip = ip_address(host)
-    return str((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip)
-
-
 # -- one's own router -------------------------------------------------------------------------------------------------
 
 _NOT_REGISTERED: _Hints = (
@@ -143,6 +133,10 @@ _NOT_REGISTERED: _Hints = (
     _Hint(
         "accepted no connection within|timeout|isn't done after|nothing was heard|no route|unreachable|timed out",
         "see that the machine of {router} is up and that no firewall stops TCP connections to {endpoint}",
+    ),
+    _Hint(
+        "has connected again",
+        "two daemons have the certificate of {own}: stop one, or give it a name of its own (p2p lab issue NAME)",
     ),
     _Hint("dns|lookup|hostname", "let 'router' in the YAML of {own} name a host that exists; it says {endpoint}"),
     _Hint("table has", "raise limits.peers in the YAML of {router}, or stop peers that nobody needs"),
@@ -187,7 +181,7 @@ _NO_SOCKET: _Hints = (
     _Hint("too many open files", "raise the limit of open files of {own}'s daemon (LimitNOFILE in its systemd unit)"),
     _Hint(
         "in use",
-        "let 'listen' in the YAML of {own} name port 0 (tcp:0), so that every link gets a port that is free",
+        "let 'listen' in the YAML of {own} name port 0 (tcp6:0), so that every link gets a port that is free",
     ),
     _Hint("", "correct 'listen' in the YAML of {own}, and see that the system has free ports"),
 )
@@ -227,6 +221,20 @@ _BUSY: _Hints = (
 )
 
 
+_NO_NEIGHBOUR: _Hints = (
+    _Hint(
+        "isn't a neighbour",
+        "add cluster {own_cluster} to 'neighbours' in the YAML of {far_router}, and start it again: of two, each "
+        "must name the other",
+    ),
+    _Hint(
+        "",
+        "see that {far_router} runs and that no firewall is between the two; the log of {router} says why it can't "
+        "reach it, and 'p2p --config FILE status' with the YAML of {router} whether it does",
+    ),
+)
+
+
 def _unanswered(way: Ends, moments: Moments, error: P2PError) -> Finding:
     """The router answered the question with an error, or not at all."""
     outcome, text = _outcome(error), str(error)
@@ -234,11 +242,7 @@ def _unanswered(way: Ends, moments: Moments, error: P2PError) -> Finding:
         remedy = "check the name; if there is such a cluster, add it to 'neighbours' in the YAML of {router}"
         return Finding(way.neighbour, outcome, text, way.say(remedy))
     if isinstance(error, ClusterUnreachable):
-        remedy = (
-            "see that {far_router} runs and that no firewall is between the two; the log of {router} says why it "
-            "can't reach it, and 'p2p --config FILE status' with the YAML of {router} whether it does"
-        )
-        return Finding(way.neighbour, outcome, text, way.say(remedy))
+        return Finding(way.neighbour, outcome, text, way.say(_remedy(_NO_NEIGHBOUR, text)))
     if isinstance(error, UnknownPeer):
         leg = LegName.INSTRUCT if "went away" in text else way.table
         remedy = (
@@ -317,13 +321,16 @@ def _unconnected(way: Ends, moments: Moments, failure: AttemptFailed) -> Finding
             cause = f"{caller.remote} connected, but isn't {way.target}, as far as it has proved: {reason}"
             hints = _NO_TICKET if leg is LegName.TICKET else _NO_TLS
             return Finding(leg, failure.outcome, cause, way.say(_remedy(hints, reason)))
+    if moments.failures:
+        return Finding(LegName.DIAL, failure.outcome, str(failure), way.say(_remedy_of_dials(moments)))
     if not moments.dialling:
         cause = f"{way.target} was asking for {way.own} itself, which went first, but no link came of it"
         return Finding(LegName.DIAL, failure.outcome, cause, way.say("try again; the log of {target} has more"))
     if failure.outcome is not Outcome.CONNECT_FAILED:
         remedy = "try again; the log of {own}'s daemon says what it was doing"
         return Finding(LegName.DIAL, failure.outcome, str(failure), way.say(remedy))
-    cause = f"{way.target} was told to connect to port {moments.port} here, and didn't within {way.ticket_s:g} s"
+    told = told_to_dial(way.target, moments.dials, moments.port)
+    cause = f"{told}, and no connection came within {way.ticket_s:g} s"
     if caller is not None:
         cause += f"; only {caller.remote} did, which isn't its address: {caller.reason or 'it said nothing'}"
     remedy = (
@@ -332,6 +339,32 @@ def _unconnected(way: Ends, moments: Moments, failure: AttemptFailed) -> Finding
         f"{way.target} says what its connection met"
     )
     return Finding(LegName.DIAL, failure.outcome, cause, remedy)
+
+
+_FAILED_DIALS: dict[str, str] = {
+    DialFailure.REFUSED: "let the firewall of {own}'s machine accept TCP from {target}, also to the other ports from "
+    "which the system takes a fresh one for each link; if that address isn't the one of {own}'s machine, a NAT is "
+    "between: have {target} ask for the link, or grant another address with 'networks' in the YAML of {far_router}",
+    DialFailure.SILENT: "let the firewalls of both machines, and those between, pass TCP from {target} to {own}, also "
+    "to the other ports from which the system takes a fresh one for each link; if that isn't the address of {own}'s "
+    "machine, a NAT is between: have {target} ask for the link",
+    DialFailure.UNREACHABLE: "see how {target}'s machine would get to that address (ip route get ADDRESS); if it "
+    "can't, grant another one of {own} with 'networks' in the YAML of {far_router}",
+    DialFailure.FORBIDDEN: "let the firewall of {target}'s machine pass outgoing TCP to {own}",
+    DialFailure.NO_LINK: "see the log of {target}: it says what its connection met; another machine or service may "
+    "have that address",
+}
+
+
+def _remedy_of_dials(moments: Moments) -> str:
+    if no_common_family(moments.address, moments.dials):
+        return (
+            "{target} and {own} have no IP version in common, as their routers see them: give both machines an address "
+            "of one, and let 'router' in both YAML files name the routers' addresses of that version"
+        )
+    kinds = [failure for _, failure in moments.failures]
+    other = "see the log of {target}: it says what its connection met"
+    return next((_FAILED_DIALS[kind] for kind in kinds if kind in _FAILED_DIALS), other)
 
 
 def _most_likely(moments: Moments) -> Steps | None:
@@ -383,11 +416,3 @@ def _remedy(hints: _Hints, text: str, other: str = "") -> str:
 def _outcome(error: P2PError) -> Outcome:
     outcome = getattr(error, "outcome", None)
     return outcome if isinstance(outcome, Outcome) else Outcome.CLUSTER_UNREACHABLE
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

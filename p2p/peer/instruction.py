@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,10 @@ from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket
 from p2p.control.commands import Refused
 
-__all__ = ["MAX_CANDIDATES", "Instruction", "check_instruction"]
+__all__ = ["DIALS_EACH", "MAX_CANDIDATES", "Instruction", "check_instruction", "failures_of"]
+
+DIALS_EACH: Final = 4
+"""Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
 
 MAX_CANDIDATES: Final = 9
 """Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
@@ -20,12 +23,31 @@ MAX_CANDIDATES: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """An InstructConnect that was checked."""
+    """An InstructConnect that was checked.
+
+    :ivar reports: whether who asked for the dial wants to hear of it if it comes to nothing.
+    """
 
     ticket: Ticket
     candidates: list[str]
     port: int
     plain: bool
+    reports: bool
+
+    def report(self, failures: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """The arguments of DialFailed for the addresses that were dialled in vain, and the kind of each failure."""
+        return {
+            "target": self.ticket.target,
+            "initiator": self.ticket.initiator,
+            "ticket": self.ticket.nonce,
+            "addresses": [address for address, _ in failures],
+            "failures": [failure for _, failure in failures],
+        }
+
+
+def failures_of(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the arguments of DialFailed say: addresses, no more than can be, and the kind of each failure."""
+    return list(zip(report["addresses"], report["failures"], strict=False))[:MAX_CANDIDATES]
 
 
 def check_instruction(
@@ -57,7 +79,7 @@ def check_instruction(
     if not valid:
         raise Refused(f"{name} can't use this instruction: bad values")
     ticket = Ticket(arguments["ticket"], initiator, name, now + min(lifetime, longest_s))
-    return Instruction(ticket, addresses, port, arguments["plain"] and plain)
+    return Instruction(ticket, addresses, port, arguments["plain"] and plain, bool(arguments.get("reports")))
 
 
 def _dialable(text: str, nearby: bool) -> Address:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.scopes import System
 from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
-from p2p.control.commands import Busy, Refused
+from p2p.control.commands import Busy, DialFailed, Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
@@ -25,9 +25,10 @@ from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import DirectLink
-from p2p.peer.attempt import Attempting, Setup
-from p2p.peer.dialling import Wiring, dial
-from p2p.peer.instruction import Instruction, check_instruction
+from p2p.peer.attempt import Attempting, Moments, Setup
+from p2p.peer.dialling import NotReached, Wiring, dial
+from p2p.peer.instruction import DIALS_EACH, Instruction, check_instruction, failures_of
+from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.services.chat_room import ChatRoom
@@ -36,9 +37,6 @@ __all__ = ["HostedPeer", "Surroundings"]
 
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
-
-DIALS_EACH: Final = 4
-"""Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ class Surroundings:
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
+    :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
 
     reactor: Any
@@ -62,6 +61,7 @@ class Surroundings:
     plain: bool
     gate: LogGate
     scopes: System
+    hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
 class HostedPeer:
@@ -114,6 +114,7 @@ class HostedPeer:
         self._dials: dict[str, int] = {}
         self._dialling: set[Deferred[None]] = set()
         self._fallbacks: dict[str, Instruction] = {}
+        self._dialled: dict[DirectLink, Instruction] = {}  # connected, and no link yet
         self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
@@ -123,7 +124,7 @@ class HostedPeer:
 
     def start(self) -> None:
         """Register, and stay registered."""
-        self.registration.start(self.instructed)
+        self.registration.start(self)
 
     def slept(self, seconds: float) -> None:
         """This machine slept for so long: see whether the links and the registration stand."""
@@ -168,6 +169,11 @@ class HostedPeer:
     def open_dials(self) -> int:
         """Instructions that are being carried out."""
         return sum(self._dials.values())
+
+    @property
+    def attempts(self) -> dict[str, Moments]:
+        """The links that are being asked for, by the other's name."""
+        return {target: attempt.moments for target, attempt in self._attempts.items()}
 
     @property
     def connections(self) -> list[DirectLink]:
@@ -274,13 +280,9 @@ class HostedPeer:
         """
         if self._stopping:
             raise Refused(f"{self.name} can't use this instruction: it is stopping")
+        now, longest = self._clock.seconds(), self._limits.ticket_s
         instruction = check_instruction(
-            arguments,
-            self.name,
-            nearby=self.registration.nearby,
-            plain=self._around.plain,
-            now=self._clock.seconds(),
-            longest_s=self._limits.ticket_s,
+            arguments, self.name, nearby=self.registration.nearby, plain=self._around.plain, now=now, longest_s=longest
         )
         initiator = instruction.ticket.initiator
         answer = {"dialling": True, "plain": instruction.plain}
@@ -312,14 +314,38 @@ class HostedPeer:
         try:
             link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
             self._connections.add(link)  # from here on the link tells its end itself
+            self._dialled[link] = instruction
         except CancelledError:
             pass  # this peer stops
-        except ExchangeFailed as failure:
-            whose = ticket.initiator
-            self._gate.warn(self._log, whose, "{name}: {reason}", name=self.name, reason=str(failure))
+        except NotReached as failure:
+            self._report(instruction, failure.tried)
+            self._gate.warn(self._log, ticket.initiator, "{name}: {reason}", name=self.name, reason=str(failure))
         finally:
             if link is None:
                 self._dial_over(ticket.initiator)
+
+    def _report(self, instruction: Instruction, failures: Sequence[tuple[str, str]]) -> None:
+        """Let who asked for a dial know that it came to nothing; who can't be told waits until the ticket dies."""
+        if instruction.reports and self.registration.registered and not self._stopping:
+            reporting = self.registration.call(DialFailed, **instruction.report(failures))
+            Deferred.fromCoroutine(reporting).addErrback(lambda failure: failure.trap(P2PError))
+
+    def reported(self, arguments: Mapping[str, Any]) -> None:
+        """Take the report of a target that couldn't dial this peer."""
+        attempt = self._attempts.get(arguments["target"])
+        if attempt is not None and arguments["initiator"] == self.name:
+            attempt.reported(arguments["ticket"], failures_of(arguments))
+
+    def seen_at(self, observed: str) -> None:
+        """Warn of what keeps others from dialling this peer where its router sees it."""
+        for hindrance in self.hindrances:
+            self._log.warn("{name}: {hindrance}", name=self.name, hindrance=hindrance)
+
+    @property
+    def hindrances(self) -> list[str]:
+        """Why others may not be able to dial this peer, as sentences with what to do."""
+        known = self.registration.registered
+        return self._around.hinders(self.name, self.registration.observed) if known else []
 
     def _dial_over(self, initiator: str) -> None:
         """A dial ended, with or without a link; who waited for it without one asks for themselves."""
@@ -337,6 +363,7 @@ class HostedPeer:
         """Take a proved link into use; of two to the same peer one survives."""
         other = link.remote
         self._connections.add(link)
+        self._dialled.pop(link, None)
         standing = self.links.get(other)
         if self._stopping or (standing is not None and standing.reusable and not self._replaces(link, standing)):
             link.close()
@@ -390,6 +417,7 @@ class HostedPeer:
         """Forget a connection that is gone."""
         self._connections.discard(link)
         self._setups.pop(link, None)
+        instruction = self._dialled.pop(link, None)
         other = link.remote
         if link.established:
             self._gate.info(
@@ -407,6 +435,8 @@ class HostedPeer:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
                 text = "{name}: no link with {other}: {reason}"
                 self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
+                if instruction is not None:
+                    self._report(instruction, [(host_of(link.addresses[1]), DialFailure.NO_LINK)])
             self._dial_over(other)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)

@@ -25,6 +25,9 @@ Register = Callable[[str, Offer, Callable[[str], None], Path | None], Incoming]
 GiveUp = Callable[[str, Offer, Path], Awaitable[None]]
 """Removes what came of a transfer to a hosted peer, as ``Transfers.given_up`` does."""
 
+CheckWanted = Callable[[str, Offer], Awaitable[None]]
+"""Sees that a transfer wasn't cancelled here, as ``Transfers.check_wanted`` does."""
+
 
 class Reception:
     """See :class:`p2p.exchange.service.Host`.
@@ -42,6 +45,7 @@ class Reception:
         offers: PendingOffers,
         register: Register,
         give_up: GiveUp,
+        check_wanted: CheckWanted,
         state: Path,
         threads: Threads,
         now: Callable[[], float],
@@ -51,6 +55,7 @@ class Reception:
         self._offers = offers
         self._register = register
         self._give_up = give_up
+        self._check_wanted = check_wanted
         self._rules = None if entry.accept is None else [_rule(one) for one in entry.accept]
         self._threads = threads
         self._agreed = agreement_notes(state)
@@ -86,8 +91,12 @@ class Reception:
         folder = self._entry.inbox if offer.service == TRANSFER else None
         return self._register(self._peer, offer, stop, folder)
 
+    async def check_wanted(self, offer: Offer) -> None:
+        """See that a transfer wasn't cancelled here."""
+        await self._check_wanted(self._peer, offer)
+
     async def given_up(self, offer: Offer) -> None:
-        """Remove the parts of a transfer that its sender won't go on with."""
+        """Remove the parts of a transfer that the other side won't go on with."""
         try:
             await self._give_up(self._peer, offer, self._entry.inbox)
         except LocalFileError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from twisted.application.internet import backoffPolicy
@@ -22,28 +22,44 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import InstructConnect, Register, responder
+from p2p.control.commands import DialFailed, InstructConnect, Register, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 
-__all__ = ["Instructed", "Registration", "RouterAccess"]
+__all__ = ["Registrant", "Registration", "RouterAccess"]
 
 STEADY_S = 60.0
 """A registration that held so long starts the backoff anew; two daemons with one name don't fight at full speed."""
 
-Instructed = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-"""Carries out an InstructConnect: takes its arguments, gives its answer."""
+THROWN_OUT_S = 30.0
+"""Seconds until a peer comes back whose router has told it to go, as it does when another daemon registers by its name;
+twice as many after each time that it didn't hold for twice as long as it had waited."""
+
+LONGEST_OUT_S = 600.0
+
+
+class Registrant(Protocol):
+    """Whom a registration is for."""
+
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out an InstructConnect: takes its arguments, gives its answer."""
+
+    def reported(self, arguments: Mapping[str, Any]) -> None:
+        """Be told of a dial that was asked for: the arguments of DialFailed."""
+
+    def seen_at(self, observed: str) -> None:
+        """Be told at which address the router sees this peer, which is registered now."""
 
 
 class _PeerChannel(Channel):
     """The peer's end of the control channel: it answers its own router, and nobody else."""
 
-    def __init__(self, clock: IReactorTime, limits: PeerLimits, router: str, instructed: Instructed) -> None:
+    def __init__(self, clock: IReactorTime, limits: PeerLimits, router: str, registrant: Registrant) -> None:
         super().__init__(
             clock,
             silence_s=limits.silence_s,
             call_s=limits.call_s,
             handshake_s=limits.handshake_s,
-            locator=_Instructions(instructed),
+            locator=_Orders(registrant),
         )
         self._router = router
         self.ready: Deferred[None] = Deferred()
@@ -57,15 +73,20 @@ class _PeerChannel(Channel):
             self.ready.errback(ControlLost(f"the connection to {self._router} ended: {self.end_reason}"))
 
 
-class _Instructions(CommandLocator):
+class _Orders(CommandLocator):
     """What a router may tell its peer."""
 
-    def __init__(self, instructed: Instructed) -> None:
-        self._instructed = instructed
+    def __init__(self, registrant: Registrant) -> None:
+        self._registrant = registrant
 
     @responder(InstructConnect)
     async def instruct(self, **arguments: Any) -> Mapping[str, Any]:
-        return await self._instructed(arguments)
+        return await self._registrant.instructed(arguments)
+
+    @responder(DialFailed)
+    async def report(self, **arguments: Any) -> Mapping[str, Any]:
+        self._registrant.reported(arguments)
+        return {}
 
 
 class RouterAccess(Protocol):
@@ -74,12 +95,13 @@ class RouterAccess(Protocol):
     name: str
     registered: bool
     last_error: str
+    observed: str
 
     @property
     def nearby(self) -> bool:
         """Whether the router is on this machine, and reached by a loopback address."""
 
-    def start(self, instructed: Instructed) -> None:
+    def start(self, registrant: Registrant) -> None:
         """Register, and stay registered."""
 
     def slept(self, seconds: float) -> None:
@@ -100,6 +122,8 @@ class Registration:
 
     :param turn: shared by the peers of a daemon, so that a thousand of them don't storm a router at once.
     :ivar registered: whether the router has this peer in its table now.
+    :ivar last_error: why it isn't registered, if it isn't.
+    :ivar observed: the address at which the router saw it when it registered last.
     """
 
     _log = Logger()
@@ -128,6 +152,7 @@ class Registration:
         self._stopping = False
         self.registered = False
         self.last_error = "not connected yet"
+        self.observed = ""
 
     @property
     def nearby(self) -> bool:
@@ -135,12 +160,12 @@ class Registration:
         transport = None if self._channel is None else self._channel.transport
         return transport is not None and is_loopback(str(transport.getPeer().host))
 
-    def start(self, instructed: Instructed) -> None:
+    def start(self, registrant: Registrant) -> None:
         """Begin to connect and register, again and again until :meth:`stop`.
 
-        :param instructed: carries out what the router says.
+        :param registrant: carries out what the router says.
         """
-        self._keeping = Deferred.fromCoroutine(self._keep(instructed))
+        self._keeping = Deferred.fromCoroutine(self._keep(registrant))
         self._keeping.addErrback(self._ended)
 
     def slept(self, seconds: float) -> None:
@@ -193,12 +218,13 @@ class Registration:
     def _not_accepted(self, result: Any, seconds: float) -> None:
         raise ControlTimeout(f"{self._router} accepted no connection within {seconds:g} s")
 
-    async def _keep(self, instructed: Instructed) -> None:
-        failures = 0
+    async def _keep(self, registrant: Registrant) -> None:
+        failures, out_s = 0, 0.0  # how often it failed, and for how long it stayed away when it was told to go
         while True:
+            pause = 0.0
             began = self._clock.seconds()
             try:
-                channel = await self._enter(instructed)
+                channel = await self._enter(registrant)
             except Exception as error:  # noqa: BLE001 - whatever the network brings: the peer tries again
                 if self._stopping:
                     return
@@ -208,12 +234,17 @@ class Registration:
                 failures = min(failures, 3)
                 await channel.when_ended()
                 self.registered = False
-                self.last_error = f"the connection to {self._router} ended"
-                self._log.warn("{name}: the connection to {router} ended", name=self.name, router=self._router)
-                if self._clock.seconds() - began >= STEADY_S:
+                self.last_error = f"the connection to {self._router} ended: {channel.end_reason}"
+                self._log.warn("{name}: {reason}", name=self.name, reason=self.last_error)
+                held = self._clock.seconds() - began
+                if held >= STEADY_S:
                     failures = 0
+                if held >= 2 * out_s:
+                    out_s = 0.0
+                if channel.farewell:
+                    pause = out_s = min(2 * out_s or THROWN_OUT_S, LONGEST_OUT_S)
             self._channel = None
-            await self._pause(self._delays(failures))
+            await self._pause(pause + self._delays(failures))
             failures += 1
 
     async def _pause(self, seconds: float) -> None:
@@ -229,10 +260,10 @@ class Registration:
                 self._pausing = None
         self._woke = False
 
-    async def _enter(self, instructed: Instructed) -> _PeerChannel:
+    async def _enter(self, registrant: Registrant) -> _PeerChannel:
         """Connect and register, in turn with the daemon's other peers."""
         async with self._turn:
-            channel = _PeerChannel(self._clock, self._limits, self._router, instructed)
+            channel = _PeerChannel(self._clock, self._limits, self._router, registrant)
             factory = Factory.forProtocol(lambda: channel)
             factory.noisy = False
             wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)
@@ -247,12 +278,14 @@ class Registration:
                 channel.close()
                 raise
         self.registered = True
+        self.observed = printable(answer["observed"])
         self._log.info(
             "{name}: registered at {router}, which sees it at {observed}",
             name=self.name,
             router=self._router,
-            observed=printable(answer["observed"]),
+            observed=self.observed,
         )
+        registrant.seen_at(self.observed)
         self._waiting.fire(None)
         return channel
 

@@ -15,21 +15,24 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from p2p.base.config import PeerConfig, PeerEntry
+from p2p.base.endpoints import host_of_listener
 from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.log_gate import LogGate
+from p2p.base.names import router_name
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, most_open_files, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
 from p2p.exchange.inbox import clear_leftovers
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
-from p2p.identity.expiry import warn_of_expiry
+from p2p.identity.expiry import ExpiryWatch
 from p2p.identity.tls import Credentials
 from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
+from p2p.peer.reachable import hindrances
 from p2p.peer.reception import Reception
 from p2p.peer.registration import Registration
 from p2p.peer.transfers.account import IncomingTransfer
@@ -37,6 +40,7 @@ from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
+from p2p.wire.own_address import is_own_address
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -125,6 +129,7 @@ class PeerService(MultiService):
             plain=config.links == "plain",
             gate=self._gate,
             scopes=config.limits.scopes(most_open_files()),
+            hinders=self._hinders,
         )
         self._random = random
         self._now_ns = now_ns
@@ -135,6 +140,8 @@ class PeerService(MultiService):
         for entry, own in zip(config.peers, credentials, strict=True):
             registration = Registration(reactor, router, own, config.limits, turn)
             self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
+        certificates = {entry.name: entry.certificate for entry in config.peers}
+        self._expiry = ExpiryWatch(reactor, certificates, config.authority, wall)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(
             reactor,
@@ -164,7 +171,7 @@ class PeerService(MultiService):
                 "set 'links: tls' unless this is a measurement in a closed lab"
             )
         try:
-            warn_of_expiry(entry.certificate for entry in self._config.peers)
+            self._expiry.start()
             for entry in self._config.peers:
                 entry.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
             super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service is untyped
@@ -194,6 +201,7 @@ class PeerService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._expiry.stop()
         self._leftovers.stop()
         self._sleep.stop()
         transfers = self._transfers
@@ -215,12 +223,17 @@ class PeerService(MultiService):
         for peer in self.peers.values():
             peer.slept(seconds)
 
+    def _hinders(self, name: str, observed: str) -> list[str]:
+        router, host = router_name(self._config.cluster), host_of_listener(self._config.listen)
+        return hindrances(name, router, observed, host, own=is_own_address(observed))
+
     def _reception(self, entry: PeerEntry) -> Reception:
         return Reception(
             entry,
             self._offers,
             self._incoming,
             self._given_up,
+            self._check_wanted,
             self._state / entry.name,
             self._jobs,
             self._reactor.seconds,
@@ -239,6 +252,10 @@ class PeerService(MultiService):
     async def _given_up(self, acting: str, offer: Offer, folder: Path) -> None:
         assert self._transfers is not None, "peers are registered only while the daemon runs"
         await self._transfers.given_up(acting, offer, folder)
+
+    async def _check_wanted(self, acting: str, offer: Offer) -> None:
+        assert self._transfers is not None, "peers are registered only while the daemon runs"
+        await self._transfers.check_wanted(acting, offer)
 
     def _open_transfers(self) -> Transfers:
         """Open the journal, and offer the operations of the console, all of which are answered from here on."""
@@ -270,6 +287,7 @@ class PeerService(MultiService):
             console_clients=lambda: self._console.connected,
             transfers=self._transfers,
             consent=self._offers,
+            expiring=self._expiry.warnings,
         )
         self._operations.update(operations.handlers())
         return self._transfers

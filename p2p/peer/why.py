@@ -29,9 +29,9 @@ from p2p.peer.findings import (
     explain_exchange,
     explain_ping,
     explain_router,
-    host_of,
 )
 from p2p.peer.node import HostedPeer
+from p2p.peer.reachable import host_of
 from p2p.services.store import BytesSource
 
 __all__ = ["Sheet", "why"]
@@ -265,7 +265,9 @@ class _Walk:
         good(LegName.NEIGHBOUR, between, f"{way.router} asked {way.far_router}")
         good(way.table, setup.table_lookup_ns, seen)
         looked_up = setup.table_lookup_ns if way.is_near else setup.router_lookup_ns
-        how = "dials" if moments.dialling else "was asking for a link itself, which goes first"
+        how = "was asking for a link itself, which goes first"
+        if moments.dialling:
+            how = f"dials {' and '.join(moments.dials)}" if moments.dials else "dials"
         again = f", asked {moments.asked} times" if moments.asked > 1 else ""
         good(LegName.INSTRUCT, moments.answered_ns - moments.asked_ns - looked_up, f"{way.target} {how}{again}")
 

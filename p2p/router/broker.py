@@ -43,6 +43,7 @@ class ConnectRequest:
     :ivar lifetime: how many seconds the ticket lives.
     :ivar plain: whether a link without TLS is offered.
     :ivar candidates: further addresses of the initiator.
+    :ivar reports: whether the initiator wants to hear of a dial that came to nothing.
     """
 
     target: PeerName
@@ -52,6 +53,7 @@ class ConnectRequest:
     lifetime: float
     plain: bool
     candidates: tuple[str, ...]
+    reports: bool = False
 
 
 def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
@@ -62,7 +64,15 @@ def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
 
 
 def check_request(
-    *, target: str, initiator: str, port: int, ticket: bytes, lifetime: float, plain: bool, candidates: Sequence[str]
+    *,
+    target: str,
+    initiator: str,
+    port: int,
+    ticket: bytes,
+    lifetime: float,
+    plain: bool,
+    candidates: Sequence[str],
+    reports: bool | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect and InstructConnect.
 
@@ -88,4 +98,4 @@ def check_request(
         addresses = tuple(str(checked_address(one)) for one in candidates)
     except NotAllowed as error:
         raise Forbidden(f"a candidate can't be dialled: {error}") from error
-    return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses)
+    return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses, bool(reports))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Protocol, TypedDict
 
@@ -16,6 +16,7 @@ from p2p.control.channel import Channel, ControlLost, ControlTimeout
 from p2p.control.commands import (
     Busy,
     ClusterMismatch,
+    DialFailed,
     InstructConnect,
     Refused,
     TooManyPeers,
@@ -24,6 +25,7 @@ from p2p.control.commands import (
 )
 from p2p.router.addresses import dialable
 from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.reports import Awaited, AwaitedReports, DialFailures, tellable
 from p2p.router.table import RoutingTable, TableEntry, TableFull
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "REGISTRATION_WAIT_S",
     "ConnectAnswer",
     "DialAnswer",
+    "DialReport",
     "LookupTimes",
     "NamesAnswer",
     "Neighbours",
@@ -62,6 +65,17 @@ class DialAnswer(TypedDict):
 
     dialling: bool
     plain: bool
+    dials: list[str] | None
+
+
+class DialReport(TypedDict):
+    """The arguments of DialFailed."""
+
+    target: str
+    initiator: str
+    ticket: bytes
+    addresses: list[str]
+    failures: list[str]
 
 
 class ConnectAnswer(DialAnswer):
@@ -84,10 +98,14 @@ class PeerHandle(Channel):
 
     :ivar address: the address that the peer's connection comes from.
     :ivar here: the address at which it reached this router.
+    :ivar dialling: the dials of this peer that it may report.
+    :ivar asked: the dials of others of which this peer may be told.
     """
 
     address: str
     here: str
+    dialling: AwaitedReports
+    asked: AwaitedReports
 
     def replaced_by(self, other: PeerHandle) -> None:
         """Be told that the peer has registered again over another connection, and make way."""
@@ -108,6 +126,12 @@ class Neighbours(Protocol):
         """Look the target up and have it instructed.
 
         :raises ControlError: as RequestConnect declares.
+        """
+
+    async def report(self, cluster: str, report: DialReport) -> None:
+        """Pass on to the router of a cluster what a peer of that cluster may be told of a dial.
+
+        :raises ControlError: as DialFailed declares, or if that router can't be reached.
         """
 
     async def names(self, cluster: str, after: str) -> NamesAnswer:
@@ -161,6 +185,7 @@ class Registrations:
 class Router:
     """The routing table of one cluster, and what may be asked of it.
 
+    :param now: reads the monotonic clock, seconds.
     :ivar cluster: its name.
     :ivar table: its connected peers.
     :ivar times: how long the look-ups took.
@@ -173,8 +198,10 @@ class Router:
         limits: RouterLimits,
         networks: Mapping[str, Sequence[Network]],
         neighbours: Neighbours,
+        now: Callable[[], float],
     ) -> None:
         self.cluster = cluster
+        self.now = now
         self.limits = limits
         self.networks = networks
         self.neighbours = neighbours
@@ -211,8 +238,8 @@ class Router:
             raise UnknownPeer(f"{printable(name[:130])} isn't connected to the router of cluster {self.cluster}")
         return entry, took
 
-    async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
-        """Have the target of a request dial its initiator, which this router sees at ``observed``.
+    async def connect(self, request: ConnectRequest, initiator: PeerHandle) -> ConnectAnswer:
+        """Have the target of a request dial its initiator, one of this router's peers.
 
         :raises UnknownPeer: if the target isn't connected.
         :raises UnknownCluster: if the target's cluster has no router that is known here.
@@ -220,10 +247,14 @@ class Router:
         :raises Refused: if there is no address that the target may dial, or it doesn't want to.
         :raises Busy: if a limit is reached there.
         """
-        if self._route(request.target.cluster) is Route.NEIGHBOUR:
-            return await self.neighbours.connect(request, observed)
+        where = self._route(request.target.cluster)
+        if request.reports:
+            until = self.now() + request.lifetime
+            initiator.asked.expect(request.ticket, Awaited(str(request.target), str(request.initiator), until))
+        if where is Route.NEIGHBOUR:
+            return await self.neighbours.connect(request, initiator.address)
         entry, took = self.lookup(str(request.target))
-        answer = await self.instruct(entry, request, observed, via=None)
+        answer = await self.instruct(entry, request, initiator.address, via=None)
         return {"address": entry.address, "table_lookup_ns": took, "router_lookup_ns": 0, **answer}
 
     async def instruct(
@@ -244,6 +275,9 @@ class Router:
             candidates = dialable(observed, request.candidates, networks, via=via, target=entry.address, here=peer.here)
         except NotAllowed as error:
             raise Refused(f"{entry.name} can't be told to dial {request.initiator}: {error}") from error
+        if request.reports:
+            awaited = Awaited(entry.name, str(request.initiator), self.now() + request.lifetime, candidates)
+            peer.dialling.expect(request.ticket, awaited)
         deadline = min(self.limits.call_s * TARGET_SHARE, request.lifetime)
         try:
             answer = await peer.call(
@@ -257,12 +291,52 @@ class Router:
                 ticket=request.ticket,
                 lifetime=request.lifetime,
                 plain=request.plain,
+                reports=request.reports or None,
             )
         except ControlLost as error:
             raise UnknownPeer(f"{entry.name} went away while it was told to dial {request.initiator}") from error
         except ControlTimeout as error:
             raise Busy.after(1.0, f"{entry.name} didn't answer its router within {deadline:g} s") from error
-        return {"dialling": answer["dialling"], "plain": answer["plain"] and request.plain}
+        return {"dialling": answer["dialling"], "plain": answer["plain"] and request.plain, "dials": candidates}
+
+    async def dial_failed(self, peer: PeerHandle, report: DialReport) -> None:
+        """A peer of this router reports a dial that it was told to make: pass that on to the initiator.
+
+        :raises Refused: if it wasn't told to, or has reported it.
+        :raises ControlError: if the initiator can't be told.
+        """
+        awaited = peer.dialling.take(report["ticket"], report["target"], report["initiator"], self.now())
+        if awaited is None or awaited.addresses is None:
+            raise Refused("no report of such a dial is awaited")
+        told = [one for one in _failures(report) if one[0] in awaited.addresses]
+        checked = _report(report, told)
+        cluster = parse_peer(awaited.initiator).cluster
+        if cluster == self.cluster:
+            await self.pass_on(checked)
+        else:
+            await self.neighbours.report(cluster, checked)
+
+    async def pass_on(self, report: DialReport) -> None:
+        """Tell the initiator, a peer of this router, of a dial that it has asked for.
+
+        Of an address that this router neither sees it at nor grants its cluster, it isn't told what is there.
+
+        :raises UnknownPeer: if it isn't connected.
+        :raises Refused: if it hasn't asked for that, or has been told.
+        """
+        entry = self.table.lookup(report["initiator"])
+        if entry is None:
+            raise UnknownPeer(f"{printable(report['initiator'][:130])} isn't connected")
+        peer = entry.handle
+        assert isinstance(peer, PeerHandle)
+        if peer.asked.take(report["ticket"], report["target"], entry.name, self.now()) is None:
+            raise Refused("no report of such a dial is awaited")
+        told = tellable(_failures(report), peer.address, self.networks.get(self.cluster, ()))
+        checked = _report(report, told)
+        try:
+            await peer.call(DialFailed, deadline=self.limits.call_s * TARGET_SHARE, **checked)
+        except (ControlLost, ControlTimeout) as error:
+            raise UnknownPeer(f"{entry.name} went away while it was told of a dial") from error
 
     async def names(self, cluster: str, after: str) -> NamesAnswer:
         """Return a page of the names in any cluster that is known here.
@@ -290,8 +364,24 @@ class Router:
         return where
 
 
+def _failures(report: DialReport) -> DialFailures:
+    return list(zip(report["addresses"], report["failures"], strict=False))
+
+
+def _report(report: DialReport, failures: DialFailures) -> DialReport:
+    return {**report, "addresses": [one for one, _ in failures], "failures": [how for _, how in failures]}
+
+
 def checked_request(
-    *, target: str, initiator: str, port: int, ticket: bytes, lifetime: float, plain: bool, candidates: Sequence[str]
+    *,
+    target: str,
+    initiator: str,
+    port: int,
+    ticket: bytes,
+    lifetime: float,
+    plain: bool,
+    candidates: Sequence[str],
+    reports: bool | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect or InstructConnect.
 
@@ -307,6 +397,7 @@ def checked_request(
             lifetime=lifetime,
             plain=plain,
             candidates=candidates,
+            reports=reports,
         )
     except InvalidName as error:
         raise UnknownPeer(str(error)) from error

@@ -7,7 +7,7 @@ connection that the neighbour dialled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.base.addresses import Network, NotAllowed
+from p2p.base.addresses import Network, NotAllowed, checked_address
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName, P2PError
 from p2p.base.log_gate import LogGate
@@ -29,11 +29,11 @@ from p2p.base.names import check_listed, router_name
 from p2p.base.texts import printable
 from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import Busy, ClusterUnreachable, InstructConnect, ListPeers, LookupPeer
+from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, InstructConnect, ListPeers, LookupPeer, Ping
 from p2p.identity.tls import require_name
 from p2p.router.addresses import granted, seen_through
-from p2p.router.broker import ConnectRequest
-from p2p.router.core import PAGE, ConnectAnswer, NamesAnswer
+from p2p.router.broker import CANDIDATES, ConnectRequest
+from p2p.router.core import PAGE, ConnectAnswer, DialReport, NamesAnswer
 from p2p.router.sockets import host_of
 
 __all__ = ["Federation", "retry_delay"]
@@ -103,6 +103,11 @@ class Federation(MultiService):
             link.service.setServiceParent(self)
 
     @property
+    def problems(self) -> Mapping[str, str]:
+        """Why links don't stand, by cluster."""
+        return {cluster: link.last_error for cluster, link in self._links.items() if link.last_error}
+
+    @property
     def clusters(self) -> Mapping[str, bool]:
         """The clusters whose routers are known, and whether their link stands."""
         return {cluster: link.channel is not None for cluster, link in self._links.items()}
@@ -130,6 +135,7 @@ class Federation(MultiService):
                 ticket=request.ticket,
                 lifetime=request.lifetime,
                 plain=request.plain,
+                reports=request.reports or None,
             )
             try:
                 found = await looking
@@ -144,7 +150,16 @@ class Federation(MultiService):
                 "router_lookup_ns": took,
                 "dialling": answer["dialling"],
                 "plain": answer["plain"] and request.plain,
+                "dials": _addresses(answer["dials"]),
             }
+
+    async def report(self, cluster: str, report: DialReport) -> None:
+        """Pass on to the router of a cluster what a peer of that cluster may be told of a dial.
+
+        :raises ControlError: as DialFailed declares, or if that router can't be reached.
+        """
+        with self._links[cluster].asking() as channel:
+            await channel.call(DialFailed, deadline=self._limits.call_s * NEIGHBOUR_SHARE, **report)
 
     async def names(self, cluster: str, after: str) -> NamesAnswer:
         """Fetch a page of the names in a neighbour's cluster.
@@ -199,6 +214,7 @@ class _Link:
         self.gate = gate
         self.name = router_name(cluster)
         self.channel: _LinkChannel | None = None
+        self.last_error = ""
         self._clock = clock
         self._slots = Slots(limits.lookups_in_flight)
         self._random = random
@@ -218,7 +234,8 @@ class _Link:
         :raises Busy: if too many questions are under way.
         """
         if self.channel is None:
-            raise ClusterUnreachable(f"{self.name} isn't connected now; it is dialled again and again")
+            why = self.last_error or "it is being dialled"
+            raise ClusterUnreachable(f"{self.name} isn't connected now ({why}); it is dialled again and again")
         if not self._slots.enter():
             raise Busy.after(1.0, f"{self._slots.limit} questions to {self.name} are under way")
         try:
@@ -229,16 +246,17 @@ class _Link:
             self._slots.leave()
 
     def up(self, channel: _LinkChannel) -> None:
-        self.channel = channel
+        self.channel, self.last_error = channel, ""
         self.gate.info(log, self.name, "federation: linked to {who}", who=channel.who)
 
-    def down(self, channel: _LinkChannel, reason: Failure) -> None:
+    def down(self, channel: _LinkChannel) -> None:
         if self.channel is not channel:
+            self._warn("federation: {name} doesn't link: {reason}", channel.end_reason)
             return
         self.channel = None
         if self._clock.seconds() - channel.since >= _STEADY_S:
             self._attempts = 0
-        self._warn("federation: the link to {name} ended: {reason}", reason)
+        self._warn("federation: the link to {name} ended: {reason}", channel.end_reason)
 
     def dial_now(self) -> None:
         if self._pausing:
@@ -246,10 +264,11 @@ class _Link:
             self.service.startService()
 
     def _failed(self, failure: Failure) -> None:
-        self._warn("federation: can't reach {name}: {reason}", failure)
+        self._warn("federation: can't reach {name}: {reason}", reason_of(failure))
 
-    def _warn(self, text: str, why: Failure) -> None:
-        self.gate.warn(log, self.name, text, name=self.name, reason=reason_of(why))
+    def _warn(self, text: str, why: str) -> None:
+        self.last_error = why
+        self.gate.warn(log, self.name, text, name=self.name, reason=why)
 
     def _dialling(self) -> None:
         self._pausing = False
@@ -273,10 +292,11 @@ class _LinkChannel(Channel):
     def authenticated(self) -> None:
         require_name(self.transport, self._link.name)
         self.since = self._clock.seconds()
-        self._link.up(self)
+        # What it does first if it doesn't let this router in is to say why: the answer to a question comes after that.
+        self.ask(Ping).addCallbacks(lambda _: self._link.up(self), lambda failure: failure.trap(P2PError))
 
     def closed(self, reason: Failure) -> None:
-        self._link.down(self, reason)
+        self._link.down(self)
 
 
 @implementer(IStreamClientEndpoint)
@@ -303,6 +323,17 @@ class _Told:
         if not isinstance(failure.value, CancelledError | ConnectingCancelledError):  # else this router is stopping
             self._failed(failure)
         return failure
+
+
+def _addresses(told: list[str] | None) -> list[str] | None:
+    """The addresses that a neighbour says its peer was told to dial, as far as they are some; for people."""
+    if told is None:
+        return None
+    shown = []
+    for one in told[: CANDIDATES + 1]:
+        with suppress(NotAllowed):
+            shown.append(str(checked_address(one)))
+    return shown
 
 
 def _shown(address: str, via: str) -> str:

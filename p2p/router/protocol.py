@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
@@ -22,6 +22,7 @@ from p2p.control.admission import Slots
 from p2p.control.commands import (
     Busy,
     ControlError,
+    DialFailed,
     InstructConnect,
     ListPeers,
     LookupPeer,
@@ -38,11 +39,13 @@ from p2p.router.core import (
     REGISTRATION_WAIT_S,
     ConnectAnswer,
     DialAnswer,
+    DialReport,
     NamesAnswer,
     PeerHandle,
     Router,
     checked_request,
 )
+from p2p.router.reports import AwaitedReports
 from p2p.router.sockets import host_of
 
 __all__ = ["AcceptedChannel", "AcceptedChannels", "NeighbourCommands", "PeerCommands"]
@@ -104,7 +107,14 @@ class PeerCommands(CommandLocator):
 
     @responder(RequestConnect)
     async def request_connect(
-        self, target: str, port: int, ticket: bytes, lifetime: float, plain: bool, candidates: list[str]
+        self,
+        target: str,
+        port: int,
+        ticket: bytes,
+        lifetime: float,
+        plain: bool,
+        candidates: list[str],
+        reports: bool | None,
     ) -> ConnectAnswer:
         """Have another peer dial this one."""
         with self._request(f"a link to {printable(target[:130])}"):
@@ -119,8 +129,9 @@ class PeerCommands(CommandLocator):
                     lifetime=lifetime,
                     plain=plain,
                     candidates=candidates,
+                    reports=reports,
                 )
-                answer = await self._router.connect(request, self._channel.address)
+                answer = await self._router.connect(request, self._channel)
             finally:
                 self._attempts.leave()
         self._channel.note(
@@ -130,6 +141,13 @@ class PeerCommands(CommandLocator):
             how="it dials" if answer["dialling"] else "its own request goes first",
         )
         return answer
+
+    @responder(DialFailed)
+    async def dial_failed(self, **report: Unpack[DialReport]) -> Mapping[str, Any]:
+        """Pass on to who asked for it that this peer's dial came to nothing."""
+        with self._request(f"a report to {printable(report['initiator'][:130])}"):
+            await self._router.dial_failed(self._channel, report)
+        return {}
 
     @responder(ListPeers)
     async def list_peers(self, cluster: str, after: str) -> NamesAnswer:
@@ -184,6 +202,7 @@ class NeighbourCommands(CommandLocator):
         ticket: bytes,
         lifetime: float,
         plain: bool,
+        reports: bool | None,
     ) -> DialAnswer:
         """Tell a peer of this cluster to dial a peer of that one."""
         self._charge()
@@ -200,6 +219,7 @@ class NeighbourCommands(CommandLocator):
                     lifetime=lifetime,
                     plain=plain,
                     candidates=candidates,
+                    reports=reports,
                 )
                 if request.initiator.cluster != self._cluster:
                     raise Refused(f"{self._channel.remote_name} doesn't speak for {request.initiator}")
@@ -215,6 +235,15 @@ class NeighbourCommands(CommandLocator):
                 reason=error,
             )
             raise
+
+    @responder(DialFailed)
+    async def dial_failed(self, **report: Unpack[DialReport]) -> Mapping[str, Any]:
+        """Tell a peer of this cluster that the dial of a peer of that one came to nothing."""
+        self._charge()
+        if report["target"].rpartition(".")[2] != self._cluster:
+            raise Refused(f"{self._channel.remote_name} doesn't speak for {printable(report['target'][:130])}")
+        await self._router.pass_on(report)
+        return {}
 
     @responder(ListPeers)
     async def list_peers(self, cluster: str, after: str) -> NamesAnswer:
@@ -245,6 +274,7 @@ class AcceptedChannel(PeerHandle):
         )
         self.address = host_of(address)
         self.here = ""
+        self.dialling, self.asked = AwaitedReports(), AwaitedReports()
         self._place = address.place
         self._channels = channels
         self.is_registered = False
@@ -303,7 +333,7 @@ class AcceptedChannel(PeerHandle):
         self._place.leave(known=True)
 
     def replaced_by(self, other: PeerHandle) -> None:
-        """Make way for a newer connection of the same name."""
+        """Make way for a newer connection of the same name, and say whose that is: it may be another daemon."""
         self.tell(
             "router: {name} connected again from {new}; closing its connection from {old}",
             name=self.remote_name,
@@ -311,7 +341,7 @@ class AcceptedChannel(PeerHandle):
             old=self.address,
         )
         self.is_registered = False
-        self.close(REPLACED_S)
+        self.part(f"{self.remote_name} has connected again, from {other.who.rpartition(' ')[2]}", REPLACED_S)
 
     def closed(self, reason: Failure) -> None:
         """Drop the peer from the table the moment its connection ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
 from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
 from p2p.control.door import Door, defer_accept
-from p2p.identity.expiry import warn_of_expiry
+from p2p.identity.expiry import ExpiryWatch
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.core import Router
 from p2p.router.federation import Federation
@@ -67,6 +68,7 @@ class RouterService(MultiService):
     :param random: gives numbers between 0 and 1, for the times between two attempts to link.
     :param tell: says to the service manager how the daemon is, see :func:`p2p.base.notify.notify`.
     :param asleep: reads how long this machine has slept since it was booted, seconds.
+    :param wall: reads the Unix time, seconds.
     :ivar router: the routing table and what may be asked of it.
     :ivar federation: the links to the neighbours.
     :ivar meter: counts what goes through the sockets.
@@ -84,6 +86,7 @@ class RouterService(MultiService):
         random: Callable[[], float],
         tell: Callable[[str], None] = notify,
         asleep: Callable[[], float] = asleep_s,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         MultiService.__init__(self)
         self.meter = SocketMeter()
@@ -105,8 +108,10 @@ class RouterService(MultiService):
             gate=self.gate,
         )
         self._add(self.federation)
-        self.router = Router(config.cluster, limits, config.networks, self.federation)
+        self.router = Router(config.cluster, limits, config.networks, self.federation, reactor.seconds)
         self._channels = AcceptedChannels(self.router, self.gate, reactor)
+        tls = config.tls
+        self._expiry = ExpiryWatch(reactor, {credentials.name: tls.certificate}, tls.authority, wall)
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         total = limits.pending_connections
         self.admission = Admission(total, limits.pending_per_address, kept=int(total * KEPT))
@@ -121,7 +126,7 @@ class RouterService(MultiService):
         :raises CannotStart: if the port can't be had.
         """
         raise_open_files()
-        warn_of_expiry([self._config.tls.certificate])
+        self._expiry.start()
         self._listen()
         MultiService.privilegedStartService(self)
 
@@ -159,14 +164,17 @@ class RouterService(MultiService):
             listening=self.listening,
             peers=len(self.router.table),
             neighbours=dict(self.federation.clusters),
+            neighbour_problems=dict(self.federation.problems),
             connections=self.meter.open,
             socket_bytes=SocketBytes(received=self.meter.received, sent=self.meter.sent),
             lookups=times.count,
+            warnings=self._expiry.warnings(),
             table_lookup_ns=Mean(count=times.count, mean=times.mean, max=times.longest),
         )
 
     async def _stop(self) -> None:
         self._tell(STOPPING)
+        self._expiry.stop()
         self._sleep.stop()
         port, self._port = self._port, None
         if port is not None:

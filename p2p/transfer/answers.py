@@ -145,7 +145,7 @@ class ListedNames:
         self._seen: set[bytes] = set()
 
     def checked(self, raw: bytes) -> str:
-        """A name, fit for a screen.
+        """A name, with whatever characters are in it.
 
         :raises ExchangeFailed: with ``corrupt``, if no folder can have it in it, or has it twice.
         """
@@ -154,7 +154,7 @@ class ListedNames:
         if raw in self._seen:
             raise _wrong(f"a list with {shown(from_bytes(raw))} in it twice")
         self._seen.add(raw)
-        return CONTROLS.sub("?", from_bytes(raw))
+        return from_bytes(raw)
 
 
 def check_have(have: Have, names: Sequence[str]) -> None:

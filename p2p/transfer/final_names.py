@@ -168,6 +168,8 @@ class Placer:
                     self._place_file(step, where)
                 if self._sync:
                     self._touched.add(where)
+            except FileExistsError:
+                self._refuse(step, "the receiver has something of this name already, and keeps it")
             except OSError as error:
                 if error.errno not in ONE_ENTRY:
                     raise

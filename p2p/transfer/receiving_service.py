@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.request import Request
 from p2p.exchange.service import TRANSFER, Context, IContentService, Incoming, Terms
@@ -65,9 +65,11 @@ class TransferSink(ThreadedSink):
 
     async def _admit(self) -> None:
         host = self._context.host
+        if self._waits:  # else it is new here
+            await host.check_wanted(self._offer)
         terms = await host.admit(self._offer, self._pending)
         self._journal = host.incoming(self._offer, self._stop)
-        reading = LoopingCall(self._pending, "it has agreed, and reads once more what it has of this transfer")
+        reading = LoopingCall(self._reading)
         reading.clock = self._context.clock
         reading.start(ALIVE_S, now=False).addErrback(self._not_admitted)
         try:
@@ -90,6 +92,9 @@ class TransferSink(ThreadedSink):
 
     def _pending(self, reason: str) -> None:
         self._reply.write(encode_pending(reason))
+
+    def _reading(self) -> None:
+        self._reply.write(encode_pending("it reads once more what it has of this transfer", reading=True))
 
     def _open(self, terms: Terms) -> Have:
         """Find out what is here; in a thread."""
@@ -168,6 +173,10 @@ class TransferSink(ThreadedSink):
         return receipts, totals
 
     def _report(self, receipts: list[Receipt]) -> None:
+        if self._journal is not None:
+            for receipt in receipts:
+                if receipt.outcome is not Outcome.OK:
+                    self._journal.left_out(receipt.path, receipt.outcome, receipt.reason)
         if receipts:
             self._reply.write(encode_receipts(receipts))
 
@@ -204,7 +213,7 @@ class TransferSink(ThreadedSink):
     def _stop(self, reason: str) -> None:
         """Give it up for good."""
         self._forget = True
-        self._reply.fail(ExchangeFailed(Outcome.REFUSED, reason))
+        self._reply.fail(CancelledThere(reason))
 
     def _close(self) -> None:
         """Let go of the engine; in a thread."""

@@ -3,7 +3,8 @@
 ================ =========================================================================================
 field            what a box with it says
 ================ =========================================================================================
-``pending``      a person is asked, and why; comes every few seconds
+``pending``      a person is asked, and why; comes every few seconds. With ``reading`` it isn't a person that the
+                 sender waits for: the receiver reads again what it has
 ``have``         ``1``: it begins, and the other fields (see ``Have``) say how much the receiver has. With the
                  field ``done`` it has everything, and nothing is to be sent
 ``path``         what became of an entry: ``name`` if it has another one there, ``size`` and ``root`` (hex) of a file,
@@ -38,9 +39,10 @@ _ROOT: Final = re.compile(r"[0-9a-f]{64}|")
 
 @dataclass(frozen=True, slots=True)
 class PendingReport:
-    """A person is asked."""
+    """A person is asked; or, with ``reading``, the receiver has agreed and reads again what it has."""
 
     reason: str
+    reading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,9 @@ Report = PendingReport | Began | Receipt | ProgressReport
 """Whatever a receiver reports."""
 
 
-def encode_pending(reason: str) -> bytes:
-    """Say that a person is asked."""
-    return encode_box({"pending": printable(reason)})
+def encode_pending(reason: str, *, reading: bool = False) -> bytes:
+    """Say that a person is asked, or what else it is that the sender has to wait for."""
+    return encode_box({"pending": printable(reason), **({"reading": "1"} if reading else {})})
 
 
 def encode_have(have: Have, *, done: bool = False) -> bytes:
@@ -140,7 +142,7 @@ class ReportReader:
 
     def _report(self, box: Box) -> Report:
         if "pending" in box and not self._began:
-            return PendingReport(printable(text_of(box, "pending")))
+            return PendingReport(printable(text_of(box, "pending")), "reading" in box)
         if "have" in box and not self._began:
             self._began = True
             return Began(Have.from_box(box), "done" in box)

@@ -174,7 +174,7 @@ class _Reports(BaseSink):
                 self._sent.progress(report.entries, report.bytes)
                 progress = report
             elif isinstance(report, PendingReport):
-                self._told.on_pending(report.reason)
+                self._told.on_pending(report.reason, reading=report.reading)
             else:
                 self._agreed = True
                 self._began(report)

@@ -47,8 +47,8 @@ class NotFresh(P2PError):
 class SessionTold(Protocol):
     """Whoever is told what happens in a session."""
 
-    def on_pending(self, reason: str) -> None:
-        """A person at the other side is asked; comes again and again."""
+    def on_pending(self, reason: str, *, reading: bool = False) -> None:
+        """A person at the other side is asked, or it reads again what it has; comes again and again."""
 
     def on_have(self, have: Have) -> None:
         """Both sides agree, and the receiver has so much."""

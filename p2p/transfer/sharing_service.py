@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from zope.interface import implementer
 
-from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, ProtocolViolation
+from p2p.base.errors import CancelledThere, ExchangeFailed, InvalidRequest, LocalFileError, Outcome, ProtocolViolation
 from p2p.base.rates import Pace
 from p2p.exchange.message_streams import ReplyWriter
 from p2p.exchange.paths import from_bytes
@@ -54,11 +54,13 @@ class FetchSink(AskingSink):
         self._engine: SendingEngine | None = None
         self._state: SenderState | None = None
         self._journal: Incoming | None = None
+        self._left_out = 0
         self._told = context.now()
 
     async def answer(self) -> Mapping[str, str | bytes]:
         """Send it."""
         have, names = self._asked()
+        await self.context.host.check_wanted(self._offer)
         clock = self.context.clock
         self._files.set(_FILES)
         pace = None if self._limit is None else Pace(self._limit, clock.seconds())
@@ -69,6 +71,7 @@ class FetchSink(AskingSink):
         if not engine.ended:
             raise ExchangeFailed(Outcome.RESET, "the transfer was stopped")
         await self.worker(self._finish)
+        self._tell_left_out(engine)
         tail = {"entries": engine.done_entries, "bytes": engine.done_bytes, "refused": engine.given_up_count}
         self._files.set(0)
         self._tell_journal(Outcome.OK, "")
@@ -112,7 +115,7 @@ class FetchSink(AskingSink):
         self._state = SenderState(served / local_id(self._offer.sender, self._offer.id))
         try:
             self._engine = SendingEngine(sources, links=self._links, state=self._state)
-        except LocalFileError as error:
+        except (InvalidRequest, LocalFileError) as error:
             raise ExchangeFailed(Outcome.REFUSED, str(error)) from error
         self._engine.resume(have)
         return self._engine
@@ -126,10 +129,18 @@ class FetchSink(AskingSink):
         now = self.context.now()
         if self._journal is not None and self._engine is not None and now - self._told >= _PROGRESS_S:
             self._told = now
+            self._tell_left_out(self._engine)
             self._journal.progress(self._engine.done_entries, self._engine.done_bytes)
 
+    def _tell_left_out(self, engine: SendingEngine) -> None:
+        """Tell the journal of the entries that couldn't be read since the last time."""
+        new, self._left_out = engine.given_up_count - self._left_out, engine.given_up_count
+        if self._journal is not None and new:
+            for path, reason in engine.given_up[-new:]:
+                self._journal.left_out(path, Outcome.REFUSED, reason)
+
     def _stop(self, reason: str) -> None:
-        self.reply.fail(ExchangeFailed(Outcome.REFUSED, reason))
+        self.reply.fail(CancelledThere(reason))
 
     def _tell_journal(self, outcome: Outcome, reason: str) -> None:
         journal, self._journal = self._journal, None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from p2p.base.errors import LocalFileError
+from p2p.base.errors import InvalidRequest, LocalFileError
 from p2p.base.values import type_of
 from p2p.exchange.paths import InvalidPath, checked_path, shown
 from p2p.transfer.records import Kind
@@ -112,7 +112,8 @@ def why_not(error: OSError) -> str:
 def entry_names(sources: Sequence[SourceRoot]) -> list[str]:
     """The names under which sources are sent.
 
-    :raises LocalFileError: if one has none, has one that can't be sent, or two have the same.
+    :raises LocalFileError: if one has none, or one that can't be sent.
+    :raises InvalidRequest: if two have the same.
     """
     names: list[str] = []
     for source in sources:
@@ -123,7 +124,7 @@ def entry_names(sources: Sequence[SourceRoot]) -> list[str]:
         except InvalidPath as error:
             raise LocalFileError(f"{error}; give it another name") from error
         if name in names:
-            raise LocalFileError(f"two things to send are called {shown(name)}; send them one after the other")
+            raise InvalidRequest(f"two things to send are called {shown(name)}; send them one after the other")
         names.append(name)
     return names
 

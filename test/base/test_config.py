@@ -289,7 +289,7 @@ class PeersFileTests(ConfigTestCase):
         )
         self.assertEqual(config.cluster, "n")
         config = load_peers(self.file(PEERS))
-        self.assertEqual((config.links, config.listen, config.limits), ("tls", "tcp:0", PeerLimits()))
+        self.assertEqual((config.links, config.listen, config.limits), ("tls", "tcp6:0", PeerLimits()))
 
     def test_streams(self) -> None:
         """A link has room for a stream each way: with one alone, two exchanges that begin together would both fail."""

@@ -97,7 +97,7 @@ class FreshListenerTests(EndpointTestCase):
 
     def test_not_parsed(self) -> None:
         """What Twisted can't parse is refused with an example."""
-        self.assertIn("expected tcp:0", self.refused(check_fresh_listener, "tcp:zero"))
+        self.assertIn("expected tcp6:0", self.refused(check_fresh_listener, "tcp:zero"))
 
 
 class RouterTests(EndpointTestCase):

@@ -46,6 +46,7 @@ class AddressTextTests(SynchronousTestCase):
     def test_shown(self) -> None:
         """Addresses read as people write them; what has no host and port is shown as it is."""
         self.assertEqual("192.0.2.7:5555", address_text(IPv4Address("TCP", "192.0.2.7", 5555)))
+        self.assertEqual("192.0.2.7:5555", address_text(IPv6Address("TCP", "::ffff:192.0.2.7", 5555)))
         self.assertEqual("[2001:db8::7]:5555", address_text(IPv6Address("TCP", "2001:db8::7", 5555)))
         self.assertEqual("None", address_text(None))
         self.assertIn("example", address_text(HostnameAddress(b"example.org", 1)))

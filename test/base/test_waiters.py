@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.waiters import Waiters
+from p2p.base.waiters import Waiters, all_of
 
 
 class WaitersTests(SynchronousTestCase):
@@ -119,3 +119,27 @@ class WaitersTests(SynchronousTestCase):
         self.waiters.fire(7)
         self.failureResultOf(first, ZeroDivisionError)
         self.assertEqual(7, self.successResultOf(second))
+
+
+class AllTests(SynchronousTestCase):
+    """Waiting for several things."""
+
+    def test_all(self) -> None:
+        """All results come in order, when the last of them is there."""
+        several: list[Deferred[int]] = [Deferred(), Deferred()]
+        waiting = Deferred.fromCoroutine(all_of(several))
+        several[1].callback(2)
+        self.assertNoResult(waiting)
+        several[0].callback(1)
+        self.assertEqual([1, 2], self.successResultOf(waiting))
+        self.assertEqual([], self.successResultOf(Deferred.fromCoroutine(all_of([]))))
+
+    def test_failure(self) -> None:
+        """What the first of those that failed did is raised as it is, after the last of them."""
+        several: list[Deferred[int]] = [Deferred(), Deferred(), Deferred()]
+        waiting = Deferred.fromCoroutine(all_of(several))
+        several[2].errback(ValueError("third"))
+        several[1].errback(KeyError("second"))
+        self.assertNoResult(waiting)
+        several[0].callback(1)
+        self.failureResultOf(waiting, KeyError)

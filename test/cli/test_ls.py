@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime
 
 from p2p.base.errors import ExchangeFailed, Outcome
@@ -47,8 +49,25 @@ class LsTests(CommandCase):
         """Names and times that make no sense do no harm."""
         entries = (ListedEntry(name=HOSTILE, kind="file", size=1, mtime=1e30),)
         shown = self.output("ls", "m4.m", operations=peer_operations(**transfer_operations(entries=entries)))
-        self.assertIn("evil\\x1b[2J\\u202egpj.exe", shown)
+        self.assertIn("$'evil\\033[2J\\342\\200\\256gpj.exe'", shown)
+        self.assertTrue(shown.replace("\n", "").isprintable())
         self.assertTrue(shown.rstrip().endswith("?"))
+
+    def test_typed(self) -> None:
+        """A name with what can't be shown stands there as a shell takes it, byte for byte; all others as they are."""
+        names = [b"caf\xe9", b"a\tb", b"it's\\\n", "\u202egpj".encode(), "café".encode(), b"back\\slash", b"a b'c"]
+        entries = tuple(ListedEntry(name=os.fsdecode(name), kind="file") for name in names)
+        shown = self.output("ls", "m4.m", operations=peer_operations(**transfer_operations(entries=entries)))
+        cells = [os.fsencode(line.partition("   ")[0]) for line in shown.splitlines()[1:]]
+        for name, cell in zip(names, cells, strict=True):
+            inner = re.fullmatch(rb"\$'(.*)'", cell)
+            if inner is not None:
+                cell = re.sub(
+                    rb"\\([0-7]{3}|.)",
+                    lambda found: bytes([int(found[1], 8)]) if len(found[1]) == 3 else found[1],
+                    inner[1],
+                )
+            self.assertEqual((name, not os.fsdecode(name).isprintable()), (cell, inner is not None))
 
     def test_far_times(self) -> None:
         """Times before 1970 are shown; what is listed with the furthest times is said to be further away."""

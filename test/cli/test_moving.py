@@ -48,6 +48,10 @@ class FailureTests(SendCase):
             shown = f"p2p: m4.m: {outcome}: because" if outcome else "p2p: m4.m: because"
             before = "change what the reason names; then " if outcome == "refused" else ""
             step = f"next: {before}the same command goes on where this one stopped"
+            if outcome == "corrupt":
+                step += (
+                    f"; if that ends like this again, give it up (p2p transfers --cancel {told.transfer}) to begin anew"
+                )
             self.assertEqual(f"{shown}\n{step}\n", result.stderr)
 
     def test_not_resumable(self) -> None:

@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from p2p.console.server import ConsoleServer, Handler
 from test.cli.commands import PEER_YAML
 from test.consoles import peer_operations
-from test.moves import Move, whole
+from test.moves import Move, done, moved, offered, verified, whole
 
 
 class Command(ProcessProtocol):
@@ -71,12 +71,18 @@ class ProcessTests(TestCase):
         self.addCleanup(console.stopService)
         return console
 
-    def command(self, *arguments: str) -> Command:
-        """Start ``p2p`` with these arguments."""
+    def command(self, *arguments: str, unread: bool = False) -> Command:
+        """Start ``p2p`` with these arguments; with ``unread``, nobody reads its standard output any more."""
         command = Command()
         argv = [sys.executable, "-c", "from p2p.cli.main import main; main()", *arguments]
         environment = {**os.environ, "P2P_CONFIG": str(self.config), "PYTHONPATH": os.pathsep.join(sys.path)}
-        self.reactor.spawnProcess(command, sys.executable, argv, environment)
+        if not unread:
+            self.reactor.spawnProcess(command, sys.executable, argv, environment)
+            return command
+        read, write = os.pipe()
+        os.close(read)
+        self.reactor.spawnProcess(command, sys.executable, argv, environment, childFDs={0: "w", 1: write, 2: "r"})
+        os.close(write)
         return command
 
     async def test_message(self) -> None:
@@ -95,6 +101,17 @@ class ProcessTests(TestCase):
         self.assertEqual([b"from here"], sending.read)
         command = self.command("get", "m4.m", "x", "-")
         self.assertEqual((0, b"from afar"), (await command.ended, command.printed))
+
+    async def test_unread(self) -> None:
+        """When nobody reads what it prints any more, it ends with 11 and says so, as with a disk that is full; what
+        was being sent can go on."""
+        self.serve(send=Move(offered(), verified(), done(), answer=moved()))
+        for arguments in (["status"], ["status", "--json"], ["send", "m4.m", str(self.config), "-v"]):
+            command = self.command(*arguments, unread=True)
+            self.assertEqual(11, await command.ended, command.errors)
+            (line,) = command.errors.decode().splitlines()
+            self.assertTrue(line.startswith("p2p: nobody reads standard output any more"), line)
+            self.assertEqual("send" in arguments, line.endswith("; the same command goes on where this one stopped"))
 
     async def test_no_daemon(self) -> None:
         """Where no daemon runs, exit code 10 and the command that starts it."""

@@ -21,8 +21,8 @@ class StatusTests(CommandCase):
             "links   TLS\n"
             "open    links 1, listeners 0, attempts 0, control channels 1, consoles 1\n"
             "\n"
-            "PEER   REGISTERED   LINKS\n"
-            "n1.n   yes          1\n"
+            "PEER   REGISTERED   LINKS   SEEN AT\n"
+            "n1.n   yes          1       192.0.2.11\n"
             "\n"
             "LINK          DIRECT                              SECURITY   STREAMS   SENT     RECEIVED    AGE\n"
             "n1.n - m4.m   127.0.0.1:41234 - 127.0.0.1:50022   tls        2         1.5 MB   120 bytes   12.2 s\n",
@@ -48,6 +48,23 @@ class StatusTests(CommandCase):
         self.assertIn("no           0", shown)
         self.assertTrue(shown.replace("\n", "").isprintable())
 
+    def test_notes(self) -> None:
+        """Below stands why a peer isn't registered, where another one was told to dial, and what will go wrong."""
+        hosted = {
+            "name": "n1.n",
+            "registered": False,
+            "links": [],
+            "problem": HOSTILE,
+            "attempts": [
+                {"peer": "m4.m", "port": 41234, "dials": ["192.0.2.11", "2001:db8::b"]},
+                {"peer": "m5.m", "port": 41235, "dials": []},
+            ],
+        }
+        notes = self.changed(peers=[hosted], warnings=["the certificate ends"]).splitlines()[-3:]
+        self.assertTrue(notes[0].startswith("note  n1.n isn't registered: evil\\x1b"), notes[0])
+        told = "note  n1.n waits for m4.m, which was told to dial 192.0.2.11 and 2001:db8::b, port 41234"
+        self.assertEqual([told, "note  the certificate ends"], notes[1:])
+
     def test_plain(self) -> None:
         """Links without TLS are marked."""
         self.assertIn("plain: closed labs only", self.changed(security="plain"))
@@ -65,7 +82,9 @@ class StatusTests(CommandCase):
             "\n"
             "NEIGHBOUR   CONTROL CHANNEL\n"
             "m           connected\n"
-            "o           not connected\n",
+            "o           not connected\n"
+            "\n"
+            "note  router.o: router.o said: router.n isn't a neighbour\n",
         )
 
     def test_lonely_router(self) -> None:

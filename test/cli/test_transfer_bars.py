@@ -41,6 +41,7 @@ class BarsTests(SynchronousTestCase):
         self.assertEqual("m4.m", first.rstrip())
         self.assertTrue(second.rstrip().endswith("0 bytes of 4.0 kB"), second)
         self.assertIn("waits for consent", self.drawn(offered(), pending())[1])
+        self.assertIn("waits, is read again", self.drawn(offered(), pending(reading=True))[1])
         for event in (progress(1), waiting()):
             self.assertNotIn("waits for consent", self.drawn(offered(), pending(), event)[1])
 

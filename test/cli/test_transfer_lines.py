@@ -31,6 +31,7 @@ class LineTests(SynchronousTestCase):
         """What isn't simply going on says why, and names the other side."""
         restarted = [f"{number}.jpg" for number in range(5)]
         self.assertEqual("m4.m: waits for consent: a person decides", note(pending()))
+        self.assertEqual("m4.m: it reads once more", note(pending("it reads once more", reading=True)))
         self.assertEqual(
             "m4.m: goes on after 3 entries; 0.jpg has changed since and begins anew; 1.jpg has changed since and "
             "begins anew; 2.jpg has changed since and begins anew; so do 2 more",

@@ -8,7 +8,7 @@ from typing import Any
 
 from p2p.base.errors import InvalidRequest
 from p2p.console.server import Handler
-from p2p.console.transfer_operations import TransferShown
+from p2p.console.transfer_operations import LeftOut, TransferShown
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, ConsoleReactor, failing, peer_operations
 from test.moves import (
@@ -55,6 +55,15 @@ class ListTests(CommandCase):
         lines = self.output("transfers", operations=operations).splitlines()
         self.assertEqual(2, len(lines))
         self.assertTrue(lines[1].endswith("4.0 kB   evil\\x1b[2J\\u202egpj.exe"), lines[1])
+
+    def test_left_out(self) -> None:
+        """Of what is done but for some entries, these are told: it may have been detached, and nobody was told then."""
+        lacking = [LeftOut(path=HOSTILE, outcome="refused", reason="a socket")] * 3
+        operations = knowing(shown(state="done", refused=5, left_out=lacking))
+        told = self.output("transfers", operations=operations).splitlines()[-1]
+        self.assertTrue(told.startswith(f"{ID}: 5 left out: evil"), told)
+        self.assertTrue(told.endswith("refused: a socket; and 2 more"), told)
+        self.assertNotIn("\x1b", told)
 
     def test_none(self) -> None:
         """That there were none is told."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
 from p2p.base.texts import TEXT_CHARACTERS
-from p2p.control.channel import ControlLost, ControlTimeout, reason_of
+from p2p.control.channel import FAREWELL_S, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import ListPeers, LookupPeer, Ping, UnknownPeer
 from p2p.identity.tls import LINK_ALPN
 from test.control.conversation import (
@@ -63,12 +63,12 @@ class HandshakeTests(SynchronousTestCase):
         self.clock.advance(HANDSHAKE_S + 1)
         self.assertFalse(transport.aborted)
 
-    def refused(self, transport: FakeTLS) -> str:
-        """The reason that is logged when this end is cut off at the handshake."""
+    def refused(self, transport: FakeTLS, *, told: bool = False) -> str:
+        """The reason that is logged when this end is cut off at the handshake, at once or when it was told why."""
         self.channel.makeConnection(transport)
         with capturedLogs() as logs:
             self.channel.handshakeCompleted()
-        self.assertTrue(transport.aborted)
+        self.assertEqual(not told, transport.aborted)
         self.assertFalse(self.channel.is_open)
         self.assertEqual(LogLevel.warn, logs[-1]["log_level"])
         return str(logs[-1]["reason"])
@@ -88,9 +88,28 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIn("exactly one DNS name", self.refused(FakeTLS("n1.n", "router.n")))
 
     def test_refused_by_the_role(self) -> None:
-        """``authenticated`` may refuse the other end, with its reason in the log."""
+        """``authenticated`` may refuse the other end, with its reason in the log; that end is told it, and cut off."""
         self.channel.refuse = "not you"
-        self.assertEqual("not you", self.refused(FakeTLS("n1.n")))
+        transport = FakeTLS("n1.n")
+        self.assertEqual("not you", self.refused(transport, told=True))
+        (said,) = transport.boxes()
+        self.assertEqual({b"_command": b"Farewell", b"reason": b"not you"}, dict(said))
+        self.assertTrue(transport.disconnecting)
+        self.channel.dataReceived(box(ask_=b"1", command_=b"Ping"))
+        self.assertEqual([], transport.boxes(), "nothing it says matters any more")
+        self.clock.advance(FAREWELL_S)
+        self.assertTrue(transport.aborted)
+
+    def test_farewell(self) -> None:
+        """What the other end says before it goes is why the connection ended, in a person's words, however long."""
+        for said, kept in ((b"you\x1b[2J know", "you[2J know"), (b"x" * 5000, "x" * TEXT_CHARACTERS)):
+            channel, transport = a_channel(self.clock)
+            asked = channel.ask(Ping)
+            channel.dataReceived(box(command_=b"Farewell", reason=said))
+            self.assertEqual([b"Ping"], [one[b"_command"] for one in transport.boxes()], "there is no answer to it")
+            channel.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual((f"n1.n said: {kept}", channel.farewell), (channel.end_reason, channel.end_reason))
+            self.assertIn(f"n1.n said: {kept}", str(self.failureResultOf(asked, ControlLost).value))
 
     def test_nothing_before(self) -> None:
         """Before the handshake is done, nothing is answered and nothing can be asked."""

@@ -15,6 +15,8 @@ from p2p.control.channel import Channel
 from p2p.control.commands import (
     Busy,
     ControlError,
+    DialFailed,
+    Farewell,
     InstructConnect,
     ListPeers,
     LookupPeer,
@@ -37,6 +39,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "lifetime": 30.0,
             "plain": False,
             "candidates": ["192.0.2.7", "2001:db8::7"],
+            "reports": True,
         },
         {
             "address": "198.51.100.4",
@@ -44,6 +47,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "router_lookup_ns": 1_000_000_007,
             "dialling": True,
             "plain": False,
+            "dials": ["192.0.2.7"],
         },
     ),
     LookupPeer: ({"name": "m4.m"}, {"address": "198.51.100.4", "table_lookup_ns": 512}),
@@ -57,8 +61,19 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "ticket": TICKET,
             "lifetime": 29.5,
             "plain": True,
+            "reports": None,
         },
-        {"dialling": False, "plain": True},
+        {"dialling": False, "plain": True, "dials": None},
+    ),
+    DialFailed: (
+        {
+            "target": "m4.m",
+            "initiator": "n1.n",
+            "ticket": TICKET,
+            "addresses": ["192.0.2.7", "2001:db8::7"],
+            "failures": ["refused", "no-answer"],
+        },
+        {},
     ),
     ListPeers: ({"cluster": "m", "after": ""}, {"names": ["m1.m", "m2.m"], "more": True}),
 }
@@ -91,6 +106,10 @@ class Answers(CommandLocator):
 
     @responder(InstructConnect)
     async def instruct_connect(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
+    @responder(DialFailed)
+    async def dial_failed(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
     @responder(ListPeers)
@@ -139,7 +158,7 @@ class ConversationTests(SynchronousTestCase):
     def test_everything_is_tried(self) -> None:
         """No command of the schema is left out above."""
         schema = {one for one in vars(commands).values() if isinstance(one, type) and issubclass(one, Command)}
-        self.assertEqual(schema - {Command}, {*CONVERSATIONS, Ping})
+        self.assertEqual(schema - {Command}, {*CONVERSATIONS, Ping, Farewell})
 
     def test_longest_names(self) -> None:
         """A page of 200 of the longest names fits into an AMP value."""

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from p2p.base.errors import Outcome
+from p2p.base.errors import CancelledThere, Outcome
 from p2p.exchange.exchange import MessageWriter, ReplyWriter
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import Context, Room, Terms
@@ -26,6 +26,7 @@ class Session:
 
     :ivar stop: ends it.
     :ivar told: each progress as (entries, bytes).
+    :ivar lacking: each entry that was left out as (path, outcome, reason).
     :ivar ends: each end as (outcome, reason, entries, bytes).
     """
 
@@ -34,6 +35,10 @@ class Session:
         self.stop = stop
         self.told: list[tuple[int, int]] = []
         self.ends: list[tuple[Outcome, str, int, int]] = []
+        self.lacking: list[tuple[str, Outcome, str]] = []
+
+    def left_out(self, path: str, outcome: Outcome, reason: str) -> None:
+        self.lacking.append((path, outcome, reason))
 
     def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the Protocol has it
         self.told.append((entries, bytes))
@@ -60,6 +65,7 @@ class OpenHost:
         self.sessions: list[Session] = []
         self.cancelled: list[Offer] = []
         self.refusal: Exception | None = None
+        self.unwanted: CancelledThere | None = None
         self.consent: Deferred[None] | None = None
         self.pending: Callable[[str], None] = lambda reason: None
         self.room: Room = lambda size, entries=0: None
@@ -92,6 +98,10 @@ class OpenHost:
     def incoming(self, offer: Offer, stop: Callable[[str], None]) -> Session:
         self.sessions.append(Session(offer, stop))
         return self.sessions[-1]
+
+    async def check_wanted(self, offer: Offer) -> None:
+        if self.unwanted is not None:
+            raise self.unwanted
 
     async def given_up(self, offer: Offer) -> None:
         self.cancelled.append(offer)

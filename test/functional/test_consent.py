@@ -11,13 +11,14 @@ from twisted.internet.defer import Deferred
 
 from p2p.exchange.exchange import Request, perform
 from p2p.exchange.rules import Names
-from p2p.identity.lab import issue_peer
+from p2p.identity.lab import issue_name
 from p2p.transfer.send_session import SendSession, send_request
 from p2p.transfer.sending import SendingEngine, SourceRoot
 from test.exchange.doubles import HeldThreads
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, reactor, until
 from test.functional.test_tickets import HandMadePeer
+from test.peer.pair import Obeying
 from test.transfer.sessions import Told
 
 
@@ -58,9 +59,9 @@ class ConsentTests(FunctionalCase):
 
     async def lie(self, request: Request, names: Sequence[str]) -> dict[str, str]:
         """Have x1.m offer something and send these things, when m1.m has agreed; what became of them."""
-        issue_peer(self.lab.folder, "x1.m")
+        issue_name(self.lab.folder, "x1.m")
         peer = HandMadePeer(self.lab, "x1.m")
-        peer.registration.start(peer.instructed)
+        peer.registration.start(Obeying(peer.instructed))
         self.addCleanup(lambda: Deferred.fromCoroutine(peer.registration.stop()))
         await peer.registration.when_registered()
         answer = Deferred.fromCoroutine(self.console.link("x1.m", acting="m1.m"))

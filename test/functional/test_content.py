@@ -157,7 +157,7 @@ class ContentTests(SharedLabCase):
         receiver.rlimit(psutil.RLIMIT_FSIZE, (8 * MEBIBYTE, before[1]))  # a limit stands in for a small disk
         try:
             run = self.send(self.write("film", size=64 * MEBIBYTE))
-            self.assertIn("can't write to its inbox: File too large", await self.ended(run, 5))
+            self.assertIn("has no files that large", await self.ended(run, 5))
         finally:
             receiver.rlimit(psutil.RLIMIT_FSIZE, before)
         await self.inbox_holds()

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from p2p.base.config import PeerLimits
 from p2p.base.ticket import NONCE_BYTES, Ticket
 from p2p.console.operations import Connected
-from p2p.identity.lab import issue_peer
+from p2p.identity.lab import issue_name
 from p2p.link.flow import Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
@@ -24,6 +24,7 @@ from p2p.peer.dialling import Wiring
 from p2p.peer.registration import Registration
 from test.functional.cases import SharedLabCase
 from test.functional.lab import RunningLab, reactor, until
+from test.peer.pair import Obeying
 
 LIMITS = PeerLimits()
 
@@ -99,7 +100,7 @@ class TicketTests(SharedLabCase):
         """Register x1.m."""
         await super().prepare()
         self.peer = self.hand_made("x1.m")
-        self.peer.registration.start(self.peer.instructed)
+        self.peer.registration.start(Obeying(self.peer.instructed))
         self.addCleanup(lambda: Deferred.fromCoroutine(self.peer.registration.stop()))
         await self.peer.registration.when_registered()
         self.callers: list[Caller] = []
@@ -108,7 +109,7 @@ class TicketTests(SharedLabCase):
     def hand_made(self, name: str) -> HandMadePeer:
         """A hand-made peer of this name, with a certificate of the lab."""
         if not (self.lab.folder / "certificates" / f"{name}.pem").exists():
-            issue_peer(self.lab.folder, name)
+            issue_name(self.lab.folder, name)
         return HandMadePeer(self.lab, name)
 
     async def asked(self) -> tuple[Deferred[Connected], Ticket, int]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from twisted.internet.task import deferLater
 
+from p2p.console.transfer_operations import TransfersArguments
 from test.functional.cases import FunctionalCase, Run
 from test.functional.lab import RunningLab, reactor, shared_lab, started, until
 
@@ -46,6 +47,9 @@ class TransferCase(FunctionalCase):
     async def prepare(self) -> None:
         """Start the lab and make content."""
         self.lab: RunningLab = self.own_lab(settings=SETTINGS)
+        (self.lab.folder / "share").mkdir()
+        shared = self.lab.peers_file("m", "m1.m")
+        shared.write_text(shared.read_text().replace("    inbox: ", "    share:\n      share: share\n    inbox: "))
         await self.lab.start(n=["n1.n"], m=["m1.m"])
         self.console = await self.client_of("n")
         self.film = self.lab.folder / "film"
@@ -97,6 +101,58 @@ class TransferTests(TransferCase):
         self.assertEqual(["far", "film", "project"], self.lab.inbox("m1.m"), "nothing else is left in the inbox")
         (folder / "empty").chmod(0o700)
         (self.inbox / "project" / "empty").chmod(0o700)
+
+    async def test_left_out(self) -> None:
+        """What can't be sent is told although nobody waited: in the lists and the logs of both daemons."""
+        folder = self.lab.folder / "odd"
+        folder.mkdir()
+        os.mkfifo(folder / "fifo")
+        (folder / "out").symlink_to("/etc/hosts")
+        (folder / "good").write_text("good")
+        await self.ended(self.p2p(self.lab, "n", "send", "m1.m", folder, "--detach"), 0)
+
+        async def known(daemon: str) -> Any:
+            console = self.console if daemon == "n" else await self.client_of(daemon)
+            shown = (await console.transfers(TransfersArguments())).transfers
+            return next((one for one in shown if one.state == "done" and one.names == ["odd"]), None)
+
+        async def both() -> bool:
+            return await known("n") is not None and await known("m") is not None
+
+        await until(both, "the folder to arrive")
+        for daemon in "nm":
+            one = await known(daemon)
+            self.assertEqual({"odd/fifo", "odd/out"}, {each.path for each in one.left_out})
+            self.assertEqual(2, one.refused)
+            self.assertRegex(self.lab.log(daemon), f"transfer {one.transfer}: 2 left out: odd/")
+        run = self.p2p(self.lab, "n", "transfers")
+        await self.ended(run, 0)
+        self.assertIn(b"2 left out: odd/fifo: refused: ", run.printed)
+
+    async def test_cancelled(self) -> None:
+        """Whoever cancels and whoever began, at the other end it is over as well: 130, "cancelled", nothing kept."""
+        (self.lab.folder / "share" / "film").write_bytes(self.film.read_bytes())
+        dest = self.lab.folder / "dest"
+        dest.mkdir()
+        consoles = {"n1.n": self.console, "m1.m": await self.client_of("m")}
+        for what in (["send", "m1.m", self.film], ["get", "m1.m", "share/film", f"{dest}/"]):
+            for canceller, console in consoles.items():
+                run = self.p2p(self.lab, "n", *what, "--limit", "1MB/s", "--json")
+                await self.moved_on(run, CHUNK)
+                transfer = events(run)[0]["transfer"]
+                (cancelled,) = (await console.cancel_transfer(transfer)).transfers
+                self.assertEqual("cancelled", cancelled.state)
+                await self.ended(run, 130)
+                failed = next(one for one in events(run) if one["event"] == "failed")
+                told = failed["error"], failed["outcome"], failed["resumable"]
+                self.assertEqual(("cancelled", None, False), told)
+                for name, each in consoles.items():
+                    shown = (await each.transfers(TransfersArguments())).transfers
+                    (one,) = (one for one in shown if one.transfer == transfer)
+                    self.assertEqual("cancelled", one.state, (canceller, what, name))
+                    said = "it was cancelled" if name == canceller else f"it was cancelled at {canceller}"
+                    self.assertIn(said, one.reason)
+                self.assertEqual(([], []), (self.lab.inbox("m1.m"), list(dest.iterdir())))
 
     async def test_pipes(self) -> None:
         """Standard input goes to a peer as a file, and a shared file comes to standard output."""

@@ -18,9 +18,10 @@ from p2p.base.config import load_peers, load_router
 from p2p.base.errors import ConfigError, IdentityError, InvalidName, LocalFileError, P2PError
 from p2p.identity import lab, pem_files
 from p2p.identity.authority import Authority
-from p2p.identity.lab import create_lab, issue_peer, write_peer_daemon
+from p2p.identity.lab import create_lab, issue_name, write_peer_daemon
 from p2p.identity.lab_files import RouterPlace
 from p2p.identity.tls import Credentials
+from p2p.router.service import load_credentials
 from test.processor import quickest
 
 
@@ -131,10 +132,10 @@ class CreateTests(LabTestCase):
         self.assertEqual(router.listen, "tcp:5555")
         endpoints = {name: neighbour.endpoint for name, neighbour in router.neighbours.items()}
         self.assertEqual(endpoints, {"m": "tcp:router-m.example.org:5556", "lab-3": "tcp:2001\\:db8\\:\\:3:5557"})
-        self.assertEqual(load_peers(made.peers["n1.n"]).listen, "tcp:0")
+        self.assertEqual(load_peers(made.peers["n1.n"]).listen, "tcp6:0")
         self.assertEqual(load_router(made.routers["router.lab-3"]).listen, "tcp:5557:interface=\\:\\:")
         peers = load_peers(made.peers["l1.lab-3"])
-        self.assertEqual((peers.router, peers.listen), ("tcp:2001\\:db8\\:\\:3:5557", "tcp:0:interface=\\:\\:"))
+        self.assertEqual((peers.router, peers.listen), ("tcp:2001\\:db8\\:\\:3:5557", "tcp6:0"))
 
     def test_networks(self) -> None:
         """What a lab is told of its networks binds what other clusters' routers may say; lab.yaml is as it was."""
@@ -145,7 +146,7 @@ class CreateTests(LabTestCase):
         self.assertEqual(networks, {"router.n": {"k": [k]}, "router.m": {"n": [n], "k": [k]}, "router.k": {"n": [n]}})
         self.assertNotIn("/24", (self.lab / "lab.yaml").read_text())
         self.assertEqual(load_router(made.routers["router.k"]).neighbours["n"].endpoint, "tcp:192.0.2.1:5555")
-        issue_peer(self.lab, "n7.n")
+        issue_name(self.lab, "n7.n")
 
     def test_networks_of_one_machine(self) -> None:
         """In a lab on one machine nobody is sent elsewhere; where nothing is known, nothing is said."""
@@ -171,7 +172,7 @@ class CreateTests(LabTestCase):
         """The links of a lab's peers can be plain from the start."""
         made = create_lab(self.lab, peers=1, links="plain")
         self.assertEqual(load_peers(made.peers["n1.n"]).links, "plain")
-        self.assertEqual(load_peers(issue_peer(self.lab, "n2.n").config).links, "plain")
+        self.assertEqual(load_peers(issue_name(self.lab, "n2.n").config).links, "plain")
 
     def test_validity(self) -> None:
         """The certificates begin when they are told to."""
@@ -268,13 +269,13 @@ class IssueTests(LabTestCase):
 
     def refused(self, name: str, kind: type[P2PError], lab: Path | None = None) -> str:
         before = self.everything()
-        message = str(self.assertRaises(kind, issue_peer, lab or self.lab, name))
+        message = str(self.assertRaises(kind, issue_name, lab or self.lab, name))
         self.assertEqual(self.everything(), before)
         return message
 
     def test_issued(self) -> None:
         """A new peer gets a certificate, an inbox and a YAML file that loads."""
-        made = issue_peer(self.lab, "n9.n")
+        made = issue_name(self.lab, "n9.n")
         self.assertFalse(made.kept)
         config = load_peers(made.config)
         (entry,) = config.peers
@@ -292,14 +293,29 @@ class IssueTests(LabTestCase):
             (self.lab / "certificates" / f"n1.n.{end}").unlink()
         with (self.lab / "peer-n1.n.yaml").open("a") as file:
             file.write("# mine\n")
-        made = issue_peer(self.lab, "n1.n")
+        made = issue_name(self.lab, "n1.n")
         self.assertTrue(made.kept)
         self.assertTrue(made.config.read_text().endswith("# mine\n"))
         load_peers(made.config)
 
+    def test_router(self) -> None:
+        """A router whose old certificate was moved away gets a new one, and its YAML file if that was, too."""
+        self.assertIn("router.n.key: is there already", self.refused("router.n", IdentityError))
+        self.assertIn("the lab has no cluster 'q'", self.refused("router.q", ConfigError))
+        for end in ("pem", "key"):
+            (self.lab / "certificates" / f"router.n.{end}").unlink()
+        made = issue_name(self.lab, "router.n")
+        self.assertEqual((True, self.lab / "router-n.yaml"), (made.kept, made.config))
+        text = made.config.read_text()
+        self.assertEqual("router.n", load_credentials(load_router(made.config)).name)
+        for path in (made.issued.certificate, made.issued.key, made.config):
+            path.unlink()
+        again = issue_name(self.lab, "router.n")
+        self.assertEqual((False, text), (again.kept, again.config.read_text()))
+
     def test_names(self) -> None:
         """Only a peer of one of the lab's clusters gets a certificate."""
-        self.assertIn("reserved", self.refused("router.n", InvalidName))
+        self.assertIn("cluster name 'router.n'", self.refused("router.router.n", InvalidName))
         self.assertIn("isn't <node>.<cluster>", self.refused("../../n1", InvalidName))
         message = self.refused("q1.q", ConfigError)
         self.assertIn("lab.yaml: the lab has no cluster 'q', expected one of: n, m", message)
@@ -324,7 +340,7 @@ class IssueTests(LabTestCase):
         """If the YAML file can't be written the certificate isn't left without it."""
         self.fails_at("peer-n9.n.yaml")
         before = {name for name in self.everything() if "inbox" not in name}
-        self.assertRaises(LocalFileError, issue_peer, self.lab, "n9.n")
+        self.assertRaises(LocalFileError, issue_name, self.lab, "n9.n")
         self.assertEqual({name for name in self.everything() if "inbox" not in name}, before)
 
     def test_socket_path(self) -> None:

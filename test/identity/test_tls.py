@@ -378,6 +378,17 @@ class CredentialsTests(TLSTestCase):
             message = self.refused(odd_certificate(self.folder, names))
             self.assertIn(f"needs exactly one DNS name as subjectAltName, has {count}", message)
 
+    def test_wildcard(self) -> None:
+        """A wildcard names nobody, which is said of both one's own certificate and that of the other end."""
+        own = self.credentials("router.n")
+        for name in ("*.n", "*.n.example.org", "*"):
+            files = odd_certificate(self.folder, [x509.DNSName(name)])
+            reason = f"{name} is a wildcard; a certificate names exactly one peer or router"
+            self.assertIn(reason, self.refused(files))
+            server, _, _ = self.handshake(own, Stranger(member(files, CONTROL_ALPN)))
+            for who in (lambda transport: require_name(transport, "n1.n"), remote_name):
+                self.assertIn(reason, str(self.assertRaises(IdentityError, who, server.transport)))
+
     def test_malformed_name(self) -> None:
         """A subjectAltName that can't be decoded is refused, whatever the decoder raises."""
         broken = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x03\x82\x05n")

@@ -89,7 +89,9 @@ class InMemoryClient:
     def __init__(self, test: PlantedCase) -> None:
         self._peer = test.coordinator
 
-    async def request(self, op: str, *, on_event: Callable[[Mapping[str, Any]], None], **fields: Any) -> dict[str, Any]:
+    async def request(
+        self, op: str, fields: Mapping[str, Any], *, on_event: Callable[[Mapping[str, Any]], None], **more: Any
+    ) -> dict[str, Any]:
         sink = Gatherer()
         source = BytesSource(fields["text"].encode())
         await self._peer.exchange(fields["peer"], Request(fields["service"]), source, lambda: sink, planned_ns=0)

@@ -13,18 +13,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
-from p2p.control.commands import UnknownPeer
+from p2p.control.commands import DialFailed, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
-from p2p.peer.registration import Instructed
+from p2p.peer.registration import Registrant
 from p2p.services.echo import echo, uppercase
 from p2p.services.store import store
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import Network
 
-__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
+__all__ = ["LIMITS", "M4", "N1", "NodeCase", "Obeying", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
 
 LIMITS = PeerLimits()
 
@@ -42,6 +42,7 @@ class StandInRouters:
     """Answers RequestConnect by instructing the target itself, as two routers would.
 
     :ivar asked: the requests that came, as (initiator, arguments).
+    :ivar reports: the dials that came to nothing; they are passed on if ``reporting``.
     :ivar before: is called before each instruction, to hold it up or break it.
     :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
     """
@@ -51,6 +52,13 @@ class StandInRouters:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
         self.candidates: list[str] | None = None
+        self.reports: list[dict[str, Any]] = []
+        self.reporting = False
+
+    def report(self, arguments: dict[str, Any]) -> None:
+        self.reports.append(arguments)
+        if self.reporting:
+            self.peers[arguments["initiator"]][0].reported(arguments)
 
     async def request(self, initiator: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.asked.append((initiator, arguments))
@@ -67,26 +75,50 @@ class StandInRouters:
                 "initiator": initiator,
                 "observed": "",
                 "candidates": self.candidates or [self.peers[initiator][1]],
-                **{key: arguments[key] for key in ("port", "ticket", "lifetime", "plain")},
+                **{key: arguments.get(key) for key in ("port", "ticket", "lifetime", "plain", "reports")},
             }
         )
         return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}
+
+
+class Obeying:
+    """A peer that does what its router says as a function does, and isn't interested in anything else."""
+
+    def __init__(self, instructed: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]) -> None:
+        self._instructed = instructed
+
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._instructed(arguments)
+
+    def reported(self, arguments: Mapping[str, Any]) -> None:
+        """It asked for nothing."""
+
+    def seen_at(self, observed: str) -> None:
+        """It doesn't matter."""
 
 
 class StandInRegistration:
     """Registered from the start; what it asks, a test answers.
 
     :param ask: answers the questions, given who asks and the arguments.
+    :param report: is told of dials that came to nothing.
     """
 
-    def __init__(self, name: str, ask: Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]],
+        report: Callable[[dict[str, Any]], object] = lambda arguments: None,
+    ) -> None:
         self.name = name
+        self._report = report
         self.registered = True
         self.nearby = False
         self.last_error = ""
+        self.observed = ""
         self._ask = ask
 
-    def start(self, instructed: Instructed) -> None:
+    def start(self, registrant: Registrant) -> None:
         """It is there already."""
 
     def slept(self, seconds: float) -> None:
@@ -99,6 +131,9 @@ class StandInRegistration:
         """It is."""
 
     async def call(self, command: Any, **arguments: Any) -> Mapping[str, Any]:
+        if command is DialFailed:
+            self._report(arguments)
+            return {}
         return await self._ask(self.name, arguments)
 
 
@@ -134,7 +169,11 @@ class Pair:
             gate=LogGate(self.network),
             scopes=self.limits.scopes(),
         )
-        registration = StandInRegistration(name, lambda *question: self.routers.request(*question))  # tests replace it
+        registration = StandInRegistration(
+            name,
+            lambda *question: self.routers.request(*question),  # tests replace it
+            lambda arguments: self.routers.report(arguments),
+        )
         peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -95,7 +96,15 @@ class AskingTests(AttemptCase):
         (asked,) = self.asked
         self.assertEqual(NONCE_BYTES, len(asked.pop("ticket")))
         self.assertEqual(
-            {"target": "m4.m", "port": port, "lifetime": 29.0, "plain": False, "candidates": ["192.0.2.7"]}, asked
+            {
+                "target": "m4.m",
+                "port": port,
+                "lifetime": 29.0,
+                "plain": False,
+                "candidates": ["192.0.2.7"],
+                "reports": True,
+            },
+            asked,
         )
         self.attempt.machine.abandon()
 
@@ -166,6 +175,86 @@ class AskingTests(AttemptCase):
         self.assertEqual([], self.ended)
         self.network.advance(0.2)
         self.assertEqual(1, len(self.ended))
+
+
+class ReportedTests(AttemptCase):
+    """The target's dial came to nothing, which it reports."""
+
+    FAILURES = (("192.0.2.1", "refused"), ("192.0.2.7", "no-answer"))
+
+    def begun(self) -> bytes:
+        """An attempt that has asked; returns its ticket."""
+        self.begin()
+        ticket: bytes = self.asked[-1]["ticket"]
+        return ticket
+
+    def reason(self) -> str:
+        """Why it failed, at once."""
+        failure = self.ended.pop()
+        assert failure is not None
+        self.assertEqual(Outcome.CONNECT_FAILED, failure.outcome)
+        self.assert_nothing_left()
+        return str(failure)
+
+    def test_at_once(self) -> None:
+        """The attempt is over at once, with the addresses, the port, and what became of each dial."""
+        ticket = self.begun()
+        self.answer({**ANSWER, "dials": ["192.0.2.1", "192.0.2.7"]})
+        self.attempt.reported(ticket, self.FAILURES)
+        port = self.attempt.moments.port
+        self.assertEqual(
+            f"m4.m was told to dial 192.0.2.1, port {port}: the connection was refused; "
+            f"192.0.2.7, port {port}: nothing answered",
+            self.reason(),
+        )
+        self.assertEqual(list(self.FAILURES), self.attempt.moments.failures)
+
+    def test_before_the_answer(self) -> None:
+        """A report that overtakes the routers' answer waits for that, which says where the target is."""
+        self.attempt_reported_early(self.FAILURES)
+        self.assertIn("the connection was refused", self.reason())
+        self.assertEqual("192.0.2.2", self.attempt.moments.address)
+
+    def attempt_reported_early(self, failures: Sequence[tuple[str, str]]) -> None:
+        self.attempt_ticket = self.begun()
+        self.attempt.reported(self.attempt_ticket, failures)
+        self.assertEqual([], self.ended)
+        self.answer(ANSWER)
+
+    def test_words(self) -> None:
+        """Words of a later version, and what could steer a terminal, are taken as what they are."""
+        self.attempt_reported_early([("\x1b[2Jx", "teapot")])
+        reason = self.reason()
+        self.assertIn("it came to nothing", reason)
+        self.assertTrue(reason.isprintable())
+
+    def test_nothing_said(self) -> None:
+        """A report without any address ends it as well."""
+        self.attempt_reported_early([("192.0.2.1", "other")])
+        self.assertIn("m4.m was told to dial 192.0.2.1", self.reason())
+        ticket = self.begun()
+        self.answer(ANSWER)
+        self.attempt.reported(ticket, [])
+        self.assertEqual([], self.ended, "who couldn't dial anywhere says nothing")
+        self.attempt.machine.abandon()
+
+    def test_other_ticket(self) -> None:
+        """A report on another ticket, or one that comes late, changes nothing."""
+        ticket = self.begun()
+        self.answer(ANSWER)
+        self.attempt.reported(bytes(32), self.FAILURES)
+        self.assertEqual([], self.ended)
+        self.attempt.machine.linked()
+        self.attempt.reported(ticket, self.FAILURES)
+        self.assertEqual([None], self.ended)
+        self.assert_nothing_left()
+
+    def test_not_reported(self) -> None:
+        """Where nothing is reported, the addresses are named that the target was told to dial."""
+        self.begun()
+        self.answer({**ANSWER, "dials": ["192.0.2.1"]})
+        self.network.advance(30)
+        self.assertIn(f"m4.m was told to dial 192.0.2.1, port {self.attempt.moments.port}, but no link", self.reason())
 
 
 class AnsweredTests(AttemptCase):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import ClientFactory
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -34,6 +36,35 @@ class CallerCase(NodeCase):
         network.connectTCP(host, port, factory, source=STRANGER)
         network.settle()
         return hand
+
+
+class OpenTests(NodeCase):
+    """Binding the fresh socket."""
+
+    def opened(self, endpoint: str, number: int) -> Deferred[int]:
+        """Bind one on a machine whose system says this to sockets of IPv6."""
+        network = Network()
+        machine = network.on(N1)
+        listen = machine.listenTCP
+
+        def listen_tcp(port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+            if ":" in interface:
+                raise CannotListenError(interface, port, OSError(number, "no IPv6"))
+            return listen(port, factory, backlog, interface)
+
+        self.patch(machine, "listenTCP", listen_tcp)
+        wiring = Wiring(machine, credentials("n1.n"), PeerLimits(), Owner())
+        gate = Gate(wiring, lambda plain: LinkTerms(None, dialler=False, plain=plain), decided=True)  # type: ignore[arg-type]  # nobody calls
+        opening = Deferred.fromCoroutine(gate.open(endpoint))
+        self.addCleanup(gate.close)
+        return opening
+
+    def test_without_ipv6(self) -> None:
+        """The default takes both IP versions; on a machine that has no IPv6 it takes IPv4, and nothing else does."""
+        for number in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            self.successResultOf(self.opened("tcp6:0", number))
+            self.failureResultOf(self.opened(r"tcp:0:interface=2001\:db8\:\:1", number), CannotListenError)
+        self.failureResultOf(self.opened("tcp6:0", errno.EMFILE), CannotListenError)
 
 
 class ListenerTests(CallerCase):

@@ -10,7 +10,7 @@ from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, ClusterUnreachable, ControlError, Refused
 from p2p.link.hello import Steps
 from p2p.peer.attempt import AttemptFailed, Moments, Setup
-from p2p.peer.findings import Ends, Finding, explain_attempt, explain_exchange, explain_router, host_of
+from p2p.peer.findings import Ends, Finding, explain_attempt, explain_exchange, explain_router
 
 WAY = Ends("n1.n", "m4.m", "tcp:192.0.2.9:5555", 30.0)
 NEAR = Ends("n1.n", "n2.n", "tcp:192.0.2.9:5555", 30.0)
@@ -150,19 +150,3 @@ class FindingTests(SynchronousTestCase):
     def test_error_without_an_outcome(self) -> None:
         """An error of no known outcome means that the router can't be reached."""
         self.assertEqual(Outcome.CLUSTER_UNREACHABLE, explain_router(WAY, P2PError("?"), None).outcome)
-
-
-class HostTests(SynchronousTestCase):
-    """The hosts of addresses."""
-
-    def test_forms(self) -> None:
-        """The same host is the same text, with or without a port, mapped or not."""
-        for address, host in (
-            ("192.0.2.1:80", "192.0.2.1"),
-            ("192.0.2.1", "192.0.2.1"),
-            ("[2001:db8::1]:80", "2001:db8::1"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
-            ("localhost:80", "localhost"),
-        ):
-            self.assertEqual(host, host_of(address))

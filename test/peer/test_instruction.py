@@ -1,4 +1,4 @@
-"""What a router may have its peer dial."""
+"""What a router tells a peer to dial; that nonsense is refused is in test_node_instructed."""
 
 from __future__ import annotations
 
@@ -6,55 +6,52 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.ticket import NONCE_BYTES
 from p2p.control.commands import Refused
-from p2p.peer.instruction import MAX_CANDIDATES, Instruction, check_instruction
+from p2p.peer.instruction import MAX_CANDIDATES, Instruction, check_instruction, failures_of
 
-GOOD: dict[str, Any] = {
-    "initiator": "n1.n",
+ARGUMENTS: dict[str, Any] = {
     "target": "m4.m",
-    "candidates": ["192.0.2.1"],
-    "port": 40000,
-    "ticket": bytes(NONCE_BYTES),
-    "lifetime": 60.0,
+    "initiator": "n1.n",
+    "candidates": ["192.0.2.1", "2001:db8::1"],
+    "port": 7000,
+    "ticket": bytes(range(32)),
+    "lifetime": 30.0,
     "plain": True,
+    "reports": True,
 }
 
 
 class InstructionTests(SynchronousTestCase):
-    def check(self, *, nearby: bool = False, plain: bool = False, **different: Any) -> Instruction:
-        """Check an instruction that m4.m got."""
-        return check_instruction({**GOOD, **different}, "m4.m", nearby=nearby, plain=plain, now=100.0, longest_s=30.0)
+    def check(self, *, nearby: bool = False, allowed: bool = True, **changed: Any) -> Instruction:
+        """Check one that came at 100 s."""
+        arguments = {**ARGUMENTS, **changed}
+        return check_instruction(arguments, "m4.m", nearby=nearby, plain=allowed, now=100.0, longest_s=20.0)
 
-    def test_good(self) -> None:
-        """A good one says whom to dial, for no longer than a ticket lives here, and plain only where both want it."""
-        found = self.check()
-        self.assertEqual((["192.0.2.1"], 40000, False), (found.candidates, found.port, found.plain))
-        self.assertEqual(("n1.n", "m4.m", 130.0), (found.ticket.initiator, found.ticket.target, found.ticket.expires))
-        self.assertTrue(self.check(plain=True).plain)
-
-    def test_refused(self) -> None:
-        """What makes no sense, or nobody may be told to dial, is refused."""
-        bad: tuple[dict[str, Any], ...] = (
-            {"target": "m5.m"},
-            {"initiator": "m4.m"},
-            {"initiator": "no name"},
-            {"port": 22},
-            {"port": 65536},
-            {"lifetime": 0.0},
-            {"lifetime": float("inf")},
-            {"lifetime": float("nan")},
-            {"ticket": b"short"},
-            {"candidates": []},
-            {"candidates": ["192.0.2.1"] * (MAX_CANDIDATES + 1)},
-            {"candidates": ["127.0.0.1"]},
-            {"candidates": ["0.0.0.0"]},
-            {"candidates": ["224.0.0.1"]},
-            {"candidates": ["not an address"]},
+    def test_taken(self) -> None:
+        """The ticket lives no longer than it may here; a link is plain if both sides allow it."""
+        checked = self.check()
+        self.assertEqual((["192.0.2.1", "2001:db8::1"], 7000), (checked.candidates, checked.port))
+        self.assertEqual(
+            ("n1.n", "m4.m", 120.0), (checked.ticket.initiator, checked.ticket.target, checked.ticket.expires)
         )
-        for different in bad:
-            self.assertRaises(Refused, self.check, **different)
+        self.assertEqual((True, True), (checked.plain, checked.reports))
+        self.assertEqual((False, False), (self.check(allowed=False).plain, self.check(plain=False).plain))
+        self.assertEqual(105.0, self.check(lifetime=5.0).ticket.expires)
 
-    def test_nearby(self) -> None:
-        """A router on this machine may name this machine's own addresses: two of its peers must link."""
-        self.assertEqual(["127.0.0.1"], self.check(nearby=True, candidates=["127.0.0.1"]).candidates)
+    def test_report(self) -> None:
+        """What is reported of a dial can be read, as many addresses as there can be."""
+        failures = [("192.0.2.1", "refused"), ("2001:db8::1", "no-answer")]
+        report = self.check().report(failures)
+        self.assertEqual(("m4.m", "n1.n", bytes(range(32))), (report["target"], report["initiator"], report["ticket"]))
+        self.assertEqual(failures, failures_of(report))
+        self.assertEqual(MAX_CANDIDATES, len(failures_of(self.check().report(failures * 50))))
+
+    def test_of_version_0_1_0(self) -> None:
+        """A router that says nothing of reports doesn't take them."""
+        for said in ({"reports": None}, {"reports": False}):
+            self.assertFalse(self.check(**said).reports)
+
+    def test_this_machine(self) -> None:
+        """Only a router on this machine may name an address of it."""
+        self.assertRaises(Refused, self.check, candidates=["127.0.0.1"])
+        self.assertEqual(["127.0.0.1"], self.check(candidates=["127.0.0.1"], nearby=True).candidates)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
 
+from p2p.base.errors import Outcome
 from p2p.control.commands import Busy, Refused
-from p2p.peer.instruction import MAX_CANDIDATES
-from p2p.peer.node import DIALS_EACH
+from p2p.peer.instruction import DIALS_EACH, MAX_CANDIDATES
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
 
@@ -78,6 +79,53 @@ class InstructedTests(NodeCase):
             self.assertTrue(refusal.isprintable(), refusal)
             self.assertLess(len(refusal), 400, refusal)
             self.assertEqual({}, pair.leftovers())
+
+    def test_reported(self) -> None:
+        """Who asked for a dial that came to nothing is told where it went and how it ended, if it wants that."""
+        for reports, expected in ((True, [("192.0.2.66", "refused"), (N1, "no-answer")]), (None, None)):
+            pair = self.make_pair()
+            pair.network.pull(N1, M4)
+            candidates = ["192.0.2.66", N1]
+            self.successResultOf(self.instruct(pair, candidates=candidates, reports=reports))
+            pair.network.advance(31)
+            reports_of = [list(zip(one["addresses"], one["failures"], strict=True)) for one in pair.routers.reports]
+            self.assertEqual([expected] if expected else [], reports_of)
+            self.assertEqual({}, pair.leftovers())
+
+    def test_report_ends_it(self) -> None:
+        """The initiator's attempt is over with the report, long before its ticket dies."""
+        pair = self.make_pair()
+        pair.routers.reporting = True
+        pair.routers.candidates = ["192.0.2.66"]
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(0.1)
+        self.assertIn("192.0.2.66, port", reason := self.failed(waiting, Outcome.CONNECT_FAILED))
+        self.assertIn("the connection was refused", reason)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_wrong_end_is_reported(self) -> None:
+        """What answers at an address and isn't the initiator is reported as that."""
+        pair = self.make_pair()
+        listener = Factory.forProtocol(Protocol)
+        pair.network.on("192.0.2.66").listenTCP(40500, listener)
+        self.successResultOf(self.instruct(pair, candidates=["192.0.2.66"], port=40500, reports=True))
+        pair.network.advance(31)
+        (report,) = pair.routers.reports
+        self.assertEqual((["192.0.2.66"], ["no-link"]), (report["addresses"], report["failures"]))
+
+    def test_report_of_others(self) -> None:
+        """A report that names another initiator, or a peer that isn't asked for, changes nothing."""
+        pair = self.make_pair()
+        pair.network.pull(N1, M4)
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        ticket = pair.routers.asked[0][1]["ticket"]
+        report = {"target": "m4.m", "initiator": "n1.n", "ticket": ticket, "addresses": [N1], "failures": ["refused"]}
+        for changed in ({"initiator": "n2.n"}, {"target": "m5.m"}, {"ticket": bytes(32)}):
+            pair.n1.reported({**report, **changed})
+        self.assertNoResult(waiting)
+        pair.n1.reported(report)
+        self.failed(waiting, Outcome.CONNECT_FAILED)
+        pair.network.advance(31)
 
     def test_this_machine(self) -> None:
         """A router on this machine may name a loopback address: a lab can be on one machine."""

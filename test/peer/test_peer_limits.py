@@ -25,7 +25,7 @@ from p2p.peer.registration import Registration
 from p2p.peer.transfers.targets import MAX_NAMES, list_peers
 from p2p.services.store import BytesSource
 from test.identities import credentials
-from test.peer.pair import Pair
+from test.peer.pair import Obeying, Pair
 
 INSTRUCTION: dict[str, Any] = {
     "target": "n1.n",
@@ -228,7 +228,7 @@ class ConnectingTests(SynchronousTestCase):
             for _ in range(PeerLimits().connecting + 1)
         ]
         for one in registrations:
-            one.start(instructed)
+            one.start(Obeying(instructed))
         self.assertEqual(PeerLimits().connecting, len(dialled))
         dialled[0].errback(ConnectionRefusedError())
         self.assertEqual(PeerLimits().connecting + 1, len(dialled))

@@ -45,6 +45,7 @@ class ReceptionCase(SynchronousTestCase):
         self.inbox.mkdir(parents=True)
         self.told: list[str] = []
         self.given_up: list[tuple[str, Offer, Path]] = []
+        self.looked_up: list[tuple[str, Offer]] = []
         self.cannot_remove: LocalFileError | None = None
         self.registered: list[tuple[str, Offer, Path | None]] = []
         self.begin_daemon()
@@ -64,12 +65,22 @@ class ReceptionCase(SynchronousTestCase):
         files = {"certificate": Path("m4.m.pem"), "key": Path("m4.m.key"), "inbox": self.inbox}
         entry = PeerEntry.model_validate({"name": "m4.m", **files, **rules_if_any, **more})
         return Reception(
-            entry, self.offers, self.register, self.give_up, self.base / "state", at_once, self.clock.seconds
+            entry,
+            self.offers,
+            self.register,
+            self.give_up,
+            self.check_wanted,
+            self.base / "state",
+            at_once,
+            self.clock.seconds,
         )
 
     def register(self, acting: str, offer: Offer, stop: Callable[[str], None], folder: Path | None) -> Session:
         self.registered.append((acting, offer, folder))
         return Session(offer, stop)
+
+    async def check_wanted(self, acting: str, offer: Offer) -> None:
+        self.looked_up.append((acting, offer))
 
     async def give_up(self, acting: str, offer: Offer, folder: Path) -> None:
         self.given_up.append((acting, offer, folder))
@@ -337,6 +348,11 @@ class RestTests(ReceptionCase):
 
 class GivenUpTests(ReceptionCase):
     """Transfers that their senders won't go on with."""
+
+    def test_wanted(self) -> None:
+        """Whether a transfer was cancelled here is looked up for this very peer."""
+        self.successResultOf(Deferred.fromCoroutine(self.host().check_wanted(transfer())))
+        self.assertEqual([("m4.m", transfer())], self.looked_up)
 
     def test_given_up(self) -> None:
         """Whatever the rules say, what came of it into the inbox is removed."""

@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p import __version__
 from p2p.base.config import PeerLimits
 from p2p.control.channel import ControlLost
-from p2p.control.commands import InstructConnect, ListPeers, NameMismatch, Ping
+from p2p.control.commands import DialFailed, InstructConnect, ListPeers, NameMismatch, Ping
 from p2p.peer import registration as module
-from p2p.peer.registration import STEADY_S, Registration
+from p2p.peer.registration import LONGEST_OUT_S, STEADY_S, THROWN_OUT_S, Registration
 from test.identities import credentials
 from test.network import Network
 from test.peer.routers import PEER, ROUTER, Router
@@ -30,7 +30,9 @@ class RegistrationCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make the peer; it isn't started, and there is no router."""
         self.network = Network()
-        self.instructed: list[Mapping[str, Any]] = []
+        self.orders: list[Mapping[str, Any]] = []
+        self.reports: list[Mapping[str, Any]] = []
+        self.seen: list[str] = []
         self.told: list[str] = []
         self.patch(Registration, "_log", _Log(self.told))
         self.turn = DeferredSemaphore(8)
@@ -47,13 +49,19 @@ class RegistrationCase(SynchronousTestCase):
             self.turn,
         )
 
-    async def instruct(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.instructed.append(arguments)
+    async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.orders.append(arguments)
         return {"dialling": True, "plain": False}
+
+    def reported(self, arguments: Mapping[str, Any]) -> None:
+        self.reports.append(arguments)
+
+    def seen_at(self, observed: str) -> None:
+        self.seen.append(observed)
 
     def start(self) -> None:
         """Start it, and let happen what happens without time passing."""
-        self.registration.start(self.instruct)
+        self.registration.start(self)
         self.network.settle()
 
     def stop(self, registration: Registration | None = None) -> None:
@@ -114,8 +122,19 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        self.assertEqual({"dialling": True, "plain": False}, self.successResultOf(answer))
-        self.assertEqual([arguments], self.instructed)
+        self.assertEqual({"dialling": True, "plain": False, "dials": None}, self.successResultOf(answer))
+        self.assertEqual([{**arguments, "reports": None}], self.orders)
+
+    def test_reports(self) -> None:
+        """Its router may tell it of a dial that came to nothing, and at which address it sees it."""
+        router = Router(self.network)
+        self.start()
+        arguments: dict[str, Any] = {"target": "m4.m", "initiator": "n1.n", "ticket": bytes(32)}
+        arguments |= {"addresses": [PEER], "failures": ["refused"]}
+        answer = Deferred.fromCoroutine(router.connections[0].call(DialFailed, **arguments))
+        self.network.settle()
+        self.assertEqual({}, self.successResultOf(answer))
+        self.assertEqual(([arguments], [PEER], PEER), (self.reports, self.seen, self.registration.observed))
 
     def test_nearby(self) -> None:
         """Whether the router is on this machine shows in the address at which it is reached."""
@@ -214,7 +233,7 @@ class ComingTests(RegistrationCase):
         self.patch(router, "answer", answer)
         all_of_them = [self.make(f"n{number}.n") for number in range(1, 6)]
         for one in all_of_them:
-            one.start(self.instruct)
+            one.start(self)
         self.network.settle()
         self.assertEqual((2, 2), (len(router.asked), len(router.connections)))
         answers[0].callback({"lease": 60.0, "observed": PEER})
@@ -237,8 +256,8 @@ class StayingTests(RegistrationCase):
         self.start()
         router.die()
         self.assertFalse(self.registration.registered)
-        self.assertEqual("the connection to router.n ended", self.registration.last_error)
-        self.assertIn("n1.n: the connection to router.n ended", self.told)
+        self.assertIn("the connection to router.n ended: ", self.registration.last_error)
+        self.assertIn(f"n1.n: {self.registration.last_error}", self.told)
         again = Router(self.network)
         self.network.advance(2)
         self.assertTrue(self.registration.registered)
@@ -255,6 +274,28 @@ class StayingTests(RegistrationCase):
                 connection.close()
             self.network.advance(0.1)
         self.assertLess(len(router.asked), 24)
+
+    def test_told_to_go(self) -> None:
+        """Whom the router tells to go, since another daemon came by the same name, knows why, and stays away longer
+        each time, unless it could stay for a good while in between."""
+        router = Router(self.network)
+        self.start()
+        pauses = []
+        for stays in (1, 1, 1, 8 * THROWN_OUT_S + 1, 1, 1, 1, 1, 1, 1):
+            self.network.advance(stays)
+            router.connections[-1].part("n1.n has connected again, from 192.0.2.66:4711")
+            self.network.advance(0.1)
+            told = "the connection to router.n ended: router.n said: n1.n has connected again, from 192.0.2.66:4711"
+            self.assertEqual((False, told), (self.registration.registered, self.registration.last_error))
+            went = self.network.seconds()
+            while not self.registration.registered:
+                self.network.advance(1)
+            pauses.append(self.network.seconds() - went)
+        least = [THROWN_OUT_S * factor for factor in (1, 2, 4, 1, 2, 4, 8, 16)] + [LONGEST_OUT_S] * 2
+        for number, (pause, expected) in enumerate(zip(pauses, least, strict=True)):
+            self.assertTrue(expected - 1 <= pause <= expected + 33, (number, pause))
+        self.stop()
+        self.assert_nothing_left()
 
     def test_steady(self) -> None:
         """After a registration that held it comes back as fast as at first; after a short one it keeps its patience."""

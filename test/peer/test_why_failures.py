@@ -11,7 +11,7 @@ from twisted.internet.protocol import ClientFactory, Factory
 from p2p.base.config import PeerLimits
 from p2p.base.errors import Outcome
 from p2p.console.operations import Diagnosis, LegName
-from p2p.control.commands import Busy, Refused
+from p2p.control.commands import Busy, DialFailed, Refused
 from p2p.link.boxes import encode_box
 from test.link.links import Hand
 from test.peer.walks import ENDPOINT, ByHand, WalkCase, Walks, by_name, states
@@ -269,7 +269,7 @@ class InstructTests(WalkCase):
         target.answer = {"dialling": True, "plain": False}
         self.lab.network.advance(31)
         found = self.successResultOf(walking)
-        self.assertEqual("m4.m dials, asked 2 times", by_name(found, LegName.INSTRUCT).detail)
+        self.assertEqual("m4.m dials 10.1.0.1, asked 2 times", by_name(found, LegName.INSTRUCT).detail)
         self.assertLess(abs(500_000_000 - (by_name(found, LegName.INSTRUCT).took_ns or 0)), 100_000_000)
 
     def test_at_its_limit(self) -> None:
@@ -322,10 +322,30 @@ class ConnectionTests(WalkCase):
         """Without any connection the firewall is named, with the port and the address."""
         found = self.end(
             LegName.DIAL,
-            f"m4.m was told to connect to port {self.port} here, and didn't within 30 s",
+            f"m4.m was told to dial 10.1.0.1, port {self.port}, and no connection came within 30 s",
             f"accept TCP from {self.lab.M4} to port {self.port}",
         )
         self.assertEqual(30_000_000_000, by_name(found, LegName.DIAL).took_ns)
+
+    def test_reported(self) -> None:
+        """What the target reports is the cause, at once, and the remedy fits it."""
+        for failure, cause, remedy in (
+            ("refused", "the connection was refused", "let the firewall of n1.n's machine accept TCP from m4.m"),
+            ("no-answer", "nothing answered", "let the firewalls of both machines, and those between"),
+            ("unreachable", "there is no way there from m4.m", "ip route get ADDRESS"),
+            ("forbidden", "doesn't let it connect there", "let the firewall of m4.m's machine pass outgoing TCP"),
+            ("no-link", "didn't become the link", "see the log of m4.m"),
+            ("other", "it came to nothing", "see the log of m4.m"),
+        ):
+            told = self.target.instructed[-1]
+            report = {"target": "m4.m", "initiator": "n1.n", "ticket": told["ticket"], "addresses": [self.lab.N1]}
+            self.successResultOf(self.target.said(DialFailed, failures=[failure], **report))
+            found = self.successResultOf(self.walking)
+            self.failed(found, LegName.DIAL, Outcome.CONNECT_FAILED, cause, remedy)
+            self.assertIn(
+                f"m4.m was told to dial {self.lab.N1}, port {told['port']}: ", by_name(found, LegName.DIAL).detail
+            )
+            self.walking = self.lab.begin(self.n1, "m4.m")
 
     def test_wrong_certificate(self) -> None:
         """The target's machine with another peer's certificate fails at TLS."""

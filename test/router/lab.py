@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import Neighbour, RouterConfig, RouterLimits
 from p2p.control.channel import Channel
-from p2p.control.commands import InstructConnect, Register, RequestConnect, responder
+from p2p.control.commands import DialFailed, InstructConnect, Register, RequestConnect, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from test.identities import credentials, tls_files
@@ -40,11 +40,19 @@ class Instructions(CommandLocator):
             raise answer
         return await answer if isinstance(answer, Deferred) else answer
 
+    @responder(DialFailed)
+    async def report(self, **arguments: Any) -> Mapping[str, Any]:
+        self._peer.reported.append(arguments)
+        if isinstance(self._peer.answer, Deferred):
+            await self._peer.answer
+        return {}
+
 
 class Peer(Channel):
     """The other end of a router's control channel, be it a peer's, a router's or a stranger's.
 
     :ivar instructed: what it was told to dial.
+    :ivar reported: what it was told of dials that it had asked for.
     :ivar answer: what it says to that: an answer, one to come, or an error.
     """
 
@@ -53,6 +61,7 @@ class Peer(Channel):
         self.name = name
         self.lab = lab
         self.instructed: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
         self.answer: Mapping[str, Any] | Deferred[Mapping[str, Any]] | Exception = {"dialling": True, "plain": False}
         self.ended: Failure | None = None
 

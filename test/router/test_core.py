@@ -92,5 +92,5 @@ class RouterTests(RouterTestCase):
     def test_alone(self) -> None:
         """A router without neighbours knows its own cluster alone."""
         self.start()
-        alone = Router("n", RouterLimits(), {}, self.service.federation)
+        alone = Router("n", RouterLimits(), {}, self.service.federation, self.network.seconds)
         self.assertEqual((0, {"names": [], "more": False}), (len(alone.table), alone.own_names("")))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.protocols.amp import AmpBox
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -258,11 +258,13 @@ class LinkTests(SynchronousTestCase):
         neighbour = self.accepted[0]
         neighbour.found, neighbour.answer = Deferred(), Deferred()
         asked = self.initiator.request("m4.m")
-        self.assertEqual([b"LookupPeer", b"InstructConnect"], [one[b"_command"] for one in neighbour.boxes])
-        self.assertEqual(b"m4.m", neighbour.boxes[0][b"name"])
+        ping, lookup, instruction = neighbour.boxes
+        commands = [one[b"_command"] for one in (ping, lookup, instruction)]
+        self.assertEqual([b"Ping", b"LookupPeer", b"InstructConnect"], commands)
+        self.assertEqual(b"m4.m", lookup[b"name"])
         self.assertEqual(
             (b"m4.m", b"n1.n", b"10.9.9.9", TICKET),
-            tuple(neighbour.boxes[1][key] for key in (b"target", b"initiator", b"observed", b"ticket")),
+            tuple(instruction[key] for key in (b"target", b"initiator", b"observed", b"ticket")),
         )
         self.assertNoResult(asked)
         neighbour.found.callback({"address": "10.12.0.4", "table_lookup_ns": 1})
@@ -376,7 +378,23 @@ class LinkTests(SynchronousTestCase):
             self.start()
         self.assertIn("refused", next(str(one["reason"]) for one in logs if "can't reach" in one["log_format"]))
         failure = self.failureResultOf(self.initiator.request("m4.m"), ClusterUnreachable)
-        self.assertEqual("router.m isn't connected now; it is dialled again and again", str(failure.value))
+        reason = "router.m isn't connected now (Connection was refused by other side); it is dialled again and again"
+        self.assertEqual(reason, str(failure.value))
+
+    def test_not_let_in(self) -> None:
+        """A neighbour that doesn't know this router says so: that is logged and told to who asks; no link stands."""
+        self.start()
+        with capturedLogs() as logs:
+            self.lab.start_router("m")
+            self.network.advance(31)
+        said = "router.m said: router.n isn't a neighbour; to let it in, add n to neighbours"
+        told = [formatEvent(one) for one in logs]
+        self.assertIn(f"federation: router.m doesn't link: {said}", told)
+        self.assertNotIn("linked to router.m", " ".join(map(str, told)))
+        self.assertFalse(self.linked)
+        failure = self.failureResultOf(self.initiator.request("m4.m"), ClusterUnreachable)
+        self.assertIn(said, str(failure.value))
+        self.assertEqual({"m": said}, self.service.federation.problems)
 
     def test_dialled_again(self) -> None:
         """A neighbour that isn't there is dialled again with growing pauses, and linked when it comes."""

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
 from p2p.control.admission import Admission
-from p2p.control.channel import ControlLost
+from p2p.control.channel import FAREWELL_S, ControlLost
 from p2p.control.commands import (
     Busy,
     ClusterMismatch,
@@ -214,9 +214,9 @@ class StrangerTests(RouterTestCase):
         self.start()
         with capturedLogs() as logs:
             stranger = self.lab.connect("router.k", cluster="n")
-        self.assertIn(
-            "router.k isn't a neighbour; to let it in, add k to neighbours", [one.get("reason") for one in logs]
-        )
+        reason = "router.k isn't a neighbour; to let it in, add k to neighbours"
+        self.assertIn(reason, [str(one.get("reason")) for one in logs])
+        self.assertEqual(f"router.n said: {reason}", stranger.end_reason, "who is refused is told why")
         self.assertSilent(stranger)
 
     def test_neither_peer_nor_router(self) -> None:
@@ -228,8 +228,10 @@ class StrangerTests(RouterTestCase):
             channel.makeConnection(transport)
             with capturedLogs() as logs:
                 channel.handshakeCompleted()
-            self.assertTrue(transport.aborted)
-            self.assertIn("the certificate is neither a peer's nor a router's", logs[-1]["reason"])
+            self.assertTrue(transport.disconnecting)
+            self.network.advance(FAREWELL_S)
+            self.assertTrue(transport.aborted, "it has time to read why, and no more")
+            self.assertIn("the certificate is neither a peer's nor a router's", str(logs[0]["reason"]))
 
     def test_this_router_itself(self) -> None:
         """Not even the router's own certificate opens a link to it."""
@@ -284,12 +286,14 @@ class RequestTests(RouterTestCase):
                     "ticket": TICKET,
                     "lifetime": 30.0,
                     "plain": False,
+                    "reports": None,
                 }
             ],
             self.target.instructed,
         )
         took = answer.pop("table_lookup_ns")
         self.assertTrue(0 < took < 10**9, took)
+        self.assertEqual(["10.1.1.1", "10.1.7.7"], answer.pop("dials"))
         self.assertEqual({"address": "10.2.2.2", "router_lookup_ns": 0, "dialling": True, "plain": False}, answer)
         self.assertEqual(1, self.router.times.count)
 
@@ -433,8 +437,9 @@ class NeighbourTests(RouterTestCase):
     def test_instruct(self) -> None:
         """An instruction for its own peers is passed on, with the observed address and the granted candidates."""
         answer = self.successResultOf(self.instruct(candidates=["10.8.1.1", "10.6.6.6"]))
-        self.assertEqual({"dialling": True, "plain": False}, answer)
-        self.assertEqual(["10.7.7.7", "10.8.1.1"], self.target.instructed[0]["candidates"])
+        dials = ["10.7.7.7", "10.8.1.1"]
+        self.assertEqual({"dialling": True, "plain": False, "dials": dials}, answer)
+        self.assertEqual(dials, self.target.instructed[0]["candidates"])
 
     def test_other_cluster(self) -> None:
         """A neighbour speaks for the peers of its own cluster alone."""

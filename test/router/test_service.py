@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import RouterConfig, TLSFiles
@@ -22,6 +22,10 @@ from p2p.router import service
 from p2p.router.service import RouterService, load_credentials
 from p2p.wire.monotonic import LOOK_S
 from test.router.lab import Lab, credentials, tls_files
+
+
+async def tell_nobody(event: str, /, **fields: Any) -> None:
+    """Emit nothing: a status has no events."""
 
 
 class StartTests(SynchronousTestCase):
@@ -102,16 +106,20 @@ class StartTests(SynchronousTestCase):
         self.assertEqual("why", error.code)  # Python writes a text to stderr and exits with 1
 
     def test_expires_soon(self) -> None:
-        """A certificate with less than 30 days left is warned of at the start, with its path."""
-        for days, warnings in ((29, 1), (31, 0)):
-            router = Lab().make_router("n", days=days)
+        """A certificate with less than 14 days left is warned of, at the start, then daily, and in the status."""
+        for days, warnings in ((13, 1), (15, 0)):
+            lab = Lab()
+            router = lab.make_router("n", days=days)
             with capturedLogs() as logs:
                 router.startService()
-            told = [one for one in logs if one["log_level"] is LogLevel.warn]
-            self.assertEqual(warnings, len(told))
+                lab.network.advance(86400)
+            told = [formatEvent(one) for one in logs if one["log_level"] is LogLevel.warn]
+            self.assertEqual(2 * warnings, len(told))
+            status = self.successResultOf(Deferred.fromCoroutine(router.status(NoArguments(), tell_nobody)))
+            self.assertEqual(told[:warnings], status.warnings)
             for one in told:
-                self.assertTrue(28.9 < one["left"] < 29.1)
-                self.assertTrue(Path(one["certificate"]).is_file())
+                self.assertIn("the certificate of router.n (", one)
+                self.assertIn("p2p lab issue router.n", one)
 
     def test_backlog(self) -> None:
         """Connections that wait to be accepted may be as many as may be pending: more than Twisted's 50."""

@@ -46,8 +46,8 @@ class Told:
         self.receipts: list[Receipt] = []
         self.room: Deferred[None] | None = None
 
-    def on_pending(self, reason: str) -> None:
-        self.pending.append(reason)
+    def on_pending(self, reason: str, *, reading: bool = False) -> None:
+        self.pending.append(f"reading: {reason}" if reading else reason)
 
     def on_have(self, have: Have) -> None:
         self.haves.append(have)

@@ -136,7 +136,7 @@ class FileTests(PlacerTestCase):
         (self.inbox / "a").write_bytes(b"old")
         (receipt,) = self.run_steps(self.file("a"), exists="refuse")
         self.assertEqual((Outcome.REFUSED, ""), (receipt.outcome, receipt.name))
-        self.assertIn("File exists", receipt.reason)
+        self.assertIn("has something of this name already", receipt.reason)
         self.assertEqual({"a": b"old"}, self.there())
         self.assertEqual([], self.waiting())
         self.assertEqual(1, self.changes)

@@ -96,4 +96,4 @@ class ListTests(SharingCase):
             self.assertEqual(Outcome.CORRUPT, raised.exception.outcome)
         session = ListSession("")
         session.sink().write(encode_box({"name": "a\x1b\n", "kind": "file"}))
-        self.assertEqual("a??", session.entries[0].name)
+        self.assertEqual("a\x1b\n", session.entries[0].name)

@@ -203,12 +203,12 @@ class ProductionTests(SynchronousTestCase):
         running = self.start(Pace(1000, 0.0))
         self.consumer.eager = True
         self.threads.work()
-        self.assertEqual([250], [len(batch) for batch in self.consumer.batches])
+        self.assertEqual([], self.consumer.batches)
         self.assertTrue(self.production.held)
-        for quarter in range(1, 4):
+        for quarter in range(1, 5):
             self.clock.advance(0.25)
-            self.assertEqual(quarter + 1, len(self.consumer.batches))
-        self.clock.advance(0.25)
+            self.assertEqual([250, 250, 250, 250][:quarter], [len(batch) for batch in self.consumer.batches])
+        self.clock.advance(0.3)
         self.threads.work()
         self.assertEqual(b"a" * 700 + b"b" * 500, b"".join(self.consumer.batches)[:1200])
         self.successResultOf(running)

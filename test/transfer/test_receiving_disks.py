@@ -207,7 +207,7 @@ class ExistsTests(ReceivingTestCase):
         last, totals = engine.finish()
         self.assertEqual(Totals(6, 1, 5), totals)
         reasons = [receipt.reason for receipt in (*receipts, *last)]
-        self.assertIn("File exists", reasons[0])
+        self.assertIn("has something of this name already", reasons[0])
         self.assertEqual(["its folder 'd' wasn't taken"] * 2, reasons[1:3])
         self.assertEqual(["its folder 'd/e' wasn't taken"] * 2, reasons[3:5])
         self.assertEqual({"d": {}, "g": b"2"}, self.there())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome
 from p2p.base.rates import Pace
 from p2p.transfer import receiving_service
 from p2p.transfer.notes import local_id
@@ -61,7 +61,7 @@ class ConsentTests(SessionCase):
         for _ in range(10):
             self.network.advance(10.0)
         self.assertEqual(10, len(self.told.pending))
-        self.assertIn("reads once more what it has", self.told.pending[0])
+        self.assertEqual("reading: it reads once more what it has of this transfer", self.told.pending[0])
         self.far_threads.held = False
         self.far_threads.work(1)
         self.network.settle()
@@ -118,7 +118,7 @@ class ConsentTests(SessionCase):
         (journal,) = self.host.sessions
         journal.stop("m4.m gave it up")
         self.network.settle()
-        self.assertEqual("m4.m gave it up", self.failed(running, Outcome.REFUSED))
+        self.assertEqual("m4.m gave it up", str(self.failureResultOf(running, CancelledThere).value))
         self.far_threads.release()
         self.assertEqual([Outcome.REFUSED], [end[0] for end in journal.ends])
         self.assertEqual([], list(self.there.iterdir()))

@@ -88,6 +88,9 @@ class ReportTests(SynchronousTestCase):
         self.assertTrue(pending.reason.isprintable())
         self.assertLessEqual(len(pending.reason), 500)
         self.assertLess(len(encode_pending("x" * 10**6)), 1000)
+        self.assertEqual(
+            [PendingReport("it reads", reading=True)], ReportReader().feed(encode_pending("it reads", reading=True))
+        )
 
 
 class NonsenseTests(SynchronousTestCase):

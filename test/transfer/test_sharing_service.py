@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome
+from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome
 from p2p.link.boxes import Box, encode_box
 from p2p.transfer import sharing_service
 from p2p.transfer.asking import ASKED_BYTES
@@ -131,7 +131,7 @@ class RefusedTests(SharingCase):
         self.network.settle()
         self.far_threads.release()
         self.network.settle()
-        self.assertEqual("m4.m gave it up", self.failed(running, Outcome.REFUSED))
+        self.assertEqual("m4.m gave it up", str(self.failureResultOf(running, CancelledThere).value))
         self.assertEqual([Outcome.REFUSED], [end[0] for end in self.host.sessions[0].ends])
         self.assert_clean()
 

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from p2p.base.errors import LocalFileError, Outcome
 from p2p.base.log_gate import LogGate
 from p2p.base.rates import Rate
+from p2p.base.texts import left_out_text
 from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import (
     Done,
@@ -29,7 +30,7 @@ from p2p.console.transfer_operations import (
 from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.audience import Audience
 from p2p.peer.transfers.interfaces import Moving
-from p2p.peer.transfers.journal import MAX_NAMES, State, TransferRow, shown_transfer
+from p2p.peer.transfers.journal import LEFT_OUT, MAX_NAMES, State, TransferRow, shown_transfer
 from p2p.peer.transfers.retry import Retries, time_left
 from p2p.peer.transfers.stalls import Probe, Sight, StallWatch
 from p2p.transfer.records import Have, Receipt
@@ -185,11 +186,11 @@ class Account(_Teller):
         told: dict[str, Any] = {"names": names[:MAX_NAMES], "more_names": len(names[MAX_NAMES:])}
         self.tell(Offered(**self.head, **told, entries=entries, bytes=self.row.bytes_total))
 
-    def on_pending(self, reason: str) -> None:
-        """A person at the other side is asked; comes again and again, and is told once."""
+    def on_pending(self, reason: str, *, reading: bool = False) -> None:
+        """A person at the other side is asked, or it reads what it has; comes again and again, and is told once."""
         if reason != self.pending:
             self.pending = reason
-            self.tell(Pending(**self.head, reason=reason))
+            self.tell(Pending(**self.head, reason=reason, reading=reading))
 
     def on_have(self, have: Have) -> None:
         """Both sides agree, and the receiver has so much."""
@@ -200,6 +201,8 @@ class Account(_Teller):
         row.entries, row.bytes = have.entries, have.bytes + have.offset
         self._before = row.bytes
         self._rate = Rate(self._clock.seconds(), row.bytes)
+        if not have.entries:  # else what was left out in earlier sessions stays so
+            row.refused, row.left_out = 0, []
         self.save()
         if have != Have():
             self._resumed = have
@@ -222,6 +225,8 @@ class Account(_Teller):
         unread: Deferred[Any] | None = None
         head = self.head
         for receipt in receipts:
+            if receipt.outcome is not Outcome.OK:
+                self.row.leave_out(receipt.path, receipt.outcome.value, receipt.reason)
             told = Verified(
                 **head,
                 path=receipt.path,
@@ -359,6 +364,10 @@ class IncomingTransfer(_Teller):
         self._count(entries, bytes, self._clock.seconds())
         self.look()
 
+    def left_out(self, path: str, outcome: Outcome, reason: str) -> None:
+        """An entry doesn't get through in this session."""
+        self.row.leave_out(path, outcome.value, reason)
+
     def ended(self, outcome: Outcome, reason: str, entries: int, bytes: int) -> None:  # noqa: A002 - as above
         """The session is over; after a broken link the other side may begin another."""
         row = self.row
@@ -373,7 +382,7 @@ class IncomingTransfer(_Teller):
         self.save()
         if row.state is State.DONE:
             seconds = self._clock.seconds() - self._began
-            self.tell(Done(**self.head, entries=entries, bytes=bytes, seconds=seconds))
+            self.tell(Done(**self.head, entries=entries, bytes=bytes, refused=row.refused, seconds=seconds))
             self._context.gate.info(
                 self._log,
                 row.peer,
@@ -385,6 +394,9 @@ class IncomingTransfer(_Teller):
                 entries=entries,
                 bytes=bytes,
             )
+            if row.refused:
+                left_out = left_out_text(row.refused, row.left_out)
+                self._context.gate.warn(self._log, row.peer, LEFT_OUT, id=row.id, left_out=left_out)
         else:
             error = "cancelled" if self._cancelled else "outcome"
             resumable = row.state is State.WAITING

@@ -15,6 +15,7 @@ from p2p.link.protocol import DirectLink
 from p2p.peer.transfers.interfaces import Told
 from p2p.peer.transfers.journal import TransferRow
 from p2p.peer.transfers.peer_way import Engaged, PeerWay, Pipe
+from p2p.peer.transfers.sending import give_up
 from p2p.peer.transfers.stalls import TELL_S, Own
 from p2p.transfer.answers import Asked
 from p2p.transfer.get_session import local_error
@@ -121,7 +122,7 @@ class Getting:
     async def session(self, told: Told, *, known: bool) -> Totals:
         """Get what isn't here yet."""
         if self._row.sealed:  # the daemon was killed at the very end
-            await self.remove_parts()
+            await self._remove()
             return Totals(self._row.entries, self._row.bytes)
         asked = Asked(self.names, self._row.how.get("folders", ()))
         receiver: Receiver = await self._engaged(self._make, asked)
@@ -143,8 +144,13 @@ class Getting:
         if pipe is not None:
             pipe.release()
 
-    async def remove_parts(self) -> None:
-        """Remove the file that was under way."""
+    async def remove_parts(self, *, tell: bool) -> None:
+        """Remove the file that was under way, and let who shares it know that nobody comes back for it."""
+        await self._remove()
+        if tell and self._row.sessions:
+            await give_up(self._way, self._row, self._clock)
+
+    async def _remove(self) -> None:
         if self._folder is not None:
             await self._engaged(remove_parts, self._folder, self._row.id)
 

@@ -87,8 +87,9 @@ class Moving(Protocol):
     async def close(self) -> None:
         """No session follows: let go of everything."""
 
-    async def remove_parts(self) -> None:
+    async def remove_parts(self, *, tell: bool) -> None:
         """The transfer was cancelled: remove what isn't finished.
 
-        :raises P2PError: if it can't be removed.
+        :param tell: whether the other side has to be told.
+        :raises P2PError: if it can't be removed, or the other side can't be told.
         """

@@ -23,15 +23,18 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import LocalFileError
 from p2p.base.waiters import Waiters
-from p2p.console.transfer_operations import Direction, TransferShown
+from p2p.console.transfer_operations import Direction, LeftOut, TransferShown
 from p2p.peer.transfers.sources import source_name
 
-__all__ = ["KEEP", "MAX_NAMES", "Journal", "State", "TransferRow", "names_of", "noted", "shown_transfer"]
+__all__ = ["KEEP", "LEFT_OUT", "MAX_NAMES", "Journal", "State", "TransferRow", "names_of", "noted", "shown_transfer"]
 
 _T = TypeVar("_T")
 
 KEEP: Final = 1000
 """Transfers that are remembered besides those that this daemon still has to bring to their end."""
+
+LEFT_OUT: Final = "transfer {id}: {left_out}"
+"""What a log says of a transfer that is complete but for some entries."""
 
 PRUNE_EVERY: Final = 100
 """Commits between two looks at whether there are more than that."""
@@ -64,7 +67,13 @@ CREATE INDEX IF NOT EXISTS by_time ON transfers (updated);
 CREATE INDEX IF NOT EXISTS by_state ON transfers (state);
 """
 
-_ADDED: Final = {"left_s": "REAL", "left_at": "REAL NOT NULL DEFAULT 0", "boot": "TEXT NOT NULL DEFAULT ''"}
+_ADDED: Final = {
+    "left_s": "REAL",
+    "left_at": "REAL NOT NULL DEFAULT 0",
+    "boot": "TEXT NOT NULL DEFAULT ''",
+    "refused": "INTEGER NOT NULL DEFAULT 0",
+    "left_out": "TEXT NOT NULL DEFAULT '[]'",
+}
 """Columns that came later; a daemon of before does without them, and leaves them as they are."""
 
 _OURS: Final = "direction IN ('send', 'get')"
@@ -109,6 +118,8 @@ class TransferRow:
     :ivar left_s: seconds that were left until the deadline at ``left_at``; None if that isn't known.
     :ivar left_at: seconds of the monotonic clock, in the run of the machine that ``boot`` names.
     :ivar sealed: whether everything that is got is in its place; set by :meth:`Journal.seal` alone.
+    :ivar refused: entries that didn't get through.
+    :ivar left_out: path, outcome and reason of the first of them.
     """
 
     id: str
@@ -132,6 +143,18 @@ class TransferRow:
     left_s: float | None = None
     left_at: float = 0.0
     boot: str = ""
+    refused: int = 0
+    left_out: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def leave_out(self, path: str, outcome: str, reason: str) -> None:
+        """Note an entry that didn't get through, once; of many, the first are kept and the others counted."""
+        if any(path == known for known, _, _ in self.left_out):
+            return
+        self.refused += 1
+        kept = (path[:MAX_NOTED], outcome, reason[:MAX_NOTED])
+        size = sum(map(len, kept)) + sum(len(part) for one in self.left_out for part in one)
+        if not self.left_out or size <= MAX_NOTED:
+            self.left_out.append(kept)
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -142,8 +165,9 @@ class TransferRow:
 _COLUMNS: Final = [one.name for one in fields(TransferRow)]
 _KINDS: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(("id", "acting", "direction", "peer", "what", "how", "state", "outcome", "reason", "boot"), str),
-    **dict.fromkeys(("entries", "bytes", "sessions", "sent_bytes", "sealed"), int),
+    **dict.fromkeys(("entries", "bytes", "sessions", "sent_bytes", "sealed", "refused"), int),
     **dict.fromkeys(("created", "updated", "deadline", "left_at"), float),
+    "left_out": str,
     "bytes_total": int | None,
     "left_s": float | None,
 }
@@ -401,7 +425,8 @@ def _dumped(value: Mapping[str, Any]) -> str:
 def _values(row: TransferRow) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _COLUMNS}
     reason = row.reason.encode("utf-8", "backslashreplace").decode()  # the name of a file need not be Unicode
-    return values | {"what": _dumped(row.what), "how": _dumped(row.how), "state": row.state.value, "reason": reason}
+    texts = {"what": _dumped(row.what), "how": _dumped(row.how), "left_out": json.dumps(row.left_out)}
+    return values | texts | {"state": row.state.value, "reason": reason}
 
 
 def _row(values: Sequence[Any]) -> TransferRow:
@@ -412,16 +437,17 @@ def _row(values: Sequence[Any]) -> TransferRow:
     what, how = json.loads(named["what"]), json.loads(named["how"])
     if not isinstance(what, dict) or not isinstance(how, dict):
         raise TypeError("what moves, and how, are no mappings")
-    return TransferRow(
-        **{**named, "what": what, "how": how, "state": State(named["state"]), "sealed": bool(named["sealed"])}
-    )
+    left_out = [(str(path), str(outcome), str(reason)) for path, outcome, reason in json.loads(named["left_out"])]
+    more = {"what": what, "how": how, "left_out": left_out}
+    return TransferRow(**{**named, **more, "state": State(named["state"]), "sealed": bool(named["sealed"])})
 
 
 MAX_NAMES: Final = 100
 """Names that are shown of one transfer."""
 
 MAX_NOTED: Final = 1000
-"""Characters of the names that others say, as the journal keeps them: a thousand transfers fit into an answer."""
+"""Characters of the names that others say, as the journal keeps them, and of what is kept of entries that were left
+out: a thousand transfers fit into an answer."""
 
 
 def noted(names: Sequence[str]) -> list[str]:
@@ -465,4 +491,6 @@ def shown_transfer(row: TransferRow) -> TransferShown:
         deadline=row.deadline,
         outcome=row.outcome,
         reason=row.reason,
+        refused=row.refused,
+        left_out=[LeftOut(path=path, outcome=outcome, reason=reason) for path, outcome, reason in row.left_out],
     )

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from p2p.base.errors import ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
+from p2p.base.errors import CancelledThere, ExchangeFailed, InvalidRequest, LocalFileError, Outcome, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
+from p2p.base.waiters import all_of
 from p2p.console.transfer_operations import (
     Cancelled,
+    Direction,
     GetArguments,
     Moved,
     MovedOne,
@@ -41,8 +43,6 @@ from p2p.transfer.notes import local_id
 from p2p.transfer.send_session import FETCH
 
 __all__ = ["Transfers"]
-
-_T = TypeVar("_T")
 
 Key = tuple[str, str, str, str]
 
@@ -140,12 +140,12 @@ class Transfers:
         endings = [transfer.when_over() for transfer in transfers]
         for transfer in transfers:
             transfer.end(Ending.STOPPING)
-        await _all(endings)
+        await all_of(endings)
 
     async def close(self) -> None:
         """Nothing comes from elsewhere any more either: close the journal, after :meth:`stop`."""
         while self._tidying:
-            await _all(list(self._tidying))
+            await all_of(list(self._tidying))
         if self._ticker.running:
             self._ticker.stop()
         await self._journal.close()
@@ -209,7 +209,7 @@ class Transfers:
                         for each in begun
                     ]
                 )
-            return Moved(transfers=await _all([transfer.when_over() for transfer in begun]))
+            return Moved(transfers=await all_of([transfer.when_over() for transfer in begun]))
         finally:
             for leave in leaves:
                 leave()
@@ -238,7 +238,7 @@ class Transfers:
                 begun.append(live)
                 leaves.append(live.attach(tell, deadline_s))
             try:
-                await _all([self._journal.enter(transfer.row) for transfer in new])
+                await all_of([self._journal.enter(transfer.row) for transfer in new])
             except BaseException:
                 for transfer, leave in zip(begun, leaves, strict=True):
                     leave()
@@ -330,7 +330,7 @@ class Transfers:
         row = TransferRow(
             id=offer.id,
             acting=acting,
-            direction="serve" if offer.service == FETCH else "receive",
+            direction=_direction(offer),
             peer=offer.sender,
             what={**what, "folder": None if folder is None else str(folder)},
             created=now,
@@ -351,22 +351,35 @@ class Transfers:
             del self._incoming[incoming.row.key]
 
     async def given_up(self, acting: str, offer: Offer, folder: Path) -> None:
-        """The sender of a transfer to a hosted peer won't go on with it: remove its parts.
+        """The other side of a transfer with a hosted peer has cancelled it, whoever began it: remove its parts.
 
         :param folder: where what is received goes.
         :raises LocalFileError: if they can't be removed.
         """
-        key = offer.id, acting, "receive", offer.sender
-        reason = f"{offer.sender} gave it up"
-        live = self._incoming.get(key)
-        if live is not None:
-            over = live.when_over()
-            live.cancel(reason)
-            await over
+        reason = Ending.CANCELLED_THERE.value.format(peer=offer.sender)
+        endings: list[Deferred[Any]] = []
+        for mine in [one for key, one in self._live.items() if _between(key, acting, offer)]:
+            endings.append(mine.when_over())
+            mine.end(Ending.CANCELLED_THERE)
+        for theirs in [one for key, one in self._incoming.items() if _between(key, acting, offer)]:
+            endings.append(theirs.when_over())
+            theirs.cancel(reason)
+        await all_of(endings)
         for row in await self._journal.find(offer.id):
-            if row.key == key and row.state not in (State.DONE, State.CANCELLED):
+            if _between(row.key, acting, offer) and row.state not in (State.DONE, State.CANCELLED):
                 await self._enter_cancelled(row, reason)
+                await self._remove_idle(row)
         await self._threads(remove_parts, folder, local_id(offer.sender, offer.id))
+
+    async def check_wanted(self, acting: str, offer: Offer) -> None:
+        """See that a transfer, of which another peer begins a session, wasn't cancelled here while none was under way.
+
+        :raises CancelledThere: if it was.
+        """
+        key = offer.id, acting, _direction(offer), offer.sender
+        for row in await self._journal.find(offer.id):
+            if row.key == key and row.state is State.CANCELLED:
+                raise CancelledThere(Ending.CANCELLED_THERE.value.format(peer=acting))
 
     # -- what is shown and decided ----------------------------------------------------------------------------
 
@@ -395,7 +408,7 @@ class Transfers:
             endings.append(ours.when_over())
         for other in theirs:
             other.cancel(f"it was cancelled at {other.row.acting}")
-        await _all(endings)
+        await all_of(endings)
         return Cancelled(transfers=[shown_transfer(row) for row in rows or await self._cancel_idle(transfer)])
 
     async def _cancel_idle(self, transfer: str) -> list[TransferRow]:
@@ -407,13 +420,17 @@ class Transfers:
             raise InvalidRequest(f"the transfer {transfer[:40]!r} {state}; to see them: p2p transfers")
         for row in rows:
             await self._enter_cancelled(row, Ending.CANCELLED.value)
-            if row.direction == "send":
-                await self._kept.tidy(row)
-                await self._tell_cancelled(row)
-            elif row.what.get("folder"):
-                here = row.id if row.direction == "get" else local_id(row.peer, row.id)
-                await self._threads(remove_parts, Path(row.what["folder"]), here)
+            await self._remove_idle(row)
+            await self._tell_cancelled(row)
         return rows
+
+    async def _remove_idle(self, row: TransferRow) -> None:
+        """Remove what is kept here of a transfer that doesn't run now."""
+        if row.direction == "send":
+            await self._kept.tidy(row)
+        elif row.what.get("folder"):
+            here = row.id if row.direction == "get" else local_id(row.peer, row.id)
+            await self._threads(remove_parts, Path(row.what["folder"]), here)
 
     async def _forget(self, ages: Ages, limit_s: float) -> None:
         idle = {"/".join(row.key): row for row in await self._journal.resumable() if not row.state.is_open}
@@ -437,12 +454,12 @@ class Transfers:
         await self._journal.update(row)
 
     async def _tell_cancelled(self, row: TransferRow) -> None:
-        """Have the receiver of what was sent remove its parts, if it can be reached."""
+        """Have the other side remove what it has of a transfer, if it can be reached."""
         peer = self._peers.get(row.acting)
         if peer is None or not row.sessions:
             return
         try:
-            await give_up(PeerWay(peer, row.peer, self._clock), row.id, self._clock)
+            await give_up(PeerWay(peer, row.peer, self._clock), row, self._clock)
         except P2PError as error:
             self._log.warn(_PARTS_STAY, id=row.id, reason=str(error))
             row.reason += f"; {error}"
@@ -471,12 +488,11 @@ class Transfers:
             self._ticker.stop()
 
 
-async def _all(waiting: Sequence[Deferred[_T]]) -> list[_T]:
-    """Wait for all of them; raises what the first of them that failed did, as it is."""
-    results: list[_T] = []
-    ended: list[tuple[bool, Any]] = await DeferredList(waiting, consumeErrors=True)
-    for succeeded, result in ended:
-        if not succeeded:
-            result.raiseException()
-        results.append(result)
-    return results
+def _direction(offer: Offer) -> Direction:
+    """What a transfer that another peer began is for this side."""
+    return "serve" if offer.service == FETCH else "receive"
+
+
+def _between(key: Key, acting: str, offer: Offer) -> bool:
+    """Whether a transfer is the one that an offer names, between these two peers, whoever began it."""
+    return (key[0], key[1], key[3]) == (offer.id, acting, offer.sender)

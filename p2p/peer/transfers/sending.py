@@ -37,7 +37,7 @@ MEASURE_S: Final = 0.1
 """Seconds that a session waits to know how much it is to send; the receiver would like to know."""
 
 GIVE_UP_S: Final = 5.0
-"""Seconds within which a receiver is told that a transfer was cancelled; who cancels it waits for that."""
+"""Seconds within which the other side is told that a transfer was cancelled; who cancels it waits for that."""
 
 
 class Content:
@@ -222,10 +222,10 @@ class Sending:
         if self._content.pipe is not None:
             self._content.pipe.release()
 
-    async def remove_parts(self) -> None:
+    async def remove_parts(self, *, tell: bool) -> None:
         """Have the receiver remove what it has of it; it does so by itself when nobody goes on for some days."""
-        if self._row.sessions:  # else it hasn't agreed to anything
-            await give_up(self._way, self._row.id, self._clock)
+        if tell and self._row.sessions:  # else it hasn't agreed to anything
+            await give_up(self._way, self._row, self._clock)
 
     async def _next_engine(self, known: bool) -> Sender:
         first, self._first = self._first, None
@@ -253,12 +253,12 @@ class Sending:
         )
 
 
-async def give_up(way: PeerWay, transfer_id: str, clock: IReactorTime) -> None:
-    """Tell the receiver of a transfer that it was cancelled, so that it removes its parts.
+async def give_up(way: PeerWay, row: TransferRow, clock: IReactorTime) -> None:
+    """Tell the other side of a transfer that it was cancelled, so that it removes what it has of it.
 
     :raises ExchangeFailed: with the outcome, if it can't be told.
     """
-    session = GiveUpSession(transfer_id)
+    session = GiveUpSession(row.id)
     telling = Deferred.fromCoroutine(way.exchange(session.request, session, session.sink))
 
     def too_late(result: object, seconds: float) -> NoReturn:
@@ -268,5 +268,6 @@ async def give_up(way: PeerWay, transfer_id: str, clock: IReactorTime) -> None:
     try:
         await telling
     except ExchangeFailed as failure:
-        reason = f"its receiver can't be told that it was cancelled, and keeps its part for some days: {failure}"
+        until = "keeps its part for some days" if row.direction == "send" else "learns of it if it goes on"
+        reason = f"{row.peer} can't be told that it was cancelled, and {until}: {failure}"
         raise ExchangeFailed(failure.outcome, reason) from failure

@@ -10,13 +10,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.base.errors import ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.errors import CancelledThere, ExchangeFailed, LocalFileError, Outcome, P2PError
+from p2p.base.texts import left_out_text
 from p2p.base.waiters import Waiters
 from p2p.console.transfer_operations import Done, Failed, MovedOne, Waiting
 from p2p.peer.transfers.account import Account, TransferContext
 from p2p.peer.transfers.audience import Tell
 from p2p.peer.transfers.interfaces import BeginAnew, Moving
-from p2p.peer.transfers.journal import State, TransferRow
+from p2p.peer.transfers.journal import LEFT_OUT, State, TransferRow
 from p2p.peer.transfers.retry import Retries
 from p2p.transfer.walking import Totals
 
@@ -24,10 +25,11 @@ __all__ = ["Ending", "Transfer"]
 
 
 class Ending(Enum):
-    """Why a transfer is ended from here, as the journal says it."""
+    """Why a transfer is ended before it is complete, as the journal says it."""
 
     PAUSED = "its client left"
     CANCELLED = "it was cancelled here"
+    CANCELLED_THERE = "it was cancelled at {peer}"
     STOPPING = "the daemon was stopped"
 
 
@@ -92,7 +94,7 @@ class Transfer:
         return self._end.wait()
 
     def end(self, ending: Ending) -> None:
-        """End it from here, unless it is at its end already."""
+        """End it, unless it is at its end already."""
         if self._ending is None and not self._concluding:
             self._ending = ending
             if self._running is not None:
@@ -137,7 +139,9 @@ class Transfer:
         if isinstance(ended, Totals):
             return await self._done(ended)
         if self._ending is not None:
-            return await self._ended_from_here(self._ending)
+            return await self._ended_early(self._ending)
+        if isinstance(ended, CancelledThere):
+            return await self._ended_early(Ending.CANCELLED_THERE)
         return await self._failed(ended)
 
     async def _sessions(self) -> Totals:
@@ -206,7 +210,7 @@ class Transfer:
 
     async def _done(self, totals: Totals) -> MovedOne:
         row = self.row
-        row.entries, row.bytes = totals.entries, totals.bytes or 0
+        row.entries, row.bytes, row.refused = totals.entries, totals.bytes or 0, totals.refused
         row.state, row.outcome, row.reason = State.DONE, Outcome.OK.value, ""
         await self._account.enter()  # before anybody hears of it: what is done isn't done again
         self._account.tell(
@@ -229,6 +233,8 @@ class Transfer:
             entries=row.entries,
             bytes=row.bytes,
         )
+        if row.refused:
+            self._log.warn(LEFT_OUT, id=row.id, left_out=left_out_text(row.refused, row.left_out))
         return self._moved(Outcome.OK.value, refused=totals.refused)
 
     async def _failed(self, error: Exception) -> MovedOne:
@@ -246,17 +252,18 @@ class Transfer:
             kind, reason = "internal", f"{type(error).__name__} in a transfer; the log of the daemon has the details"
         row.state, row.outcome, row.reason = State.FAILED, outcome, reason
         if self._moving.stream and self._moving.link is not None:  # nobody can go on with it
-            await self._remove_parts()
+            await self._remove_parts(tell=True)
         await self._account.enter()
         self._tell_failed(kind, resumable=row.sessions > 0 and not self._moving.stream)
         return self._moved(outcome or None, error=kind)
 
-    async def _ended_from_here(self, ending: Ending) -> MovedOne:
+    async def _ended_early(self, ending: Ending) -> MovedOne:
         row = self.row
-        row.outcome, row.reason = "", ending.value
-        if ending is Ending.CANCELLED or self._moving.stream:
+        row.outcome, row.reason = "", ending.value.format(peer=row.peer)
+        is_there = ending is Ending.CANCELLED_THERE
+        if is_there or ending is Ending.CANCELLED or self._moving.stream:
             row.state = State.CANCELLED
-            await self._remove_parts()
+            await self._remove_parts(tell=not is_there)
         elif ending is Ending.PAUSED:
             row.state = State.PAUSED
         else:
@@ -266,9 +273,9 @@ class Transfer:
         self._tell_failed(kind, resumable=row.state is not State.CANCELLED)
         return self._moved(row.outcome or None, error=kind)
 
-    async def _remove_parts(self) -> None:
+    async def _remove_parts(self, *, tell: bool) -> None:
         try:
-            await self._moving.remove_parts()
+            await self._moving.remove_parts(tell=tell)
         except P2PError as error:
             self._log.warn("transfer {id}: not all of it could be removed: {reason}", id=self.row.id, reason=str(error))
             self.row.reason += f"; {error}"

@@ -58,6 +58,7 @@ class ScriptedMoving:
         self.sessions: list[tuple[bool, Told, Deferred[Totals]]] = []
         self.closed = 0
         self.removed = 0
+        self.telling: list[bool] = []
         self.cannot_remove: P2PError | None = None
 
     async def session(self, told: Told, *, known: bool) -> Totals:
@@ -69,8 +70,9 @@ class ScriptedMoving:
     async def close(self) -> None:
         self.closed += 1
 
-    async def remove_parts(self) -> None:
+    async def remove_parts(self, *, tell: bool) -> None:
         self.removed += 1
+        self.telling.append(tell)
         if self.cannot_remove is not None:
             raise self.cannot_remove
 

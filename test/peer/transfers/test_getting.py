@@ -45,6 +45,8 @@ class _Peer:
     async def exchange(self, target: str, request: Any, source: Any, sink: Any, *, planned_ns: int, watch: Any) -> Any:
         watch(self)
         source.request = request
+        if not hasattr(source, "end"):
+            source.end = Deferred()  # of one that is given up
         self.sessions.append(source)
         await source.end
 
@@ -118,7 +120,7 @@ class GettingTests(SynchronousTestCase):
         other = ReceivingEngine(self.base, self.row.id)
         self.addCleanup(other.abandon)
         self.failureResultOf(self.begin(self.make()), LocalFileError)
-        self.failureResultOf(Deferred.fromCoroutine(self.make().remove_parts()), LocalFileError)
+        self.failureResultOf(Deferred.fromCoroutine(self.make().remove_parts(tell=True)), LocalFileError)
 
     def test_remove_parts(self) -> None:
         """What is there of an unfinished file goes, and what goes to a pipe has nothing there."""
@@ -129,8 +131,19 @@ class GettingTests(SynchronousTestCase):
         self.peer.sessions[0].fail()
         self.failureResultOf(beginning, ExchangeFailed)
         self.assertEqual([f"{RESERVED}{self.row.id}"], [each.name for each in self.base.iterdir()])
-        self.successResultOf(Deferred.fromCoroutine(self.make().remove_parts()))
+        self.successResultOf(Deferred.fromCoroutine(self.make().remove_parts(tell=True)))
         self.assertEqual([], list(self.base.iterdir()))
+
+    def test_tells_who_shares(self) -> None:
+        """When what had begun is cancelled, who shares it is told, unless it was they who cancelled it."""
+        self.row.sessions = 1
+        self.successResultOf(Deferred.fromCoroutine(self.make().remove_parts(tell=False)))
+        removing = Deferred.fromCoroutine(self.make().remove_parts(tell=True))
+        session = self.peer.sessions.pop()
+        assert session.request is not None
+        self.assertEqual({"id": self.row.id, "cancel": "1"}, session.request.more)
+        session.end.callback(None)
+        self.successResultOf(removing)
 
     def test_pipe(self) -> None:
         """What went into a pipe can't be taken back; until then another session is of use."""
@@ -155,7 +168,7 @@ class GettingTests(SynchronousTestCase):
         self.peer.sessions[1].fail()
         self.failureResultOf(beginning, ExchangeFailed)
         self.assertEqual((True, []), (made.spent, self.sealed))
-        self.successResultOf(Deferred.fromCoroutine(made.remove_parts()))
+        self.successResultOf(Deferred.fromCoroutine(made.remove_parts(tell=True)))
         for _ in range(2):
             self.successResultOf(Deferred.fromCoroutine(made.close()))
         self.assertRaises(OSError, os.fstat, pipe.file)

@@ -15,8 +15,25 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from p2p.base.errors import LocalFileError
 from p2p.console.transfer_operations import Direction
 from p2p.peer.transfers import journal as module
-from p2p.peer.transfers.journal import Journal, State
+from p2p.peer.transfers.journal import MAX_NOTED, Journal, State
 from test.peer.transfers.journals import make_journal, row
+
+OLD_JOURNAL = """
+CREATE TABLE transfers (
+    id TEXT NOT NULL, acting TEXT NOT NULL, direction TEXT NOT NULL, peer TEXT NOT NULL, what TEXT NOT NULL,
+    how TEXT NOT NULL, state TEXT NOT NULL, entries INTEGER NOT NULL, bytes INTEGER NOT NULL, bytes_total INTEGER,
+    sessions INTEGER NOT NULL, sent_bytes INTEGER NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
+    deadline REAL NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, sealed INTEGER NOT NULL,
+    PRIMARY KEY (id, acting, direction, peer)
+);
+INSERT INTO transfers (id, acting, direction, peer, what, how, state, entries, bytes, bytes_total, sessions, sent_bytes,
+    created, updated, deadline, outcome, reason, sealed)
+VALUES ('0000000000000000', 'n1.n', 'send', 'm4.m',
+    '{"links": "keep", "name": null, "paths": ["/home/n1/film.mp4"], "type": "data"}',
+    '{"deadline_s": 3600.0, "limit": null}', 'waiting', 0, 0, NULL, 0, 0, 1000.0, 1000.0, 4600.0, '', '', 0);
+PRAGMA user_version = 1;
+"""
+"""The file as version 0.1.0 made it, with one transfer."""
 
 
 class JournalTests(SynchronousTestCase):
@@ -39,6 +56,42 @@ class JournalTests(SynchronousTestCase):
         self.enter(entered)
         self.assertEqual([entered], self.did(self.journal.find(entered.id)))
         self.assertEqual([], self.did(self.journal.find("ff" * 8)))
+
+    def test_left_out(self) -> None:
+        """The first entries that didn't get through are kept with their reasons, each once, the others are counted."""
+        one = row()
+        for name in ("a", "a", "caf\udce9", "b" * 2 * MAX_NOTED, "c"):
+            one.leave_out(name, "refused", "neither file, folder nor link")
+        self.assertEqual((4, ["a", "caf\udce9", "c"]), (one.refused, [path for path, _, _ in one.left_out]))
+        self.enter(one)
+        self.assertEqual([one], self.did(self.journal.find(one.id)))
+        for number in range(1000):
+            one.leave_out(f"{number:010}", "refused", "neither file, folder nor link")
+        self.assertEqual(1004, one.refused)
+        self.assertLessEqual(sum(len(part) for kept in one.left_out for part in kept), MAX_NOTED)
+        long = row()
+        long.leave_out("x" * 5000, "refused", "y" * 5000)
+        self.assertEqual([("x" * MAX_NOTED, "refused", "y" * MAX_NOTED)], long.left_out)
+
+    def test_of_version_0_1_0(self) -> None:
+        """A journal of version 0.1.0 goes on to be used, and that version can use it again."""
+        self.pool.close()
+        self.path.unlink()
+        with closing(sqlite3.connect(self.path)) as old, old:
+            old.executescript(OLD_JOURNAL)
+        self.journal, self.pool = make_journal(self.path)
+        (found,) = self.did(self.journal.unfinished())
+        self.assertEqual((row(), 0, []), (found, found.refused, found.left_out))
+        found.leave_out("fifo", "refused", "no file")
+        self.enter(found)
+        self.assertEqual([found], self.did(self.journal.unfinished()))
+        with closing(sqlite3.connect(self.path)) as old, old:
+            self.assertEqual((1,), old.execute("PRAGMA user_version").fetchone())
+            columns = OLD_JOURNAL.partition("INSERT INTO transfers (")[2].partition(")")[0]
+            values = old.execute(f"SELECT {columns} FROM transfers").fetchone()
+            old.execute(
+                f"INSERT INTO transfers ({columns}) VALUES ({', '.join('?' * len(values))})", ["1", *values[1:]]
+            )
 
     def test_survives(self) -> None:
         """A row that was entered is there after the daemon was killed at any later moment."""

@@ -307,8 +307,10 @@ class CancelTests(TransfersCase):
                     session.fail(Outcome.REFUSED, "no")
                 part = self.base / f"{RESERVED}{session.transfer}"
                 self.assertTrue(part.exists())
-                self.assertEqual([("m4.m", "cancelled")], self.cancel(session.transfer))
+                cancelling = Deferred.fromCoroutine(self.transfers.cancel(session.transfer))
                 self.assertFalse(part.exists())
+                self.sessions[-1].end.callback(None)  # who shares it is told
+                self.assertEqual("cancelled", self.successResultOf(cancelling).transfers[0].state)
                 self.successResultOf(getting)
 
     def test_paused(self) -> None:
@@ -326,7 +328,7 @@ class CancelTests(TransfersCase):
         cancelling = Deferred.fromCoroutine(self.transfers.cancel(f"{1:016x}"))
         self.sessions[1].end.errback(Failure(ExchangeFailed(Outcome.UNKNOWN_PEER, "m4.m is away")))
         (shown,) = self.successResultOf(cancelling).transfers
-        self.assertIn("it was cancelled here; its receiver can't be told", shown.reason)
+        self.assertIn("it was cancelled here; m4.m can't be told", shown.reason)
         self.assertIn("m4.m is away", self.did(self.journal.find(shown.transfer))[0].reason)
 
     def test_none(self) -> None:

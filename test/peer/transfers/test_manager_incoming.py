@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs, formatEvent
 
-from p2p.base.errors import LocalFileError, Outcome
+from p2p.base.errors import CancelledThere, LocalFileError, Outcome
 from p2p.console.transfer_operations import Done, Offered
 from p2p.exchange.rules import Names, Offer
 from p2p.transfer.notes import local_id
@@ -100,8 +100,17 @@ class IncomingTests(TransfersCase):
         engine.have()
         engine.suspend()
         self.begin(folder=inbox).ended(Outcome.RESET, "gone", 0, 0)
-        self.did(self.transfers.cancel("ab" * 8))
+        self.cancelled_later()
         self.assertEqual([], list(inbox.iterdir()))
+
+    def cancelled_later(self) -> None:
+        """Cancel what doesn't run; the other side is told, and says that it is done."""
+        cancelling = Deferred.fromCoroutine(self.transfers.cancel("ab" * 8))
+        (session,) = self.sessions
+        assert session.request is not None
+        self.assertEqual(("m4.m", {"id": "ab" * 8, "cancel": "1"}), (session.target, session.request.more))
+        session.end.callback(None)
+        self.successResultOf(cancelling)
 
     def test_given_up(self) -> None:
         """What its sender gives up, whether a session is under way or none, is removed and isn't gone on with."""
@@ -121,7 +130,45 @@ class IncomingTests(TransfersCase):
                 incoming.ended(Outcome.RESET, "gone", 0, 0)
             self.successResultOf(giving_up)
             self.assertEqual(({"m4.m": "cancelled"}, []), (self.rows(), list(inbox.iterdir())))
-            self.assertEqual(["m4.m gave it up"], self.stopped)
+            self.assertEqual(["it was cancelled at m4.m"], self.stopped)
+
+    def test_cancelled_by_those_who_share(self) -> None:
+        """What is sent from here, or got, is over when the other side cancels it, whether it runs or waits."""
+        (self.base / "inbox").mkdir()
+        for live, begin in ((True, self.send), (False, self.send), (True, self.get), (False, self.get)):
+            moving = begin()
+            session = self.sessions[-1]
+            if not live:
+                session.fail()
+                self.leave(moving)
+            offer = Offer("m4.m", "transfer", id=session.transfer)
+            self.did(self.transfers.given_up("n1.n", replace(offer, sender="m3.m"), self.base / "inbox"))
+            (row,) = self.did(self.journal.find(session.transfer))
+            self.assertNotEqual("cancelled", row.state.value, "only who takes part in it can cancel it")
+            count = len(self.sessions)
+            self.did(self.transfers.given_up("n1.n", offer, self.base / "inbox"))
+            if live:
+                (ended,) = self.successResultOf(moving).transfers
+                told = ended.outcome, ended.error, ended.reason
+                self.assertEqual((None, "cancelled", "it was cancelled at m4.m"), told)
+            (row,) = self.did(self.journal.find(session.transfer))
+            self.assertEqual(("cancelled", "it was cancelled at m4.m"), (row.state.value, row.reason))
+            self.assertEqual(count, len(self.sessions), "who cancelled it isn't told of that")
+
+    def test_still_wanted(self) -> None:
+        """What was cancelled here while nobody went on with it is over for whoever comes back, and nothing else is."""
+        for service in ("transfer", "fetch"):
+            offer = Offer("m4.m", service, id="ab" * 8)
+            incoming = self.begin(offer)
+            incoming.ended(Outcome.RESET, "gone", 0, 0)
+            self.did(self.transfers.check_wanted("n1.n", offer))
+            cancelling = Deferred.fromCoroutine(self.transfers.cancel("ab" * 8))
+            self.sessions[-1].end.callback(None)  # the other side is told at once, if it is there
+            self.successResultOf(cancelling)
+            checking = Deferred.fromCoroutine(self.transfers.check_wanted("n1.n", offer))
+            self.assertEqual("it was cancelled at n1.n", str(self.failureResultOf(checking, CancelledThere).value))
+            self.did(self.transfers.check_wanted("n2.n", offer))
+            self.did(self.transfers.check_wanted("n1.n", replace(offer, sender="m3.m")))
 
     def test_given_up_when_done(self) -> None:
         """What has come whole stays; what isn't known doesn't matter."""
@@ -135,7 +182,7 @@ class IncomingTests(TransfersCase):
     def test_cancelled_serving(self) -> None:
         """What others didn't go on getting from here has no parts here."""
         self.begin(Offer("m4.m", "fetch", id="ab" * 8)).ended(Outcome.RESET, "gone", 0, 0)
-        self.did(self.transfers.cancel("ab" * 8))
+        self.cancelled_later()
         self.assertEqual({"m4.m": "cancelled"}, self.rows())
 
     def test_daemon_ends(self) -> None:

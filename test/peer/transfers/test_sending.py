@@ -218,14 +218,14 @@ class SendingTests(SynchronousTestCase):
         (member,) = Shared(content.engine(), 1).members
         made = self.make(content, first=member)
         self.successResultOf(Deferred.fromCoroutine(made.close()))
-        self.successResultOf(Deferred.fromCoroutine(made.remove_parts()))
+        self.successResultOf(Deferred.fromCoroutine(made.remove_parts(tell=True)))
         self.assertTrue(member.closed)
 
     def test_given_up(self) -> None:
         """A receiver that had agreed is told to remove its parts; one that is silent isn't waited for long."""
         self.sessions = 1
         for answer in ("done", "refused", ""):
-            removing = Deferred.fromCoroutine(self.make().remove_parts())
+            removing = Deferred.fromCoroutine(self.make().remove_parts(tell=True))
             session = self.peer.sessions.pop()
             assert session.request is not None
             self.assertEqual({"id": "ab" * 8, "cancel": "1"}, session.request.more)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.errors import LocalFileError
+from p2p.base.errors import InvalidRequest, LocalFileError
 from p2p.peer.transfers.sources import checked_folder, checked_sources, sources_of
 
 
@@ -74,7 +74,9 @@ class SourcesTests(SynchronousTestCase):
         """Two things of one name can't be told apart at the other end."""
         (self.folder / "deep").mkdir()
         (self.folder / "deep" / "film.mp4").touch()
-        self.refused(self.film, self.folder / "deep" / "film.mp4")
+        paths = [str(self.film), str(self.folder / "deep" / "film.mp4")]
+        for twice in (paths, [str(self.film)] * 2):
+            self.assertRaises(InvalidRequest, checked_sources, twice, None)
 
     def test_no_name(self) -> None:
         """The root has no name, and a name with a slash is none."""

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.errors import ExchangeFailed, InvalidName, LocalFileError, Outcome, P2PError
+from p2p.base.errors import CancelledThere, ExchangeFailed, InvalidName, LocalFileError, Outcome, P2PError
 from p2p.console.transfer_operations import Done, Failed, MovedOne, Resumed, Waiting
 from p2p.peer.transfers.interfaces import BeginAnew
 from p2p.peer.transfers.journal import State
@@ -318,6 +318,20 @@ class FromHereTests(TransferCase):
         self.end(Ending.CANCELLED)
         self.assertEqual((State.CANCELLED, 1), (self.saved[-1]["state"], self.moving.removed))
         self.assertFalse(self.events.last(Failed).resumable)
+
+    def test_cancelled_there(self) -> None:
+        """When the other side cancels it, it is over here as well, and nobody needs to be told."""
+        for refused in (False, True):
+            self.begin()
+            if refused:
+                self.moving.end.errback(CancelledThere("it was cancelled at m4.m"))
+            else:
+                self.end(Ending.CANCELLED_THERE)
+            saved, failed = self.saved[-1], self.events.last(Failed)
+            self.assertEqual((State.CANCELLED, ""), (saved["state"], saved["outcome"]))
+            self.assertEqual("it was cancelled at m4.m", failed.reason)
+            self.assertEqual((None, "cancelled", False), (failed.outcome, failed.error, failed.resumable))
+            self.assertEqual([False], self.moving.telling)
 
     def test_parts_stay(self) -> None:
         """If they can't be removed, it is cancelled all the same, and that is told."""

@@ -96,6 +96,7 @@ class TransferTests(TransferCase):
         run = self.p2p(self.lab, "n", "send", "m1.m", far, folder, self.film, "--json")
         await self.ended(run, 0)
         self.assertEqual(["far"], [one["path"] for one in events(run) if one["event"] == "verified" and one["note"]])
+        (folder / "empty").chmod(0o700)  # folders that arrive stay open to their owner
         self.assertEqual(tree(folder), tree(self.inbox / "project"))
         self.assertEqual(self.film.read_bytes(), (self.inbox / "film").read_bytes())
         self.assertEqual(["far", "film", "project"], self.lab.inbox("m1.m"), "nothing else is left in the inbox")

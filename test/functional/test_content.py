@@ -146,7 +146,7 @@ class ContentTests(SharedLabCase):
         """A file for which the receiver's disk has no room is refused before it is written, with exit code 5."""
         room = shutil.disk_usage(self.inbox).free
         run = self.send(self.write("film", size=room + 4096 * MEBIBYTE))
-        self.assertIn("the receiver's disk is full", await self.ended(run, 5))
+        self.assertIn("its disk is full", await self.ended(run, 5))
         await self.inbox_holds()
         await self.still_reached()
 

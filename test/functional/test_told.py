@@ -19,25 +19,25 @@ class ToldTests(FunctionalCase):
 
     async def test_dial_refused(self) -> None:
         """When the target's dial is refused, who asked knows it at once, with the address that was dialled."""
-        lab = self.own_lab()
-        path = lab.peers_file("n", "n1.n")
+        lab = self.own_lab("n")
+        path = lab.peers_file("first", "n1.n")
         router = f"tcp:127.0.0.1:{lab.ports['n']}"
         self.assertIn(router, text := path.read_text())
         path.write_text(text.replace(router, f"{router}:bindAddress={SEEN}"))
-        await lab.start(n=["n1.n"], m=["m4.m"])
-        client = await self.client(lab, "n")
+        await lab.start(first=["n1.n"], second=["n2.n"])
+        client = await self.client(lab, "first")
         began = reactor.seconds()
-        reason = await self.fails_with(Outcome.CONNECT_FAILED, client.message("m4.m", "hello"))
+        reason = await self.fails_with(Outcome.CONNECT_FAILED, client.message("n2.n", "hello"))
         self.assertLess(reactor.seconds() - began, 5, "it doesn't wait until the ticket dies")
-        self.assertRegex(reason, rf"^m4\.m was told to dial {SEEN}, port \d+: the connection was refused$")
-        run = self.p2p(lab, "n", "why", "m4.m", "--json")
+        self.assertRegex(reason, rf"^n2\.n was told to dial {SEEN}, port \d+: the connection was refused$")
+        run = self.p2p(lab, "first", "why", "n2.n", "--json")
         await self.ended(run, 6)
         found: dict[str, Any] = json.loads(run.printed)
         self.assertEqual("dial", found["failed"])
         dial = next(leg for leg in found["legs"] if leg["leg"] == "dial")
         self.assertIn(SEEN, dial["detail"])
-        self.assertIn("let the firewall of n1.n's machine accept TCP from m4.m", dial["remedy"])
-        self.assertEqual(SEEN, (await lab.peer_status("n")).peers[0].observed)
+        self.assertIn("let the firewall of n1.n's machine accept TCP from n2.n", dial["remedy"])
+        self.assertEqual(SEEN, (await lab.peer_status("first")).peers[0].observed)
 
     async def test_both_families(self) -> None:
         """The default listener takes a peer that comes over IPv4, and shows it as that."""
@@ -59,9 +59,9 @@ class ToldTests(FunctionalCase):
         lab = self.own_lab()
         other = lab.folder / "router-m.yaml"
         text = other.read_text()
-        place = text.index("neighbours:")
-        rest = re.sub(r"\Aneighbours:\n(?:[ #].*\n)*", "neighbours: {}\n", text[place:])
-        other.write_text(text[:place] + rest)
+        alone, count = re.subn(r"(?m)^(neighbours|networks):\n(?: .*\n)*", "", text)
+        self.assertEqual(2, count)
+        other.write_text(alone)
         for cluster in "nm":
             await lab.start_router(cluster)
         await lab.start_peers("n", "n1.n")

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from test.functional.cases import FunctionalCase, Run
-from test.functional.lab import RunningLab, reactor
+from test.functional.lab import RunningLab, reactor, until
 
 Change = Callable[[str], str]
 
@@ -129,6 +129,12 @@ class StartingTests(FunctionalCase):
         await self.lab.start_router("n")
         await self.lab.start_peers("n")
         gone = {"router-n.sock", "n.sock", "journal.sqlite-wal", "journal.sqlite-shm"}
+
+        async def settled() -> bool:
+            here = {one.name for one in self.lab.folder.rglob("*")}
+            return "ages.json" in here and ".ages.json.new" not in here
+
+        await until(settled, "the peer daemon to have written down the ages of what it keeps")
         names = {one.name for one in self.lab.folder.rglob("*")} - gone
         began = reactor.seconds()
         for daemon in ("n", "router-n"):

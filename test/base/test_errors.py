@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base import errors
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.errors import CancelledThere, ExchangeFailed, Outcome, P2PError
 
 
 class OutcomeTests(SynchronousTestCase):
@@ -51,3 +51,8 @@ class ErrorTests(SynchronousTestCase):
     def test_exchange_failed_without_figures(self) -> None:
         """A failed exchange of which nothing was measured has no fields."""
         self.assertEqual(ExchangeFailed(Outcome.TIMEOUT, "no answer").fields, {})
+
+    def test_cancelled_there(self) -> None:
+        """What the other side gave up is refused to who knows no better, with the reason."""
+        error = CancelledThere("m1.m gave it up")
+        self.assertEqual((error.outcome, str(error)), (Outcome.REFUSED, "m1.m gave it up"))

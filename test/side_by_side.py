@@ -1,7 +1,8 @@
 """Runs tests in several processes side by side: ``python -m test.side_by_side [--coverage] test``.
 
 Trial's ``-j`` doesn't work with a package called ``test``, so the modules are dealt to processes, as many of unit tests
-as there are cores and as many of functional ones, each of which is trial with a folder of its own. Who gets what is decided by names and by the seconds in
+as there are cores and as many of functional ones, each of which is trial with a folder of its own. Who gets what is
+decided by names and by the seconds in
 ``test/durations.txt`` alone: on one machine it is always the same.
 """
 

@@ -58,6 +58,7 @@ class Wire:
         self.connected = True
         self.sent = 0
         self.connector: Any = None
+        self.stranded = False
 
     def write(self, data: bytes) -> None:
         if not isinstance(data, bytes):
@@ -136,7 +137,7 @@ class Wire:
 
     def move(self) -> bool:
         """Deliver what the other end wrote; say whether anything happened."""
-        if not self.connected or self.network.cut(self.host.host, self.peer.host):
+        if not self.connected or self.stranded or self.network.cut(self.host.host, self.peer.host):
             return False
         source = self.other
         moved = False
@@ -154,7 +155,7 @@ class Wire:
 
     def _end(self, mine: Exception, theirs: Exception) -> None:
         for wire, error in ((self, mine), (self.other, theirs)):
-            if wire.connected:
+            if wire.connected and not (self.stranded and wire is self.other):
                 wire.connected = False
                 wire.network.wires.discard(wire)
                 if wire.producer is not None:
@@ -237,6 +238,12 @@ class Network(Clock):
     def plug(self, one: str, other: str) -> None:
         """Plug the cable in again: what was sent meanwhile arrives."""
         self._cut.discard(frozenset((one, other)))
+
+    def strand(self, one: str, other: str) -> None:
+        """Have the connections between two machines carry nothing any more, not even their end; new ones do."""
+        for wire in self.wires:
+            if {wire.host.host, wire.peer.host} == {one, other}:
+                wire.stranded = True
 
     def cut(self, one: str, other: str) -> bool:
         return frozenset((one, other)) in self._cut

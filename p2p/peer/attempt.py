@@ -104,6 +104,7 @@ class AttemptFailed(ExchangeFailed):
 class Attempting:
     """Joins the pure machine of an attempt to sockets, the router and the clock.
 
+    :param lost: says whether an earlier link to a peer broke that its end may still hold.
     :param ended: is told when the attempt is over: with None when a link stands, else with the failure.
     """
 
@@ -120,6 +121,7 @@ class Attempting:
         plain_allowed: bool,
         random: Callable[[int], bytes],
         now_ns: Callable[[], int],
+        lost: Callable[[str], bool],
         ended: Callable[[Attempting, ExchangeFailed | None], None],
     ) -> None:
         self.target = target
@@ -134,6 +136,7 @@ class Attempting:
         self._listen = listen
         self._plain_allowed = plain_allowed
         self._now_ns = now_ns
+        self._lost = lost
         self._ended = ended
         clock = wiring.reactor
         lifetime = wiring.limits.ticket_s
@@ -255,7 +258,7 @@ class Attempting:
         )
 
     def _terms(self, plain: bool) -> LinkTerms:
-        return LinkTerms(self._ticket, dialler=False, plain=plain, redeem=self._redeem)
+        return LinkTerms(self._ticket, dialler=False, plain=plain, redeem=self._redeem, lost=self._lost(self.target))
 
     def _redeem(self, dialler: str | None, proof: bytes) -> None:
         self._tickets.redeem(self._ticket, dialler, proof, self._wiring.reactor.seconds())

@@ -24,16 +24,20 @@ from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
-from p2p.link.protocol import DirectLink
+from p2p.link.protocol import CLOSED, DirectLink
 from p2p.peer.attempt import Attempting, Moments, Setup
 from p2p.peer.dialling import NotReached, Wiring, dial
 from p2p.peer.instruction import DIALS_EACH, Instruction, check_instruction, failures_of
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
+from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
 
 __all__ = ["HostedPeer", "Surroundings"]
+
+LOST_S: Final = 600.0
+"""Seconds for which a peer may still hold a link that broke here; by then it has noticed its silence."""
 
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
@@ -116,6 +120,7 @@ class HostedPeer:
         self._fallbacks: dict[str, Instruction] = {}
         self._dialled: dict[DirectLink, Instruction] = {}  # connected, and no link yet
         self._waiting: dict[str, Waiters[Setup | None]] = {}
+        self._lost: dict[str, float] = {}  # when the last link to a peer broke that may still hold it
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
         self._stopping = False
@@ -131,6 +136,21 @@ class HostedPeer:
         self.registration.slept(seconds)
         for link in list(self._connections):
             link.slept(seconds)
+
+    def moved(self, where: Whereabouts) -> None:
+        """This machine is attached to other networks: cut what went over those, and link anew where that was in use."""
+        self.registration.moved(where)
+        used = set()
+        for link in list(self._connections):
+            local, remote = map(host_of, link.addresses)
+            if where.lost(local):
+                if link.established and link.stream_count:
+                    used.add(link.remote)
+                link.abort(f"this machine has lost its address {local}")
+            elif where.elsewhere(local, remote):
+                link.doubted(ANSWER_S)
+        for other in used:  # its end may not know for long that the link is gone
+            Deferred.fromCoroutine(self.link_to(other)).addErrback(lambda failure: failure.trap(P2PError))
 
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
@@ -308,7 +328,7 @@ class HostedPeer:
 
     async def _dial(self, instruction: Instruction) -> None:
         ticket = instruction.ticket
-        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
+        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain, lost=self._has_lost(ticket.initiator))
         seconds = max(ticket.expires - self._clock.seconds(), 0.1)
         link: DirectLink | None = None
         try:
@@ -365,6 +385,12 @@ class HostedPeer:
         self._connections.add(link)
         self._dialled.pop(link, None)
         standing = self.links.get(other)
+        self._lost.pop(other, None)
+        if link.elders_lost:
+            standing = None
+            for elder in self._connected(other):
+                if elder is not link:
+                    elder.abort(f"{other} has lost it")
         if self._stopping or (standing is not None and standing.reusable and not self._replaces(link, standing)):
             link.close()
         else:
@@ -395,6 +421,16 @@ class HostedPeer:
             self._dial_over(other)
         for watcher in self.link_watchers:
             watcher(other)
+
+    def _connected(self, other: str) -> list[DirectLink]:
+        """The links to a peer that stand, those that are closing included."""
+        return [link for link in self._connections if link.established and link.remote == other]
+
+    def _has_lost(self, other: str) -> bool:
+        """Whether a link broke that the other end may still take for a good one."""
+        now = self._clock.seconds()
+        self._lost = {name: when for name, when in self._lost.items() if now - when < LOST_S}
+        return other in self._lost and not self._connected(other)
 
     def _replaces(self, link: DirectLink, standing: DirectLink) -> bool:
         together = self._clock.seconds() - standing.since < self._limits.ticket_s
@@ -431,6 +467,8 @@ class HostedPeer:
             )
             if self.links.get(other) is link:
                 del self.links[other]
+            if reason != CLOSED and not self._connected(other):
+                self._lost[other] = self._clock.seconds()
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
                 text = "{name}: no link with {other}: {reason}"
@@ -464,6 +502,7 @@ class HostedPeer:
             plain_allowed=self._around.plain,
             random=self._around.random,
             now_ns=self._around.now_ns,
+            lost=self._has_lost,
             ended=self._attempt_over,
         )
         attempt.machine.begin()

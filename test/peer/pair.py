@@ -18,6 +18,7 @@ from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.registration import Registrant
+from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
 from p2p.services.store import store
 from test.exchange.doubles import OpenHost
@@ -122,6 +123,9 @@ class StandInRegistration:
         """It is there already."""
 
     def slept(self, seconds: float) -> None:
+        """It stands."""
+
+    def moved(self, where: Whereabouts) -> None:
         """It stands."""
 
     async def stop(self) -> None:

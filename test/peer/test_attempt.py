@@ -59,6 +59,7 @@ class AttemptCase(SynchronousTestCase):
             plain_allowed=False,
             random=self.random,
             now_ns=self.now_ns,
+            lost=lambda target: False,
             ended=lambda attempt, failure: self.ended.append(failure),
         )
 

@@ -121,6 +121,7 @@ class HostedPeer:
         self._dialled: dict[DirectLink, Instruction] = {}  # connected, and no link yet
         self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._lost: dict[str, float] = {}  # when the last link to a peer broke that may still hold it
+        self._relinking: dict[str, Deferred[None]] = {}
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
         self._stopping = False
@@ -149,13 +150,22 @@ class HostedPeer:
                 link.abort(f"this machine has lost its address {local}")
             elif where.elsewhere(local, remote):
                 link.doubted(ANSWER_S)
-        for other in used:  # its end may not know for long that the link is gone
-            Deferred.fromCoroutine(self.link_to(other)).addErrback(lambda failure: failure.trap(P2PError))
+        for other in used - self._relinking.keys():
+            again = self._relinking[other] = Deferred.fromCoroutine(self._link_again(other))
+            again.addTimeout(LOST_S, self._clock).addErrback(lambda failure: None)
+            again.addCallback(lambda _, other: self._relinking.pop(other, None), other)
+
+    async def _link_again(self, other: str) -> None:
+        """Make a new link in the place of one that was lost: its end may not notice for long that it is gone."""
+        await self.registration.when_registered()
+        await self.link_to(other)
 
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
         self._stopping = True
         self._queue.clear()
+        for again in list(self._relinking.values()):
+            again.cancel()
         for attempt in list(self._attempts.values()):
             attempt.machine.abandon()
         for dialling in list(self._dialling):

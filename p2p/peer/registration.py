@@ -193,6 +193,7 @@ class Registration:
             local, remote = str(channel.transport.getHost().host), str(channel.transport.getPeer().host)
             if where.lost(local):
                 self._woke = True
+                self.registered = False
                 channel.abort(f"this machine has lost its address {normalised(local)}")
             elif where.elsewhere(local, remote):
                 self._woke = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
@@ -22,17 +22,18 @@ from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perfor
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
-from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import CLOSED, DirectLink
+from p2p.peer.approach import Approach
 from p2p.peer.attempt import Attempting, Moments, Setup
-from p2p.peer.dialling import NotReached, Wiring, dial
-from p2p.peer.instruction import DIALS_EACH, Instruction, check_instruction, failures_of
-from p2p.peer.reachable import host_of
+from p2p.peer.dialling import Wiring
+from p2p.peer.instruction import DIALS_EACH, NAMED, Instruction, check_instruction, failures_of
+from p2p.peer.reachable import failed_dials, host_of, is_foreign
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
+from p2p.wire.fresh_port import DialFrom, dial_from
 
 __all__ = ["HostedPeer", "Surroundings"]
 
@@ -52,6 +53,8 @@ class Surroundings:
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
+    :ivar addresses: the addresses of this machine at which others may reach it, best first.
+    :ivar dial_from: connects from a port that is listened on, too.
     :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
 
@@ -65,6 +68,8 @@ class Surroundings:
     plain: bool
     gate: LogGate
     scopes: System
+    addresses: Callable[[], Sequence[str]] = tuple
+    dial_from: DialFrom = dial_from
     hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
@@ -96,6 +101,7 @@ class HostedPeer:
             now_ns=surroundings.now_ns,
             gate=surroundings.gate,
             scopes=surroundings.scopes,
+            dial_from=surroundings.dial_from,
         )
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
@@ -115,10 +121,8 @@ class HostedPeer:
         self._connections: set[DirectLink] = set()
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
-        self._dials: dict[str, int] = {}
-        self._dialling: set[Deferred[None]] = set()
+        self._approaches: dict[str, list[Approach]] = {}
         self._fallbacks: dict[str, Instruction] = {}
-        self._dialled: dict[DirectLink, Instruction] = {}  # connected, and no link yet
         self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._lost: dict[str, float] = {}  # when the last link to a peer broke that may still hold it
         self._relinking: dict[str, Deferred[None]] = {}
@@ -168,8 +172,10 @@ class HostedPeer:
             again.cancel()
         for attempt in list(self._attempts.values()):
             attempt.machine.abandon()
-        for dialling in list(self._dialling):
-            dialling.cancel()
+        for approaches in list(self._approaches.values()):
+            for approach in list(approaches):
+                approach.close()
+                self._approach_over(approach)
         for target in list(self._waiting):
             self._tell(target, self._is_stopping())
         for link in list(self._connections):
@@ -198,7 +204,7 @@ class HostedPeer:
     @property
     def open_dials(self) -> int:
         """Instructions that are being carried out."""
-        return sum(self._dials.values())
+        return sum(map(len, self._approaches.values()))
 
     @property
     def attempts(self) -> dict[str, Moments]:
@@ -319,40 +325,52 @@ class HostedPeer:
         if initiator in self._attempts and goes_first(self.name, initiator):
             self._fallbacks[initiator] = instruction
             return {**answer, "dialling": False}
+        for approach in self._approaches.get(initiator, ()):
+            if approach.instruction.ticket.nonce == instruction.ticket.nonce:
+                return self._told(approach)  # it is asked once more
         if self.open_dials >= self._limits.attempts_in_flight:
             raise Busy.after(0.5, f"{self.name} is dialling {self.open_dials} peers, its limit")
-        if self._dials.get(initiator, 0) >= DIALS_EACH:
+        if len(self._approaches.get(initiator, ())) >= DIALS_EACH:
             raise Busy.after(0.5, f"{self.name} is dialling {DIALS_EACH} times for {initiator} already")
-        self._start_dial(instruction)
+        return self._told(await self._approach(instruction))
+
+    def _told(self, approach: Approach) -> Mapping[str, Any]:
+        """What is answered to an instruction that is carried out."""
+        answer: dict[str, Any] = {"dialling": True, "plain": approach.instruction.plain}
+        if approach.port is not None:
+            answer |= {"port": approach.port, "addresses": list(self._around.addresses())[:NAMED]}
         return answer
 
-    def _start_dial(self, instruction: Instruction) -> None:
+    async def _approach(self, instruction: Instruction) -> Approach:
         initiator = instruction.ticket.initiator
-        self._dials[initiator] = self._dials.get(initiator, 0) + 1
-        dialling = Deferred.fromCoroutine(self._dial(instruction))
-        self._dialling.add(dialling)
-        dialling.addErrback(
-            lambda failure: self._log.failure("{name}: can't dial {other}", failure, name=self.name, other=initiator)
+        approach = Approach(
+            self._wiring,
+            instruction,
+            listen=self._around.listen,
+            lost=self._has_lost(initiator),
+            failed=self._approach_failed,
+            over=self._approach_in_vain,
         )
-        dialling.addCallback(lambda _: self._dialling.discard(dialling))
+        self._approaches.setdefault(initiator, []).append(approach)
+        await approach.begin()
+        return approach
 
-    async def _dial(self, instruction: Instruction) -> None:
-        ticket = instruction.ticket
-        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain, lost=self._has_lost(ticket.initiator))
-        seconds = max(ticket.expires - self._clock.seconds(), 0.1)
-        link: DirectLink | None = None
-        try:
-            link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
-            self._connections.add(link)  # from here on the link tells its end itself
-            self._dialled[link] = instruction
-        except CancelledError:
-            pass  # this peer stops
-        except NotReached as failure:
-            self._report(instruction, failure.tried)
-            self._gate.warn(self._log, ticket.initiator, "{name}: {reason}", name=self.name, reason=str(failure))
-        finally:
-            if link is None:
-                self._dial_over(ticket.initiator)
+    def _follow(self, instruction: Instruction) -> None:
+        """Carry out an instruction whose router has its answer already."""
+        Deferred.fromCoroutine(self._approach(instruction)).addErrback(
+            lambda failure: self._log.failure("{name}: can't dial", failure, name=self.name)
+        )
+
+    def _approach_failed(self, approach: Approach, failures: Sequence[tuple[str, DialFailure]]) -> None:
+        """All dials of an instruction came to nothing; the initiator's may not."""
+        self._report(approach.instruction, failures)
+
+    def _approach_in_vain(self, approach: Approach) -> None:
+        """An instruction came to nothing."""
+        if not is_foreign(approach.failures):  # else it was said why
+            told = failed_dials(self.name, approach.instruction.port, approach.failures)
+            self._gate.warn(self._log, approach.initiator, "{name}: no link: {reason}", name=self.name, reason=told)
+        self._approach_over(approach)
 
     def _report(self, instruction: Instruction, failures: Sequence[tuple[str, str]]) -> None:
         """Let who asked for a dial know that it came to nothing; who can't be told waits until the ticket dies."""
@@ -377,13 +395,14 @@ class HostedPeer:
         known = self.registration.registered
         return self._around.hinders(self.name, self.registration.observed) if known else []
 
-    def _dial_over(self, initiator: str) -> None:
-        """A dial ended, with or without a link; who waited for it without one asks for themselves."""
-        left = self._dials[initiator] - 1
+    def _approach_over(self, approach: Approach) -> None:
+        """An approach ended, with or without a link; who waited for it without one asks for themselves."""
+        initiator = approach.initiator
+        left = self._approaches[initiator]
+        left.remove(approach)
         if left:
-            self._dials[initiator] = left
             return
-        del self._dials[initiator]
+        del self._approaches[initiator]
         if initiator in self._waiting and not self._stopping:
             self._pursue(initiator)
 
@@ -393,7 +412,6 @@ class HostedPeer:
         """Take a proved link into use; of two to the same peer one survives."""
         other = link.remote
         self._connections.add(link)
-        self._dialled.pop(link, None)
         standing = self.links.get(other)
         self._lost.pop(other, None)
         if link.elders_lost:
@@ -427,8 +445,10 @@ class HostedPeer:
             attempt.machine.linked()
         else:
             self._tell(other, None)
-        if link.terms.dialler:
-            self._dial_over(other)
+        for approach in list(self._approaches.get(other, ())):
+            if approach.has(link):
+                approach.close()
+                self._approach_over(approach)
         for watcher in self.link_watchers:
             watcher(other)
 
@@ -463,7 +483,6 @@ class HostedPeer:
         """Forget a connection that is gone."""
         self._connections.discard(link)
         self._setups.pop(link, None)
-        instruction = self._dialled.pop(link, None)
         other = link.remote
         if link.established:
             self._gate.info(
@@ -483,9 +502,7 @@ class HostedPeer:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
                 text = "{name}: no link with {other}: {reason}"
                 self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
-                if instruction is not None:
-                    self._report(instruction, [(host_of(link.addresses[1]), DialFailure.NO_LINK)])
-            self._dial_over(other)
+            any(approach.link_left(link) for approach in list(self._approaches.get(other, ())))
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)
         if not self._connections:
@@ -495,7 +512,7 @@ class HostedPeer:
 
     def _pursue(self, target: str) -> None:
         """See that a link to a peer comes to be: by what is under way, or by an attempt, which may have to wait."""
-        if target in self._attempts or target in self._dials:
+        if target in self._attempts or target in self._approaches:
             return
         if len(self._attempts) < self._limits.attempts_in_flight:
             self._attempt(target)
@@ -513,6 +530,7 @@ class HostedPeer:
             random=self._around.random,
             now_ns=self._around.now_ns,
             lost=self._has_lost,
+            addresses=self._around.addresses,
             ended=self._attempt_over,
         )
         attempt.machine.begin()
@@ -525,8 +543,8 @@ class HostedPeer:
         if failure is None:
             self._tell(target, attempt.setup)
         elif fallback is not None and fallback.ticket.expires > now and not self._stopping:
-            self._start_dial(fallback)  # our request came to nothing, but the target had asked for us as well
-        elif target not in self._dials:
+            self._follow(fallback)  # our request came to nothing, but the target had asked for us as well
+        elif target not in self._approaches:
             self._tell(target, failure)
         while self._queue and len(self._attempts) < self._limits.attempts_in_flight:
             following = next(iter(self._queue))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -42,7 +42,7 @@ from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.netlink import watch_network
-from p2p.wire.own_address import Attachment, is_own_address, source_towards
+from p2p.wire.own_address import Attachment, is_own_address, own_addresses, source_towards
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -146,8 +146,10 @@ class PeerService(MultiService):
             plain=config.links == "plain",
             gate=self._gate,
             scopes=config.limits.scopes(most_open_files()),
+            addresses=lambda: self._addresses,
             hinders=self._hinders,
         )
+        self._addresses: Sequence[str] = sorted(own_addresses())
         self._random = random
         self._now_ns = now_ns
         self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
@@ -250,6 +252,7 @@ class PeerService(MultiService):
             "this machine's networks have changed: its addresses are {addresses} now",
             addresses=", ".join(sorted(attached.addresses)) or "none",
         )
+        self._addresses = sorted(attached.addresses)
         where = Whereabouts(attached.addresses, source_towards)
         for peer in self.peers.values():
             peer.moved(where)

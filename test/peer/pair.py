@@ -23,7 +23,7 @@ from p2p.services.echo import echo, uppercase
 from p2p.services.store import store
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
-from test.network import Network
+from test.network import Network, dial_from
 
 __all__ = ["LIMITS", "M4", "N1", "NodeCase", "Obeying", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
 
@@ -76,10 +76,12 @@ class StandInRouters:
                 "initiator": initiator,
                 "observed": "",
                 "candidates": self.candidates or [self.peers[initiator][1]],
-                **{key: arguments.get(key) for key in ("port", "ticket", "lifetime", "plain", "reports")},
+                **{key: arguments.get(key) for key in ("port", "ticket", "lifetime", "plain", "reports", "reaches")},
             }
         )
-        return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}
+        known = {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000}
+        reachable = None if answer.get("port") is None else [address]
+        return {**known, "port": None, "reachable": reachable, **answer}
 
 
 class Obeying:
@@ -172,6 +174,8 @@ class Pair:
             plain=plain,
             gate=LogGate(self.network),
             scopes=self.limits.scopes(),
+            addresses=lambda: [address],
+            dial_from=dial_from,
         )
         registration = StandInRegistration(
             name,

@@ -12,11 +12,11 @@ from twisted.internet.protocol import ClientFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import Outcome
 from p2p.base.ticket import TicketBook
 from p2p.control.door import FIRST_BYTE_S
 from p2p.link.hello import LinkTerms
-from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring, dial
+from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring
 from test.identities import credentials
 from test.link.links import Hand, Owner
 from test.network import Network
@@ -290,17 +290,3 @@ class GateTests(SynchronousTestCase):
         """A gate knows which links came through it."""
         terms = LinkTerms(self.ticket, dialler=False, plain=False)
         self.assertFalse(self.gate.left(self.wiring.link(terms)))
-
-    def test_dial_shares_the_time(self) -> None:
-        """All candidates together have the time that is left, each an equal share and ``handshake_s`` at most."""
-        for host in ("192.0.2.51", "192.0.2.52"):
-            self.network.pull(N1, host)
-        terms = LinkTerms(self.ticket, dialler=True, plain=False)
-        for seconds, total in ((8.0, 8.0), (100.0, 20.0)):
-            dialling = Deferred.fromCoroutine(dial(self.wiring, terms, ["192.0.2.51", "192.0.2.52"], 7000, seconds))
-            began = self.network.seconds()
-            while not dialling.called and self.network.seconds() - began < 60:
-                self.network.advance(0.5)
-            self.assertEqual(total, self.network.seconds() - began)
-            self.assertEqual(Outcome.CONNECT_FAILED, self.failureResultOf(dialling, ExchangeFailed).value.outcome)
-        self.assertEqual([], self.network.getDelayedCalls())

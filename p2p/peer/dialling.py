@@ -164,10 +164,15 @@ class Gate:
         factory = _Making(lambda address: self._dialled(host))
         return self._wiring.dial_from(self._wiring.reactor, local, (host, port), factory, seconds)
 
+    @property
+    def unproved(self) -> list[DirectLink]:
+        """The connections that aren't a link yet."""
+        return [link for link in self._links if not link.established]
+
     def handshake_age(self) -> float | None:
         """Seconds since the latest handshake that is under way began; None if there is none."""
         now_ns = self._wiring.now_ns()
-        began = [link.steps.connected_ns or now_ns for link in self._links if not link.established]
+        began = [link.steps.connected_ns or now_ns for link in self.unproved]
         return (now_ns - max(began)) / 1e9 if began else None
 
     def decide(self, plain: bool) -> None:

@@ -11,24 +11,24 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.scopes import System
 from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
-from p2p.control.commands import Busy, DialFailed, Refused
+from p2p.control.commands import Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import CLOSED, DirectLink
-from p2p.peer.approach import Approach
+from p2p.peer.approach import Approaches
 from p2p.peer.attempt import Attempting, Moments, Setup
 from p2p.peer.dialling import Wiring
-from p2p.peer.instruction import DIALS_EACH, NAMED, Instruction, check_instruction, failures_of
-from p2p.peer.reachable import failed_dials, host_of, is_foreign
+from p2p.peer.instruction import Instruction, check_instruction, failures_of
+from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
@@ -121,7 +121,9 @@ class HostedPeer:
         self._connections: set[DirectLink] = set()
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
-        self._approaches: dict[str, list[Approach]] = {}
+        self._approaches = Approaches(
+            self._wiring, registration, surroundings.listen, surroundings.addresses, self._needless, self._approached
+        )
         self._fallbacks: dict[str, Instruction] = {}
         self._waiting: dict[str, Waiters[Setup | None]] = {}
         self._lost: dict[str, float] = {}  # when the last link to a peer broke that may still hold it
@@ -172,10 +174,7 @@ class HostedPeer:
             again.cancel()
         for attempt in list(self._attempts.values()):
             attempt.machine.abandon()
-        for approaches in list(self._approaches.values()):
-            for approach in list(approaches):
-                approach.close()
-                self._approach_over(approach)
+        self._approaches.close()
         for target in list(self._waiting):
             self._tell(target, self._is_stopping())
         for link in list(self._connections):
@@ -204,7 +203,7 @@ class HostedPeer:
     @property
     def open_dials(self) -> int:
         """Instructions that are being carried out."""
-        return sum(map(len, self._approaches.values()))
+        return len(self._approaches)
 
     @property
     def attempts(self) -> dict[str, Moments]:
@@ -214,7 +213,7 @@ class HostedPeer:
     @property
     def connections(self) -> list[DirectLink]:
         """Every direct connection, those not proved yet and those that are closing included."""
-        return list(self._connections)
+        return [*self._connections, *self._approaches.connections]
 
     @property
     def limits(self) -> PeerLimits:
@@ -321,62 +320,10 @@ class HostedPeer:
             arguments, self.name, nearby=self.registration.nearby, plain=self._around.plain, now=now, longest_s=longest
         )
         initiator = instruction.ticket.initiator
-        answer = {"dialling": True, "plain": instruction.plain}
         if initiator in self._attempts and goes_first(self.name, initiator):
             self._fallbacks[initiator] = instruction
-            return {**answer, "dialling": False}
-        for approach in self._approaches.get(initiator, ()):
-            if approach.instruction.ticket.nonce == instruction.ticket.nonce:
-                return self._told(approach)  # it is asked once more
-        if self.open_dials >= self._limits.attempts_in_flight:
-            raise Busy.after(0.5, f"{self.name} is dialling {self.open_dials} peers, its limit")
-        if len(self._approaches.get(initiator, ())) >= DIALS_EACH:
-            raise Busy.after(0.5, f"{self.name} is dialling {DIALS_EACH} times for {initiator} already")
-        return self._told(await self._approach(instruction))
-
-    def _told(self, approach: Approach) -> Mapping[str, Any]:
-        """What is answered to an instruction that is carried out."""
-        answer: dict[str, Any] = {"dialling": True, "plain": approach.instruction.plain}
-        if approach.port is not None:
-            answer |= {"port": approach.port, "addresses": list(self._around.addresses())[:NAMED]}
-        return answer
-
-    async def _approach(self, instruction: Instruction) -> Approach:
-        initiator = instruction.ticket.initiator
-        approach = Approach(
-            self._wiring,
-            instruction,
-            listen=self._around.listen,
-            lost=self._has_lost(initiator),
-            failed=self._approach_failed,
-            over=self._approach_in_vain,
-        )
-        self._approaches.setdefault(initiator, []).append(approach)
-        await approach.begin()
-        return approach
-
-    def _follow(self, instruction: Instruction) -> None:
-        """Carry out an instruction whose router has its answer already."""
-        Deferred.fromCoroutine(self._approach(instruction)).addErrback(
-            lambda failure: self._log.failure("{name}: can't dial", failure, name=self.name)
-        )
-
-    def _approach_failed(self, approach: Approach, failures: Sequence[tuple[str, DialFailure]]) -> None:
-        """All dials of an instruction came to nothing; the initiator's may not."""
-        self._report(approach.instruction, failures)
-
-    def _approach_in_vain(self, approach: Approach) -> None:
-        """An instruction came to nothing."""
-        if not is_foreign(approach.failures):  # else it was said why
-            told = failed_dials(self.name, approach.instruction.port, approach.failures)
-            self._gate.warn(self._log, approach.initiator, "{name}: no link: {reason}", name=self.name, reason=told)
-        self._approach_over(approach)
-
-    def _report(self, instruction: Instruction, failures: Sequence[tuple[str, str]]) -> None:
-        """Let who asked for a dial know that it came to nothing; who can't be told waits until the ticket dies."""
-        if instruction.reports and self.registration.registered and not self._stopping:
-            reporting = self.registration.call(DialFailed, **instruction.report(failures))
-            Deferred.fromCoroutine(reporting).addErrback(lambda failure: failure.trap(P2PError))
+            return {"dialling": False, "plain": instruction.plain}
+        return await self._approaches.carry_out(instruction, self._has_lost(initiator))
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""
@@ -395,14 +342,13 @@ class HostedPeer:
         known = self.registration.registered
         return self._around.hinders(self.name, self.registration.observed) if known else []
 
-    def _approach_over(self, approach: Approach) -> None:
-        """An approach ended, with or without a link; who waited for it without one asks for themselves."""
-        initiator = approach.initiator
-        left = self._approaches[initiator]
-        left.remove(approach)
-        if left:
-            return
-        del self._approaches[initiator]
+    def _needless(self, other: str) -> bool:
+        """Whether an instruction for a peer whose dials were in vain may be forgotten."""
+        link = self.links.get(other)
+        return other in self._waiting or (link is not None and link.reusable)
+
+    def _approached(self, initiator: str) -> None:
+        """No instruction for this peer is carried out any more; who waited without one asks for themselves."""
         if initiator in self._waiting and not self._stopping:
             self._pursue(initiator)
 
@@ -445,10 +391,7 @@ class HostedPeer:
             attempt.machine.linked()
         else:
             self._tell(other, None)
-        for approach in list(self._approaches.get(other, ())):
-            if approach.has(link):
-                approach.close()
-                self._approach_over(approach)
+        self._approaches.linked(link)
         for watcher in self.link_watchers:
             watcher(other)
 
@@ -502,7 +445,7 @@ class HostedPeer:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
                 text = "{name}: no link with {other}: {reason}"
                 self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
-            any(approach.link_left(link) for approach in list(self._approaches.get(other, ())))
+            self._approaches.left(link)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)
         if not self._connections:
@@ -543,7 +486,9 @@ class HostedPeer:
         if failure is None:
             self._tell(target, attempt.setup)
         elif fallback is not None and fallback.ticket.expires > now and not self._stopping:
-            self._follow(fallback)  # our request came to nothing, but the target had asked for us as well
+            self._approaches.follow(
+                fallback, self._has_lost(target)
+            )  # our request came to nothing, but the target had asked for us as well
         elif target not in self._approaches:
             self._tell(target, failure)
         while self._queue and len(self._attempts) < self._limits.attempts_in_flight:

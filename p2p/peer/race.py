@@ -101,14 +101,12 @@ class Race:
         if self._ended:
             return
         now = self._clock.seconds()
-        if now >= self._until:
-            for host in self._coming:
-                self.failures.append((host, DialFailure.SILENT))
-            self._end()
-            return
         age = self._dialling.handshake_age()
-        if age is not None and age < HOLD_S:
-            self._look_in(HOLD_S - age)
+        if age is not None and (age < HOLD_S or now >= self._until):
+            self._look_in(max(HOLD_S - age, HOLD_S if now >= self._until else 0.0))
+        elif now >= self._until:
+            self.failures += [(host, DialFailure.SILENT) for host in self._coming]
+            self._end()
         elif self._left:
             self._dial(*self._left.pop(0), self._until - now)
             if self._left:

@@ -46,6 +46,7 @@ class StandInRouters:
     :ivar reports: the dials that came to nothing; they are passed on if ``reporting``.
     :ivar before: is called before each instruction, to hold it up or break it.
     :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
+    :ivar reachable: the addresses at which an initiator is told to dial a target, if not the one it has.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class StandInRouters:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
         self.candidates: list[str] | None = None
+        self.reachable: list[str] | None = None
         self.reports: list[dict[str, Any]] = []
         self.reporting = False
 
@@ -80,7 +82,7 @@ class StandInRouters:
             }
         )
         known = {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000}
-        reachable = None if answer.get("port") is None else [address]
+        reachable = None if answer.get("port") is None else self.reachable or [address]
         return {**known, "port": None, "reachable": reachable, **answer}
 
 

@@ -106,6 +106,7 @@ class AskingTests(AttemptCase):
                 "plain": False,
                 "candidates": ["192.0.2.7"],
                 "reports": True,
+                "reaches": True,
             },
             asked,
         )

@@ -76,7 +76,7 @@ class ListenerTests(CallerCase):
         held: Deferred[None] = Deferred()
         pair.routers.before = lambda initiator, target: held
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         return held, waiting, port
 
     def test_stranger_first(self) -> None:
@@ -166,7 +166,7 @@ class ListenerTests(CallerCase):
         pair = self.make_pair()
         pair.network.pull(N1, M4)
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         self.call(pair.network, port).say(b"nonsense" * 100)
         pair.network.advance(31)
         self.assertIn("no link to m4.m: TLS: ", self.failed(waiting, Outcome.CONNECT_FAILED))
@@ -176,13 +176,13 @@ class ListenerTests(CallerCase):
         pair = self.make_pair()
         pair.network.pull(N1, M4)
         first = pair.start(pair.n1.link_to("m4.m"))
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         self.call(pair.network, port)
         first.cancel()
         self.failureResultOf(first)
         second = Deferred.fromCoroutine(pair.n1.link_to("m4.m"))
         pair.network.advance(31)
-        self.assertIn("does a firewall", self.failed(second, Outcome.CONNECT_FAILED))
+        self.assertIn("let a firewall", self.failed(second, Outcome.CONNECT_FAILED))
         self.assertEqual({}, pair.leftovers())
 
 

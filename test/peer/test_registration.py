@@ -123,8 +123,9 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        self.assertEqual({"dialling": True, "plain": False, "dials": None}, self.successResultOf(answer))
-        self.assertEqual([{**arguments, "reports": None}], self.orders)
+        nothing = dict.fromkeys(("dials", "port", "addresses", "observed"))
+        self.assertEqual({"dialling": True, "plain": False, **nothing}, self.successResultOf(answer))
+        self.assertEqual([{**arguments, "reports": None, "reaches": None}], self.orders)
 
     def test_reports(self) -> None:
         """Its router may tell it of a dial that came to nothing, and at which address it sees it."""

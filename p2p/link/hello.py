@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2p.base.errors import ProtocolViolation
 from p2p.base.ticket import Ticket
 from p2p.link.boxes import Box, encode_box, text_of
 
-__all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "Steps", "check_hello", "encode_hello"]
+__all__ = ["HELLO_BYTES", "VERSION", "Greeting", "LinkTerms", "Steps", "check_hello", "encode_hello"]
 
 VERSION: Final = "1"
 """The version of the link protocol; both ends must speak the same."""
@@ -32,12 +32,14 @@ class LinkTerms:
     :ivar plain: whether the link runs without TLS; the ticket then is the only guard.
     :ivar redeem: the listener's check of the dialler's proof, given the dialler's proved name (None on a plain link);
         raises ``TicketRefused``.
+    :ivar lost: whether this end has lost an earlier link, which the other end may still hold.
     """
 
     ticket: Ticket
     dialler: bool
     plain: bool
     redeem: Callable[[str | None, bytes], None] | None = None
+    lost: bool = False
 
     @property
     def local(self) -> str:
@@ -68,15 +70,27 @@ class Steps:
     reason: str = ""
 
 
+class Greeting(NamedTuple):
+    """What the other end says of itself.
+
+    :ivar streams: how many it allows.
+    :ivar lost: whether it has lost any earlier link of this pair.
+    """
+
+    streams: int
+    lost: bool
+
+
 def encode_hello(terms: LinkTerms, streams: int) -> bytes:
     """Return what this end says; the listener says it only after :func:`check_hello`."""
     ticket = terms.ticket
     proof = {"ticket": ticket.dialler_proof()} if terms.dialler else {"proof": ticket.listener_proof()}
-    return encode_box({"version": VERSION, "streams": str(streams), **proof})
+    lost = {"lost": "yes"} if terms.lost else {}
+    return encode_box({"version": VERSION, "streams": str(streams), **lost, **proof})
 
 
-def check_hello(terms: LinkTerms, box: Box) -> int:
-    """Check what the other end said, using the ticket up, and return how many streams it allows.
+def check_hello(terms: LinkTerms, box: Box) -> Greeting:
+    """Check what the other end said, using the ticket up.
 
     :raises ProtocolViolation: if it isn't the hello that it must be.
     :raises TicketRefused: if the dialler's proof isn't worth a link.
@@ -94,4 +108,4 @@ def check_hello(terms: LinkTerms, box: Box) -> int:
     else:
         assert terms.redeem is not None
         terms.redeem(None if terms.plain else terms.remote, box.get("ticket", b""))
-    return int(streams)
+    return Greeting(int(streams), box.get("lost") == b"yes")

@@ -35,7 +35,10 @@ from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
 from p2p.link.pieces import parted
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
-__all__ = ["DirectLink", "LinkOwner"]
+__all__ = ["CLOSED", "DirectLink", "LinkOwner"]
+
+CLOSED: Final = "closed"
+"""Why a link ended that both ends closed after its last exchange."""
 
 _BUDGET: Final = 256 * 1024
 _TURN: Final = 4 * _BUDGET  # then what arrives has its turn, though the system would take more
@@ -62,6 +65,7 @@ class DirectLink(TwistedProtocol):
     :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
+    :ivar elders_lost: the other end has lost whatever link of this pair stood before.
     :ivar established: both sides have proved who they are and that they hold the ticket.
     :ivar reusable: new exchanges may start on it.
     """
@@ -114,7 +118,7 @@ class DirectLink(TwistedProtocol):
         self._gone = False
         self._gate = gate or LogGate(clock)
         self._conduct = Conduct(clock, self._read, self._reject)
-        self.went_away = False
+        self.went_away = self.elders_lost = False
         self.turns = StreamTurns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
@@ -177,6 +181,12 @@ class DirectLink(TwistedProtocol):
         """This machine slept for so long: ping the other end at once, which may have given this link up meanwhile."""
         if self.established and not self._gone:
             self._silence.slept(seconds, self._clock.seconds())
+            self._restart_timer()
+
+    def doubted(self, answer_s: float) -> None:
+        """This machine would go another way to the other end by now: cut the link unless that answers a ping soon."""
+        if self.established and not self._gone:
+            self._silence.doubted(self._clock.seconds(), answer_s)
             self._restart_timer()
 
     def close(self) -> None:
@@ -322,7 +332,7 @@ class DirectLink(TwistedProtocol):
             self._send([encode_hello(self.terms, self._limits.streams)])
 
     def _greeted(self, box: Box) -> None:
-        streams = check_hello(self.terms, box)
+        streams, self.elders_lost = check_hello(self.terms, box)
         self._held.begin()
         if not self.terms.dialler:
             self._send([encode_hello(self.terms, self._limits.streams)])
@@ -494,7 +504,7 @@ class DirectLink(TwistedProtocol):
         self._timer = None
         now = self._clock.seconds()
         if now >= self._silence.over_at:
-            self._reject(P2PError(f"{self.remote} was silent for {self._limits.silence_s:g} s"))
+            self._reject(P2PError(f"{self.remote} {self._silence.reason}"))
             return
         if not self._streams and now >= self._used + self._limits.idle_s:
             self.close()
@@ -514,7 +524,7 @@ class DirectLink(TwistedProtocol):
             # A peer that doesn't read, or doesn't close its side, keeps no socket of ours open.
             self._last_call = self._clock.callLater(self._limits.handshake_s, self._cut)
         if not self._session.has_output:
-            self.failure = "closed"
+            self.failure = CLOSED
             self._closing = True
             transport.unregisterProducer()
             transport.loseConnection()

@@ -211,6 +211,8 @@ class Attempting:
     def fail(self, failure: ExchangeFailed) -> None:
         """No link will stand by this attempt."""
         moments = self.moments
+        if failure.outcome is Outcome.TIMEOUT and not moments.port:
+            failure = ExchangeFailed(failure.outcome, "no port of 'ports' was free in time; let the YAML name more")
         if failure.outcome is Outcome.CONNECT_FAILED and self._answered:
             if self._rejected and (not moments.failures or is_foreign(moments.failures)):
                 failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")

@@ -28,6 +28,7 @@ from p2p.peer.approach import Approaches
 from p2p.peer.attempt import Attempting, Moments, Setup
 from p2p.peer.dialling import Wiring
 from p2p.peer.instruction import Instruction, check_instruction, failures_of
+from p2p.peer.ports import FreshPorts
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
@@ -54,6 +55,7 @@ class Surroundings:
     :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
     :ivar addresses: the addresses of this machine at which others may reach it, best first.
+    :ivar ports: those that fresh sockets may have; any, if left out.
     :ivar dial_from: connects from a port that is listened on, too.
     :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
@@ -70,6 +72,7 @@ class Surroundings:
     scopes: System
     addresses: Callable[[], Sequence[str]] = tuple
     dial_from: DialFrom = dial_from
+    ports: FreshPorts | None = None
     hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
@@ -102,6 +105,7 @@ class HostedPeer:
             gate=surroundings.gate,
             scopes=surroundings.scopes,
             dial_from=surroundings.dial_from,
+            ports=surroundings.ports,
         )
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
@@ -214,6 +218,11 @@ class HostedPeer:
     def connections(self) -> list[DirectLink]:
         """Every direct connection, those not proved yet and those that are closing included."""
         return [*self._connections, *self._approaches.connections]
+
+    @property
+    def ports(self) -> FreshPorts:
+        """The ports that fresh sockets may have."""
+        return self._wiring.ports
 
     @property
     def limits(self) -> PeerLimits:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import NamedTuple, Protocol, TypedDict
 
-from p2p.base.addresses import PORTS, Network, NotAllowed
+from p2p.base.addresses import PORTS, Network, NotAllowed, checked_address
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import parse_peer
@@ -308,7 +309,7 @@ class Router:
         try:
             addresses = dialable(
                 said["observed"] or "",
-                (said["addresses"] or [])[:CANDIDATES],
+                _fit(said["addresses"]),
                 self.networks.get(request.target.cluster),
                 via=via,
                 target=initiator.address,
@@ -370,10 +371,7 @@ class Router:
 
     def _own(self, addresses: Sequence[str] | None) -> list[str]:
         """Those of the addresses that a peer of this router names which lie in the networks of this cluster."""
-        try:
-            return [str(one) for one in granted((addresses or ())[:CANDIDATES], self.networks.get(self.cluster, ()))]
-        except NotAllowed:
-            return []
+        return [str(one) for one in granted(_fit(addresses), self.networks.get(self.cluster, ()))]
 
     async def dial_failed(self, peer: PeerHandle, report: DialReport) -> None:
         """A peer of this router reports a dial that it was told to make: pass that on to the initiator.
@@ -438,6 +436,15 @@ class Router:
                 "its configuration lists the clusters that are, under neighbours"
             )
         return where
+
+
+def _fit(addresses: Sequence[str] | None) -> list[str]:
+    """The first few of the addresses that a target names, without those to which nothing can connect."""
+    found = []
+    for one in (addresses or ())[:CANDIDATES]:
+        with suppress(NotAllowed):
+            found.append(str(checked_address(one)))
+    return found
 
 
 def _failures(report: DialReport) -> DialFailures:

@@ -17,6 +17,7 @@ from p2p.control.commands import DialFailed, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.ports import FreshPorts
 from p2p.peer.registration import Registrant
 from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
@@ -151,7 +152,12 @@ class Pair:
     services: Sequence[IContentService] = (uppercase, store, echo)
 
     def __init__(
-        self, folder: Path, *, limits: PeerLimits | None = None, plain: tuple[bool, bool] = (False, False)
+        self,
+        folder: Path,
+        *,
+        limits: PeerLimits | None = None,
+        plain: tuple[bool, bool] = (False, False),
+        ports: tuple[range, range] = (range(0), range(0)),
     ) -> None:
         self.network = Network()
         self.routers = StandInRouters()
@@ -159,10 +165,12 @@ class Pair:
         self._folder = folder
         self._random = 0
         self.peers: dict[str, HostedPeer] = {}
-        self.n1 = self.host("n1.n", N1, plain=plain[0])
-        self.m4 = self.host("m4.m", M4, plain=plain[1])
+        self.n1 = self.host("n1.n", N1, plain=plain[0], ports=ports[0])
+        self.m4 = self.host("m4.m", M4, plain=plain[1], ports=ports[1])
 
-    def host(self, name: str, address: str, *, plain: bool = False, lab: str = "lab") -> HostedPeer:
+    def host(
+        self, name: str, address: str, *, plain: bool = False, lab: str = "lab", ports: range = range(0)
+    ) -> HostedPeer:
         inbox = self._folder / name
         inbox.mkdir(exist_ok=True)
         surroundings = Surroundings(
@@ -178,6 +186,7 @@ class Pair:
             scopes=self.limits.scopes(),
             addresses=lambda: [address],
             dial_from=dial_from,
+            ports=FreshPorts(ports),
         )
         registration = StandInRegistration(
             name,
@@ -238,11 +247,17 @@ class Pair:
 class NodeCase(SynchronousTestCase):
     """n1.n and m4.m, and a look at what they leave behind."""
 
-    def make_pair(self, *, plain: tuple[bool, bool] = (False, False), **limits: Any) -> Pair:
+    def make_pair(
+        self,
+        *,
+        plain: tuple[bool, bool] = (False, False),
+        ports: tuple[range, range] = (range(0), range(0)),
+        **limits: Any,
+    ) -> Pair:
         """Make a pair, with some limits changed."""
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.pair = Pair(folder, limits=LIMITS.model_copy(update=limits), plain=plain)
+        self.pair = Pair(folder, limits=LIMITS.model_copy(update=limits), plain=plain, ports=ports)
         return self.pair
 
     def failed(self, waiting: Deferred[Any], outcome: Outcome) -> str:

@@ -337,7 +337,7 @@ class ConsoleTests(WalkCase):
             console_clients=lambda: 1,
             transfers=Mover(),
             consent=Consent(),
-            expiring=lambda name: [],
+            warnings=lambda name: [],
         )
         told: list[dict[str, Any]] = []
 

@@ -284,6 +284,7 @@ class Gate:
         link = self._wiring.link(self._terms(self._plain))
         self._links[link] = place
         if dialled is not None:
+            link.steps.dialled = True
             self._reached[link] = dialled
         place.cut = lambda: link.abort("another caller needs its place")
         self._remember(link.steps)

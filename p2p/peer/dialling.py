@@ -196,6 +196,11 @@ class Gate:
         """The connections that aren't a link yet."""
         return [link for link in self._links if not link.established]
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is connected who may yet become the link."""
+        return bool(self.unproved or self._door.silent or self._held)
+
     def handshake_age(self) -> float | None:
         """Seconds since the latest handshake that is under way began; None if there is none."""
         now_ns = self._wiring.now_ns()

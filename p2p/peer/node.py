@@ -334,6 +334,13 @@ class HostedPeer:
             return {"dialling": False, "plain": instruction.plain}
         return await self._approaches.carry_out(instruction, self._has_lost(initiator))
 
+    def go(self, arguments: Mapping[str, Any]) -> None:
+        """Dial an initiator now, as it does.
+
+        :raises Refused: if nothing with this ticket is being carried out.
+        """
+        self._approaches.go(arguments["initiator"], arguments["ticket"])
+
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""
         attempt = self._attempts.get(arguments["target"])

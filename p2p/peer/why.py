@@ -282,8 +282,8 @@ class _Walk:
             who = f"{self._peer.name} dialled {steps.remote}" if steps.dialled else f"it dialled from {steps.remote}"
             sheet.good(LegName.DIAL, None, f"{who}, as {self._target} asked")
         elif steps.dialled and moments is not None:
-            took = steps.connected_ns - moments.answered_ns
-            sheet.good(LegName.DIAL, took, f"{self._peer.name} dialled {steps.remote}, from which nothing had come")
+            since = steps.connected_ns - moments.answered_ns
+            sheet.good(LegName.DIAL, since, f"{self._peer.name} dialled {steps.remote}, from which nothing had come")
         else:
             answered_ns = moments.answered_ns if moments is not None else 0
             early = ", before the routers had answered" if steps.connected_ns < answered_ns else ""

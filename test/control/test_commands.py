@@ -17,6 +17,7 @@ from p2p.control.commands import (
     ControlError,
     DialFailed,
     Farewell,
+    Go,
     InstructConnect,
     ListPeers,
     LookupPeer,
@@ -51,6 +52,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "dials": ["192.0.2.7"],
             "port": 40002,
             "reachable": ["198.51.100.4"],
+            "goes": True,
         },
     ),
     LookupPeer: ({"name": "m4.m"}, {"address": "198.51.100.4", "table_lookup_ns": 512}),
@@ -67,8 +69,17 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "reports": None,
             "reaches": None,
         },
-        {"dialling": False, "plain": True, "dials": None, "port": None, "addresses": None, "observed": None},
+        {
+            "dialling": False,
+            "plain": True,
+            "dials": None,
+            "port": None,
+            "addresses": None,
+            "observed": None,
+            "goes": None,
+        },
     ),
+    Go: ({"target": "m4.m", "initiator": "n1.n", "ticket": TICKET}, {}),
     DialFailed: (
         {
             "target": "m4.m",
@@ -110,6 +121,10 @@ class Answers(CommandLocator):
 
     @responder(InstructConnect)
     async def instruct_connect(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
+    @responder(Go)
+    async def go(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
     @responder(DialFailed)

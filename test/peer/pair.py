@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
-from p2p.control.commands import DialFailed, UnknownPeer
+from p2p.control.commands import DialFailed, Go, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
@@ -44,6 +44,7 @@ class StandInRouters:
     """Answers RequestConnect by instructing the target itself, as two routers would.
 
     :ivar asked: the requests that came, as (initiator, arguments).
+    :ivar gone: the words that both ends shall dial now, as (initiator, arguments).
     :ivar reports: the dials that came to nothing; they are passed on if ``reporting``.
     :ivar before: is called before each instruction, to hold it up or break it.
     :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
@@ -53,6 +54,7 @@ class StandInRouters:
     def __init__(self) -> None:
         self.peers: dict[str, tuple[HostedPeer, str]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.gone: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
         self.candidates: list[str] | None = None
         self.reachable: list[str] | None = None
@@ -65,8 +67,12 @@ class StandInRouters:
             self.peers[arguments["initiator"]][0].reported(arguments)
 
     async def request(self, initiator: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append((initiator, arguments))
         target = arguments["target"]
+        if "go" in arguments:
+            self.gone.append((initiator, arguments))
+            self.peers[target][0].go(arguments)
+            return {}
+        self.asked.append((initiator, arguments))
         held = self.before(initiator, target)
         if held is not None:
             await held
@@ -98,6 +104,9 @@ class Obeying:
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """It asked for nothing."""
+
+    def go(self, arguments: Mapping[str, Any]) -> None:
+        """It dials nobody."""
 
     def seen_at(self, observed: str) -> None:
         """It doesn't matter."""
@@ -143,6 +152,8 @@ class StandInRegistration:
         if command is DialFailed:
             self._report(arguments)
             return {}
+        if command is Go:
+            return await self._ask(self.name, {"go": True, **arguments})
         return await self._ask(self.name, arguments)
 
 

@@ -11,7 +11,6 @@ from p2p.base.addresses import PORTS, Network, NotAllowed, checked_address
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import PeerName, parse_peer
-from p2p.base.rates import Meter
 from p2p.base.texts import printable
 from p2p.control.channel import Channel, ControlLost, ControlTimeout
 from p2p.control.commands import (
@@ -27,35 +26,24 @@ from p2p.control.commands import (
 )
 from p2p.router.addresses import dialable, granted
 from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.meters import LookupTimes, Registrations
 from p2p.router.reports import Awaited, AwaitedReports, DialFailures, tellable
 from p2p.router.table import RoutingTable, TableEntry, TableFull
 
 __all__ = [
     "PAGE",
-    "REGISTRATION_WAIT_S",
     "ConnectAnswer",
     "DialAnswer",
     "DialReport",
-    "LookupTimes",
     "NamesAnswer",
     "Neighbours",
     "PeerHandle",
-    "Registrations",
     "Router",
     "checked_request",
 ]
 
 PAGE = 200
 """Names on one page of ListPeers: with the longest names it stays under half of what an AMP value can hold."""
-
-REGISTRATIONS_PER_S = 1.0
-"""Registrations of one name a second in the long run: a peer that comes back waits for longer than that itself."""
-
-REGISTRATION_BURST = 10
-"""Registrations of one name that may come one behind the other."""
-
-REGISTRATION_WAIT_S = 5.0
-"""Seconds that a registration waits for its turn at most; half of what a peer waits for the answer."""
 
 TARGET_SHARE = 0.6
 """The part of ``call_s`` that a target has to answer. Each leg has less time than the one before it, so that whoever
@@ -177,47 +165,6 @@ class Neighbours(Protocol):
 
         :raises ControlError: as ListPeers declares.
         """
-
-
-class LookupTimes:
-    """How long looking up names in the routing table took; ns."""
-
-    __slots__ = ("count", "longest", "total")
-
-    def __init__(self) -> None:
-        self.count = self.total = self.longest = 0
-
-    def add(self, took: int) -> None:
-        """Count one look-up."""
-        self.count += 1
-        self.total += took
-        if took > self.longest:
-            self.longest = took
-
-    @property
-    def mean(self) -> float:
-        """The mean of all, 0 before the first."""
-        return self.total / self.count if self.count else 0.0
-
-
-class Registrations:
-    """How often each name registers, whatever the connections that it does so over.
-
-    :param names: how many names are remembered; those that registered the longest time ago are forgotten.
-    """
-
-    def __init__(self, names: int) -> None:
-        self._names = names
-        self._meters: dict[str, Meter] = {}  # the latest last
-
-    def take(self, name: str, now: float) -> float:
-        """Count a registration; returns the seconds that it has to wait for, 0 if it may take place now."""
-        meter = self._meters.pop(name, None) or Meter(REGISTRATIONS_PER_S, REGISTRATION_BURST)
-        self._meters[name] = meter
-        if len(self._meters) > self._names:
-            del self._meters[next(iter(self._meters))]
-        wait = meter.wait(now)
-        return meter.take(now) if wait <= REGISTRATION_WAIT_S else wait
 
 
 class Router:

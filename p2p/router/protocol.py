@@ -37,7 +37,6 @@ from p2p.control.commands import (
 )
 from p2p.control.door import Arriving
 from p2p.router.core import (
-    REGISTRATION_WAIT_S,
     ConnectAnswer,
     DialAnswer,
     DialReport,
@@ -46,6 +45,7 @@ from p2p.router.core import (
     Router,
     checked_request,
 )
+from p2p.router.meters import REGISTRATION_WAIT_S
 from p2p.router.reports import AwaitedReports
 from p2p.router.sockets import host_of
 

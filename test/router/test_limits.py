@@ -12,7 +12,7 @@ from p2p.base.log_gate import LINES
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, InstructConnect, ListPeers, LookupPeer, UnknownPeer
 from p2p.control.door import FIRST_BYTE_S
-from p2p.router.core import REGISTRATION_BURST
+from p2p.router.meters import REGISTRATION_BURST
 from p2p.router.protocol import HOLD_S
 from test.router.lab import TICKET, RouterTestCase
 

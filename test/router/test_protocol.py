@@ -27,7 +27,7 @@ from p2p.control.commands import (
 )
 from p2p.control.door import Arriving
 from p2p.identity.tls import LINK_ALPN
-from p2p.router.core import REGISTRATION_BURST
+from p2p.router.meters import REGISTRATION_BURST
 from p2p.router.protocol import REPLACED_S
 from test.control.conversation import FakeTLS
 from test.router.lab import TICKET, RouterTestCase

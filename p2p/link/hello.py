@@ -6,7 +6,8 @@ version of the link protocol and how many streams this end allows. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,13 +15,18 @@ from p2p.base.errors import ProtocolViolation
 from p2p.base.ticket import Ticket
 from p2p.link.boxes import Box, encode_box, text_of
 
-__all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "Steps", "check_hello", "encode_hello"]
+__all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "Steps", "check_hello", "encode_hello", "standing_of"]
 
 VERSION: Final = "1"
 """The version of the link protocol; both ends must speak the same."""
 
 HELLO_BYTES: Final = 1024
 """The longest hello that is read."""
+
+STANDING: Final = 8
+"""Links that stand between two peers of which a hello tells; there are two for a moment, when one replaces another."""
+
+_LINK_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,28 @@ class Steps:
     reason: str = ""
 
 
-def encode_hello(terms: LinkTerms, streams: int) -> bytes:
-    """Return what this end says; the listener says it only after :func:`check_hello`."""
+def encode_hello(terms: LinkTerms, streams: int, standing: Sequence[str] | None = None) -> bytes:
+    """Return what this end says; the listener says it only after :func:`check_hello`.
+
+    :param standing: the ids of the links that stand between the two, as this end sees it; None to say nothing of them.
+    """
     ticket = terms.ticket
     proof = {"ticket": ticket.dialler_proof()} if terms.dialler else {"proof": ticket.listener_proof()}
-    return encode_box({"version": VERSION, "streams": str(streams), **proof})
+    stands = {} if standing is None else {"stands": " ".join(standing[-STANDING:])}
+    return encode_box({"version": VERSION, "streams": str(streams), **proof, **stands})
+
+
+def standing_of(box: Box) -> frozenset[str] | None:
+    """The ids of the links that stand, as the other end sees it; None if it says nothing of them.
+
+    :raises ProtocolViolation: if these are no ids.
+    """
+    if "stands" not in box:
+        return None
+    ids = text_of(box, "stands").split()
+    if len(ids) > STANDING or not all(_LINK_ID.fullmatch(one) for one in ids):
+        raise ProtocolViolation("the other end names links that can't be")
+    return frozenset(ids)
 
 
 def check_hello(terms: LinkTerms, box: Box) -> int:

@@ -8,7 +8,7 @@ are checked. The way of a byte from then on is told in the docstring of the pack
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
@@ -30,7 +30,7 @@ from p2p.link.conduct import Conduct
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream, StreamTurns
 from p2p.link.held import Held
-from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
+from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello, standing_of
 from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
 from p2p.link.pieces import parted
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
@@ -59,6 +59,9 @@ class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
     :param gate: what the other end can provoke in the log passes here; one of its own if left out.
+    :param standing: tells the ids of the links that stand to a peer; the other end is told them.
+    :param relayed_by: the relay that carries the connection; empty if it is direct.
+    :ivar relayed_by: as above.
     :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
@@ -78,15 +81,20 @@ class DirectLink(TwistedProtocol):
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
         scopes: System | None = None,
+        standing: Callable[[str], Sequence[str] | None] = lambda remote: None,
+        relayed_by: str = "",
     ) -> None:
         self.terms = terms
+        self.relayed_by = relayed_by
+        self._standing = standing
+        self._stands_there: frozenset[str] | None = None
         self.steps = Steps()
         self._owner = owner
         self._clock = clock
         self._limits = limits
         self._now_ns = now_ns
         self.established = False
-        self.since = self._used = clock.seconds()
+        self.since = self._used = self._began = clock.seconds()
         self.sent_bytes = 0
         self.received_bytes = 0
         self.failure: str | None = None
@@ -128,6 +136,19 @@ class DirectLink(TwistedProtocol):
     def remote(self) -> str:
         """The name of the peer at the other end."""
         return self.terms.remote
+
+    @property
+    def id(self) -> str:
+        """What both ends call this link."""
+        return self.terms.ticket.link_id()
+
+    def calls_lost(self, standing: DirectLink) -> bool:
+        """Whether the other end, which had the same link to this peer, has said in its hello that it hasn't any more.
+
+        It says which links stand; one that came to stand here while this one began needn't have stood there yet.
+        """
+        there = self._stands_there
+        return there is not None and standing.id not in there and standing.since <= self._began
 
     @property
     def initiator(self) -> str:
@@ -210,7 +231,8 @@ class DirectLink(TwistedProtocol):
         if self.failure is not None:
             transport.abortConnection()
             return
-        transport.setTcpNoDelay(True)
+        if not self.relayed_by:
+            transport.setTcpNoDelay(True)
         if self.terms.plain:
             self.transport = self._below = widened(transport, self.dataReceived)
         else:
@@ -319,13 +341,17 @@ class DirectLink(TwistedProtocol):
 
     def _greet(self) -> None:
         if self.terms.dialler:
-            self._send([encode_hello(self.terms, self._limits.streams)])
+            self._say_hello()
+
+    def _say_hello(self) -> None:
+        self._send([encode_hello(self.terms, self._limits.streams, self._standing(self.remote))])
 
     def _greeted(self, box: Box) -> None:
         streams = check_hello(self.terms, box)
+        self._stands_there = standing_of(box)
         self._held.begin()
         if not self.terms.dialler:
-            self._send([encode_hello(self.terms, self._limits.streams)])
+            self._say_hello()
         self.turns = StreamTurns(min(streams, self._limits.streams))
         self.established = True
         self.steps.proved_ns = self._now_ns()

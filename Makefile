@@ -12,9 +12,8 @@ PURE := $(shell grep '^p2p/' test/pure_modules.txt | paste -sd, -)
 ABOUT := $(shell printf '%s\n' $(TESTS) | sed -E 's|\.test_([a-z0-9_]*).*|/\1.py|; t dots; s|$$|/*|; : dots; s|^test|p2p|; s|\.([a-z])|/\1|g; s|/py$$|.py|' | paste -sd, -)
 
 MAKEFLAGS += --no-print-directory
-# Only our own coverage plugin is added to Python's path; see .ci/coverage_signals.py.
-COVERAGE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/coverage
-SIDE_BY_SIDE := PYTHONPATH='$(CURDIR)/.ci' $(BIN)/python -m test.side_by_side
+COVERAGE := $(BIN)/coverage
+SIDE_BY_SIDE := $(BIN)/python -m test.side_by_side
 
 # Tests start some two hundred processes; each would compile all of p2p anew where this is set, as in many containers.
 unexport PYTHONDONTWRITEBYTECODE

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -29,11 +30,12 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITCPTransport,
 )
+from twisted.internet.protocol import ClientFactory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Network", "Wire"]
+__all__ = ["Network", "Wire", "dial_from"]
 
 BUFFER = 65536
 """Bytes a transport takes before it pauses its producer, as Twisted's TCP transport does."""
@@ -58,6 +60,7 @@ class Wire:
         self.connected = True
         self.sent = 0
         self.connector: Any = None
+        self.stranded = False
 
     def write(self, data: bytes) -> None:
         if not isinstance(data, bytes):
@@ -136,7 +139,7 @@ class Wire:
 
     def move(self) -> bool:
         """Deliver what the other end wrote; say whether anything happened."""
-        if not self.connected or self.network.cut(self.host.host, self.peer.host):
+        if not self.connected or self.stranded or self.network.cut(self.host.host, self.peer.host):
             return False
         source = self.other
         moved = False
@@ -154,7 +157,7 @@ class Wire:
 
     def _end(self, mine: Exception, theirs: Exception) -> None:
         for wire, error in ((self, mine), (self.other, theirs)):
-            if wire.connected:
+            if wire.connected and not (self.stranded and wire is self.other):
                 wire.connected = False
                 wire.network.wires.discard(wire)
                 if wire.producer is not None:
@@ -223,6 +226,7 @@ class Network(Clock):
         self.wires: set[Wire] = set()
         self.ports: dict[tuple[str, int], _Port] = {}
         self._cut: set[frozenset[str]] = set()
+        self._walled: set[str] = set()
         self._next_port = 40000
         self._wires_made = 0
 
@@ -237,6 +241,16 @@ class Network(Clock):
     def plug(self, one: str, other: str) -> None:
         """Plug the cable in again: what was sent meanwhile arrives."""
         self._cut.discard(frozenset((one, other)))
+
+    def strand(self, one: str, other: str) -> None:
+        """Have the connections between two machines carry nothing any more, not even their end; new ones do."""
+        for wire in self.wires:
+            if {wire.host.host, wire.peer.host} == {one, other}:
+                wire.stranded = True
+
+    def wall(self, host: str) -> None:
+        """Have a machine's firewall drop whatever others begin."""
+        self._walled.add(host)
 
     def cut(self, one: str, other: str) -> bool:
         return frozenset((one, other)) in self._cut
@@ -267,10 +281,10 @@ class Network(Clock):
         connector = _Connector(factory, IPv4Address("TCP", host, port))
         factory.doStart()
         factory.startedConnecting(connector)
-        if self.cut(source, host):
+        if self.cut(source, host) or (host in self._walled and host != source):
             connector.trying = self.callLater(timeout, self._failed, connector, TimeoutError())
         else:
-            connector.trying = self.callLater(0, self._connect, connector, source)
+            connector.trying = self.callLater(0, self._connect, connector, source, bindAddress)
         return connector
 
     def _failed(self, connector: _Connector, error: Exception) -> None:
@@ -278,14 +292,14 @@ class Network(Clock):
         connector.factory.clientConnectionFailed(connector, Failure(error))
         connector.factory.doStop()
 
-    def _connect(self, connector: _Connector, source: str) -> None:
+    def _connect(self, connector: _Connector, source: str, bound: Any = None) -> None:
         there = connector.destination
         port = self.ports.get((there.host, there.port))
         if port is None:
             self._failed(connector, ConnectionRefusedError())
             return
         self._next_port += 1
-        here = IPv4Address("TCP", source, self._next_port)
+        here = IPv4Address("TCP", source, (bound and bound[1]) or self._next_port)
         accepted = port.factory.buildProtocol(here)
         if accepted is None:
             self._failed(connector, ConnectionRefusedError())
@@ -349,3 +363,30 @@ def protocol_of(wire: Wire) -> IProtocol:
     """The protocol at an end, under TLS if there is any."""
     protocol: IProtocol = getattr(wire.protocol, "wrappedProtocol", wire.protocol)
     return protocol
+
+
+def dial_from(
+    reactor: Any, local: tuple[str, int], remote: tuple[str, int], factory: Any, seconds: float
+) -> Deferred[None]:
+    """What :func:`p2p.wire.fresh_port.dial_from` is, on such a network."""
+    dial = _Dial(factory)
+    dial.connector = reactor.connectTCP(*remote, dial, seconds, local)
+    return dial.done
+
+
+class _Dial(ClientFactory):
+    noisy = False
+
+    def __init__(self, factory: Any) -> None:
+        self.connector: Any = None
+        self.done: Deferred[None] = Deferred(lambda _: self.connector.stopConnecting())
+        self._factory = factory
+
+    def buildProtocol(self, addr: Any) -> Any:
+        self.done.callback(None)
+        return self._factory.buildProtocol(addr)
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        if not self.done.called:
+            number = errno.ETIMEDOUT if reason.check(TimeoutError) else errno.ECONNREFUSED
+            self.done.errback(Failure(OSError(number, reason.getErrorMessage())))

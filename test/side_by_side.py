@@ -1,7 +1,8 @@
 """Runs tests in several processes side by side: ``python -m test.side_by_side [--coverage] test``.
 
-Trial's ``-j`` doesn't work with a package called ``test``, so the modules are dealt to as many processes as there are
-cores, each of which is trial with a folder of its own. Who gets what is decided by names and by the seconds in
+Trial's ``-j`` doesn't work with a package called ``test``, so the modules are dealt to processes, as many of unit tests
+as there are cores and as many of functional ones, each of which is trial with a folder of its own. Who gets what is
+decided by names and by the seconds in
 ``test/durations.txt`` alone: on one machine it is always the same.
 """
 
@@ -12,12 +13,11 @@ import heapq
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -30,7 +30,6 @@ from twisted import plugins
 __all__ = [
     "DURATIONS",
     "Share",
-    "damaged",
     "deal",
     "expected",
     "failures",
@@ -40,11 +39,17 @@ __all__ = [
     "report",
     "run_shares",
     "seconds",
+    "shares_of",
     "summary",
 ]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DURATIONS: Final = ROOT / "test" / "durations.txt"
+
+FUNCTIONAL: Final = "test.functional."
+"""How the names of modules begin whose tests start daemons."""
+
+COVERAGE: Final = ("-m", "coverage", "run")
 
 LISTED_S: Final = 1.0
 """Modules that take less aren't in ``test/durations.txt``."""
@@ -54,6 +59,7 @@ UNEVEN: Final = 1.3
 """When the slowest process takes so much longer than the quickest, it is time to measure the modules again."""
 UNEVEN_LEAST_S: Final = 30.0
 """Differences below don't matter."""
+_LOOK_S: Final = 0.1
 TERMINATE_S: Final = 20.0
 """How long trial may take to stop the daemons that it has started when the run is broken off."""
 
@@ -139,28 +145,18 @@ def failures(output: str) -> str:
     return ("\n" + "=" * 79 + "\n").join(one.strip() for one in told)
 
 
-def damaged(data: Iterable[Path]) -> list[Path]:
-    """Those of coverage's data files that hold nothing since their process was killed as it began to write."""
-    found: list[Path] = []
-    for path in data:
-        try:
-            with closing(sqlite3.connect(path)) as database:
-                database.execute("SELECT 1 FROM coverage_schema")
-        except sqlite3.DatabaseError:
-            found.append(path)
-    return found
-
-
 @dataclass
 class Share:
     """The modules of one process.
 
     :ivar log: where its output goes.
+    :ivar measured: whether it runs under coverage.
     :ivar code: its exit code, once it has ended.
     """
 
     modules: list[str]
     log: Path
+    measured: bool = False
     code: int = -1
 
     @property
@@ -169,25 +165,51 @@ class Share:
         return self.log.read_text("utf-8", errors="replace")
 
 
-def run_shares(shares: Sequence[Share], command: Sequence[str]) -> None:
-    """Run each share's modules in a process, all at once; none of them outlives the call.
+def shares_of(weights: Mapping[str, float], processes: int, logs: Path, *, coverage: bool) -> list[Share]:
+    """Deal modules to processes.
 
-    :param command: the command of trial, to which its folder and the modules are added.
+    Under coverage the functional tests have processes of their own, which come first and aren't measured: what runs in
+    their daemons is tested there, how much of the code is tested at all the unit tests say, and measuring doubles what
+    daemons take.
+
+    :param logs: how the names of logs begin.
     """
-    running: list[subprocess.Popen[bytes]] = []
+    apart = {name: weight for name, weight in weights.items() if coverage and name.startswith(FUNCTIONAL)}
+    rest = {name: weight for name, weight in weights.items() if name not in apart}
+    dealt = [(one, False) for one in deal(apart, processes)] + [(one, coverage) for one in deal(rest, processes)]
+    return [Share(one, Path(f"{logs}-{at}.log"), measured) for at, (one, measured) in enumerate(dealt, 1)]
+
+
+def run_shares(
+    shares: Sequence[Share],
+    at_once: int,
+    trial: Sequence[str] = ("-m", "twisted.trial"),
+    coverage: Sequence[str] = COVERAGE,
+) -> None:
+    """Run each share's modules in a process; none of them outlives the call.
+
+    :param at_once: how many processes run at the same time.
+    :param trial: the arguments that have Python run trial, to which its folder and the modules are added.
+    :param coverage: what comes before them where the share is measured.
+    """
+    waiting = list(shares)
+    running: dict[subprocess.Popen[bytes], Share] = {}
     try:
-        for share in shares:
-            log: IO[bytes]
-            with share.log.open("wb") as log:
-                folder = share.log.with_suffix("")
-                argv = [*command, "--reporter=timing", "--temp-directory", str(folder), *share.modules]
-                running.append(subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT))
-        for share, process in zip(shares, running, strict=True):
-            share.code = process.wait()
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                share = waiting.pop(0)
+                log: IO[bytes]
+                with share.log.open("wb") as log:
+                    python = [sys.executable, *(coverage if share.measured else ()), *trial]
+                    folder = share.log.with_suffix("")
+                    argv = [*python, "--reporter=timing", "--temp-directory", str(folder), *share.modules]
+                    running[subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)] = share
+            for process in [one for one in running if one.poll() is not None]:
+                running.pop(process).code = process.returncode
+            time.sleep(_LOOK_S)
     finally:
         for process in running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
         for process in running:
             try:
                 process.wait(TERMINATE_S)
@@ -206,9 +228,10 @@ def report(shares: Sequence[Share], say: IO[str]) -> None:
         text = summary(output) or f"broke down (exit code {share.code})"
         where = "" if share.code == 0 else f"; everything that it printed: {share.log}"
         say.write(f"tests, process {number} of {len(shares)}: {text}{where}\n")
-    spent = [sum(seconds(output).values()) for output in outputs]
-    if max(spent) > UNEVEN * min(spent) and max(spent) - min(spent) > UNEVEN_LEAST_S:
-        say.write(f"The processes took {min(spent):.0f} to {max(spent):.0f} s: deal anew with 'make durations'.\n")
+    for measured in (False, True):
+        spent = [sum(seconds(share.output).values()) for share in shares if share.measured is measured] or [0.0]
+        if max(spent) > UNEVEN * min(spent) and max(spent) - min(spent) > UNEVEN_LEAST_S:
+            say.write(f"The processes took {min(spent):.0f} to {max(spent):.0f} s: deal anew with 'make durations'.\n")
     say.write(advice(outputs))
 
 
@@ -235,21 +258,15 @@ def main(arguments: Sequence[str] | None = None, say: IO[str] = sys.stdout) -> i
     # Twisted's list of plugins is written by whoever sees first that it is old; daemons that start at once would race.
     getCache(plugins)
     weights = expected(modules(options.tests), DURATIONS.read_text("utf-8"))
-    dealt = deal(weights, max(options.processes, 1))
     for earlier in options.logs.parent.glob(f"{options.logs.name}-*.log"):
         earlier.unlink()
-    shares = [Share(share, Path(f"{options.logs.absolute()}-{number}.log")) for number, share in enumerate(dealt, 1)]
-    coverage = ["-m", "coverage", "run"] if options.coverage else []
+    processes = max(options.processes, 1)
+    shares = shares_of(weights, processes, options.logs.absolute(), coverage=options.coverage)
     try:
-        run_shares(shares, [sys.executable, *coverage, "-m", "twisted.trial"])
+        run_shares(shares, processes + 1)  # functional tests wait for much: while one does, others compute
     except KeyboardInterrupt:
         say.write("The tests were broken off.\n")
         return 130
-    finally:
-        if options.coverage:
-            data = ROOT / os.environ.get("COVERAGE_FILE", ".coverage")
-            for path in damaged(data.parent.glob(f"{data.name}.*")):
-                path.unlink()
     report(shares, say)
     if options.record:
         record(shares, DURATIONS)

@@ -336,6 +336,24 @@ class MemoryAloneTests(SynchronousTestCase):
         self.network.settle()
         self.assertEqual(b"held", called.heard)
 
+    def test_stranded(self) -> None:
+        """A stranded connection carries nothing, not even a reset, while another one does."""
+        caller, called = self.pair()
+        self.network.strand("192.0.2.1", "192.0.2.2")
+        caller.wire.write(b"anybody there?")
+        self.network.advance(7)
+        caller.wire.abortConnection()
+        self.network.advance(7)
+        self.assertEqual((b"", None), (called.heard, called.reason))
+        self.assertIsNotNone(caller.reason)
+        calling = Caller()
+        self.network.on("192.0.2.2").connectTCP("192.0.2.1", 5555, calling)
+        self.network.settle()
+        self.assertEqual(1, len(calling.made))
+        called.wire.abortConnection()
+        self.network.settle()
+        self.assertIsNotNone(called.reason)
+
     def test_time(self) -> None:
         """Time passes in steps, so that whatever is due at a moment happens then, and brings about what it does."""
         times: list[float] = []

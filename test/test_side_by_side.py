@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import sqlite3
-import sys
 from pathlib import Path
 
 import psutil
@@ -14,7 +12,6 @@ from test import side_by_side
 from test.side_by_side import (
     UNLISTED_S,
     Share,
-    damaged,
     deal,
     expected,
     failures,
@@ -22,6 +19,7 @@ from test.side_by_side import (
     modules,
     run_shares,
     seconds,
+    shares_of,
     summary,
 )
 
@@ -124,6 +122,28 @@ class DealTests(SynchronousTestCase):
             ),
         )
 
+    def test_functional(self) -> None:
+        """Under coverage the functional tests have processes of their own, unmeasured; else all are together."""
+        weights = {"test.functional.test_a": 9.0, "test.functional.test_b": 5.0, "test.base.test_c": 1.0}
+        shares = shares_of(weights, 2, Path("/log"), coverage=True)
+        self.assertEqual(
+            [
+                (["test.functional.test_a"], False, "/log-1.log"),
+                (["test.functional.test_b"], False, "/log-2.log"),
+                (["test.base.test_c"], True, "/log-3.log"),
+            ],
+            [(share.modules, share.measured, str(share.log)) for share in shares],
+        )
+        self.assertEqual([False, False], [one.measured for one in shares_of(weights, 2, Path("/log"), coverage=False)])
+
+    def test_measured(self) -> None:
+        """What is measured runs under coverage, what isn't doesn't."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        shares = [Share([], folder / "1.log", True), Share([], folder / "2.log", False)]
+        run_shares(shares, 2, ["-c", "import sys; print(sys.argv[1:2])"], ["-X", "utf8", "-W", "ignore"])
+        self.assertEqual([0, 0], [share.code for share in shares])
+
 
 class OutputTests(SynchronousTestCase):
     """What trial prints, read again."""
@@ -151,22 +171,6 @@ class OutputTests(SynchronousTestCase):
         self.assertIn("test.test_a.Tests.test_two ...", failures(PASSED[:120]))
 
 
-class DamagedTests(SynchronousTestCase):
-    """Coverage's data files."""
-
-    def test_damaged(self) -> None:
-        """What a killed process left without a table, or as no database at all, is damaged; nothing else is."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        whole, empty, rubbish = (folder / f".coverage.{number}" for number in range(3))
-        database = sqlite3.connect(whole)
-        database.execute("CREATE TABLE coverage_schema (version integer)")
-        database.close()
-        empty.touch()
-        rubbish.write_bytes(b"rubbish" * 1000)
-        self.assertEqual([empty, rubbish], damaged([whole, empty, rubbish]))
-
-
 class RunTests(SynchronousTestCase):
     """Real processes."""
 
@@ -186,9 +190,17 @@ class RunTests(SynchronousTestCase):
         other = meeting + "while not (here / 'one').exists(): time.sleep(0.01)\n(here / 'two').touch(); sys.exit(3)"
         shares = self.shares(first, other)
         program = "import sys; code = sys.argv.pop(); sys.argv[1:] = [sys.argv[1]]; exec(code)"
-        run_shares(shares, [sys.executable, "-c", program, str(self.logs)])
+        run_shares(shares, 2, ["-c", program, str(self.logs)])
         self.assertEqual([0, 3], [share.code for share in shares])
         self.assertEqual("met\n", shares[0].output)
+
+    def test_one_after_another(self) -> None:
+        """No more processes run at once than shall; each gets its turn."""
+        here = self.logs / "running"
+        alone = f"import pathlib, time; here = pathlib.Path({str(here)!r}); here.mkdir(); time.sleep(0.2); here.rmdir()"
+        shares = self.shares("", "", "")
+        run_shares(shares, 1, ["-c", alone])
+        self.assertEqual([0, 0, 0], [share.code for share in shares])
 
     def test_broken_off(self) -> None:
         """Whoever breaks a run off leaves no process behind, be it one that takes no hint."""
@@ -197,7 +209,7 @@ class RunTests(SynchronousTestCase):
         before = psutil.Process().children()
         self.patch(side_by_side, "TERMINATE_S", 0.1)
         stubborn = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
-        self.assertRaises(FileNotFoundError, run_shares, shares, [sys.executable, "-c", stubborn])
+        self.assertRaises(FileNotFoundError, run_shares, shares, 2, ["-c", stubborn])
         self.assertTrue(shares[0].log.exists(), "the first was started")
         self.assertEqual(before, psutil.Process().children())
 
@@ -209,7 +221,7 @@ class RunTests(SynchronousTestCase):
 
     def test_passed(self) -> None:
         """Tests that pass: code 0 and one line a process."""
-        code, said = self.run_main("--processes", "2", "test.base.test_errors", "test.test_processor")
+        code, said = self.run_main("--processes", "2", "test.base.test_errors", "test.base.test_names")
         self.assertEqual((0, 2), (code, len(said.splitlines())), said)
         self.assertIn("tests, process 1 of 2: passed, ", said)
 
@@ -230,7 +242,7 @@ class ReportTests(SynchronousTestCase):
         folder.mkdir()
         shares = []
         for number, output in enumerate(outputs):
-            shares.append(Share([], folder / f"{number}.log", int("FAILED" in output)))
+            shares.append(Share([], folder / f"{number}.log", code=int("FAILED" in output)))
             shares[-1].log.write_text(output)
         said = io.StringIO()
         side_by_side.report(shares, said)

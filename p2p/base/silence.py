@@ -16,17 +16,28 @@ class Silence:
     :ivar heard: when something came from there last.
     """
 
-    __slots__ = ("_limit_s", "_pinged", "heard")
+    __slots__ = ("_answer_by", "_doubted", "_limit_s", "_pinged", "heard")
 
     def __init__(self, limit_s: float, now: float) -> None:
         self._limit_s = limit_s
         self._pinged = -math.inf
+        self._doubted = self._answer_by = -math.inf
         self.heard = now
 
     @property
     def over_at(self) -> float:
         """When it is to be cut off."""
-        return self.heard + self._limit_s
+        over_at = self.heard + self._limit_s
+        return over_at if self.heard >= self._doubted else min(over_at, self._answer_by)
+
+    @property
+    def reason(self) -> str:
+        """Why it is cut off then, to go after a name."""
+        if self.over_at < self.heard + self._limit_s:
+            return (
+                f"didn't answer within {self._answer_by - self._doubted:g} s after this machine's network had changed"
+            )
+        return f"was silent for {self._limit_s:g} s"
 
     @property
     def ping_at(self) -> float:
@@ -45,3 +56,9 @@ class Silence:
         third = self._limit_s / 3
         self._pinged = -math.inf
         self.heard = max(min(self.heard - seconds, now - third), min(self.heard, now - 2 * third))
+
+    def doubted(self, now: float, answer_s: float) -> None:
+        """The way to the other end may be gone: a ping is due at once, and something must be heard within so long."""
+        self._pinged = -math.inf
+        self.heard = min(self.heard, now - self._limit_s / 3)
+        self._doubted, self._answer_by = now, now + answer_s

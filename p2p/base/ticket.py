@@ -52,10 +52,6 @@ class Ticket:
         """Where the two ends meet at a relay: 32 bytes that tell nobody the nonce."""
         return blake3(b"p2p/1 relay", key=self.nonce).digest()
 
-    def link_id(self) -> str:
-        """What both ends call the link that came of it: 16 hex digits."""
-        return blake3(b"p2p/1 link", key=self.nonce).hexdigest(length=8)
-
     def _proof(self, role: str) -> bytes:
         text = f"p2p/1 {role} {self.initiator} {self.target}"
         return blake3(text.encode(), key=self.nonce).digest()

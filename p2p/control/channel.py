@@ -208,6 +208,13 @@ class Channel(amp.AMP):
             self._silence.slept(seconds, now)
             self._wake_at(now)
 
+    def doubted(self, answer_s: float) -> None:
+        """This machine would go another way to the other end by now: cut it off unless that answers a ping soon."""
+        if self._state is _State.OPEN:
+            now = self._clock.seconds()
+            self._silence.doubted(now, answer_s)
+            self._wake_at(now)
+
     def close(self, deadline: float | None = None) -> None:
         """End the connection politely, and cut it off if that takes more than ``deadline`` seconds (``call_s``)."""
         if self._state is _State.HANDSHAKE:
@@ -461,7 +468,7 @@ class Channel(amp.AMP):
             self.abort(self._expected[1])
             return
         if now >= self._silence.over_at:
-            self.abort(f"nothing was heard from it for {self._silence_s:g} s")
+            self.abort(f"it {self._silence.reason}")
             return
         for question in self._questions.expired(now):
             what = question.command.__name__

@@ -124,6 +124,8 @@ class RequestConnect(Command):
     (if not, its own request to the asking peer is under way and goes first), and whether the link will be plain.
 
     With ``reports`` the peer takes :class:`DialFailed`; ``dials`` are the addresses that the target was told to dial.
+    With ``reaches`` the peer dials as well: ``port`` is the one that the target listens on, and ``reachable`` has the
+    addresses at which it may dial that, best first.
     """
 
     arguments = [
@@ -134,6 +136,7 @@ class RequestConnect(Command):
         (b"plain", Boolean()),
         (b"candidates", ListOf(Unicode())),
         (b"reports", Boolean(optional=True)),
+        (b"reaches", Boolean(optional=True)),
     ]
     response = [
         (b"address", Unicode()),
@@ -142,6 +145,8 @@ class RequestConnect(Command):
         (b"dialling", Boolean()),
         (b"plain", Boolean()),
         (b"dials", ListOf(Unicode(), optional=True)),
+        (b"port", Integer(optional=True)),
+        (b"reachable", ListOf(Unicode(), optional=True)),
     ]
     errors = {
         UnknownPeer: b"UNKNOWN_PEER",
@@ -165,6 +170,9 @@ class InstructConnect(Command):
 
     ``observed`` is the address that the initiator's router saw the initiator at (empty towards the peer, for which
     ``candidates`` holds everything it may dial, best first). Answers as :class:`RequestConnect` does.
+
+    With ``reaches`` the initiator dials as well. A target that listens for it answers the ``port``, the same for every
+    instruction with this ticket, and its own ``addresses``; its router adds the one at which it sees it, ``observed``.
     """
 
     arguments = [
@@ -177,11 +185,15 @@ class InstructConnect(Command):
         (b"lifetime", Float()),
         (b"plain", Boolean()),
         (b"reports", Boolean(optional=True)),
+        (b"reaches", Boolean(optional=True)),
     ]
     response = [
         (b"dialling", Boolean()),
         (b"plain", Boolean()),
         (b"dials", ListOf(Unicode(), optional=True)),
+        (b"port", Integer(optional=True)),
+        (b"addresses", ListOf(Unicode(), optional=True)),
+        (b"observed", Unicode(optional=True)),
     ]
     errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
 

@@ -17,7 +17,6 @@ from p2p.exchange.request import Request
 from p2p.link.boxes import Box, text_of
 from p2p.link.flow import Stream
 
-
 __all__ = ["Duplex", "DuplexEnd"]
 
 

@@ -80,7 +80,6 @@ class Stream:
 
     :param scope: accounts for what is held on behalf of this stream.
     :param window: bytes that the other side was granted at its beginning, beyond those that every stream has.
-    :ivar carrier: the link that it is one of.
     :ivar sent: bytes written to the link so far.
     :ivar received: bytes that arrived so far.
     :ivar alive: False once both directions ended, or either side reset it; what was written before may still wait.
@@ -88,7 +87,7 @@ class Stream:
     """
 
     def __init__(self, carrier: StreamCarrier, stream_id: int, scope: StreamScope, window: int = 0) -> None:
-        self.carrier = carrier
+        self._carrier = carrier
         self.stream_id = stream_id
         self.scope = scope
         self._held_in = scope.bytes_held()
@@ -144,7 +143,7 @@ class Stream:
         """Queue bytes to send; they must not change afterwards."""
         if not self.alive or self._finished:
             return
-        self._queued = self.carrier.stream_write(self.stream_id, data)
+        self._queued = self._carrier.stream_write(self.stream_id, data)
         self._pieces += 1
         self._held_out.set(self._load)
         if self._producer is not None and not self._pulled and self._is_full():
@@ -154,7 +153,7 @@ class Stream:
         """Send nothing more after what is queued (half-close)."""
         if self.alive and not self._finished:
             self._finished = True
-            self.carrier.stream_finish(self.stream_id)
+            self._carrier.stream_finish(self.stream_id)
             self._settle()
 
     def reset(self) -> None:
@@ -163,7 +162,7 @@ class Stream:
             self._gone = True
             self.alive = False
             self._let_go()
-            self.carrier.stream_reset(self.stream_id)
+            self._carrier.stream_reset(self.stream_id)
             self._stop_producer()
             self.over()
 
@@ -262,7 +261,7 @@ class Stream:
                 data = self._inbox.popleft()
                 receiver.data_received(data)
                 if not self._discarding:
-                    self.carrier.stream_consumed(self.stream_id, len(data))
+                    self._carrier.stream_consumed(self.stream_id, len(data))
             if self._peer_ended and not self._inbox and not self._paused and not self._end_told and self.alive:
                 self._end_told = True
                 receiver.ended()
@@ -273,7 +272,7 @@ class Stream:
     def _settle(self) -> None:
         if self.alive and self._finished and self._end_told:
             self.alive = False
-            self.carrier.stream_settled(self.stream_id)
+            self._carrier.stream_settled(self.stream_id)
 
     def _count_inbox(self) -> None:
         """Count what gathered; what the window has grown by counts anyway."""

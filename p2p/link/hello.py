@@ -6,27 +6,21 @@ version of the link protocol and how many streams this end allows. Pure.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2p.base.errors import ProtocolViolation
 from p2p.base.ticket import Ticket
 from p2p.link.boxes import Box, encode_box, text_of
 
-__all__ = ["HELLO_BYTES", "VERSION", "LinkTerms", "Steps", "check_hello", "encode_hello", "standing_of"]
+__all__ = ["HELLO_BYTES", "VERSION", "Greeting", "LinkTerms", "Steps", "check_hello", "encode_hello"]
 
 VERSION: Final = "1"
 """The version of the link protocol; both ends must speak the same."""
 
 HELLO_BYTES: Final = 1024
 """The longest hello that is read."""
-
-STANDING: Final = 8
-"""Links that stand between two peers of which a hello tells; there are two for a moment, when one replaces another."""
-
-_LINK_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +32,14 @@ class LinkTerms:
     :ivar plain: whether the link runs without TLS; the ticket then is the only guard.
     :ivar redeem: the listener's check of the dialler's proof, given the dialler's proved name (None on a plain link);
         raises ``TicketRefused``.
+    :ivar lost: whether this end has lost an earlier link, which the other end may still hold.
     """
 
     ticket: Ticket
     dialler: bool
     plain: bool
     redeem: Callable[[str | None, bytes], None] | None = None
+    lost: bool = False
 
     @property
     def local(self) -> str:
@@ -74,32 +70,27 @@ class Steps:
     reason: str = ""
 
 
-def encode_hello(terms: LinkTerms, streams: int, standing: Sequence[str] | None = None) -> bytes:
-    """Return what this end says; the listener says it only after :func:`check_hello`.
+class Greeting(NamedTuple):
+    """What the other end says of itself.
 
-    :param standing: the ids of the links that stand between the two, as this end sees it; None to say nothing of them.
+    :ivar streams: how many it allows.
+    :ivar lost: whether it has lost any earlier link of this pair.
     """
+
+    streams: int
+    lost: bool
+
+
+def encode_hello(terms: LinkTerms, streams: int) -> bytes:
+    """Return what this end says; the listener says it only after :func:`check_hello`."""
     ticket = terms.ticket
     proof = {"ticket": ticket.dialler_proof()} if terms.dialler else {"proof": ticket.listener_proof()}
-    stands = {} if standing is None else {"stands": " ".join(standing[-STANDING:])}
-    return encode_box({"version": VERSION, "streams": str(streams), **proof, **stands})
+    lost = {"lost": "yes"} if terms.lost else {}
+    return encode_box({"version": VERSION, "streams": str(streams), **lost, **proof})
 
 
-def standing_of(box: Box) -> frozenset[str] | None:
-    """The ids of the links that stand, as the other end sees it; None if it says nothing of them.
-
-    :raises ProtocolViolation: if these are no ids.
-    """
-    if "stands" not in box:
-        return None
-    ids = text_of(box, "stands").split()
-    if len(ids) > STANDING or not all(_LINK_ID.fullmatch(one) for one in ids):
-        raise ProtocolViolation("the other end names links that can't be")
-    return frozenset(ids)
-
-
-def check_hello(terms: LinkTerms, box: Box) -> int:
-    """Check what the other end said, using the ticket up, and return how many streams it allows.
+def check_hello(terms: LinkTerms, box: Box) -> Greeting:
+    """Check what the other end said, using the ticket up.
 
     :raises ProtocolViolation: if it isn't the hello that it must be.
     :raises TicketRefused: if the dialler's proof isn't worth a link.
@@ -117,4 +108,4 @@ def check_hello(terms: LinkTerms, box: Box) -> int:
     else:
         assert terms.redeem is not None
         terms.redeem(None if terms.plain else terms.remote, box.get("ticket", b""))
-    return int(streams)
+    return Greeting(int(streams), box.get("lost") == b"yes")

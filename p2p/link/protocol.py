@@ -8,7 +8,7 @@ are checked. The way of a byte from then on is told in the docstring of the pack
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
@@ -30,12 +30,15 @@ from p2p.link.conduct import Conduct
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
 from p2p.link.flow import NotTaken, Stream, StreamTurns
 from p2p.link.held import Held
-from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello, standing_of
+from p2p.link.hello import HELLO_BYTES, LinkTerms, Steps, check_hello, encode_hello
 from p2p.link.mux import INITIAL_WINDOW, Session, TooManyStreams
 from p2p.link.pieces import parted
 from p2p.wire.wide_socket import TcpInfo, WideSocket, tcp_info, widened
 
-__all__ = ["DirectLink", "LinkOwner"]
+__all__ = ["CLOSED", "DirectLink", "LinkOwner"]
+
+CLOSED: Final = "closed"
+"""Why a link ended that both ends closed after its last exchange."""
 
 _BUDGET: Final = 256 * 1024
 _TURN: Final = 4 * _BUDGET  # then what arrives has its turn, though the system would take more
@@ -59,12 +62,12 @@ class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
     :param gate: what the other end can provoke in the log passes here; one of its own if left out.
-    :param standing: tells the ids of the links that stand to a peer; the other end is told them.
     :param relayed_by: the relay that carries the connection; empty if it is direct.
     :ivar relayed_by: as above.
     :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
+    :ivar elders_lost: the other end has lost whatever link of this pair stood before.
     :ivar established: both sides have proved who they are and that they hold the ticket.
     :ivar reusable: new exchanges may start on it.
     """
@@ -81,20 +84,17 @@ class DirectLink(TwistedProtocol):
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
         scopes: System | None = None,
-        standing: Callable[[str], Sequence[str] | None] = lambda remote: None,
         relayed_by: str = "",
     ) -> None:
         self.terms = terms
         self.relayed_by = relayed_by
-        self._standing = standing
-        self._stands_there: frozenset[str] | None = None
         self.steps = Steps()
         self._owner = owner
         self._clock = clock
         self._limits = limits
         self._now_ns = now_ns
         self.established = False
-        self.since = self._used = self._began = clock.seconds()
+        self.since = self._used = clock.seconds()
         self.sent_bytes = 0
         self.received_bytes = 0
         self.failure: str | None = None
@@ -122,7 +122,7 @@ class DirectLink(TwistedProtocol):
         self._gone = False
         self._gate = gate or LogGate(clock)
         self._conduct = Conduct(clock, self._read, self._reject)
-        self.went_away = False
+        self.went_away = self.elders_lost = False
         self.turns = StreamTurns(limits.streams)
 
     # -- for its owner ----------------------------------------------------------------------------------------
@@ -136,19 +136,6 @@ class DirectLink(TwistedProtocol):
     def remote(self) -> str:
         """The name of the peer at the other end."""
         return self.terms.remote
-
-    @property
-    def id(self) -> str:
-        """What both ends call this link."""
-        return self.terms.ticket.link_id()
-
-    def calls_lost(self, standing: DirectLink) -> bool:
-        """Whether the other end, which had the same link to this peer, has said in its hello that it hasn't any more.
-
-        It says which links stand; one that came to stand here while this one began needn't have stood there yet.
-        """
-        there = self._stands_there
-        return there is not None and standing.id not in there and standing.since <= self._began
 
     @property
     def initiator(self) -> str:
@@ -198,6 +185,12 @@ class DirectLink(TwistedProtocol):
         """This machine slept for so long: ping the other end at once, which may have given this link up meanwhile."""
         if self.established and not self._gone:
             self._silence.slept(seconds, self._clock.seconds())
+            self._restart_timer()
+
+    def doubted(self, answer_s: float) -> None:
+        """This machine would go another way to the other end by now: cut the link unless that answers a ping soon."""
+        if self.established and not self._gone:
+            self._silence.doubted(self._clock.seconds(), answer_s)
             self._restart_timer()
 
     def close(self) -> None:
@@ -341,17 +334,13 @@ class DirectLink(TwistedProtocol):
 
     def _greet(self) -> None:
         if self.terms.dialler:
-            self._say_hello()
-
-    def _say_hello(self) -> None:
-        self._send([encode_hello(self.terms, self._limits.streams, self._standing(self.remote))])
+            self._send([encode_hello(self.terms, self._limits.streams)])
 
     def _greeted(self, box: Box) -> None:
-        streams = check_hello(self.terms, box)
-        self._stands_there = standing_of(box)
+        streams, self.elders_lost = check_hello(self.terms, box)
         self._held.begin()
         if not self.terms.dialler:
-            self._say_hello()
+            self._send([encode_hello(self.terms, self._limits.streams)])
         self.turns = StreamTurns(min(streams, self._limits.streams))
         self.established = True
         self.steps.proved_ns = self._now_ns()
@@ -520,7 +509,7 @@ class DirectLink(TwistedProtocol):
         self._timer = None
         now = self._clock.seconds()
         if now >= self._silence.over_at:
-            self._reject(P2PError(f"{self.remote} was silent for {self._limits.silence_s:g} s"))
+            self._reject(P2PError(f"{self.remote} {self._silence.reason}"))
             return
         if not self._streams and now >= self._used + self._limits.idle_s:
             self.close()
@@ -540,7 +529,7 @@ class DirectLink(TwistedProtocol):
             # A peer that doesn't read, or doesn't close its side, keeps no socket of ours open.
             self._last_call = self._clock.callLater(self._limits.handshake_s, self._cut)
         if not self._session.has_output:
-            self.failure = "closed"
+            self.failure = CLOSED
             self._closing = True
             transport.unregisterProducer()
             transport.loseConnection()

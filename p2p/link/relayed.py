@@ -64,7 +64,11 @@ class RelayedTransport:
     """
 
     def __init__(
-        self, carrier: Carrier, clock: IReactorTime, addresses: tuple[IAddress, IAddress], broke: Callable[[str], object]
+        self,
+        carrier: Carrier,
+        clock: IReactorTime,
+        addresses: tuple[IAddress, IAddress],
+        broke: Callable[[str], object],
     ) -> None:
         self._carrier = carrier
         self._clock = clock

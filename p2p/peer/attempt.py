@@ -10,16 +10,19 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError
+from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.base.waiters import Waiters
 from p2p.control.channel import ControlLost, ControlTimeout
-from p2p.control.commands import Busy, ControlError, RequestConnect
+from p2p.control.commands import Busy, ControlError, Refused, RequestConnect
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
+from p2p.peer.approach import LINGER_S, LOOK_S, REACH_S
 from p2p.peer.dialling import Gate, Wiring
-from p2p.peer.reachable import failed_dials, is_foreign, told_to_dial
+from p2p.peer.instruction import NAMED, check_reachable
+from p2p.peer.race import Race
+from p2p.peer.reachable import is_foreign, told_to_dial, unreached
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import new_attempt
 
@@ -37,6 +40,8 @@ class Moments:
     :ivar address: where the target's router sees the target, as the answer says.
     :ivar dials: the addresses that the target was told to dial, as far as the routers say it.
     :ivar failures: the addresses that it has dialled in vain, and the kind of each failure, as it reports.
+    :ivar reachable: the addresses at which this peer dials the target, and ``target_port`` the port there.
+    :ivar own_failures: the addresses that this peer has dialled in vain, and the kind of each failure.
     :ivar dialling: whether the target dials; if not, its own request to this peer goes first.
     :ivar error: what the last question brought instead of an answer.
     :ivar callers: the connections that came to the fresh socket, the latest last.
@@ -51,6 +56,9 @@ class Moments:
     address: str = ""
     dials: list[str] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    reachable: list[str] = field(default_factory=list)
+    target_port: int = 0
+    own_failures: list[tuple[str, DialFailure]] = field(default_factory=list)
     dialling: bool = True
     error: P2PError | None = None
     callers: list[Steps] = field(default_factory=list)
@@ -104,6 +112,8 @@ class AttemptFailed(ExchangeFailed):
 class Attempting:
     """Joins the pure machine of an attempt to sockets, the router and the clock.
 
+    :param lost: says whether an earlier link to a peer broke that its end may still hold.
+    :param addresses: the addresses of this machine at which the target may reach it, best first.
     :param ended: is told when the attempt is over: with None when a link stands, else with the failure.
     """
 
@@ -120,6 +130,8 @@ class Attempting:
         plain_allowed: bool,
         random: Callable[[int], bytes],
         now_ns: Callable[[], int],
+        lost: Callable[[str], bool],
+        addresses: Callable[[], Sequence[str]],
         ended: Callable[[Attempting, ExchangeFailed | None], None],
     ) -> None:
         self.target = target
@@ -134,6 +146,9 @@ class Attempting:
         self._listen = listen
         self._plain_allowed = plain_allowed
         self._now_ns = now_ns
+        self._lost = lost
+        self._addresses = addresses
+        self._over = False
         self._ended = ended
         clock = wiring.reactor
         lifetime = wiring.limits.ticket_s
@@ -142,18 +157,23 @@ class Attempting:
         self.moments.callers = self._gate.callers
         self._expiry: IDelayedCall = clock.callLater(lifetime, self.machine.expired)
         self._retry: IDelayedCall | None = None
+        self._race: Race | None = None
+        self._end: IDelayedCall | None = None
         self._rejected = ""
 
     def link_left(self, link: DirectLink, reason: str) -> None:
         """A connection to our listener ended before it was a link."""
         if self._gate.left(link):  # else it came to the listener of an earlier attempt
             self._rejected = reason
+            host = self._gate.dialled_at(link)
+            if host is not None and self._race is not None:
+                self._race.broke(host)
 
     def reported(self, ticket: bytes, failures: Sequence[tuple[str, str]]) -> None:
         """The target reports that its dial came to nothing, maybe before the routers have answered."""
         if ticket == self._ticket.nonce:
             self.moments.failures = [(printable(address), printable(failure)) for address, failure in failures]
-            if self._answered and failures:
+            if self._answered and failures and not self._may_reach:
                 self._end_in_vain()
 
     # -- what the machine asks for ----------------------------------------------------------------------------
@@ -172,11 +192,14 @@ class Attempting:
 
     def close(self) -> None:
         """Give back everything that the attempt holds."""
+        self._over = True
         self._tickets.void(self._ticket)
         self._gate.close()
         if not self._asking:
             self.setup.answered()
-        for call in (self._expiry, self._retry):
+        if self._race is not None:
+            self._race.stop()
+        for call in (self._expiry, self._retry, self._end):
             if call is not None and call.active():
                 call.cancel()
 
@@ -191,7 +214,7 @@ class Attempting:
         if failure.outcome is Outcome.CONNECT_FAILED and self._answered:
             if self._rejected and (not moments.failures or is_foreign(moments.failures)):
                 failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
-            elif moments.dials and not moments.failures:
+            elif self._race is None and moments.dials and not moments.failures:
                 told = told_to_dial(self.target, moments.dials, moments.port)
                 reason = f"{told}, but no link stood before the ticket died; does a firewall stop connections there?"
                 failure = ExchangeFailed(failure.outcome, reason)
@@ -220,8 +243,9 @@ class Attempting:
                 ticket=self._ticket.nonce,
                 lifetime=self._ticket.expires - self._wiring.reactor.seconds(),
                 plain=self._plain_allowed,
-                candidates=self._gate.addresses,
+                candidates=self._gate.addresses or list(self._addresses())[:NAMED],
                 reports=True,
+                reaches=True,
             )
         except Busy as busy:
             self.moments.error = busy
@@ -238,15 +262,51 @@ class Attempting:
             self.setup.router_lookup_ns = answer["router_lookup_ns"]
             self._gate.decide(answer["plain"] and self._plain_allowed)
             (self.machine.dialled if answer["dialling"] else self.machine.yielded)()
-            if self.moments.failures:
+            self._reach(answer.get("port"), answer.get("reachable") or ())
+            if self.moments.failures and not self._may_reach:
                 self._end_in_vain()
         finally:
             self._asking = False
             self.setup.answered()
 
+    @property
+    def _may_reach(self) -> bool:
+        """Whether this peer's own dials may still come to something."""
+        return self._race is not None and (self._race.running or self._gate.handshake_age() is not None)
+
+    def _reach(self, port: int | None, reachable: Sequence[str]) -> None:
+        """Dial the target, which listens for it, unless the link has come to stand meanwhile."""
+        if port is None or self._over:
+            return
+        clock = self._wiring.reactor
+        try:
+            addresses = check_reachable(port, reachable, nearby=self._registration.nearby)
+        except Refused as error:
+            self._log.warn("{target}: {reason}", target=self.target, reason=str(error))
+            addresses = []
+        self.moments.reachable, self.moments.target_port = addresses, port
+        self._race = Race(clock, self._gate, [(one, port) for one in addresses], REACH_S, self._own_in_vain)
+        self.moments.own_failures = self._race.failures
+        self._end = clock.callLater(REACH_S + LINGER_S, self._look)
+        self._race.begin()
+
+    def _own_in_vain(self) -> None:
+        """All of this peer's own dials came to nothing."""
+        if self.moments.failures:
+            self._end_in_vain()
+
+    def _look(self) -> None:
+        """The time for both ends' dials is over."""
+        if self._gate.handshake_age() is not None:
+            self._end = self._wiring.reactor.callLater(LOOK_S, self._look)
+        else:
+            self._end_in_vain()
+
     def _end_in_vain(self) -> None:
         moments = self.moments
-        reason = failed_dials(self.target, moments.port, moments.failures)
+        reason = unreached(
+            self.target, moments.port, moments.dials, moments.failures, moments.target_port, moments.own_failures
+        )
         self.machine.failed(ExchangeFailed(Outcome.CONNECT_FAILED, reason))
 
     def _work(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
@@ -255,7 +315,7 @@ class Attempting:
         )
 
     def _terms(self, plain: bool) -> LinkTerms:
-        return LinkTerms(self._ticket, dialler=False, plain=plain, redeem=self._redeem)
+        return LinkTerms(self._ticket, dialler=False, plain=plain, redeem=self._redeem, lost=self._lost(self.target))
 
     def _redeem(self, dialler: str | None, proof: bytes) -> None:
         self._tickets.redeem(self._ticket, dialler, proof, self._wiring.reactor.seconds())

@@ -1,16 +1,16 @@
-"""The two ends of a TCP connection that shall become a direct link: the fresh listener, and the dialler."""
+"""What links are made of, and the fresh port of a request, where each end listens and from which it dials the other."""
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from twisted.internet import error as internet_error
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -18,17 +18,17 @@ from twisted.python.failure import Failure
 
 from p2p.base.config import PeerLimits
 from p2p.base.endpoints import host_of_listener
-from p2p.base.errors import DialFailure, ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
 from p2p.base.scopes import System
-from p2p.control.admission import Admission, Place
-from p2p.control.channel import reason_of
+from p2p.base.texts import address_text
+from p2p.control.admission import Admission, Crowded, Place
 from p2p.control.door import Arriving, Door, defer_accept
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
+from p2p.wire.fresh_port import DialFrom, dial_from, share_port
 
-__all__ = ["Gate", "NotReached", "Wiring", "dial"]
+__all__ = ["Gate", "Wiring"]
 
 MAX_CALLERS: Final = 4
 """Connections that one fresh listener looks at together; the target makes one, the others are strangers."""
@@ -37,35 +37,15 @@ REMEMBERED: Final = 8
 """Callers of one fresh listener that are remembered, for whoever asks why there is no link."""
 
 
-_FAILURES: Final = {
-    errno.ETIMEDOUT: DialFailure.SILENT,
-    errno.ENETUNREACH: DialFailure.UNREACHABLE,
-    errno.EHOSTUNREACH: DialFailure.UNREACHABLE,
-    errno.EADDRNOTAVAIL: DialFailure.UNREACHABLE,
-    errno.EAFNOSUPPORT: DialFailure.UNREACHABLE,
-    errno.EPERM: DialFailure.FORBIDDEN,
-    errno.EACCES: DialFailure.FORBIDDEN,
-}
-
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """What a system says to a socket for all addresses if it has IPv4 alone."""
-
-
-class NotReached(ExchangeFailed):
-    """No address could be connected to.
-
-    :ivar tried: those that were dialled, and how each dial ended.
-    """
-
-    def __init__(self, reason: str, tried: Sequence[tuple[str, DialFailure]]) -> None:
-        super().__init__(Outcome.CONNECT_FAILED, reason)
-        self.tried = tried
 
 
 class Wiring:
     """What every link of a hosted peer is made of.
 
     :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
+    :param dial_from: connects from a port that is listened on, too.
     """
 
     def __init__(
@@ -78,7 +58,9 @@ class Wiring:
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
         scopes: System | None = None,
+        dial_from: DialFrom = dial_from,
     ) -> None:
+        self.dial_from = dial_from
         self.gate = gate or LogGate(reactor)
         self.reactor = reactor
         self.now_ns = now_ns
@@ -94,16 +76,17 @@ class Wiring:
             return inner
         return self.credentials.wrap(inner, client=client, alpn=LINK_ALPN, clock=self.reactor, buffering=False)
 
-    def link(self, terms: LinkTerms) -> DirectLink:
-        """A protocol for one connection."""
+    def link(self, terms: LinkTerms, *, owner: LinkOwner | None = None, relayed_by: str = "") -> DirectLink:
+        """A protocol for one connection, which a relay carries if one is named."""
         return DirectLink(
             terms,
-            self.owner,
+            owner or self.owner,
             self.reactor,
             self.limits,
             now_ns=self.now_ns,
             gate=self.gate,
             scopes=self.scopes,
+            relayed_by=relayed_by,
         )
 
 
@@ -117,65 +100,36 @@ class _Making(Factory):
         return self._make(addr)
 
 
-async def dial(wiring: Wiring, terms: LinkTerms, candidates: Sequence[str], port: int, seconds: float) -> DirectLink:
-    """Connect to the first candidate address that answers; what follows, TLS and ticket, its owner is told.
-
-    :param seconds: for all candidates together.
-    :raises CancelledError: if it was cancelled, which leaves nothing open.
-    :raises NotReached: with what each address said.
-    """
-    problems: list[str] = []
-    tried: list[tuple[str, DialFailure]] = []
-    share = min(seconds / len(candidates), wiring.limits.handshake_s)
-    for host in candidates:
-        kind = TCP6ClientEndpoint if ip_address(host).version == 6 else TCP4ClientEndpoint
-        link = wiring.link(terms)
-        factory = wiring.factory(lambda link=link: link, client=True, plain=terms.plain)  # type: ignore[misc]  # mypy can't type a lambda's default
-        try:
-            await kind(wiring.reactor, host, port, timeout=share).connect(factory)
-        except (CancelledError, internet_error.ConnectingCancelledError):
-            raise CancelledError from None
-        except internet_error.TimeoutError:
-            problems.append(f"{host} port {port}: no answer within {share:.3g} s")
-            tried.append((host, DialFailure.SILENT))
-        except Exception as error:  # noqa: BLE001 - every reason counts alike: the next address may do
-            problems.append(f"{host} port {port}: {reason_of(Failure(error))}")
-            tried.append((host, _failure_of(error)))
-        else:
-            return link
-    raise NotReached(f"no connection to {terms.remote}: " + "; ".join(problems), tried)
-
-
-def _failure_of(error: Exception) -> DialFailure:
-    if isinstance(error, internet_error.ConnectionRefusedError):
-        return DialFailure.REFUSED
-    return _FAILURES.get(getattr(error, "osError", None) or 0, DialFailure.OTHER)
-
-
 class Gate:
-    """One fresh listening socket for one request, open until the link stands or the ticket dies.
+    """The fresh port of one request, listened on and dialled from until the link stands or the ticket dies.
 
     Where plain links are allowed, it is the target that decides whether this one is plain, so connections wait at the
-    gate, unread, until the router's answer has told.
+    initiator's gate, unread, until the router's answer has told.
 
+    :param target: whether this is the target's gate. Whoever dialled, the target speaks first, as the client of TLS.
     :ivar addresses: the address that the socket is bound to, unless it is bound to all of them.
     :ivar callers: how far those came who connected, the latest last.
     """
 
     _log = Logger()
 
-    def __init__(self, wiring: Wiring, terms: Callable[[bool], LinkTerms], *, decided: bool) -> None:
+    def __init__(
+        self, wiring: Wiring, terms: Callable[[bool], LinkTerms], *, decided: bool, target: bool = False
+    ) -> None:
         self._wiring = wiring
         self._terms = terms
+        self._target = target
         self._plain: bool | None = False if decided else None
         self._port: IListeningPort | None = None
         self._closed = False
         self._links: dict[DirectLink, Place] = {}
+        self._reached: dict[DirectLink, str] = {}  # those that were dialled, and where
         self._held: list[_Held] = []
-        admission = Admission(MAX_CALLERS, MAX_CALLERS)
-        self._door = Door(_Making(self._called), admission, wiring.reactor, self._turned_away)
+        self._admission = Admission(MAX_CALLERS, MAX_CALLERS)
+        self._door = Door(_Making(self._called), self._admission, wiring.reactor, self._turned_away)
         self.addresses: list[str] = []
         self.callers: list[Steps] = []
+        self.number = 0
 
     async def open(self, endpoint: str) -> int:
         """Bind a fresh socket, as the endpoint string says, and return its port.
@@ -183,14 +137,18 @@ class Gate:
         Where the system has no IPv6, a socket for all addresses is one for all of IPv4.
         """
         reactor = self._wiring.reactor
+        # The target speaks first, so nobody is waited for at its door.
+        factory = _Making(self._came) if self._target else self._door
         port: IListeningPort
         try:
-            port = await serverFromString(reactor, endpoint).listen(self._door)
+            port = await serverFromString(reactor, endpoint).listen(factory)
         except internet_error.CannotListenError as error:
             if host_of_listener(endpoint) != "::" or getattr(error.socketError, "errno", None) not in _NO_IPV6:
                 raise
-            port = await TCP4ServerEndpoint(reactor, 0).listen(self._door)
-        defer_accept(port)
+            port = await TCP4ServerEndpoint(reactor, 0).listen(factory)
+        if not self._target:
+            defer_accept(port)
+        share_port(port)
         if self._closed:
             _stop(port)
         else:
@@ -198,8 +156,25 @@ class Gate:
         bound: Any = port.getHost()
         if not ip_address(bound.host).is_unspecified:
             self.addresses = [bound.host]
-        number: int = bound.port
-        return number
+        self.number = bound.port
+        return self.number
+
+    def dial(self, host: str, port: int, seconds: float) -> Deferred[None]:
+        """Connect from the fresh port, or from any where there is none, and go on to a link."""
+        local = (next(iter(self.addresses), ""), self.number)
+        factory = _Making(lambda address: self._dialled(host))
+        return self._wiring.dial_from(self._wiring.reactor, local, (host, port), factory, seconds)
+
+    @property
+    def unproved(self) -> list[DirectLink]:
+        """The connections that aren't a link yet."""
+        return [link for link in self._links if not link.established]
+
+    def handshake_age(self) -> float | None:
+        """Seconds since the latest handshake that is under way began; None if there is none."""
+        now_ns = self._wiring.now_ns()
+        began = [link.steps.connected_ns or now_ns for link in self.unproved]
+        return (now_ns - max(began)) / 1e9 if began else None
 
     def decide(self, plain: bool) -> None:
         """Let the connections in that wait, with or without TLS."""
@@ -215,6 +190,10 @@ class Gate:
         self._links.pop(link).leave()
         return True
 
+    def dialled_at(self, link: DirectLink) -> str | None:
+        """The address that was dialled for a connection, which is forgotten; None for a caller's."""
+        return self._reached.pop(link, None)
+
     def close(self) -> None:
         """Stop listening and cut what hasn't become a link."""
         self._closed = True
@@ -228,6 +207,7 @@ class Gate:
             if not link.established:
                 link.abort("the connection attempt is over")
         self._links.clear()
+        self._reached.clear()
 
     def _called(self, address: IAddress | None) -> Protocol:
         place = cast("Arriving", address).place  # it comes from the door
@@ -236,6 +216,23 @@ class Gate:
             self._held.append(held)
             return held
         return self._protocol(place)
+
+    def _came(self, address: IAddress | None) -> Protocol | None:
+        """Somebody connected to the target."""
+        host = str(getattr(address, "host", address))
+        try:
+            place, way = self._admission.enter(host)
+        except Crowded as reason:
+            self._turned_away(address_text(address), str(reason))
+            return None
+        if way is not None:
+            way.cut()
+        return self._protocol(place)
+
+    def _dialled(self, host: str) -> Protocol:
+        """A dial has connected; who was dialled needs no place."""
+        place, _ = Admission(1, 1).enter(host)
+        return self._protocol(place, host)
 
     def _turned_away(self, address: str, reason: str) -> None:
         self._remember(Steps(address, connected_ns=self._wiring.now_ns(), reason=reason))
@@ -250,13 +247,15 @@ class Gate:
             one.gone = None
         return held
 
-    def _protocol(self, place: Place) -> Protocol:
+    def _protocol(self, place: Place, dialled: str | None = None) -> Protocol:
         assert self._plain is not None
         link = self._wiring.link(self._terms(self._plain))
         self._links[link] = place
+        if dialled is not None:
+            self._reached[link] = dialled
         place.cut = lambda: link.abort("another caller needs its place")
         self._remember(link.steps)
-        factory = self._wiring.factory(lambda: link, client=False, plain=self._plain)
+        factory = self._wiring.factory(lambda: link, client=self._target, plain=self._plain)
         protocol: Protocol = factory.buildProtocol(None)  # type: ignore[arg-type,assignment]  # no address is looked at
         return protocol
 

@@ -131,7 +131,7 @@ _NOT_REGISTERED: _Hints = (
         "clocks; 'p2p lab issue' makes new ones",
     ),
     _Hint(
-        "accepted no connection within|timeout|isn't done after|nothing was heard|no route|unreachable|timed out",
+        "accepted no connection within|timeout|isn't done after|was silent for|no route|unreachable|timed out",
         "see that the machine of {router} is up and that no firewall stops TCP connections to {endpoint}",
     ),
     _Hint(

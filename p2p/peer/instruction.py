@@ -12,13 +12,24 @@ from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket
 from p2p.control.commands import Refused
 
-__all__ = ["DIALS_EACH", "MAX_CANDIDATES", "Instruction", "check_instruction", "failures_of"]
+__all__ = [
+    "DIALS_EACH",
+    "MAX_CANDIDATES",
+    "NAMED",
+    "Instruction",
+    "check_instruction",
+    "check_reachable",
+    "failures_of",
+]
 
 DIALS_EACH: Final = 4
 """Dials under way for one initiator, so that it can't use up those of others; a second one is rare already."""
 
-MAX_CANDIDATES: Final = 9
-"""Addresses in an instruction: the one that a router observed, and the eight that a request may name besides."""
+NAMED: Final = 8
+"""Addresses of its own that a peer names at most."""
+
+MAX_CANDIDATES: Final = NAMED + 1
+"""Addresses in an instruction: the one that a router observed, and those that a request may name besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,7 @@ class Instruction:
     """An InstructConnect that was checked.
 
     :ivar reports: whether who asked for the dial wants to hear of it if it comes to nothing.
+    :ivar reaches: whether the initiator dials as well.
     """
 
     ticket: Ticket
@@ -33,6 +45,7 @@ class Instruction:
     port: int
     plain: bool
     reports: bool
+    reaches: bool = False
 
     def report(self, failures: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The arguments of DialFailed for the addresses that were dialled in vain, and the kind of each failure."""
@@ -79,7 +92,28 @@ def check_instruction(
     if not valid:
         raise Refused(f"{name} can't use this instruction: bad values")
     ticket = Ticket(arguments["ticket"], initiator, name, now + min(lifetime, longest_s))
-    return Instruction(ticket, addresses, port, arguments["plain"] and plain, bool(arguments.get("reports")))
+    return Instruction(
+        ticket,
+        addresses,
+        port,
+        arguments["plain"] and plain,
+        reports=bool(arguments.get("reports")),
+        reaches=bool(arguments.get("reaches")),
+    )
+
+
+def check_reachable(port: int, addresses: Sequence[str], *, nearby: bool) -> list[str]:
+    """Check where a router says that a target can be dialled.
+
+    :raises Refused: with the reason, if nobody may be told to dial that.
+    """
+    try:
+        checked = [str(_dialable(text, nearby)) for text in addresses[: MAX_CANDIDATES + 1]]
+    except NotAllowed as error:
+        raise Refused(f"the router has it dialled where nobody can be: {printable(str(error))[:200]}") from error
+    if port not in PORTS or len(checked) > MAX_CANDIDATES:
+        raise Refused("the router has it dialled where nobody can be: bad values")
+    return checked
 
 
 def _dialable(text: str, nearby: bool) -> Address:

@@ -7,33 +7,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_peer
 from p2p.base.scopes import System
 from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
-from p2p.control.commands import Busy, DialFailed, Refused
+from p2p.control.commands import Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
-from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
-from p2p.link.protocol import DirectLink
+from p2p.link.protocol import CLOSED, DirectLink
+from p2p.peer.approach import Approaches
 from p2p.peer.attempt import Attempting, Moments, Setup
-from p2p.peer.dialling import NotReached, Wiring, dial
-from p2p.peer.instruction import DIALS_EACH, Instruction, check_instruction, failures_of
+from p2p.peer.dialling import Wiring
+from p2p.peer.instruction import Instruction, check_instruction, failures_of
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import goes_first, survivor
+from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
+from p2p.services.relay import MeetingPoint, RelayTerms
+from p2p.wire.fresh_port import DialFrom, dial_from
 
 __all__ = ["HostedPeer", "Surroundings"]
+
+LOST_S: Final = 600.0
+"""Seconds for which a peer may still hold a link that broke here; by then it has noticed its silence."""
 
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
@@ -48,6 +54,8 @@ class Surroundings:
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
+    :ivar addresses: the addresses of this machine at which others may reach it, best first.
+    :ivar dial_from: connects from a port that is listened on, too.
     :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
 
@@ -61,6 +69,8 @@ class Surroundings:
     plain: bool
     gate: LogGate
     scopes: System
+    addresses: Callable[[], Sequence[str]] = tuple
+    dial_from: DialFrom = dial_from
     hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
@@ -71,13 +81,22 @@ class HostedPeer:
     :param registration: its standing at its router; it is started, and stopped, with the peer.
     :ivar links: the link to each peer that new exchanges take, by name.
     :ivar link_watchers: are called with the other's name whenever a link has come to stand.
+    :param relay: who may use it as a relay, and how much; None if it is none.
     :ivar chats: its conversations.
+    :ivar meetings: those whose streams it joins, if it is a relay.
     """
 
     _log = Logger()
 
     def __init__(
-        self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host, registration: RouterAccess
+        self,
+        credentials: Credentials,
+        inbox: Path,
+        surroundings: Surroundings,
+        host: Host,
+        registration: RouterAccess,
+        *,
+        relay: RelayTerms | None = None,
     ) -> None:
         self.name = credentials.name
         self._around = surroundings
@@ -92,9 +111,11 @@ class HostedPeer:
             now_ns=surroundings.now_ns,
             gate=surroundings.gate,
             scopes=surroundings.scopes,
+            dial_from=surroundings.dial_from,
         )
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
+        self.meetings = MeetingPoint(self._clock, self.name, relay, self._gate)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -103,7 +124,7 @@ class HostedPeer:
             now=self._clock.seconds,
             clock=self._clock,
             host=host,
-            beside={ChatRoom: self.chats},
+            beside={ChatRoom: self.chats, MeetingPoint: self.meetings},
         )
         self.link_watchers: list[Callable[[str], None]] = []
         self._tickets = TicketBook()
@@ -111,11 +132,13 @@ class HostedPeer:
         self._connections: set[DirectLink] = set()
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
-        self._dials: dict[str, int] = {}
-        self._dialling: set[Deferred[None]] = set()
+        self._approaches = Approaches(
+            self._wiring, registration, surroundings.listen, surroundings.addresses, self._needless, self._approached
+        )
         self._fallbacks: dict[str, Instruction] = {}
-        self._dialled: dict[DirectLink, Instruction] = {}  # connected, and no link yet
         self._waiting: dict[str, Waiters[Setup | None]] = {}
+        self._lost: dict[str, float] = {}  # when the last link to a peer broke that may still hold it
+        self._relinking: dict[str, Deferred[None]] = {}
         self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
         self._stopping = False
@@ -132,16 +155,40 @@ class HostedPeer:
         for link in list(self._connections):
             link.slept(seconds)
 
+    def moved(self, where: Whereabouts) -> None:
+        """This machine is attached to other networks: cut what went over those, and link anew where that was in use."""
+        self.registration.moved(where)
+        used = set()
+        for link in list(self._connections):
+            local, remote = map(host_of, link.addresses)
+            if where.lost(local):
+                if link.established and link.stream_count:
+                    used.add(link.remote)
+                link.abort(f"this machine has lost its address {local}")
+            elif where.elsewhere(local, remote):
+                link.doubted(ANSWER_S)
+        for other in used - self._relinking.keys():
+            again = self._relinking[other] = Deferred.fromCoroutine(self._link_again(other))
+            again.addTimeout(LOST_S, self._clock).addErrback(lambda failure: None)
+            again.addCallback(lambda _, other: self._relinking.pop(other, None), other)
+
+    async def _link_again(self, other: str) -> None:
+        """Make a new link in the place of one that was lost: its end may not notice for long that it is gone."""
+        await self.registration.when_registered()
+        await self.link_to(other)
+
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
         self._stopping = True
         self._queue.clear()
+        for again in list(self._relinking.values()):
+            again.cancel()
         for attempt in list(self._attempts.values()):
             attempt.machine.abandon()
-        for dialling in list(self._dialling):
-            dialling.cancel()
+        self._approaches.close()
         for target in list(self._waiting):
             self._tell(target, self._is_stopping())
+        self.meetings.close()
         for link in list(self._connections):
             link.close()
         leaving = Deferred.fromCoroutine(self.registration.stop())
@@ -168,7 +215,7 @@ class HostedPeer:
     @property
     def open_dials(self) -> int:
         """Instructions that are being carried out."""
-        return sum(self._dials.values())
+        return len(self._approaches)
 
     @property
     def attempts(self) -> dict[str, Moments]:
@@ -178,7 +225,7 @@ class HostedPeer:
     @property
     def connections(self) -> list[DirectLink]:
         """Every direct connection, those not proved yet and those that are closing included."""
-        return list(self._connections)
+        return [*self._connections, *self._approaches.connections]
 
     @property
     def limits(self) -> PeerLimits:
@@ -285,50 +332,10 @@ class HostedPeer:
             arguments, self.name, nearby=self.registration.nearby, plain=self._around.plain, now=now, longest_s=longest
         )
         initiator = instruction.ticket.initiator
-        answer = {"dialling": True, "plain": instruction.plain}
         if initiator in self._attempts and goes_first(self.name, initiator):
             self._fallbacks[initiator] = instruction
-            return {**answer, "dialling": False}
-        if self.open_dials >= self._limits.attempts_in_flight:
-            raise Busy.after(0.5, f"{self.name} is dialling {self.open_dials} peers, its limit")
-        if self._dials.get(initiator, 0) >= DIALS_EACH:
-            raise Busy.after(0.5, f"{self.name} is dialling {DIALS_EACH} times for {initiator} already")
-        self._start_dial(instruction)
-        return answer
-
-    def _start_dial(self, instruction: Instruction) -> None:
-        initiator = instruction.ticket.initiator
-        self._dials[initiator] = self._dials.get(initiator, 0) + 1
-        dialling = Deferred.fromCoroutine(self._dial(instruction))
-        self._dialling.add(dialling)
-        dialling.addErrback(
-            lambda failure: self._log.failure("{name}: can't dial {other}", failure, name=self.name, other=initiator)
-        )
-        dialling.addCallback(lambda _: self._dialling.discard(dialling))
-
-    async def _dial(self, instruction: Instruction) -> None:
-        ticket = instruction.ticket
-        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain)
-        seconds = max(ticket.expires - self._clock.seconds(), 0.1)
-        link: DirectLink | None = None
-        try:
-            link = await dial(self._wiring, terms, instruction.candidates, instruction.port, seconds)
-            self._connections.add(link)  # from here on the link tells its end itself
-            self._dialled[link] = instruction
-        except CancelledError:
-            pass  # this peer stops
-        except NotReached as failure:
-            self._report(instruction, failure.tried)
-            self._gate.warn(self._log, ticket.initiator, "{name}: {reason}", name=self.name, reason=str(failure))
-        finally:
-            if link is None:
-                self._dial_over(ticket.initiator)
-
-    def _report(self, instruction: Instruction, failures: Sequence[tuple[str, str]]) -> None:
-        """Let who asked for a dial know that it came to nothing; who can't be told waits until the ticket dies."""
-        if instruction.reports and self.registration.registered and not self._stopping:
-            reporting = self.registration.call(DialFailed, **instruction.report(failures))
-            Deferred.fromCoroutine(reporting).addErrback(lambda failure: failure.trap(P2PError))
+            return {"dialling": False, "plain": instruction.plain}
+        return await self._approaches.carry_out(instruction, self._has_lost(initiator))
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""
@@ -347,13 +354,13 @@ class HostedPeer:
         known = self.registration.registered
         return self._around.hinders(self.name, self.registration.observed) if known else []
 
-    def _dial_over(self, initiator: str) -> None:
-        """A dial ended, with or without a link; who waited for it without one asks for themselves."""
-        left = self._dials[initiator] - 1
-        if left:
-            self._dials[initiator] = left
-            return
-        del self._dials[initiator]
+    def _needless(self, other: str) -> bool:
+        """Whether an instruction for a peer whose dials were in vain may be forgotten."""
+        link = self.links.get(other)
+        return other in self._waiting or (link is not None and link.reusable)
+
+    def _approached(self, initiator: str) -> None:
+        """No instruction for this peer is carried out any more; who waited without one asks for themselves."""
         if initiator in self._waiting and not self._stopping:
             self._pursue(initiator)
 
@@ -363,8 +370,13 @@ class HostedPeer:
         """Take a proved link into use; of two to the same peer one survives."""
         other = link.remote
         self._connections.add(link)
-        self._dialled.pop(link, None)
         standing = self.links.get(other)
+        self._lost.pop(other, None)
+        if link.elders_lost:
+            standing = None
+            for elder in self._connected(other):
+                if elder is not link:
+                    elder.abort(f"{other} has lost it")
         if self._stopping or (standing is not None and standing.reusable and not self._replaces(link, standing)):
             link.close()
         else:
@@ -375,13 +387,14 @@ class HostedPeer:
         self._gate.info(
             self._log,
             other,
-            "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
+            "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}{way}",
             name=self.name,
             other=other,
             local=local,
             remote=remote,
             initiator=link.initiator,
             security="plain" if link.terms.plain else "TLS 1.3",
+            way=f", relayed by {link.relayed_by}" if link.relayed_by else "",
         )
         self._queue.pop(other, None)
         self._fallbacks.pop(other, None)
@@ -391,21 +404,38 @@ class HostedPeer:
             attempt.machine.linked()
         else:
             self._tell(other, None)
-        if link.terms.dialler:
-            self._dial_over(other)
+        self._approaches.linked(link)
         for watcher in self.link_watchers:
             watcher(other)
 
+    def _connected(self, other: str) -> list[DirectLink]:
+        """The links to a peer that stand, those that are closing included."""
+        return [link for link in self._connections if link.established and link.remote == other]
+
+    def _has_lost(self, other: str) -> bool:
+        """Whether a link broke that the other end may still take for a good one."""
+        now = self._clock.seconds()
+        self._lost = {name: when for name, when in self._lost.items() if now - when < LOST_S}
+        return other in self._lost and not self._connected(other)
+
     def _replaces(self, link: DirectLink, standing: DirectLink) -> bool:
         together = self._clock.seconds() - standing.since < self._limits.ticket_s
-        return survivor(standing.initiator, link.initiator, together=together)
+        return survivor(
+            standing.initiator,
+            link.initiator,
+            together=together,
+            standing_relayed=bool(standing.relayed_by),
+            relayed=bool(link.relayed_by),
+        )
 
     def link_stream(self, link: DirectLink, stream: Stream) -> None:
         """Serve an exchange that the other side begins."""
         Serving(
             stream,
             link.remote,
-            lambda request, reply: self._around.services.receive(request, reply, self._context),
+            lambda request, reply: self._around.services.receive(
+                replace(request, relayed_by=link.relayed_by), reply, self._context
+            ),
             clock=self._clock,
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
@@ -417,7 +447,6 @@ class HostedPeer:
         """Forget a connection that is gone."""
         self._connections.discard(link)
         self._setups.pop(link, None)
-        instruction = self._dialled.pop(link, None)
         other = link.remote
         if link.established:
             self._gate.info(
@@ -431,13 +460,13 @@ class HostedPeer:
             )
             if self.links.get(other) is link:
                 del self.links[other]
+            if reason != CLOSED and not self._connected(other):
+                self._lost[other] = self._clock.seconds()
         elif link.terms.dialler:
             if other not in self.links and not self._stopping:  # who asked is told by its own daemon
                 text = "{name}: no link with {other}: {reason}"
                 self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
-                if instruction is not None:
-                    self._report(instruction, [(host_of(link.addresses[1]), DialFailure.NO_LINK)])
-            self._dial_over(other)
+            self._approaches.left(link)
         elif (attempt := self._attempts.get(other)) is not None:
             attempt.link_left(link, reason)
         if not self._connections:
@@ -447,7 +476,7 @@ class HostedPeer:
 
     def _pursue(self, target: str) -> None:
         """See that a link to a peer comes to be: by what is under way, or by an attempt, which may have to wait."""
-        if target in self._attempts or target in self._dials:
+        if target in self._attempts or target in self._approaches:
             return
         if len(self._attempts) < self._limits.attempts_in_flight:
             self._attempt(target)
@@ -464,6 +493,8 @@ class HostedPeer:
             plain_allowed=self._around.plain,
             random=self._around.random,
             now_ns=self._around.now_ns,
+            lost=self._has_lost,
+            addresses=self._around.addresses,
             ended=self._attempt_over,
         )
         attempt.machine.begin()
@@ -476,8 +507,10 @@ class HostedPeer:
         if failure is None:
             self._tell(target, attempt.setup)
         elif fallback is not None and fallback.ticket.expires > now and not self._stopping:
-            self._start_dial(fallback)  # our request came to nothing, but the target had asked for us as well
-        elif target not in self._dials:
+            self._approaches.follow(
+                fallback, self._has_lost(target)
+            )  # our request came to nothing, but the target had asked for us as well
+        elif target not in self._approaches:
             self._tell(target, failure)
         while self._queue and len(self._attempts) < self._limits.attempts_in_flight:
             following = next(iter(self._queue))

@@ -16,6 +16,7 @@ __all__ = [
     "is_foreign",
     "no_common_family",
     "told_to_dial",
+    "unreached",
 ]
 
 BOTH = "tcp6:0"
@@ -89,6 +90,34 @@ def failed_dials(target: str, port: int, failures: Sequence[tuple[str, str]]) ->
         phrase = _PHRASES.get(failure, "it came to nothing").format(target=target)
         parts.append(f"{address}, port {port}: {phrase}")
     return f"{target} was told to dial {'; '.join(parts)}" if parts else f"{target} couldn't dial"
+
+
+def unreached(
+    target: str,
+    port: int,
+    dials: Sequence[str],
+    failures: Sequence[tuple[str, str]],
+    target_port: int,
+    own_failures: Sequence[tuple[str, str]],
+) -> str:
+    """Say why no link came to stand though both ends dialled, and what to do.
+
+    :param port: the one on which this end listens, ``dials`` where the target was told to dial it, and ``failures`` how
+        that ended, as far as it reports.
+    :param target_port: the one on which the target listens, 0 if it doesn't, and ``own_failures`` how this end's own
+        dials there ended.
+    """
+    told = (
+        failed_dials(target, port, failures) if failures else f"{told_to_dial(target, dials, port)}, and says nothing"
+    )
+    if not target_port:
+        return told
+    own = [f"{host}, port {target_port}: {_PHRASES.get(how, 'it came to nothing')}" for host, how in own_failures]
+    here = f"from here, {'; '.join(own)}" if own else "from here it can't be dialled"
+    return (
+        f"{told}; {here.format(target='here')}: neither machine lets in what the other begins; "
+        "let a firewall on one of the two let TCP in"
+    )
 
 
 def no_common_family(address: str, dials: Sequence[str]) -> bool:

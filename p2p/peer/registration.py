@@ -15,7 +15,7 @@ from twisted.protocols.amp import Command, CommandLocator
 from twisted.python.failure import Failure
 
 from p2p import __version__
-from p2p.base.addresses import is_loopback
+from p2p.base.addresses import is_loopback, normalised
 from p2p.base.config import PeerLimits
 from p2p.base.errors import P2PError
 from p2p.base.names import parse_peer, router_name
@@ -24,6 +24,7 @@ from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import DialFailed, InstructConnect, Register, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
+from p2p.peer.roaming import ANSWER_S, Whereabouts
 
 __all__ = ["Registrant", "Registration", "RouterAccess"]
 
@@ -107,6 +108,9 @@ class RouterAccess(Protocol):
     def slept(self, seconds: float) -> None:
         """This machine slept for so long."""
 
+    def moved(self, where: Whereabouts) -> None:
+        """This machine is attached to other networks than before."""
+
     async def stop(self) -> None:
         """Leave the router."""
 
@@ -176,6 +180,24 @@ class Registration:
         elif self._channel is not None:
             self._woke = seconds >= self._limits.silence_s
             self._channel.slept(seconds)
+
+    def moved(self, where: Whereabouts) -> None:
+        """This machine is attached to other networks: dial the router at once unless it is still there."""
+        channel = self._channel
+        if self._pausing is not None:
+            self._woke = True
+            self._pausing.cancel()
+        elif channel is None:
+            self._woke = True  # a dial is under way, maybe from where this machine no longer is
+        else:
+            local, remote = str(channel.transport.getHost().host), str(channel.transport.getPeer().host)
+            if where.lost(local):
+                self._woke = True
+                self.registered = False
+                channel.abort(f"this machine has lost its address {normalised(local)}")
+            elif where.elsewhere(local, remote):
+                self._woke = True
+                channel.doubted(ANSWER_S)
 
     async def stop(self) -> None:
         """Leave the router gracefully: it drops the entry when the connection ends."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, succeed
@@ -35,12 +35,14 @@ from p2p.peer.offers import PendingOffers
 from p2p.peer.reachable import hindrances
 from p2p.peer.reception import Reception
 from p2p.peer.registration import Registration
+from p2p.peer.roaming import Whereabouts
 from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
-from p2p.wire.own_address import is_own_address
+from p2p.wire.netlink import watch_network
+from p2p.wire.own_address import Attachment, is_own_address, own_addresses, source_towards
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -75,12 +77,26 @@ def load_credentials(config: PeerConfig) -> list[Credentials]:
     return credentials
 
 
+class Watching(Protocol):
+    """Watches how this machine is attached to networks; see :class:`~p2p.wire.netlink.NetworkWatch`."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+
+    def look(self) -> None:
+        """See whether anything has changed."""
+
+    def stop(self) -> None:
+        """Watch no more."""
+
+
 class PeerService(MultiService):
     """Runs the peers that a configuration names.
 
     :param services: the content services that they offer.
     :param asleep: reads how long this machine has slept since it was booted, seconds.
     :param since_boot: reads how long ago that was, seconds.
+    :param watch: watches how this machine is attached to networks.
     :param pool: the threads for what blocks; the reactor's own if there is none.
     :param own_services: makes the content services that aren't plugins, because they act for the peers of this daemon.
     """
@@ -99,6 +115,7 @@ class PeerService(MultiService):
         wall: Callable[[], float] = time.time,
         asleep: Callable[[], float] = asleep_s,
         since_boot: Callable[[], float] = since_boot_s,
+        watch: Callable[[Any, Callable[[Attachment], object]], Watching] = watch_network,
         open_journal: Callable[[Path, Any], Journal] = Journal.open,
         pool: Any = None,
         own_services: OwnServices = lambda peers, jobs, state: (),
@@ -129,8 +146,10 @@ class PeerService(MultiService):
             plain=config.links == "plain",
             gate=self._gate,
             scopes=config.limits.scopes(most_open_files()),
+            addresses=lambda: self._addresses,
             hinders=self._hinders,
         )
+        self._addresses: Sequence[str] = sorted(own_addresses())
         self._random = random
         self._now_ns = now_ns
         self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
@@ -153,6 +172,7 @@ class PeerService(MultiService):
             self._forget,
         )
         self._sleep = SleepWatch(reactor, self._slept, asleep)
+        self._network = watch(reactor, self._moved)
         self._operations: dict[str, Handler] = {}  # they are there as soon as the journal is open
         self._console = ConsoleServer(
             reactor, config.console, self._operations, connections=config.limits.console_connections
@@ -192,6 +212,7 @@ class PeerService(MultiService):
         self._starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
         self._leftovers.start()
         self._sleep.start()
+        self._network.start()
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
         notify(READY)
 
@@ -204,6 +225,7 @@ class PeerService(MultiService):
         self._expiry.stop()
         self._leftovers.stop()
         self._sleep.stop()
+        self._network.stop()
         transfers = self._transfers
         if transfers is not None:
             await transfers.stop()
@@ -222,6 +244,18 @@ class PeerService(MultiService):
         self._log.info("this machine slept for {seconds:.0f} s; whether links stand is asked anew", seconds=seconds)
         for peer in self.peers.values():
             peer.slept(seconds)
+        self._network.look()
+
+    def _moved(self, attached: Attachment) -> None:
+        """Connections from an address that is gone are over, though nobody may ever say so."""
+        self._log.info(
+            "this machine's networks have changed: its addresses are {addresses} now",
+            addresses=", ".join(sorted(attached.addresses)) or "none",
+        )
+        self._addresses = sorted(attached.addresses)
+        where = Whereabouts(attached.addresses, source_towards)
+        for peer in self.peers.values():
+            peer.moved(where)
 
     def _hinders(self, name: str, observed: str) -> list[str]:
         router, host = router_name(self._config.cluster), host_of_listener(self._config.listen)

@@ -44,6 +44,7 @@ class ConnectRequest:
     :ivar plain: whether a link without TLS is offered.
     :ivar candidates: further addresses of the initiator.
     :ivar reports: whether the initiator wants to hear of a dial that came to nothing.
+    :ivar reaches: whether the initiator dials as well.
     """
 
     target: PeerName
@@ -54,6 +55,7 @@ class ConnectRequest:
     plain: bool
     candidates: tuple[str, ...]
     reports: bool = False
+    reaches: bool = False
 
 
 def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
@@ -73,6 +75,7 @@ def check_request(
     plain: bool,
     candidates: Sequence[str],
     reports: bool | None = None,
+    reaches: bool | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect and InstructConnect.
 
@@ -98,4 +101,4 @@ def check_request(
         addresses = tuple(str(checked_address(one)) for one in candidates)
     except NotAllowed as error:
         raise Forbidden(f"a candidate can't be dialled: {error}") from error
-    return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses, bool(reports))
+    return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses, bool(reports), bool(reaches))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from time import perf_counter_ns
-from typing import Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
-from p2p.base.addresses import Network, NotAllowed
+from p2p.base.addresses import PORTS, Network, NotAllowed
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
 from p2p.base.names import parse_peer
@@ -23,8 +23,8 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
-from p2p.router.addresses import dialable
-from p2p.router.broker import ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.addresses import dialable, granted
+from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, Route, check_request, route
 from p2p.router.reports import Awaited, AwaitedReports, DialFailures, tellable
 from p2p.router.table import RoutingTable, TableEntry, TableFull
 
@@ -66,6 +66,9 @@ class DialAnswer(TypedDict):
     dialling: bool
     plain: bool
     dials: list[str] | None
+    port: int | None
+    addresses: list[str] | None
+    observed: str | None
 
 
 class DialReport(TypedDict):
@@ -78,12 +81,36 @@ class DialReport(TypedDict):
     failures: list[str]
 
 
-class ConnectAnswer(DialAnswer):
+class ConnectAnswer(TypedDict):
     """The answer to RequestConnect."""
 
     address: str
     table_lookup_ns: int
     router_lookup_ns: int
+    dialling: bool
+    plain: bool
+    dials: list[str] | None
+    port: int | None
+    reachable: list[str] | None
+
+
+class Brokered(NamedTuple):
+    """What a neighbour and its peer have answered to a request.
+
+    :ivar via: the address of that neighbour.
+    :ivar address: where it sees the target, as it is seen from here; for people.
+    """
+
+    via: str
+    address: str
+    table_lookup_ns: int
+    router_lookup_ns: int
+    said: DialAnswer
+
+
+class _Reachable(TypedDict):
+    port: int | None
+    reachable: list[str] | None
 
 
 class NamesAnswer(TypedDict):
@@ -122,7 +149,7 @@ class Neighbours(Protocol):
     def seen(self, cluster: str) -> None:
         """Be told that the router of a cluster has just linked to this one."""
 
-    async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
+    async def connect(self, request: ConnectRequest, observed: str) -> Brokered:
         """Look the target up and have it instructed.
 
         :raises ControlError: as RequestConnect declares.
@@ -251,11 +278,45 @@ class Router:
         if request.reports:
             until = self.now() + request.lifetime
             initiator.asked.expect(request.ticket, Awaited(str(request.target), str(request.initiator), until))
+        via = None
         if where is Route.NEIGHBOUR:
-            return await self.neighbours.connect(request, initiator.address)
-        entry, took = self.lookup(str(request.target))
-        answer = await self.instruct(entry, request, initiator.address, via=None)
-        return {"address": entry.address, "table_lookup_ns": took, "router_lookup_ns": 0, **answer}
+            via, address, took, router_took, said = await self.neighbours.connect(request, initiator.address)
+        else:
+            entry, took = self.lookup(str(request.target))
+            address, router_took = entry.address, 0
+            said = await self.instruct(entry, request, initiator.address, via=None)
+        return {
+            "address": address,
+            "table_lookup_ns": took,
+            "router_lookup_ns": router_took,
+            "dialling": said["dialling"],
+            "plain": said["plain"],
+            "dials": said["dials"],
+            **self._reachable(request, initiator, said, via),
+        }
+
+    def _reachable(
+        self, request: ConnectRequest, initiator: PeerHandle, said: DialAnswer, via: str | None
+    ) -> _Reachable:
+        """Where an initiator may dial the target, by the same rules as the other way round.
+
+        :param via: the address of the target's router, None if it is this one.
+        """
+        port = said["port"]
+        if port not in PORTS or not request.reaches or not said["dialling"]:
+            return {"port": None, "reachable": None}
+        try:
+            addresses = dialable(
+                said["observed"] or "",
+                (said["addresses"] or [])[:CANDIDATES],
+                self.networks.get(request.target.cluster),
+                via=via,
+                target=initiator.address,
+                here=initiator.here,
+            )
+        except NotAllowed:
+            addresses = []
+        return {"port": port, "reachable": addresses}
 
     async def instruct(
         self, entry: TableEntry, request: ConnectRequest, observed: str, *, via: str | None
@@ -292,12 +353,27 @@ class Router:
                 lifetime=request.lifetime,
                 plain=request.plain,
                 reports=request.reports or None,
+                reaches=request.reaches or None,
             )
         except ControlLost as error:
             raise UnknownPeer(f"{entry.name} went away while it was told to dial {request.initiator}") from error
         except ControlTimeout as error:
             raise Busy.after(1.0, f"{entry.name} didn't answer its router within {deadline:g} s") from error
-        return {"dialling": answer["dialling"], "plain": answer["plain"] and request.plain, "dials": candidates}
+        return {
+            "dialling": answer["dialling"],
+            "plain": answer["plain"] and request.plain,
+            "dials": candidates,
+            "port": answer["port"],
+            "addresses": self._own(answer["addresses"]) if answer["port"] else None,
+            "observed": entry.address if answer["port"] else None,
+        }
+
+    def _own(self, addresses: Sequence[str] | None) -> list[str]:
+        """Those of the addresses that a peer of this router names which lie in the networks of this cluster."""
+        try:
+            return [str(one) for one in granted((addresses or ())[:CANDIDATES], self.networks.get(self.cluster, ()))]
+        except NotAllowed:
+            return []
 
     async def dial_failed(self, peer: PeerHandle, report: DialReport) -> None:
         """A peer of this router reports a dial that it was told to make: pass that on to the initiator.
@@ -382,6 +458,7 @@ def checked_request(
     plain: bool,
     candidates: Sequence[str],
     reports: bool | None = None,
+    reaches: bool | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect or InstructConnect.
 
@@ -398,6 +475,7 @@ def checked_request(
             plain=plain,
             candidates=candidates,
             reports=reports,
+            reaches=reaches,
         )
     except InvalidName as error:
         raise UnknownPeer(str(error)) from error

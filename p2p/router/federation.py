@@ -33,7 +33,7 @@ from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, InstructC
 from p2p.identity.tls import require_name
 from p2p.router.addresses import granted, seen_through
 from p2p.router.broker import CANDIDATES, ConnectRequest
-from p2p.router.core import PAGE, ConnectAnswer, DialReport, NamesAnswer
+from p2p.router.core import PAGE, Brokered, DialAnswer, DialReport, NamesAnswer
 from p2p.router.sockets import host_of
 
 __all__ = ["Federation", "retry_delay"]
@@ -112,7 +112,7 @@ class Federation(MultiService):
         """The clusters whose routers are known, and whether their link stands."""
         return {cluster: link.channel is not None for cluster, link in self._links.items()}
 
-    async def connect(self, request: ConnectRequest, observed: str) -> ConnectAnswer:
+    async def connect(self, request: ConnectRequest, observed: str) -> Brokered:
         """Ask the neighbour where the target is and have it instructed, both questions at once.
 
         :raises ControlError: as RequestConnect declares.
@@ -136,6 +136,7 @@ class Federation(MultiService):
                 lifetime=request.lifetime,
                 plain=request.plain,
                 reports=request.reports or None,
+                reaches=request.reaches or None,
             )
             try:
                 found = await looking
@@ -144,14 +145,16 @@ class Federation(MultiService):
                 raise
             took = perf_counter_ns() - started
             answer = await instructing
-            return {
-                "address": _shown(found["address"], via),
-                "table_lookup_ns": min(max(found["table_lookup_ns"], 0), _LONGEST_LOOKUP_NS),
-                "router_lookup_ns": took,
+            said: DialAnswer = {
                 "dialling": answer["dialling"],
                 "plain": answer["plain"] and request.plain,
                 "dials": _addresses(answer["dials"]),
+                "port": answer["port"],
+                "addresses": answer["addresses"],
+                "observed": answer["observed"],
             }
+            table_took = min(max(found["table_lookup_ns"], 0), _LONGEST_LOOKUP_NS)
+            return Brokered(via, _shown(found["address"], via), table_took, took, said)
 
     async def report(self, cluster: str, report: DialReport) -> None:
         """Pass on to the router of a cluster what a peer of that cluster may be told of a dial.

@@ -115,6 +115,7 @@ class PeerCommands(CommandLocator):
         plain: bool,
         candidates: list[str],
         reports: bool | None,
+        reaches: bool | None,
     ) -> ConnectAnswer:
         """Have another peer dial this one."""
         with self._request(f"a link to {printable(target[:130])}"):
@@ -130,6 +131,7 @@ class PeerCommands(CommandLocator):
                     plain=plain,
                     candidates=candidates,
                     reports=reports,
+                    reaches=reaches,
                 )
                 answer = await self._router.connect(request, self._channel)
             finally:
@@ -203,6 +205,7 @@ class NeighbourCommands(CommandLocator):
         lifetime: float,
         plain: bool,
         reports: bool | None,
+        reaches: bool | None,
     ) -> DialAnswer:
         """Tell a peer of this cluster to dial a peer of that one."""
         self._charge()
@@ -220,6 +223,7 @@ class NeighbourCommands(CommandLocator):
                     plain=plain,
                     candidates=candidates,
                     reports=reports,
+                    reaches=reaches,
                 )
                 if request.initiator.cluster != self._cluster:
                     raise Refused(f"{self._channel.remote_name} doesn't speak for {request.initiator}")

@@ -50,3 +50,23 @@ class SilenceTests(SynchronousTestCase):
         """Who had less than that left when the machine fell asleep gets no more than it had."""
         self.silence.slept(7200.0, 1050.0)
         self.assertEqual((1020.0, 1060.0), self.due())
+
+    def test_doubted(self) -> None:
+        """When the way there may be gone, a ping is due at once, and so is the end soon after, unless something is
+        heard since."""
+        self.assertEqual("was silent for 60 s", self.silence.reason)
+        self.silence.pinged(1004.0)
+        self.silence.doubted(1005.0, 3.0)
+        self.assertEqual((1005.0, 1008.0), self.due())
+        self.assertEqual("didn't answer within 3 s after this machine's network had changed", self.silence.reason)
+        self.silence.pinged(1005.0)
+        self.assertEqual((1025.0, 1008.0), self.due())
+        self.silence.heard = 1005.1
+        self.assertEqual((1025.1, 1065.1), self.due())
+        self.assertEqual("was silent for 60 s", self.silence.reason)
+
+    def test_doubted_late(self) -> None:
+        """Doubt gives nobody more time than they had."""
+        self.silence.doubted(1058.0, 3.0)
+        self.assertEqual((1020.0, 1060.0), self.due())
+        self.assertEqual("was silent for 60 s", self.silence.reason)

@@ -256,9 +256,9 @@ class SilenceTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.clock.advance(1.0)
         self.assertTrue(self.transport.aborted)
-        self.assertEqual("nothing was heard from it for 60 s", logs[-1]["reason"])
+        self.assertEqual("it was silent for 60 s", logs[-1]["reason"])
         self.channel.connectionLost(Failure(ConnectionDone()))
-        self.assertIn("nothing was heard", str(self.failureResultOf(asked, ControlLost).value))
+        self.assertIn("was silent", str(self.failureResultOf(asked, ControlLost).value))
 
     def test_any_byte_counts(self) -> None:
         """Whatever arrives shows that the other end is alive; it needn't be an answer to a ping."""
@@ -294,6 +294,22 @@ class SilenceTests(SynchronousTestCase):
         self.assertTrue(self.transport.aborted)
         self.assertEqual("this machine slept for 60 s", self.channel.end_reason)
         self.channel.slept(1.0)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_doubted(self) -> None:
+        """When the way to the other end may be gone, it is pinged at once, and cut off unless it answers soon."""
+        self.clock.advance(10)
+        self.channel.doubted(3.0)
+        self.clock.advance(0)
+        self.assertEqual(1, self.pings())
+        self.channel.dataReceived(box(command_=b"Ping"))
+        self.channel.doubted(3.0)
+        self.clock.advance(2.9)
+        self.assertFalse(self.transport.aborted)
+        self.clock.advance(0.2)
+        self.assertTrue(self.transport.aborted)
+        self.assertIn("didn't answer within 3 s", self.channel.end_reason)
+        self.channel.doubted(3.0)
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_slept_before_it_stood(self) -> None:

@@ -40,6 +40,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "plain": False,
             "candidates": ["192.0.2.7", "2001:db8::7"],
             "reports": True,
+            "reaches": True,
         },
         {
             "address": "198.51.100.4",
@@ -48,6 +49,8 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "dialling": True,
             "plain": False,
             "dials": ["192.0.2.7"],
+            "port": 40002,
+            "reachable": ["198.51.100.4"],
         },
     ),
     LookupPeer: ({"name": "m4.m"}, {"address": "198.51.100.4", "table_lookup_ns": 512}),
@@ -62,8 +65,9 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "lifetime": 29.5,
             "plain": True,
             "reports": None,
+            "reaches": None,
         },
-        {"dialling": False, "plain": True, "dials": None},
+        {"dialling": False, "plain": True, "dials": None, "port": None, "addresses": None, "observed": None},
     ),
     DialFailed: (
         {

@@ -103,6 +103,45 @@ class TransferTests(TransferCase):
         (folder / "empty").chmod(0o700)
         (self.inbox / "project" / "empty").chmod(0o700)
 
+    async def test_pipes(self) -> None:
+        """Standard input goes to a peer as a file, and a shared file comes to standard output."""
+        content = os.urandom(3 * CHUNK + 5)
+        run = self.p2p(self.lab, "n", "send", "m1.m", "-", "--name", "x.tar")
+        run.transport.write(content)
+        run.transport.closeStdin()
+        await self.ended(run, 0)
+        self.assertEqual(content, (self.inbox / "x.tar").read_bytes())
+
+    async def test_chat(self) -> None:
+        """Two people talk."""
+        one = self.p2p(self.lab, "n", "chat", "m1.m")
+        one.transport.write(b"hello there\n")
+
+        async def waiting() -> bool:
+            return b"waiting for m1.m" in one.errors
+
+        await until(waiting, "n1.n to wait")
+        other = self.p2p(self.lab, "m", "chat", "n1.n")
+
+        async def heard() -> bool:
+            return b"n1.n: hello there" in other.printed
+
+        await until(heard, "m1.m to hear it")
+        other.transport.write(b"good day\n")
+        other.transport.closeStdin()
+
+        async def answered() -> bool:
+            return b"m1.m: good day" in one.printed
+
+        await until(answered, "n1.n to hear the answer")
+        one.transport.closeStdin()
+        await self.ended(one, 0)
+        await self.ended(other, 0)
+
+
+class EndsToldTests(TransferCase):
+    """How a transfer ended is told at both ends."""
+
     async def test_left_out(self) -> None:
         """What can't be sent is told although nobody waited: in the lists and the logs of both daemons."""
         folder = self.lab.folder / "odd"
@@ -154,41 +193,6 @@ class TransferTests(TransferCase):
                     said = "it was cancelled" if name == canceller else f"it was cancelled at {canceller}"
                     self.assertIn(said, one.reason)
                 self.assertEqual(([], []), (self.lab.inbox("m1.m"), list(dest.iterdir())))
-
-    async def test_pipes(self) -> None:
-        """Standard input goes to a peer as a file, and a shared file comes to standard output."""
-        content = os.urandom(3 * CHUNK + 5)
-        run = self.p2p(self.lab, "n", "send", "m1.m", "-", "--name", "x.tar")
-        run.transport.write(content)
-        run.transport.closeStdin()
-        await self.ended(run, 0)
-        self.assertEqual(content, (self.inbox / "x.tar").read_bytes())
-
-    async def test_chat(self) -> None:
-        """Two people talk."""
-        one = self.p2p(self.lab, "n", "chat", "m1.m")
-        one.transport.write(b"hello there\n")
-
-        async def waiting() -> bool:
-            return b"waiting for m1.m" in one.errors
-
-        await until(waiting, "n1.n to wait")
-        other = self.p2p(self.lab, "m", "chat", "n1.n")
-
-        async def heard() -> bool:
-            return b"n1.n: hello there" in other.printed
-
-        await until(heard, "m1.m to hear it")
-        other.transport.write(b"good day\n")
-        other.transport.closeStdin()
-
-        async def answered() -> bool:
-            return b"m1.m: good day" in one.printed
-
-        await until(answered, "n1.n to hear the answer")
-        one.transport.closeStdin()
-        await self.ended(one, 0)
-        await self.ended(other, 0)
 
 
 class InterruptedTests(TransferCase):

@@ -96,7 +96,7 @@ def hello(data: bytes) -> None:
             book.redeem(_TICKET, name, shown, 1.0)
 
         try:
-            streams = check_hello(LinkTerms(_TICKET, dialler, False, redeem), box)
+            streams = check_hello(LinkTerms(_TICKET, dialler, False, redeem), box).streams
         except (ProtocolViolation, TicketRefused):
             continue
         assert 1 <= streams <= 999_999_999

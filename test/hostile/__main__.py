@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.task import LoopingCall, deferLater, react
 from twisted.internet.utils import getProcessOutputAndValue
@@ -29,6 +29,10 @@ from test.functional.lab import RunningLab
 from test.hostile.attack import BYSTANDER, VICTIM
 from test.hostile.catalogue import ATTACKS
 from test.hostile.stage import DAEMONS, start_stage
+
+STRANGER: Final = "stranger"
+LOAD: Final = "honest-load"
+"""What others' pace under attack is compared with."""
 
 _QUIET_S: Final = 5.0
 _PAUSE_S: Final = 0.02
@@ -129,15 +133,18 @@ async def _attacked(lab: RunningLab, name: str, seconds: float) -> dict[str, Any
     return told
 
 
-def _turns(names: list[str], seconds: float | None) -> Iterator[tuple[str, float]]:
-    """The attacks one after another, each once or until so many seconds are over."""
+def _turns(names: list[str], seconds: float | None, longest: float = float("inf")) -> Iterator[tuple[str, float]]:
+    """The attacks one after another, each once or until so many seconds are over.
+
+    :param longest: how many seconds one attack has at most.
+    """
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         for name in names:
             left = float("inf") if end is None else end - time.monotonic()
             if left <= 0:
                 return
-            yield name, min(ATTACKS[name].seconds, left)
+            yield name, min(ATTACKS[name].seconds, left, longest)
         if end is None:
             return
 
@@ -157,7 +164,18 @@ def _sweep(lab: RunningLab) -> None:
             one.unlink()
 
 
-async def _campaign(reactor: Any, names: list[str], seconds: float | None) -> None:
+def _lanes(names: list[str], *, at_once: bool) -> list[list[str]]:
+    """Which attacks come one after another; those of different lanes take place at the same time.
+
+    At once there is one attacker with a certificate, and one without.
+    """
+    if not at_once:
+        return [names]
+    apart = [name for name in names if ATTACKS[name].role == STRANGER]
+    return [one for one in ([name for name in names if name not in apart and name != LOAD], apart) if one]
+
+
+async def _campaign(reactor: Any, names: list[str], seconds: float | None, *, at_once: bool) -> None:
     lab = RunningLab(("n", "m", "k"))
     try:
         await start_stage(lab)
@@ -173,13 +191,23 @@ async def _campaign(reactor: Any, names: list[str], seconds: float | None) -> No
                 f"{'attack':30} {'':8} {'p99 ms':>8} {'ratio':>6} {'drops':>5} {'MiB':>5} {'log kB':>7}  what was seen"
             )
             rows: list[tuple[str, dict[str, Any], Measured]] = []
-            for name, turn in _turns(names, seconds):
-                told = await _attacked(lab, name, turn)
-                rows.append((name, told, watch.take()))
-                _say(_row(rows[-1], quiet))
-                _sweep(lab)
+            loaded = None
+            if at_once:
+                told = await _attacked(lab, LOAD, ATTACKS[LOAD].seconds)
+                loaded = watch.take()
+                _say(_row((LOAD, told, loaded), quiet))
+
+            async def play(lane: list[str]) -> None:
+                longest = seconds / len(lane) if at_once and seconds else float("inf")
+                for name, turn in _turns(lane, seconds, longest):
+                    told = await _attacked(lab, name, turn)
+                    rows.append((name, told, watch.take()))
+                    _say(_row(rows[-1], quiet))
+                    _sweep(lab)
+
+            await gatherResults([Deferred.fromCoroutine(play(lane)) for lane in _lanes(names, at_once=at_once)])
             await watch.stop()
-        _summary(rows, quiet)
+        _summary(rows, quiet, loaded)
         if faults := lab.faults():
             _say(f"a daemon met a fault of its own:\n{faults}")
     finally:
@@ -196,7 +224,7 @@ def _row(row: tuple[str, dict[str, Any], Measured], quiet: Measured) -> str:
     return f"{name:30} {verdict:8} {figures}  {told['text']}"
 
 
-def _summary(rows: list[tuple[str, dict[str, Any], Measured]], quiet: Measured) -> None:
+def _summary(rows: list[tuple[str, dict[str, Any], Measured]], quiet: Measured, loaded: Measured | None) -> None:
     all_took = Measured([one for _, _, seen in rows for one in seen.took])
     drops = [why for _, _, seen in rows for why in seen.drops]
     peaks = {name: max(seen.peaks.get(name, 0) for _, _, seen in rows) for name in DAEMONS}
@@ -205,6 +233,7 @@ def _summary(rows: list[tuple[str, dict[str, Any], Measured]], quiet: Measured) 
     _say(
         f"p99: quiet {1000 * quiet.p99:.1f} ms, attacked {1000 * all_took.p99:.1f} ms, ratio "
         f"{all_took.p99 / quiet.p99:.1f}"
+        + (f", to that under {LOAD} {all_took.p99 / loaded.p99:.1f}" if loaded else "")
     )
     _say(f"memory: {', '.join(f'{name} {size / _MIB:.0f} MiB' for name, size in peaks.items())}")
     _say(f"log: {sum(seen.log for _, _, seen in rows) / 1000:.0f} kB")
@@ -218,6 +247,11 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list the attacks and what must happen")
     parser.add_argument("--only", action="append", metavar="NAME", help="run this attack; may be given several times")
     parser.add_argument("--seconds", type=float, help="run the attacks in turn for so long; without it, each once")
+    parser.add_argument(
+        "--at-once",
+        action="store_true",
+        help="have one attacker with a certificate and one without at the same time, for two minutes or --seconds",
+    )
     parser.add_argument(
         "--lab", type=Path, help="attack the daemons of this lab, which run already, and measure nothing"
     )
@@ -236,7 +270,8 @@ def main() -> None:
             told = ATTACKS[name].run(options.lab, options.seconds)
             _say(json.dumps(asdict(told)) if options.json else f"{name}: {told}")
     else:
-        react(lambda reactor: Deferred.fromCoroutine(_campaign(reactor, names, options.seconds)))
+        seconds = options.seconds or (120.0 if options.at_once else None)
+        react(lambda reactor: Deferred.fromCoroutine(_campaign(reactor, names, seconds, at_once=options.at_once)))
 
 
 if __name__ == "__main__":

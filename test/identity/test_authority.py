@@ -16,7 +16,6 @@ from p2p.identity.authority import Authority, days_left
 from p2p.identity.pem_files import load_certificate, load_key, write_new
 from p2p.identity.tls import Credentials
 from test.identity.certificates import odd_certificate
-from test.processor import quickest
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -250,15 +249,6 @@ class IssueTests(AuthorityTestCase):
         """Serial numbers are random: 100 certificates have 100 of them."""
         issued = [self.authority.issue(f"n{number}.n", self.folder, now=NOW) for number in range(100)]
         self.assertEqual(len({load_certificate(one.certificate).serial_number for one in issued}), 100)
-
-    def test_speed(self) -> None:
-        """Two thousand certificates are a matter of seconds: 200 take no more than half a second."""
-
-        def issue(attempt: int) -> None:
-            for number in range(200):
-                self.authority.issue(f"x{attempt}-{number}.n", self.folder, now=NOW)
-
-        self.assertLess(quickest(issue, 0.5), 0.5)
 
 
 class DaysLeftTests(AuthorityTestCase):

@@ -22,7 +22,6 @@ from p2p.identity.lab import create_lab, issue_name, write_peer_daemon
 from p2p.identity.lab_files import RouterPlace
 from p2p.identity.tls import Credentials
 from p2p.router.service import load_credentials
-from test.processor import quickest
 
 
 class LabTestCase(SynchronousTestCase):
@@ -391,11 +390,3 @@ class PeerDaemonTests(LabTestCase):
         before = {name for name in self.everything() if "inbox" not in name}
         self.assertRaises(IdentityError, write_peer_daemon, self.lab, "peers-n.yaml", ["x1.n", "x2.n"])
         self.assertEqual({name for name in self.everything() if "inbox" not in name}, before)
-
-    def test_speed(self) -> None:
-        """A daemon with 1,000 peers is a matter of a second or two: 200 take no more than a fifth of that."""
-
-        def write(attempt: int) -> None:
-            write_peer_daemon(self.lab, f"peers-{attempt}.yaml", [f"x{attempt}-{number}.n" for number in range(200)])
-
-        self.assertLess(quickest(write, 0.5), 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -46,7 +47,7 @@ class HelloTests(SynchronousTestCase):
 
     def test_redeemed(self) -> None:
         """The listener's check gets the proof and the name in the certificate, which a plain link doesn't have."""
-        self.assertEqual(256, check_hello(self.listener, self.box()))
+        self.assertEqual((256, False), check_hello(self.listener, self.box()))
         check_hello(self.terms(plain=True)[1], self.box())
         without = self.box()
         del without["ticket"]
@@ -56,19 +57,30 @@ class HelloTests(SynchronousTestCase):
 
     def test_counterproof(self) -> None:
         """The dialler takes no listener that doesn't know the ticket."""
-        self.assertEqual(9, check_hello(self.dialler, self.box(streams=b"9", proof=TICKET.listener_proof())))
+        self.assertEqual((9, False), check_hello(self.dialler, self.box(streams=b"9", proof=TICKET.listener_proof())))
         for wrong in (self.box(), self.box(proof=TICKET.dialler_proof())):
             told = self.assertRaises(ProtocolViolation, check_hello, self.dialler, wrong)
             self.assertIn("doesn't know the ticket", str(told))
 
     def test_streams(self) -> None:
         """The number of streams is a whole one above 0, in at most nine digits; else the ticket stays unused."""
-        self.assertEqual(999_999_999, check_hello(self.listener, self.box(streams=b"999999999")))
+        self.assertEqual(999_999_999, check_hello(self.listener, self.box(streams=b"999999999")).streams)
         self.redeemed.clear()
         for wrong in (b"", b"0", b"-1", b"1.5", b"x", b"1000000000", "٣".encode(), b" 7"):
             told = self.assertRaises(ProtocolViolation, check_hello, self.listener, self.box(streams=wrong))
             self.assertEqual("m4.m doesn't say how many streams it allows", str(told))
         self.assertEqual([], self.redeemed)
+
+    def test_lost(self) -> None:
+        """An end that has lost an earlier link says so; any other word in that place means nothing."""
+        for terms, box in ((self.dialler, self.box()), (self.listener, self.box(proof=TICKET.listener_proof()))):
+            said = encode_hello(replace(terms, lost=True), 256)
+            self.assertIn(encode_box({"lost": "yes"})[:-2], said)
+            self.assertNotIn(b"lost", encode_hello(terms, 256))
+            other = self.listener if terms is self.dialler else self.dialler
+            box = box if terms is self.dialler else self.box(proof=TICKET.listener_proof())
+            self.assertTrue(check_hello(other, box | {"lost": b"yes"}).lost)
+            self.assertFalse(check_hello(other, box | {"lost": b"no"}).lost)
 
     def test_version(self) -> None:
         """An end that speaks another version is told which; of a long one the beginning."""

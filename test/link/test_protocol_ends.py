@@ -240,6 +240,26 @@ class TimeTests(LinkCase):
         self.assertEqual([1, 1], [len(one.ends) for one in lost])
         self.assert_clean(ends)
 
+    def test_doubted(self) -> None:
+        """When the way to the other end may be gone, it is pinged at once: an answer ends the doubt, and without one
+        the link is cut off soon, with the reason."""
+        ends = self.ends(silence_s=60.0)
+        dialler, _ = ends.stand()
+        ends.network.advance(5)
+        dialler.doubted(3.0)
+        ends.network.settle()
+        ends.network.advance(200)
+        self.assertTrue(dialler.reusable)
+        ends.network.pull(LISTENER, DIALLER)
+        dialler.doubted(3.0)
+        ends.network.advance(2)
+        self.assertEqual([], ends.dialling.closed)
+        ends.network.advance(1.1)
+        self.assertIn("n1.n didn't answer within 3 s", ends.dialling.closed[0])
+        dialler.doubted(3.0)
+        ends.network.settle()
+        self.assertEqual([], ends.network.getDelayedCalls()[4:])
+
     def test_slept(self) -> None:
         """After a sleep the other end is pinged at once: one that still has the link answers, and it stands; one that
         doesn't is cut off after a third of ``silence_s``, however long the sleep was."""

@@ -18,11 +18,13 @@ from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.registration import Registrant
+from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
+from p2p.services.relay import RelayTerms
 from p2p.services.store import store
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
-from test.network import Network
+from test.network import Network, dial_from
 
 __all__ = ["LIMITS", "M4", "N1", "NodeCase", "Obeying", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
 
@@ -45,6 +47,7 @@ class StandInRouters:
     :ivar reports: the dials that came to nothing; they are passed on if ``reporting``.
     :ivar before: is called before each instruction, to hold it up or break it.
     :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
+    :ivar reachable: the addresses at which an initiator is told to dial a target, if not the one it has.
     """
 
     def __init__(self) -> None:
@@ -52,6 +55,7 @@ class StandInRouters:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
         self.candidates: list[str] | None = None
+        self.reachable: list[str] | None = None
         self.reports: list[dict[str, Any]] = []
         self.reporting = False
 
@@ -75,10 +79,12 @@ class StandInRouters:
                 "initiator": initiator,
                 "observed": "",
                 "candidates": self.candidates or [self.peers[initiator][1]],
-                **{key: arguments.get(key) for key in ("port", "ticket", "lifetime", "plain", "reports")},
+                **{key: arguments.get(key) for key in ("port", "ticket", "lifetime", "plain", "reports", "reaches")},
             }
         )
-        return {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000, **answer}
+        known = {"address": address, "table_lookup_ns": 400, "router_lookup_ns": 90000}
+        reachable = None if answer.get("port") is None else self.reachable or [address]
+        return {**known, "port": None, "reachable": reachable, **answer}
 
 
 class Obeying:
@@ -124,6 +130,9 @@ class StandInRegistration:
     def slept(self, seconds: float) -> None:
         """It stands."""
 
+    def moved(self, where: Whereabouts) -> None:
+        """It stands."""
+
     async def stop(self) -> None:
         """Nothing to leave."""
 
@@ -154,7 +163,9 @@ class Pair:
         self.n1 = self.host("n1.n", N1, plain=plain[0])
         self.m4 = self.host("m4.m", M4, plain=plain[1])
 
-    def host(self, name: str, address: str, *, plain: bool = False, lab: str = "lab") -> HostedPeer:
+    def host(
+        self, name: str, address: str, *, plain: bool = False, lab: str = "lab", relay: RelayTerms | None = None
+    ) -> HostedPeer:
         inbox = self._folder / name
         inbox.mkdir(exist_ok=True)
         surroundings = Surroundings(
@@ -168,13 +179,16 @@ class Pair:
             plain=plain,
             gate=LogGate(self.network),
             scopes=self.limits.scopes(),
+            addresses=lambda: [address],
+            dial_from=dial_from,
         )
         registration = StandInRegistration(
             name,
             lambda *question: self.routers.request(*question),  # tests replace it
             lambda arguments: self.routers.report(arguments),
         )
-        peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)
+        host = self.host_of(name, inbox)
+        peer = HostedPeer(credentials(name, lab), inbox, surroundings, host, registration, relay=relay)
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)
         return peer

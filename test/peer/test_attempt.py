@@ -17,7 +17,7 @@ from p2p.peer.attempt import AttemptFailed, Attempting, Setup
 from p2p.peer.dialling import Wiring
 from test.identities import credentials
 from test.link.links import Owner
-from test.network import Network
+from test.network import Network, dial_from
 from test.peer.pair import N1, StandInRegistration
 
 ANSWER = {"address": "192.0.2.2", "table_lookup_ns": 400, "router_lookup_ns": 90000, "dialling": True, "plain": False}
@@ -49,6 +49,7 @@ class AttemptCase(SynchronousTestCase):
             PeerLimits().model_copy(update=limits),
             Owner(),
             now_ns=self.now_ns,
+            dial_from=dial_from,
         )
         return Attempting(
             wiring,
@@ -59,6 +60,8 @@ class AttemptCase(SynchronousTestCase):
             plain_allowed=False,
             random=self.random,
             now_ns=self.now_ns,
+            lost=lambda target: False,
+            addresses=tuple,
             ended=lambda attempt, failure: self.ended.append(failure),
         )
 
@@ -103,6 +106,7 @@ class AskingTests(AttemptCase):
                 "plain": False,
                 "candidates": ["192.0.2.7"],
                 "reports": True,
+                "reaches": True,
             },
             asked,
         )

@@ -12,11 +12,11 @@ from twisted.internet.protocol import ClientFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import Outcome
 from p2p.base.ticket import TicketBook
 from p2p.control.door import FIRST_BYTE_S
 from p2p.link.hello import LinkTerms
-from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring, dial
+from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring
 from test.identities import credentials
 from test.link.links import Hand, Owner
 from test.network import Network
@@ -76,7 +76,7 @@ class ListenerTests(CallerCase):
         held: Deferred[None] = Deferred()
         pair.routers.before = lambda initiator, target: held
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         return held, waiting, port
 
     def test_stranger_first(self) -> None:
@@ -166,7 +166,7 @@ class ListenerTests(CallerCase):
         pair = self.make_pair()
         pair.network.pull(N1, M4)
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         self.call(pair.network, port).say(b"nonsense" * 100)
         pair.network.advance(31)
         self.assertIn("no link to m4.m: TLS: ", self.failed(waiting, Outcome.CONNECT_FAILED))
@@ -176,13 +176,13 @@ class ListenerTests(CallerCase):
         pair = self.make_pair()
         pair.network.pull(N1, M4)
         first = pair.start(pair.n1.link_to("m4.m"))
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         self.call(pair.network, port)
         first.cancel()
         self.failureResultOf(first)
         second = Deferred.fromCoroutine(pair.n1.link_to("m4.m"))
         pair.network.advance(31)
-        self.assertIn("does a firewall", self.failed(second, Outcome.CONNECT_FAILED))
+        self.assertIn("let a firewall", self.failed(second, Outcome.CONNECT_FAILED))
         self.assertEqual({}, pair.leftovers())
 
 
@@ -290,17 +290,3 @@ class GateTests(SynchronousTestCase):
         """A gate knows which links came through it."""
         terms = LinkTerms(self.ticket, dialler=False, plain=False)
         self.assertFalse(self.gate.left(self.wiring.link(terms)))
-
-    def test_dial_shares_the_time(self) -> None:
-        """All candidates together have the time that is left, each an equal share and ``handshake_s`` at most."""
-        for host in ("192.0.2.51", "192.0.2.52"):
-            self.network.pull(N1, host)
-        terms = LinkTerms(self.ticket, dialler=True, plain=False)
-        for seconds, total in ((8.0, 8.0), (100.0, 20.0)):
-            dialling = Deferred.fromCoroutine(dial(self.wiring, terms, ["192.0.2.51", "192.0.2.52"], 7000, seconds))
-            began = self.network.seconds()
-            while not dialling.called and self.network.seconds() - began < 60:
-                self.network.advance(0.5)
-            self.assertEqual(total, self.network.seconds() - began)
-            self.assertEqual(Outcome.CONNECT_FAILED, self.failureResultOf(dialling, ExchangeFailed).value.outcome)
-        self.assertEqual([], self.network.getDelayedCalls())

@@ -13,7 +13,8 @@ from p2p.base.errors import InvalidName, Outcome
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
 from p2p.peer.attempt import Setup
-from p2p.peer.node import HostedPeer
+from p2p.peer.node import LOST_S, HostedPeer
+from p2p.peer.roaming import ANSWER_S, Whereabouts
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
 
@@ -136,6 +137,91 @@ class LinkTests(NodeCase):
         self.assertEqual({}, pair.leftovers())
 
 
+class RoamingTests(NodeCase):
+    """A machine that is attached to other networks than before."""
+
+    def moved(self, pair: Pair, *addresses: str, source: str | None = N1) -> None:
+        """Attach n1.n's machine to networks with these addresses of its own."""
+        pair.n1.moved(Whereabouts(addresses, lambda remote: source))
+        pair.network.settle()
+
+    def test_still_there(self) -> None:
+        """Links from an address that is still there go on."""
+        pair = self.make_pair()
+        link = pair.link()
+        self.moved(pair, N1, "198.51.100.7")
+        self.assertTrue(link.reusable)
+        self.assert_nothing_left(pair)
+
+    def test_lost(self) -> None:
+        """A link from an address that is gone is cut off at once; with nothing under way, that is all."""
+        pair = self.make_pair()
+        pair.link()
+        pair.network.strand(N1, M4)
+        self.moved(pair, "198.51.100.7")
+        self.assertEqual({}, pair.n1.links)
+        self.assertEqual(1, len(pair.routers.asked))
+        self.assertTrue(pair.m4.links["n1.n"].reusable)
+
+    def test_in_use(self) -> None:
+        """Where something was under way, whoever began it, a new link is made at once, though the other end holds the
+        old one still: that it is lost is said, and what hung on it ends there, too."""
+        pair = self.make_pair()
+        pair.link()
+        old = pair.m4.links["n1.n"]
+        stream = old.open_stream()
+        stream.write(b"\x00")  # the beginning of a head
+        pair.network.settle()
+        pair.network.strand(N1, M4)
+        self.moved(pair, "198.51.100.7")
+        self.assertEqual(2, len(pair.routers.asked))
+        new = pair.m4.links["n1.n"]
+        self.assertIsNot(old, new)
+        self.assertTrue(new.reusable and pair.n1.links["m4.m"].reusable)
+        self.assertTrue(new.elders_lost)
+        self.assertEqual([new], pair.m4.connections)
+        pair.network.advance(LOST_S)
+        self.assertFalse(pair.link().terms.lost)
+        self.assert_nothing_left(pair)
+
+    def test_lost_and_asked_by_the_other(self) -> None:
+        """It is said also where the end that holds the old link asks for the new one."""
+        pair = self.make_pair()
+        pair.link()
+        pair.network.strand(N1, M4)
+        self.moved(pair, "198.51.100.7")
+        old = pair.m4.links.pop("n1.n")
+        pair.run(pair.m4.link_to("n1.n"))
+        self.assertTrue(pair.m4.links["n1.n"].elders_lost)
+        self.assertNotIn(old, pair.m4.connections)
+        self.assert_nothing_left(pair)
+
+    def test_long_ago(self) -> None:
+        """A link that broke long ago isn't held by anybody, and isn't spoken of; nor is one that both closed."""
+        pair = self.make_pair()
+        pair.link()
+        pair.network.strand(N1, M4)
+        self.moved(pair, "198.51.100.7")
+        pair.network.advance(LOST_S)
+        self.assertFalse(pair.link().terms.lost)
+        pair.n1.disconnect()
+        pair.network.settle()
+        self.assertFalse(pair.link().terms.lost)
+        self.assert_nothing_left(pair)
+
+    def test_doubtful(self) -> None:
+        """A link that would come from another address by now is cut off unless its other end answers soon."""
+        pair = self.make_pair()
+        link = pair.link()
+        self.moved(pair, N1, "198.51.100.7", source="198.51.100.7")
+        pair.network.advance(2 * ANSWER_S)
+        self.assertTrue(link.reusable)
+        pair.network.strand(N1, M4)
+        self.moved(pair, N1, "198.51.100.7", source="198.51.100.7")
+        pair.network.advance(ANSWER_S + 0.1)
+        self.assertEqual({}, pair.n1.links)
+
+
 class FailureTests(NodeCase):
     """Not reaching another peer."""
 
@@ -242,7 +328,9 @@ class FailureTests(NodeCase):
         pair.network.pull(N1, M4)
         waiting = pair.start(pair.n1.link_to("m4.m"))
         pair.network.advance(31)
-        self.assertIn("does a firewall stop", self.failed(waiting, Outcome.CONNECT_FAILED))
+        told = self.failed(waiting, Outcome.CONNECT_FAILED)
+        self.assertIn("says nothing; from here, 192.0.2.2, port ", told)
+        self.assertIn("let a firewall on one of the two let TCP in", told)
         self.assertEqual({}, pair.leftovers())
 
     def test_no_port(self) -> None:
@@ -264,7 +352,7 @@ class FailureTests(NodeCase):
             waiting = pair.start(pair.n1.link_to("m4.m"))
             pair.network.advance(31)
         self.assertIn("no link to m4.m: TLS: ", self.failed(waiting, Outcome.CONNECT_FAILED))
-        (told,) = [one for one in logs if one["log_format"].startswith("{name}: no link with {other}")]
+        told = next(one for one in logs if one["log_format"].startswith("{name}: no link with {other}"))
         self.assertEqual(("m4.m", "n1.n"), (told["name"], told["other"]))
         self.assertIn("TLS: ", told["reason"])
         self.assertEqual({}, pair.leftovers())

@@ -9,6 +9,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from p2p.base.errors import Outcome
 from p2p.control.commands import Busy, Refused
+from p2p.peer.approach import Approaches
 from p2p.peer.instruction import DIALS_EACH, MAX_CANDIDATES
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
@@ -28,7 +29,9 @@ INSTRUCTION: dict[str, Any] = {
 class InstructedTests(NodeCase):
     def instruct(self, pair: Pair, **changed: Any) -> Deferred[Any]:
         """Tell m4.m to dial."""
-        return Deferred.fromCoroutine(pair.m4.instructed({**INSTRUCTION, **changed}))
+        self.tickets = getattr(self, "tickets", 0) + 1
+        ticket = self.tickets.to_bytes(32)
+        return Deferred.fromCoroutine(pair.m4.instructed({**INSTRUCTION, "ticket": ticket, **changed}))
 
     def test_dials(self) -> None:
         """A good instruction is answered at once, before anything is dialled."""
@@ -93,14 +96,15 @@ class InstructedTests(NodeCase):
             self.assertEqual({}, pair.leftovers())
 
     def test_report_ends_it(self) -> None:
-        """The initiator's attempt is over with the report, long before its ticket dies."""
+        """The initiator's attempt is over with the report if its own dials failed, long before its ticket dies."""
         pair = self.make_pair()
         pair.routers.reporting = True
-        pair.routers.candidates = ["192.0.2.66"]
+        pair.routers.candidates, pair.routers.reachable = ["192.0.2.66"], ["192.0.2.77"]
         waiting = pair.start(pair.n1.link_to("m4.m"))
         pair.network.advance(0.1)
         self.assertIn("192.0.2.66, port", reason := self.failed(waiting, Outcome.CONNECT_FAILED))
-        self.assertIn("the connection was refused", reason)
+        self.assertIn("the connection was refused; from here, 192.0.2.77, port ", reason)
+        pair.network.advance(10)
         self.assertEqual({}, pair.leftovers())
 
     def test_wrong_end_is_reported(self) -> None:
@@ -117,6 +121,7 @@ class InstructedTests(NodeCase):
         """A report that names another initiator, or a peer that isn't asked for, changes nothing."""
         pair = self.make_pair()
         pair.network.pull(N1, M4)
+        pair.routers.reachable = ["192.0.2.77"]
         waiting = pair.start(pair.n1.link_to("m4.m"))
         ticket = pair.routers.asked[0][1]["ticket"]
         report = {"target": "m4.m", "initiator": "n1.n", "ticket": ticket, "addresses": [N1], "failures": ["refused"]}
@@ -194,14 +199,14 @@ class InstructedTests(NodeCase):
         """What each address said is logged, and nothing is left."""
         pair = self.make_pair()
         told: list[str] = []
-        self.patch(type(pair.m4), "_log", _Log(told))
+        self.patch(Approaches, "_log", _Log(told))
         pair.network.pull("192.0.2.66", M4)
         self.successResultOf(self.instruct(pair, candidates=["192.0.2.66", "2001:db8::1", "192.0.2.77"]))
         pair.network.advance(31)
         (line,) = told
-        self.assertIn("192.0.2.66 port 7000: no answer within 10 s; ", line)
-        self.assertIn("2001:db8::1 port 7000: Connection was refused", line)
-        self.assertIn("192.0.2.77 port 7000: Connection was refused", line)
+        self.assertIn("192.0.2.66, port 7000: nothing answered", line)
+        self.assertIn("2001:db8::1, port 7000: the connection was refused; ", line)
+        self.assertIn("192.0.2.77, port 7000: the connection was refused; ", line)
         self.assertEqual({}, pair.leftovers())
 
     def test_twice(self) -> None:
@@ -219,7 +224,7 @@ class InstructedTests(NodeCase):
         self.assert_nothing_left(pair)
 
     def test_fault_in_a_dial(self) -> None:
-        """A fault of ours in a dial is logged, and the dial counts as ended."""
+        """A fault of ours in a dial isn't hidden, and the dial counts as ended."""
         pair = self.make_pair()
 
         class Fault(BaseException):
@@ -229,10 +234,8 @@ class InstructedTests(NodeCase):
             raise Fault
 
         self.patch(Machine, "connectTCP", faulty)
-        self.successResultOf(self.instruct(pair))
-        pair.network.settle()
-        self.assertEqual(0, pair.m4.open_dials)
-        self.assertEqual(1, len(self.flushLoggedErrors(Fault)))
+        self.failureResultOf(self.instruct(pair), Fault)
+        self.assertEqual({}, pair.leftovers())
 
 
 class _Log:

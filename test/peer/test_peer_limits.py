@@ -79,7 +79,7 @@ class PeerLimitTests(SynchronousTestCase):
 
     def call(self, pair: Pair, address: str = "203.0.113.9") -> _Caller:
         """Have a stranger connect to n1.n's only listener."""
-        ((_, port),) = pair.network.ports
+        port = pair.n1.attempts["m4.m"].port
         caller = _Caller()
         factory = ClientFactory()
         factory.noisy = False

@@ -19,6 +19,7 @@ from p2p.control.channel import ControlLost
 from p2p.control.commands import DialFailed, InstructConnect, ListPeers, NameMismatch, Ping
 from p2p.peer import registration as module
 from p2p.peer.registration import LONGEST_OUT_S, STEADY_S, THROWN_OUT_S, Registration
+from p2p.peer.roaming import ANSWER_S, Whereabouts
 from test.identities import credentials
 from test.network import Network
 from test.peer.routers import PEER, ROUTER, Router
@@ -122,8 +123,9 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        self.assertEqual({"dialling": True, "plain": False, "dials": None}, self.successResultOf(answer))
-        self.assertEqual([{**arguments, "reports": None}], self.orders)
+        nothing = dict.fromkeys(("dials", "port", "addresses", "observed"))
+        self.assertEqual({"dialling": True, "plain": False, **nothing}, self.successResultOf(answer))
+        self.assertEqual([{**arguments, "reports": None, "reaches": None}], self.orders)
 
     def test_reports(self) -> None:
         """Its router may tell it of a dial that came to nothing, and at which address it sees it."""
@@ -350,6 +352,60 @@ class StayingTests(RegistrationCase):
         self.network.advance(0.4)
         self.assertFalse(self.registration.registered)  # the pause is as long as ever
         self.stop()
+
+    def moved(self, *addresses: str, source: str | None = PEER) -> None:
+        """Attach the machine to networks with these addresses of its own."""
+        self.registration.moved(Whereabouts(addresses, lambda remote: source))
+        self.network.settle()
+
+    def test_moved(self) -> None:
+        """When the address is gone from which it is registered, it dials the router at once; one that is still there
+        is left alone."""
+        router = Router(self.network)
+        self.start()
+        self.moved(PEER)
+        self.moved(PEER, "192.0.2.2", source=None)
+        self.assertEqual((1, True), (len(router.asked), self.registration.registered))
+        self.moved("192.0.2.2")
+        self.assertEqual((2, True), (len(router.asked), self.registration.registered))
+        self.assertIn(f"this machine has lost its address {PEER}", " ".join(self.told))
+        self.stop()
+        self.moved("192.0.2.3")
+        self.assert_nothing_left()
+
+    def test_another_way(self) -> None:
+        """When the router would be reached from another address by now, it is asked whether it is there, and dialled
+        at once if it isn't."""
+        router = Router(self.network)
+        self.start()
+        self.moved(PEER, "192.0.2.2", source="192.0.2.2")
+        self.network.advance(ANSWER_S + 1)
+        self.assertEqual((1, True), (len(router.asked), self.registration.registered))
+        self.network.strand(ROUTER, PEER)
+        self.moved(PEER, "192.0.2.2", source="192.0.2.2")
+        self.network.advance(ANSWER_S - 0.1)
+        self.assertEqual(1, len(router.asked))
+        self.network.advance(0.2)
+        self.assertEqual((2, True), (len(router.asked), self.registration.registered))
+
+    def test_moved_while_it_waits(self) -> None:
+        """Who waits to dial again does so at once."""
+        self.start()
+        self.network.advance(200)
+        Router(self.network)
+        self.moved(PEER)
+        self.assertTrue(self.registration.registered)
+
+    def test_moved_while_it_dials(self) -> None:
+        """Who dials already does so again without a pause if that comes to nothing."""
+        Router(self.network)
+        self.network.pull(ROUTER, PEER)
+        self.start()
+        self.moved("192.0.2.2")
+        self.network.advance(9.9)
+        self.network.plug(ROUTER, PEER)
+        self.network.advance(0.2)
+        self.assertTrue(self.registration.registered)
 
     def test_slept_while_it_waits(self) -> None:
         """Who waits to dial again does so at once after any sleep, and only once."""

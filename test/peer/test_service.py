@@ -25,6 +25,7 @@ from p2p.peer.registration import Registration
 from p2p.peer.service import THREADS, PeerService, load_credentials
 from p2p.peer.transfers.journal import Journal
 from p2p.wire.monotonic import LOOK_S
+from p2p.wire.own_address import Attachment
 from test.identities import tls_files
 from test.network import Machine, Network
 from test.peer.pair import N1
@@ -84,6 +85,27 @@ class Reactor(Machine):
         return Port()
 
 
+class NoWatch:
+    """Sees nothing of the networks by itself.
+
+    :ivar looks: how often it was told to look.
+    """
+
+    def __init__(self, reactor: Any, changed: Callable[[Attachment], object]) -> None:
+        self.changed = changed
+        self.looks = 0
+        self.started = False
+
+    def start(self) -> None:
+        self.started = True
+
+    def stop(self) -> None:
+        self.started = False
+
+    def look(self) -> None:
+        self.looks += 1
+
+
 class ServiceCase(SynchronousTestCase):
     """A daemon that hosts n1.n and n2.n."""
 
@@ -119,6 +141,7 @@ class ServiceCase(SynchronousTestCase):
         wall: Callable[[], float] = time.time,
         asleep: Callable[[], float] = lambda: 0.0,
         since_boot: Callable[[], float] = lambda: 0.0,
+        watch: Any = NoWatch,
         **more: Any,
     ) -> PeerService:
         """Make a daemon."""
@@ -131,6 +154,7 @@ class ServiceCase(SynchronousTestCase):
             wall=wall,
             asleep=asleep,
             since_boot=since_boot,
+            watch=watch,
             open_journal=lambda path, reactor: make_journal(path)[0],
         )
 
@@ -165,6 +189,37 @@ class StartTests(ServiceCase):
         self.assertEqual([7200.0], [one["seconds"] for one in logs if "machine slept" in one["log_format"]])
         self.assertEqual(["n1.n", "n1.n", "n2.n", "n2.n"], sorted(asked["name"] for asked in router.asked))
         self.assertTrue(all(peer.registration.registered for peer in service.peers.values()))
+
+    def test_moved(self) -> None:
+        """When the machine has lost the address from which its peers are registered, all register anew at once, and
+        that is logged; it looks for such a change as long as it runs, and after a sleep without being told."""
+        router = Router(self.network)
+        watches: list[NoWatch] = []
+
+        def watch(reactor: Any, changed: Callable[[Attachment], object]) -> NoWatch:
+            watches.append(NoWatch(reactor, changed))
+            return watches[0]
+
+        asleep_s = 100.0
+        service = self.make(asleep=lambda: asleep_s, watch=watch)
+        self.assertFalse(watches[0].started)
+        service.startService()
+        self.network.settle()
+        self.assertTrue(watches[0].started)
+        with capturedLogs() as logs:
+            watches[0].changed(Attachment(frozenset({"198.51.100.7", "198.51.100.6"}), frozenset()))
+            self.network.settle()
+        self.assertEqual(
+            ["198.51.100.6, 198.51.100.7"], [one["addresses"] for one in logs if "networks have" in one["log_format"]]
+        )
+        self.assertEqual(["n1.n", "n1.n", "n2.n", "n2.n"], sorted(asked["name"] for asked in router.asked))
+        asleep_s += 2.0
+        self.network.advance(LOOK_S)
+        self.assertEqual(1, watches[0].looks)
+        stopping = service.stopService()
+        self.network.settle()
+        self.successResultOf(stopping)
+        self.assertFalse(watches[0].started)
 
     def test_leftovers(self) -> None:
         """What a killed daemon left unfinished is removed, and counted in the log."""
@@ -276,7 +331,7 @@ class StartTests(ServiceCase):
         ask = AcceptRule.model_validate({"from": "*.m", "then": "ask"})
         n1, n2 = config.peers
         config = config.model_copy(update={"peers": [n1.model_copy(update={"accept": [ask]}), n2]})
-        service = PeerService(self.reactor, config, load_credentials(config), Services([]))
+        service = PeerService(self.reactor, config, load_credentials(config), Services([]), watch=NoWatch)
         told: list[str] = []
         offer = Offer("m1.m", "transfer", id="0123456789abcdef")
         asking, accepted = (
@@ -362,7 +417,7 @@ class StopTests(ServiceCase):
 
         config = self.config()
         credentials = load_credentials(config)
-        service = PeerService(self.reactor, config, credentials, Services([]), open_journal=open_journal)
+        service = PeerService(self.reactor, config, credentials, Services([]), watch=NoWatch, open_journal=open_journal)
         service.startService()
         (pool,) = pools
         stopping = service.stopService()

@@ -287,6 +287,7 @@ class RequestTests(RouterTestCase):
                     "lifetime": 30.0,
                     "plain": False,
                     "reports": None,
+                    "reaches": None,
                 }
             ],
             self.target.instructed,
@@ -294,6 +295,7 @@ class RequestTests(RouterTestCase):
         took = answer.pop("table_lookup_ns")
         self.assertTrue(0 < took < 10**9, took)
         self.assertEqual(["10.1.1.1", "10.1.7.7"], answer.pop("dials"))
+        self.assertEqual((None, None), (answer.pop("port"), answer.pop("reachable")))
         self.assertEqual({"address": "10.2.2.2", "router_lookup_ns": 0, "dialling": True, "plain": False}, answer)
         self.assertEqual(1, self.router.times.count)
 
@@ -438,7 +440,8 @@ class NeighbourTests(RouterTestCase):
         """An instruction for its own peers is passed on, with the observed address and the granted candidates."""
         answer = self.successResultOf(self.instruct(candidates=["10.8.1.1", "10.6.6.6"]))
         dials = ["10.7.7.7", "10.8.1.1"]
-        self.assertEqual({"dialling": True, "plain": False, "dials": dials}, answer)
+        nothing = dict.fromkeys(("port", "addresses", "observed"))
+        self.assertEqual({"dialling": True, "plain": False, "dials": dials, **nothing}, answer)
         self.assertEqual(dials, self.target.instructed[0]["candidates"])
 
     def test_other_cluster(self) -> None:

@@ -243,6 +243,7 @@ class _End(BaseSink):
         self._deadline: IDelayedCall | None = None
         self._rest: IDelayedCall | None = None
         self._full = False
+        self._awaits = False  # the end of the other direction
         self._gone = False
         self._why = ExchangeFailed(Outcome.RESET, f"{name} is gone")
         self._ended: Deferred[None] = Deferred()  # the other direction
@@ -304,6 +305,7 @@ class _End(BaseSink):
         partner.reply.end({"outcome": Outcome.OK.value})
         partner.partner_ended()
         joined.half_over()
+        self._awaits = True
         await self._ended
         self._let_go()
         return {}
@@ -320,11 +322,12 @@ class _End(BaseSink):
         self.over = True
         self._let_go()
         partner = self._partner
-        if partner is not None:
+        if partner is not None and not partner._gone:
             partner.reply.unregisterProducer()
             partner.reply.fail(self._why)
             partner.abandon()
-        self.partner_ended()
+        if self._awaits and not self._ended.called:
+            self._ended.errback(self._why)
 
     def _let_go(self) -> None:
         self._gone = True

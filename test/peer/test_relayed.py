@@ -22,6 +22,7 @@ from p2p.services.store import BytesSource, store
 from test.peer.pair import NodeCase, Pair
 
 NONCE = bytes(range(32))
+ANYBODY = RelayTerms(("*",))
 
 
 class RelayPair(Pair):
@@ -37,7 +38,7 @@ class RelayCase(NodeCase):
         """Nothing is linked yet."""
         self.begin()
 
-    def begin(self, terms: RelayTerms | None = RelayTerms(("*",)), **limits: Any) -> None:
+    def begin(self, terms: RelayTerms | None = ANYBODY) -> None:
         """Make the three of them."""
         folder = Path(self.mktemp())
         folder.mkdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final, cast
 
@@ -41,11 +41,15 @@ _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """What a system says to a socket for all addresses if it has IPv4 alone."""
 
 
+ByRelays = Callable[[Sequence[str], LinkTerms], Deferred[DirectLink]]
+
+
 class Wiring:
     """What every link of a hosted peer is made of.
 
     :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
     :param dial_from: connects from a port that is listened on, too.
+    :param by_relays: makes a link by way of one of some relays, given what it must prove; fails if none does it.
     """
 
     def __init__(
@@ -59,7 +63,9 @@ class Wiring:
         gate: LogGate | None = None,
         scopes: System | None = None,
         dial_from: DialFrom = dial_from,
+        by_relays: ByRelays | None = None,
     ) -> None:
+        self.by_relays = by_relays
         self.dial_from = dial_from
         self.gate = gate or LogGate(reactor)
         self.reactor = reactor

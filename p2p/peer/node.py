@@ -22,6 +22,7 @@ from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perfor
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
+from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import CLOSED, DirectLink
 from p2p.peer.approach import Approaches
@@ -30,6 +31,7 @@ from p2p.peer.dialling import Wiring
 from p2p.peer.instruction import Instruction, check_instruction, failures_of
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
+from p2p.peer.relayed import DirectAgain, Relaying
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
@@ -81,6 +83,7 @@ class HostedPeer:
     :param registration: its standing at its router; it is started, and stopped, with the peer.
     :ivar links: the link to each peer that new exchanges take, by name.
     :ivar link_watchers: are called with the other's name whenever a link has come to stand.
+    :param relayed: whether its own links may be relayed.
     :param relay: who may use it as a relay, and how much; None if it is none.
     :ivar chats: its conversations.
     :ivar meetings: those whose streams it joins, if it is a relay.
@@ -97,6 +100,7 @@ class HostedPeer:
         registration: RouterAccess,
         *,
         relay: RelayTerms | None = None,
+        relayed: bool = True,
     ) -> None:
         self.name = credentials.name
         self._around = surroundings
@@ -112,7 +116,10 @@ class HostedPeer:
             gate=surroundings.gate,
             scopes=surroundings.scopes,
             dial_from=surroundings.dial_from,
+            by_relays=self._by_relays,
         )
+        self._relaying = Relaying(self, self.name, wanted=relayed, standing=self.links.get)
+        self._direct_again = DirectAgain(self._clock, self._seek_direct)
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
         self.meetings = MeetingPoint(self._clock, self.name, relay, self._gate)
@@ -189,6 +196,7 @@ class HostedPeer:
         for target in list(self._waiting):
             self._tell(target, self._is_stopping())
         self.meetings.close()
+        self._direct_again.close()
         for link in list(self._connections):
             link.close()
         leaving = Deferred.fromCoroutine(self.registration.stop())
@@ -381,6 +389,7 @@ class HostedPeer:
             link.close()
         else:
             self.links[other] = link
+            self._direct_again.stands(link)
             if standing is not None:
                 standing.close()
         local, remote = link.addresses
@@ -460,6 +469,7 @@ class HostedPeer:
             )
             if self.links.get(other) is link:
                 del self.links[other]
+                self._direct_again.gone(other)
             if reason != CLOSED and not self._connected(other):
                 self._lost[other] = self._clock.seconds()
         elif link.terms.dialler:
@@ -473,6 +483,15 @@ class HostedPeer:
             self._unconnected.fire(None)
 
     # -- within -----------------------------------------------------------------------------------------------
+
+    def _by_relays(self, relays: Sequence[str], terms: LinkTerms) -> Deferred[DirectLink]:
+        return Deferred.fromCoroutine(self._relaying.join(self._wiring, relays, terms))
+
+    def _seek_direct(self, other: str) -> None:
+        """A relayed link stands: see whether a direct one can, too."""
+        link = self.links.get(other)
+        if link is not None and link.relayed_by and not self._stopping:
+            self._pursue(other)
 
     def _pursue(self, target: str) -> None:
         """See that a link to a peer comes to be: by what is under way, or by an attempt, which may have to wait."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError, ProtocolViolation
 from p2p.exchange.duplex import Duplex
@@ -19,10 +21,17 @@ from p2p.link.relayed import RelayedTransport
 from p2p.peer.dialling import Wiring
 from p2p.services.relay import RELAY
 
-__all__ = ["Linking", "RelayFailed", "join"]
+__all__ = ["DirectAgain", "Linking", "RelayFailed", "Relaying", "join"]
 
 MET_BYTES: Final = 256
 """Bytes of the box that says that both are there."""
+
+
+AGAIN_FIRST_S: Final = 10.0
+"""Seconds for which a relayed link stands until a direct one is tried again; it doubles from there."""
+
+AGAIN_LONGEST_S: Final = 300.0
+"""Seconds between two such tries at most."""
 
 
 class RelayFailed(ExchangeFailed):
@@ -37,6 +46,83 @@ class Linking(Protocol):
 
     async def link_to(self, target: str) -> tuple[DirectLink, Any]:
         """Return the link to a peer; raises ``ExchangeFailed`` if there is none."""
+
+
+class Relaying:
+    """What one hosted peer does by way of relays.
+
+    :param wanted: whether it wants any.
+    :param standing: the link to a peer that stands, if one does.
+    """
+
+    def __init__(self, peer: Linking, name: str, *, wanted: bool, standing: Callable[[str], DirectLink | None]) -> None:
+        self._peer = peer
+        self._name = name
+        self._wanted = wanted
+        self._standing = standing
+        self._used: Counter[str] = Counter()  # relays to which a link is being made
+
+    async def join(self, wiring: Wiring, relays: Sequence[str], terms: LinkTerms) -> DirectLink:
+        """Make a link by way of the first relay that does it.
+
+        :raises RelayFailed: with what each of them said, or why none was asked.
+        """
+        other = terms.remote
+        standing = self._standing(other)
+        if not self._wanted:
+            raise RelayFailed(f"{self._name} wants no relay; its YAML file says 'relayed: false'")
+        if self._used[other]:
+            raise RelayFailed(f"{other} is to relay itself, so the link to it must be direct")
+        if not terms.dialler and standing is not None and standing.reusable:
+            raise RelayFailed(f"a link to {other} stands, and only a direct one would be better")
+        problems = []
+        for relay in relays:
+            if relay in (self._name, other):
+                continue
+            self._used[relay] += 1
+            try:
+                return await join(self._peer, wiring, relay, terms)
+            except RelayFailed as failure:
+                problems.append(str(failure))
+            finally:
+                self._used[relay] -= 1
+        raise RelayFailed("; ".join(problems) or "no relay is left that isn't an end of the link itself")
+
+
+class DirectAgain:
+    """Has a direct link tried again while a relayed one stands that this peer asked for.
+
+    :param begin: begins to ask for a link to a peer, unless that is under way.
+    """
+
+    def __init__(self, clock: IReactorTime, begin: Callable[[str], object]) -> None:
+        self._clock = clock
+        self._begin = begin
+        self._calls: dict[str, IDelayedCall] = {}
+
+    def stands(self, link: DirectLink) -> None:
+        """A link has come to stand in a peer's place for new exchanges."""
+        self.gone(link.remote)
+        if link.relayed_by and link.initiator == link.local:
+            self._wait(link.remote, AGAIN_FIRST_S)
+
+    def gone(self, other: str) -> None:
+        """The link doesn't stand any more."""
+        call = self._calls.pop(other, None)
+        if call is not None and call.active():
+            call.cancel()
+
+    def close(self) -> None:
+        """Try nothing more."""
+        for other in list(self._calls):
+            self.gone(other)
+
+    def _wait(self, other: str, seconds: float) -> None:
+        self._calls[other] = self._clock.callLater(seconds, self._now, other, seconds)
+
+    def _now(self, other: str, waited: float) -> None:
+        self._wait(other, min(2 * waited, AGAIN_LONGEST_S))
+        self._begin(other)
 
 
 async def join(peer: Linking, wiring: Wiring, relay: str, terms: LinkTerms) -> DirectLink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import NamedTuple, Protocol, TypedDict
 
@@ -69,6 +70,7 @@ class DialAnswer(TypedDict):
     port: int | None
     addresses: list[str] | None
     observed: str | None
+    relays: list[str] | None
 
 
 class DialReport(TypedDict):
@@ -92,6 +94,7 @@ class ConnectAnswer(TypedDict):
     dials: list[str] | None
     port: int | None
     reachable: list[str] | None
+    relays: list[str] | None
 
 
 class Brokered(NamedTuple):
@@ -111,6 +114,7 @@ class Brokered(NamedTuple):
 class _Reachable(TypedDict):
     port: int | None
     reachable: list[str] | None
+    relays: list[str] | None
 
 
 class NamesAnswer(TypedDict):
@@ -213,6 +217,7 @@ class Router:
     """The routing table of one cluster, and what may be asked of it.
 
     :param now: reads the monotonic clock, seconds.
+    :param relays: the relays that it names to those who can't link directly.
     :ivar cluster: its name.
     :ivar table: its connected peers.
     :ivar times: how long the look-ups took.
@@ -226,8 +231,10 @@ class Router:
         networks: Mapping[str, Sequence[Network]],
         neighbours: Neighbours,
         now: Callable[[], float],
+        relays: Sequence[str] = (),
     ) -> None:
         self.cluster = cluster
+        self.relays = tuple(relays)
         self.now = now
         self.limits = limits
         self.networks = networks
@@ -275,6 +282,7 @@ class Router:
         :raises Busy: if a limit is reached there.
         """
         where = self._route(request.target.cluster)
+        request = replace(request, relays=self.relays)
         if request.reports:
             until = self.now() + request.lifetime
             initiator.asked.expect(request.ticket, Awaited(str(request.target), str(request.initiator), until))
@@ -292,6 +300,7 @@ class Router:
             "dialling": said["dialling"],
             "plain": said["plain"],
             "dials": said["dials"],
+            "relays": said["relays"],
             **self._reachable(request, initiator, said, via),
         }
 
@@ -340,6 +349,7 @@ class Router:
             awaited = Awaited(entry.name, str(request.initiator), self.now() + request.lifetime, candidates)
             peer.dialling.expect(request.ticket, awaited)
         deadline = min(self.limits.call_s * TARGET_SHARE, request.lifetime)
+        relays = list(request.relays or self.relays)
         try:
             answer = await peer.call(
                 InstructConnect,
@@ -354,6 +364,7 @@ class Router:
                 plain=request.plain,
                 reports=request.reports or None,
                 reaches=request.reaches or None,
+                relays=relays or None,
             )
         except ControlLost as error:
             raise UnknownPeer(f"{entry.name} went away while it was told to dial {request.initiator}") from error
@@ -366,6 +377,7 @@ class Router:
             "port": answer["port"],
             "addresses": self._own(answer["addresses"]) if answer["port"] else None,
             "observed": entry.address if answer["port"] else None,
+            "relays": relays or None,
         }
 
     def _own(self, addresses: Sequence[str] | None) -> list[str]:
@@ -459,6 +471,7 @@ def checked_request(
     candidates: Sequence[str],
     reports: bool | None = None,
     reaches: bool | None = None,
+    relays: Sequence[str] | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect or InstructConnect.
 
@@ -476,6 +489,7 @@ def checked_request(
             candidates=candidates,
             reports=reports,
             reaches=reaches,
+            relays=relays,
         )
     except InvalidName as error:
         raise UnknownPeer(str(error)) from error

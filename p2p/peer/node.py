@@ -118,7 +118,6 @@ class HostedPeer:
             dial_from=surroundings.dial_from,
             by_relays=self._by_relays,
         )
-        self._relaying = Relaying(self, self.name, wanted=relayed, standing=self.links.get)
         self._direct_again = DirectAgain(self._clock, self._seek_direct)
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
@@ -136,6 +135,7 @@ class HostedPeer:
         self.link_watchers: list[Callable[[str], None]] = []
         self._tickets = TicketBook()
         self.links: dict[str, DirectLink] = {}
+        self._relaying = Relaying(self, self.name, wanted=relayed, standing=self.links.get)
         self._connections: set[DirectLink] = set()
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}

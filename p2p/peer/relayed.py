@@ -21,7 +21,7 @@ from p2p.link.relayed import RelayedTransport
 from p2p.peer.dialling import Wiring
 from p2p.services.relay import RELAY
 
-__all__ = ["DirectAgain", "Linking", "RelayFailed", "Relaying", "join"]
+__all__ = ["AGAIN_FIRST_S", "DirectAgain", "Linking", "RelayFailed", "Relaying", "join"]
 
 MET_BYTES: Final = 256
 """Bytes of the box that says that both are there."""

@@ -51,6 +51,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "dials": ["192.0.2.7"],
             "port": 40002,
             "reachable": ["198.51.100.4"],
+            "relays": None,
         },
     ),
     LookupPeer: ({"name": "m4.m"}, {"address": "198.51.100.4", "table_lookup_ns": 512}),
@@ -66,8 +67,17 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "plain": True,
             "reports": None,
             "reaches": None,
+            "relays": None,
         },
-        {"dialling": False, "plain": True, "dials": None, "port": None, "addresses": None, "observed": None},
+        {
+            "dialling": False,
+            "plain": True,
+            "dials": None,
+            "port": None,
+            "addresses": None,
+            "observed": None,
+            "relays": None,
+        },
     ),
     DialFailed: (
         {

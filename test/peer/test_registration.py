@@ -123,9 +123,9 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        nothing = dict.fromkeys(("dials", "port", "addresses", "observed"))
+        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "relays"))
         self.assertEqual({"dialling": True, "plain": False, **nothing}, self.successResultOf(answer))
-        self.assertEqual([{**arguments, "reports": None, "reaches": None}], self.orders)
+        self.assertEqual([{**arguments, "reports": None, "reaches": None, "relays": None}], self.orders)
 
     def test_reports(self) -> None:
         """Its router may tell it of a dial that came to nothing, and at which address it sees it."""

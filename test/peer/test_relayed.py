@@ -15,7 +15,7 @@ from p2p.exchange.request import DigestSink
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer
-from p2p.peer.relayed import RelayFailed, join
+from p2p.peer.relayed import AGAIN_FIRST_S, RelayFailed, join
 from p2p.services.echo import echo, uppercase
 from p2p.services.relay import HALF_S, MEET_S, RelayTerms, relay
 from p2p.services.store import BytesSource, store
@@ -179,9 +179,25 @@ class RelayedTests(RelayCase):
     def test_idle(self) -> None:
         """A relayed link on which nothing moves stays, longer than an exchange may stand still."""
         near, _ = self.linked()
+        self.pair.n1._direct_again.close()
         for _ in range(200):
             self.pair.network.advance(1.0)
         self.assertTrue(near.reusable)
+
+    def test_direct_again(self) -> None:
+        """While a relayed link stands its initiator tries for a direct one, which takes its place at both ends."""
+        near, far = self.linked()
+        self.pair.routers.candidates = ["192.0.2.200"]
+        self.pair.network.advance(AGAIN_FIRST_S)
+        self.pair.network.advance(AGAIN_FIRST_S)
+        self.assertIs(near, self.pair.n1.links["m4.m"])
+        self.pair.routers.candidates = None
+        self.pair.network.advance(AGAIN_FIRST_S)
+        for peer, other, old in ((self.pair.n1, "m4.m", near), (self.pair.m4, "n1.n", far)):
+            self.assertEqual("", peer.links[other].relayed_by)
+            self.assertEqual("closed", old.steps.reason)
+        self.assertEqual([], self.relay.meetings.joined)
+        self.assert_nothing_left(self.pair)
 
     def test_nobody_comes(self) -> None:
         """Who waits for somebody in vain is told so, and nothing is left of it."""

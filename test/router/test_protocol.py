@@ -288,6 +288,7 @@ class RequestTests(RouterTestCase):
                     "plain": False,
                     "reports": None,
                     "reaches": None,
+                    "relays": None,
                 }
             ],
             self.target.instructed,
@@ -295,7 +296,7 @@ class RequestTests(RouterTestCase):
         took = answer.pop("table_lookup_ns")
         self.assertTrue(0 < took < 10**9, took)
         self.assertEqual(["10.1.1.1", "10.1.7.7"], answer.pop("dials"))
-        self.assertEqual((None, None), (answer.pop("port"), answer.pop("reachable")))
+        self.assertEqual([None] * 3, [answer.pop(one) for one in ("port", "reachable", "relays")])
         self.assertEqual({"address": "10.2.2.2", "router_lookup_ns": 0, "dialling": True, "plain": False}, answer)
         self.assertEqual(1, self.router.times.count)
 

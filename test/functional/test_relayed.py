@@ -50,9 +50,8 @@ class RelayedTests(MachinesCase):
             return b'"progress"' in run.printed
 
         await until(moving, "the transfer to be under way")
-        relay = self.lab.daemons["relay"]
-        relay.process.signalProcess(signal.SIGKILL)
-        await relay.ended
+        self.lab.daemons["relay"].kill()
+        await self.lab.daemons["relay"].when_exited()
         with self.assertRaises(ExchangeFailed):
             await (await self.client(self.lab, "m")).message("n1.n", "hello")
         await self.lab.start_peers("relay", "relay.n")

@@ -245,6 +245,7 @@ class Leg(ConsoleAnswer):
 class FoundLink(ConsoleAnswer):
     """The direct link that ``why`` made or found.
 
+    ``relayed_by`` is the relay that carries it, empty where it is direct.
     ``observed`` is the address at which the target's router sees the target, null where that isn't known;
     ``same_address`` whether the link's remote end has this address; ``note`` says both in words.
     """
@@ -254,6 +255,7 @@ class FoundLink(ConsoleAnswer):
     remote: str
     security: str
     age_s: float
+    relayed_by: str = ""
     observed: str | None = None
     same_address: bool | None = None
     note: str = ""

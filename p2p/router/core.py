@@ -114,7 +114,6 @@ class Brokered(NamedTuple):
 class _Reachable(TypedDict):
     port: int | None
     reachable: list[str] | None
-    relays: list[str] | None
 
 
 class NamesAnswer(TypedDict):

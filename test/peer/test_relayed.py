@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,9 @@ class RelayCase(NodeCase):
         """Send the relay a request by hand; returns what keeps what comes of it."""
         link, _ = self.pair.run(sender.link_to("relay.n"))
         told = Told()
-        limits = {"clock": self.pair.network, "silence_s": 30.0, "header_bytes": 4096}
-        told.duplex = Duplex(link.open_stream(), Request("relay", more=more), told, **limits)
+        clock: Any = self.pair.network
+        request = Request("relay", more=more)
+        told.duplex = Duplex(link.open_stream(), request, told, clock=clock, silence_s=30.0, header_bytes=4096)
         self.pair.network.settle()
         return told
 
@@ -135,6 +137,15 @@ class RelayedTests(RelayCase):
         for one in (first, second):
             self.assertFalse(self.successResultOf(one).terms.plain)
 
+    def spy(self, write: Callable[[bytes | memoryview], None], seen: bytearray) -> Callable[[bytes | memoryview], None]:
+        """The same, which keeps what is written."""
+
+        def spied(data: bytes | memoryview) -> None:
+            seen.extend(data)
+            write(data)
+
+        return spied
+
     def test_ciphertext(self) -> None:
         """What the relay passes on has nothing of the content in it."""
         seen = bytearray()
@@ -142,8 +153,7 @@ class RelayedTests(RelayCase):
         self.linked()
         (meeting,) = end._joined
         for one in meeting.ends:
-            write = one.write
-            one.write = lambda data, write=write: (seen.extend(data), write(data))[1]  # type: ignore[method-assign]  # a spy
+            self.patch(one, "write", self.spy(one.write, seen))
         self.echoed(256 * 64)
         self.assertGreater(len(seen), 256 * 64)
         self.assertNotIn(bytes(range(64)), bytes(seen))
@@ -273,7 +283,8 @@ class RelayedTests(RelayCase):
 
     def test_nonsense(self) -> None:
         """Requests that make no sense are refused with the reason."""
-        for more in ({}, {"meeting": b"short", "other": "m4.m"}, {"meeting": bytes(32), "other": "n1.n"}):
+        wrong: list[dict[str, str | bytes]] = [{}, {"meeting": b"short", "other": "m4.m"}]
+        for more in (*wrong, {"meeting": bytes(32), "other": "n1.n"}):
             (reason,) = self.ask(self.pair.n1, **more).ends
             self.assertIn("relay.n can't tell", reason)
         (reason,) = self.ask(self.pair.n1, meeting=bytes(32), other=b"\xff").ends

@@ -441,7 +441,7 @@ class NeighbourTests(RouterTestCase):
         """An instruction for its own peers is passed on, with the observed address and the granted candidates."""
         answer = self.successResultOf(self.instruct(candidates=["10.8.1.1", "10.6.6.6"]))
         dials = ["10.7.7.7", "10.8.1.1"]
-        nothing = dict.fromkeys(("port", "addresses", "observed"))
+        nothing = dict.fromkeys(("port", "addresses", "observed", "relays"))
         self.assertEqual({"dialling": True, "plain": False, "dials": dials, **nothing}, answer)
         self.assertEqual(dials, self.target.instructed[0]["candidates"])
 

@@ -88,6 +88,11 @@ class MeetingPoint:
         self._pace = None if rate is None else Pace(rate, clock.seconds())
 
     @property
+    def is_relay(self) -> bool:
+        """Whether it is one for anybody."""
+        return self._terms is not None
+
+    @property
     def waiting(self) -> int:
         """How many wait for their other peer."""
         return len(self._waiting)

@@ -38,6 +38,32 @@ class RelayedTests(MachinesCase):
         self.assertIn("relayed by relay.n", self.lab.log("m"))
         await (await self.client(self.lab, "m")).message("n1.n", "hello")
 
+    async def test_direct_again(self) -> None:
+        """When a firewall is opened, a transfer under way goes over to a direct link, and arrives whole."""
+        film = self.lab.folder / "film"
+        film.write_bytes(os.urandom(96 << 20))
+        run = self.run_program(
+            "p2p", "send", "--json", "--limit", "4MB/s", "m1.m", film, P2P_CONFIG=str(self.lab.folder / "n.yaml")
+        )
+
+        async def moving() -> bool:
+            return b'"progress"' in run.printed
+
+        await until(moving, "the transfer to be under way")
+        client = await self.client(self.lab, "n")
+        (link,) = [one for one in (await client.status()).peers[0].links if one.peer == "m1.m"]
+        self.assertEqual("relayed by relay.n", f"relayed by {link.relayed_by}")
+        self.machines.open("n")
+
+        async def direct() -> bool:
+            links = [one for one in (await client.status()).peers[0].links if one.peer == "m1.m"]
+            return [one.relayed_by for one in links] == [""]
+
+        await until(direct, "a direct link")
+        await self.ended(run, 0)
+        self.assertEqual(film.read_bytes(), (self.lab.folder / "inbox" / "m1.m" / "film").read_bytes())
+        self.assertIn(b'"event":"resumed"', run.printed.replace(b" ", b""))
+
     async def test_killed(self) -> None:
         """A transfer whose relay is killed goes on when the relay is there again, and arrives whole."""
         film = self.lab.folder / "film"

@@ -284,7 +284,8 @@ class RelayedTests(RelayCase):
     def test_nonsense(self) -> None:
         """Requests that make no sense are refused with the reason."""
         wrong: list[dict[str, str | bytes]] = [{}, {"meeting": b"short", "other": "m4.m"}]
-        for more in (*wrong, {"meeting": bytes(32), "other": "n1.n"}):
+        wrong.append({"meeting": bytes(32), "other": "n1.n"})
+        for more in wrong:
             (reason,) = self.ask(self.pair.n1, **more).ends
             self.assertIn("relay.n can't tell", reason)
         (reason,) = self.ask(self.pair.n1, meeting=bytes(32), other=b"\xff").ends

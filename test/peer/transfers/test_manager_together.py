@@ -49,8 +49,8 @@ class MovingPair(Pair):
         self.transfers: dict[str, Transfers] = {}
         super().__init__(folder)
 
-    def host(self, name: str, address: str, *, plain: bool = True, lab: str = "lab") -> HostedPeer:
-        peer = super().host(name, address, plain=True, lab=lab)
+    def host(self, name: str, address: str, *, plain: bool = True, lab: str = "lab", relay: Any = None) -> HostedPeer:
+        peer = super().host(name, address, plain=True, lab=lab, relay=relay)
         self.begin_daemon(name)
         return peer
 

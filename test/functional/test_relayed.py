@@ -5,8 +5,17 @@ from __future__ import annotations
 import os
 
 from p2p.base.errors import ExchangeFailed
+from p2p.client import Client
+from p2p.console.operations import PeerStatus
 from test.functional.lab import until
 from test.functional.test_firewalls import MachinesCase
+
+
+async def relays(client: Client) -> list[str]:
+    """By whom the links to m1.m are relayed."""
+    status = await client.status()
+    assert isinstance(status, PeerStatus)
+    return [link.relayed_by for peer in status.peers for link in peer.links if link.peer == "m1.m"]
 
 
 class RelayedTests(MachinesCase):
@@ -51,13 +60,11 @@ class RelayedTests(MachinesCase):
 
         await until(moving, "the transfer to be under way")
         client = await self.client(self.lab, "n")
-        (link,) = [one for one in (await client.status()).peers[0].links if one.peer == "m1.m"]
-        self.assertEqual("relayed by relay.n", f"relayed by {link.relayed_by}")
+        self.assertEqual(["relay.n"], await relays(client))
         self.machines.open("n")
 
         async def direct() -> bool:
-            links = [one for one in (await client.status()).peers[0].links if one.peer == "m1.m"]
-            return [one.relayed_by for one in links] == [""]
+            return await relays(client) == [""]
 
         await until(direct, "a direct link")
         await self.ended(run, 0)

@@ -32,6 +32,7 @@ from p2p.base.config_fields import (
     Patterns,
     PortRange,
     ReadableFile,
+    Relays,
     RouterEndpoint,
     Seconds,
     ServiceNames,
@@ -172,6 +173,7 @@ class RouterConfig(StrictModel):
     networks: dict[ClusterName, list[Network]] = Field(
         default={}, description="a mapping from clusters to the networks that their peers may name addresses in"
     )
+    relays: Relays = Field(default=[], description="a list of peers that relay for those who can't link directly")
     console: Console | None = Field(default=None, description="the path of this daemon's UNIX socket")
     limits: RouterLimits = Field(default_factory=RouterLimits, description="a mapping of limits")
 
@@ -204,6 +206,16 @@ class AcceptRule(StrictModel):
     then: Literal["accept", "ask", "refuse"] = Field(description="'accept', 'ask' or 'refuse'")
 
 
+class RelayGrant(StrictModel):
+    """For whom a peer is a relay, and how much it relays."""
+
+    peers: Patterns = Field(alias="from", description="patterns of peers' names, like '*.m'; both ends must fit one")
+    pairs: Count = Field(default=64, description="links that are relayed at once, or about to be")
+    each: Count = Field(default=4, description="of them, those of one pair of peers")
+    rate: Size | None = Field(default=None, ge=1, description="bytes a second in total, like 100MB")
+    pair_rate: Size | None = Field(default=None, ge=1, description="bytes a second of one link, like 10MB")
+
+
 class PeerEntry(StrictModel):
     """One hosted peer."""
 
@@ -216,6 +228,8 @@ class PeerEntry(StrictModel):
     symlinks: Links = Field(default="keep", description="'keep' or 'refuse'")
     quota: Size | None = Field(default=None, description="the most bytes in the inbox, like 100GB")
     keep_free: Size = Field(default=0, description="bytes that stay free on the inbox's disk, like 1GB")
+    relay: RelayGrant | None = Field(default=None, description="a mapping that says for whom this peer is a relay")
+    relayed: bool = Field(default=True, description="whether links of this peer may go through a relay")
     share: Shared = Field(default={}, description="a mapping from names to folders or files, or a list of their paths")
 
 

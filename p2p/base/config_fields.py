@@ -41,6 +41,7 @@ __all__ = [
     "Patterns",
     "PortRange",
     "ReadableFile",
+    "Relays",
     "RouterEndpoint",
     "Seconds",
     "ServiceNames",
@@ -275,6 +276,7 @@ ServiceNames = Annotated[list[Annotated[str, AfterValidator(_service)]], BeforeV
 ContentTypes = Annotated[list[ContentType], BeforeValidator(_several)]
 Grants = Annotated[list[Annotated[str, AfterValidator(_peer)]], BeforeValidator(_several)]
 """Names of peers, any number of them or a single one; no patterns, so that nobody is granted by accident."""
+Relays = Annotated[list[Annotated[str, AfterValidator(_peer)]], BeforeValidator(_several), Field(max_length=4)]
 Shared = Annotated[
     dict[
         Annotated[str, AfterValidator(_share_name)],

@@ -48,6 +48,10 @@ class Ticket:
         """What the initiator answers with: 32 bytes."""
         return self._proof("listener")
 
+    def meeting(self) -> bytes:
+        """Where the two ends meet at a relay: 32 bytes that tell nobody the nonce."""
+        return blake3(b"p2p/1 relay", key=self.nonce).digest()
+
     def _proof(self, role: str) -> bytes:
         text = f"p2p/1 {role} {self.initiator} {self.target}"
         return blake3(text.encode(), key=self.nonce).digest()

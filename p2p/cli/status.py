@@ -63,7 +63,7 @@ def _of_peers(answer: PeerStatus) -> str:
     links = [
         (
             f"{one.name} - {link.peer}",
-            f"{link.direct.local} - {link.direct.remote}",
+            f"relayed by {link.relayed_by}" if link.relayed_by else f"{link.direct.local} - {link.direct.remote}",
             link.security,
             str(link.streams),
             size(link.sent_bytes),

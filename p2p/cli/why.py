@@ -168,4 +168,6 @@ def _verdict(found: Diagnosis) -> str:
 
 def _link(link: FoundLink) -> str:
     security = "TLS 1.3" if link.security == "tls" else f"{link.security}: closed labs only"
-    return f"{link.local} - {link.remote}, {security}, asked for by {link.initiator}, stands for {duration(link.age_s)}"
+    relay = f", relayed by {link.relayed_by}" if link.relayed_by else ""
+    way = f"{link.local} - {link.remote}{relay}, {security}"
+    return f"{way}, asked for by {link.initiator}, stands for {duration(link.age_s)}"

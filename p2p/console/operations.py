@@ -44,6 +44,7 @@ __all__ = [
     "PeersListed",
     "Pinged",
     "Registered",
+    "Relayed",
     "RouterConnection",
     "RouterStatus",
     "SocketBytes",
@@ -245,6 +246,7 @@ class Leg(ConsoleAnswer):
 class FoundLink(ConsoleAnswer):
     """The direct link that ``why`` made or found.
 
+    ``relayed_by`` is the relay that carries it, empty where it is direct.
     ``observed`` is the address at which the target's router sees the target, null where that isn't known;
     ``same_address`` whether the link's remote end has this address; ``note`` says both in words.
     """
@@ -254,6 +256,7 @@ class FoundLink(ConsoleAnswer):
     remote: str
     security: str
     age_s: float
+    relayed_by: str = ""
     observed: str | None = None
     same_address: bool | None = None
     note: str = ""
@@ -335,7 +338,7 @@ class Direct(ConsoleAnswer):
 
 
 class Link(ConsoleAnswer):
-    """A direct link and what has gone over it."""
+    """A link and what has gone over it; ``relayed_by`` is the relay that carries it, empty where it is direct."""
 
     peer: str
     initiator: str
@@ -345,6 +348,17 @@ class Link(ConsoleAnswer):
     sent_bytes: int
     received_bytes: int
     age_s: float
+    relayed_by: str = ""
+
+
+class Relayed(ConsoleAnswer):
+    """What a relay does: who waits, the pairs that are joined, and in all the pairs, the bytes and the refusals."""
+
+    waiting: int
+    joined: list[tuple[str, str]]
+    met: int
+    bytes: int
+    refused: int
 
 
 class LinkAttempt(ConsoleAnswer):
@@ -356,7 +370,9 @@ class LinkAttempt(ConsoleAnswer):
 
 
 class HostedStatus(ConsoleAnswer):
-    """A peer that the daemon hosts: ``observed`` is where its router saw it, ``problem`` why it isn't registered."""
+    """A peer that the daemon hosts: ``observed`` is where its router saw it, ``problem`` why it isn't registered;
+    ``relay`` is null where it is none.
+    """
 
     name: str
     registered: bool
@@ -364,6 +380,7 @@ class HostedStatus(ConsoleAnswer):
     observed: str | None = None
     problem: str = ""
     attempts: list[LinkAttempt] = []
+    relay: Relayed | None = None
 
 
 class OpenSockets(ConsoleAnswer):

@@ -126,7 +126,8 @@ class RequestConnect(Command):
 
     With ``reports`` the peer takes :class:`DialFailed`; ``dials`` are the addresses that the target was told to dial.
     With ``reaches`` the peer dials as well: ``port`` is the one that the target listens on, and ``reachable`` has the
-    addresses at which it may dial that, best first. With ``goes`` the target takes :class:`Go`.
+    addresses at which it may dial that, best first. With ``goes`` the target takes :class:`Go`. ``relays`` are the
+    names of the peers that both ends go to, in this order, where neither can dial the other.
     """
 
     arguments = [
@@ -149,6 +150,7 @@ class RequestConnect(Command):
         (b"port", Integer(optional=True)),
         (b"reachable", ListOf(Unicode(), optional=True)),
         (b"goes", Boolean(optional=True)),
+        (b"relays", ListOf(Unicode(), optional=True)),
     ]
     errors = {
         UnknownPeer: b"UNKNOWN_PEER",
@@ -176,6 +178,7 @@ class InstructConnect(Command):
     With ``reaches`` the initiator dials as well. A target that listens for it answers the ``port``, the same for every
     instruction with this ticket, and its own ``addresses``; its router adds the one at which it sees it, ``observed``.
     With ``goes`` it takes :class:`Go`.
+    ``relays`` are those that the initiator's router names, or, if it names none, the target's; the latter answers them.
     """
 
     arguments = [
@@ -189,6 +192,7 @@ class InstructConnect(Command):
         (b"plain", Boolean()),
         (b"reports", Boolean(optional=True)),
         (b"reaches", Boolean(optional=True)),
+        (b"relays", ListOf(Unicode(), optional=True)),
     ]
     response = [
         (b"dialling", Boolean()),
@@ -198,6 +202,7 @@ class InstructConnect(Command):
         (b"addresses", ListOf(Unicode(), optional=True)),
         (b"observed", Unicode(optional=True)),
         (b"goes", Boolean(optional=True)),
+        (b"relays", ListOf(Unicode(), optional=True)),
     ]
     errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
 

@@ -199,7 +199,7 @@ class Serving(MessageReceiver):
         self._sender = sender
         self._accept = accept
         self._sink: Sink | None = None
-        self._reply = ReplyWriter(stream, {}, self._fail)
+        self._reply = ReplyWriter(stream, {}, self._fail, self.keep_open)
         self._request: Request | None = None
         self._over = False
         stream.receive_with(self)

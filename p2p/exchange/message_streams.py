@@ -73,12 +73,20 @@ class ReplyWriter(MessageWriter):
     """Writes a reply; through it, whoever serves the request may end the exchange at any time.
 
     :param fail: ends the exchange.
+    :param keep_open: lets the exchange stand still for any time.
     :ivar failure: how the exchange was broken off, by whichever side; None as long as it wasn't.
     """
 
-    def __init__(self, stream: Stream, head: Mapping[str, str | bytes], fail: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        head: Mapping[str, str | bytes],
+        fail: Callable[[BaseException], None],
+        keep_open: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__(stream, head)
         self._fail = fail
+        self._keep_open = keep_open
         self.failure: ExchangeFailed | None = None
 
     def fail(self, error: BaseException) -> None:
@@ -87,6 +95,10 @@ class ReplyWriter(MessageWriter):
         What isn't an ``ExchangeFailed`` is logged as a fault of the service.
         """
         self._fail(error)
+
+    def keep_open(self) -> None:
+        """From now on nothing need move: somebody else sees to it that the exchange has an end."""
+        self._keep_open()
 
 
 class Watch:
@@ -166,6 +178,10 @@ class MessageReceiver(ABC):
         self._held.set(0)
         self.stream.reset()
         self.broken(failure)
+
+    def keep_open(self) -> None:
+        """From now on nothing need move on this stream, as long as its link answers."""
+        self._watch.stop()
 
     def _silent(self) -> None:
         self.give_up(ExchangeFailed(Outcome.TIMEOUT, f"nothing moved for {self._silence_s:g} s"))

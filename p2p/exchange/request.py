@@ -30,6 +30,7 @@ class Request:
     :ivar length: bytes of the body, None if unknown beforehand.
     :ivar encoding: of text, ``utf-8`` unless it says otherwise.
     :ivar sender: the peer at the other end of the link, proved by its certificate.
+    :ivar relayed_by: the relay that carries that link; empty if it is direct.
     :ivar more: the fields of the head that only its service knows.
     """
 
@@ -39,6 +40,7 @@ class Request:
     length: int | None = None
     encoding: str = "utf-8"
     sender: str = ""
+    relayed_by: str = ""
     more: Mapping[str, str | bytes] = field(default_factory=dict, hash=False)
 
     def fields(self) -> dict[str, str | bytes]:

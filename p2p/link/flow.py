@@ -80,6 +80,7 @@ class Stream:
 
     :param scope: accounts for what is held on behalf of this stream.
     :param window: bytes that the other side was granted at its beginning, beyond those that every stream has.
+    :ivar carrier: the link that it is one of.
     :ivar sent: bytes written to the link so far.
     :ivar received: bytes that arrived so far.
     :ivar alive: False once both directions ended, or either side reset it; what was written before may still wait.
@@ -88,6 +89,7 @@ class Stream:
 
     def __init__(self, carrier: StreamCarrier, stream_id: int, scope: StreamScope, window: int = 0) -> None:
         self._carrier = carrier
+        self.carrier = carrier
         self.stream_id = stream_id
         self.scope = scope
         self._held_in = scope.bytes_held()

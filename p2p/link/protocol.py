@@ -62,6 +62,8 @@ class DirectLink(TwistedProtocol):
     """One end of a direct link.
 
     :param gate: what the other end can provoke in the log passes here; one of its own if left out.
+    :param relayed_by: the relay that carries the connection; empty if it is direct.
+    :ivar relayed_by: as above.
     :ivar turns: for the exchanges that this end begins, so that both ends together never pass the limit of streams.
     :ivar went_away: the other end takes no new streams.
     :ivar steps: when it took its steps to a link.
@@ -82,8 +84,10 @@ class DirectLink(TwistedProtocol):
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
         scopes: System | None = None,
+        relayed_by: str = "",
     ) -> None:
         self.terms = terms
+        self.relayed_by = relayed_by
         self.steps = Steps()
         self._owner = owner
         self._clock = clock
@@ -220,7 +224,8 @@ class DirectLink(TwistedProtocol):
         if self.failure is not None:
             transport.abortConnection()
             return
-        transport.setTcpNoDelay(True)
+        if not self.relayed_by:
+            transport.setTcpNoDelay(True)
         if self.terms.plain:
             self.transport = self._below = widened(transport, self.dataReceived)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -20,13 +20,16 @@ from p2p.peer.race import Race
 from p2p.peer.reachable import failed_dials, is_foreign
 from p2p.peer.registration import RouterAccess
 
-__all__ = ["AGAIN_S", "LINGER_S", "LOOK_S", "REACH_S", "Approach", "Approaches"]
+__all__ = ["AGAIN_S", "LINGER_S", "LOOK_S", "REACH_S", "RELAY_S", "Approach", "Approaches"]
 
 REACH_S: Final = 4.0
 """Seconds for which both ends dial each other once both know where: enough for two repeats of a lost SYN."""
 
 LINGER_S: Final = 1.0
 """Seconds longer for which each end still listens, since the other began later."""
+
+RELAY_S: Final = 1.5
+"""Seconds from when both ends dial until both go to a relay as well."""
 
 AGAIN_S: Final = 0.3
 """Seconds until a dial that was refused is made again: a firewall that refuses lets it in once the initiator's own dial
@@ -60,6 +63,7 @@ class Approach:
         self.instruction = instruction
         self.port: int | None = None
         self._clock = wiring.reactor
+        self._wiring = wiring
         self._listen = listen
         self._needless = needless
         self._failed = failed
@@ -76,6 +80,9 @@ class Approach:
         self._again: IDelayedCall | None = None
         self._end: IDelayedCall | None = None
         self._told = self._together = False
+        self._relaying: Deferred[DirectLink] | None = None
+        self._relay: IDelayedCall | None = None
+        self._terms = terms
 
     @property
     def initiator(self) -> str:
@@ -100,6 +107,13 @@ class Approach:
             else:
                 self._end = self._clock.callLater(REACH_S + LINGER_S, self._look)
         self._race.begin()
+        if self.instruction.relays and self._end is not None:
+            self._relay = self._clock.callLater(RELAY_S, self._by_relays)
+
+    def _by_relays(self) -> None:
+        if self._wiring.by_relays is not None:
+            self._relaying = self._wiring.by_relays(self.instruction.relays, self._terms)
+            self._relaying.addErrback(lambda failure: failure.trap(P2PError, CancelledError))
 
     def link_left(self, link: DirectLink) -> bool:
         """A connection ended before it was a link; say whether it was one of this approach."""
@@ -128,9 +142,11 @@ class Approach:
         """Give back everything that it holds; a link stays."""
         self._race.stop()
         self._gate.close()
-        for call in (self._end, self._again):
+        for call in (self._end, self._again, self._relay):
             if call is not None and call.active():
                 call.cancel()
+        if self._relaying is not None:
+            self._relaying.cancel()
 
     def go(self) -> None:
         """Dial now: the initiator does so in the same moment, and no dial before that shall spoil it."""

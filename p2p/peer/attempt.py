@@ -6,9 +6,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
 from p2p.base.texts import printable
@@ -18,9 +19,9 @@ from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ControlError, Go, Refused, RequestConnect
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
-from p2p.peer.approach import LINGER_S, LOOK_S, REACH_S
+from p2p.peer.approach import LINGER_S, LOOK_S, REACH_S, RELAY_S
 from p2p.peer.dialling import Gate, Wiring
-from p2p.peer.instruction import NAMED, check_reachable
+from p2p.peer.instruction import NAMED, check_reachable, named_relays
 from p2p.peer.race import Race
 from p2p.peer.reachable import is_foreign, told_to_dial, unreached
 from p2p.peer.registration import RouterAccess
@@ -46,6 +47,8 @@ class Moments:
     :ivar failures: the addresses that it has dialled in vain, and the kind of each failure, as it reports.
     :ivar reachable: the addresses at which this peer dials the target, and ``target_port`` the port there.
     :ivar own_failures: the addresses that this peer has dialled in vain, and the kind of each failure.
+    :ivar relays: the relays at which both ends meet if neither can dial the other.
+    :ivar relay_failure: why no link came to stand by way of these.
     :ivar dialling: whether the target dials; if not, its own request to this peer goes first.
     :ivar error: what the last question brought instead of an answer.
     :ivar callers: the connections that came to the fresh socket, the latest last.
@@ -63,6 +66,8 @@ class Moments:
     reachable: list[str] = field(default_factory=list)
     target_port: int = 0
     own_failures: list[tuple[str, DialFailure]] = field(default_factory=list)
+    relays: tuple[str, ...] = ()
+    relay_failure: str = ""
     dialling: bool = True
     error: P2PError | None = None
     callers: list[Steps] = field(default_factory=list)
@@ -168,6 +173,8 @@ class Attempting:
         self._together = 0
         self._half_way_s = 0.0
         self._rejected = ""
+        self._relay: IDelayedCall | None = None
+        self._relaying: Deferred[DirectLink] | None = None
 
     def link_left(self, link: DirectLink, reason: str) -> None:
         """A connection to our listener ended before it was a link."""
@@ -181,7 +188,7 @@ class Attempting:
         """The target reports that its dial came to nothing, maybe before the routers have answered."""
         if ticket == self._ticket.nonce:
             self.moments.failures = [(printable(address), printable(failure)) for address, failure in failures]
-            if self._answered and failures and not self._may_reach:
+            if self._answered and failures and self._dials_over:
                 self._go_or_end()
 
     # -- what the machine asks for ----------------------------------------------------------------------------
@@ -207,9 +214,11 @@ class Attempting:
             self.setup.answered()
         if self._race is not None:
             self._race.stop()
-        for call in (self._expiry, self._retry, self._end, self._meeting):
+        for call in (self._expiry, self._retry, self._end, self._meeting, self._relay):
             if call is not None and call.active():
                 call.cancel()
+        if self._relaying is not None:
+            self._relaying.cancel()
 
     def succeed(self) -> None:
         """The link stands."""
@@ -274,8 +283,9 @@ class Attempting:
             (self.machine.dialled if answer["dialling"] else self.machine.yielded)()
             self._goes = bool(answer.get("goes"))
             self._half_way_s = (self.moments.answered_ns - self.moments.asked_ns) / 2e9
+            self.moments.relays = named_relays(answer.get("relays"))
             self._reach(answer.get("port"), answer.get("reachable") or ())
-            if self.moments.failures and not self._may_reach:
+            if self.moments.failures and self._dials_over:
                 self._go_or_end()
         finally:
             self._asking = False
@@ -283,10 +293,16 @@ class Attempting:
 
     @property
     def _may_reach(self) -> bool:
-        """Whether this peer's own dials may still come to something."""
+        """Whether this peer's own dials, or a relay, may still come to something."""
+        waits = self._relay is not None or self._relaying is not None
+        return self._race is not None and (waits or not self._dials_over)
+
+    @property
+    def _dials_over(self) -> bool:
+        """Whether nothing can come of this peer's own dials any more, if it made any."""
         if self._meeting is not None and self._meeting.active():
-            return True
-        return self._race is not None and (self._race.running or self._gate.handshake_age() is not None)
+            return False
+        return self._race is None or not (self._race.running or self._gate.busy)
 
     def _reach(self, port: int | None, reachable: Sequence[str]) -> None:
         """Dial the target, which listens for it, unless the link has come to stand meanwhile."""
@@ -302,7 +318,24 @@ class Attempting:
         self._race = Race(clock, self._gate, [(one, port) for one in addresses], REACH_S, self._own_in_vain)
         self.moments.own_failures = self._race.failures
         self._end = clock.callLater(REACH_S + LINGER_S, self._look)
+        if self.moments.relays and self._wiring.by_relays is not None:
+            self._relay = clock.callLater(RELAY_S, self._by_relays)
         self._race.begin()
+
+    def _by_relays(self) -> None:
+        """Go to the relays as well."""
+        self._relay = None
+        assert self._wiring.by_relays is not None
+        self._relaying = self._wiring.by_relays(self.moments.relays, self._terms(False))
+        self._relaying.addErrback(self._not_relayed)
+
+    def _not_relayed(self, failure: Failure) -> None:
+        self._relaying = None
+        failure.trap(P2PError, CancelledError)
+        if not failure.check(CancelledError):
+            self.moments.relay_failure = str(failure.value)
+            if not self._over and not self._may_reach:
+                self._end_in_vain()
 
     def _own_in_vain(self) -> None:
         """All of this peer's own dials came to nothing."""
@@ -319,7 +352,7 @@ class Attempting:
         if self._goes and refused and self._together < TOGETHER:
             self._together += 1
             self._work(self._go())
-        else:
+        elif not self._may_reach:
             self._end_in_vain()
 
     async def _go(self) -> None:
@@ -352,6 +385,8 @@ class Attempting:
         reason = unreached(
             self.target, moments.port, moments.dials, moments.failures, moments.target_port, moments.own_failures
         )
+        if moments.relay_failure:
+            reason += f"; and {moments.relay_failure}"
         self.machine.failed(ExchangeFailed(Outcome.CONNECT_FAILED, reason))
 
     def _work(self, step: Coroutine[Deferred[Any], Any, None]) -> None:

@@ -36,6 +36,7 @@ from p2p.console.operations import (
     PeerStatus,
     Pinged,
     Registered,
+    Relayed,
     RouterConnection,
     WaitRegisteredArguments,
     WhyArguments,
@@ -50,6 +51,7 @@ from p2p.peer.node import HostedPeer
 from p2p.peer.transfer_console import Consent, Mover, TransferConsole
 from p2p.peer.transfers.targets import list_peers
 from p2p.peer.why import why
+from p2p.services.relay import MeetingPoint
 from p2p.services.store import BytesSource, FileSource
 
 __all__ = ["PeerConsole"]
@@ -131,6 +133,7 @@ class PeerConsole:
                     registered=peer.registration.registered,
                     links=[_shown(link, now) for link in peer.links.values()],
                     observed=peer.registration.observed or None,
+                    relay=_relayed(peer.meetings),
                     problem="" if peer.registration.registered else peer.registration.last_error,
                     attempts=[
                         LinkAttempt(peer=target, port=moments.port, dials=moments.dials)
@@ -387,4 +390,17 @@ def _shown(link: DirectLink, now: float) -> Link:
         sent_bytes=link.sent_bytes,
         received_bytes=link.received_bytes,
         age_s=now - link.since,
+        relayed_by=link.relayed_by,
+    )
+
+
+def _relayed(meetings: MeetingPoint) -> Relayed | None:
+    if not meetings.is_relay:
+        return None
+    return Relayed(
+        waiting=meetings.waiting,
+        joined=meetings.joined,
+        met=meetings.met,
+        bytes=meetings.relayed,
+        refused=meetings.refused,
     )

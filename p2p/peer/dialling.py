@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final, cast
 
@@ -42,12 +42,16 @@ _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """What a system says to a socket for all addresses if it has IPv4 alone."""
 
 
+ByRelays = Callable[[Sequence[str], LinkTerms], Deferred[DirectLink]]
+
+
 class Wiring:
     """What every link of a hosted peer is made of.
 
     :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
     :param dial_from: connects from a port that is listened on, too.
     :param ports: those that fresh sockets may have; any, if left out.
+    :param by_relays: makes a link by way of one of some relays, given what it must prove; fails if none does it.
     """
 
     def __init__(
@@ -62,8 +66,10 @@ class Wiring:
         scopes: System | None = None,
         dial_from: DialFrom = dial_from,
         ports: FreshPorts | None = None,
+        by_relays: ByRelays | None = None,
     ) -> None:
         self.ports = ports or FreshPorts()
+        self.by_relays = by_relays
         self.dial_from = dial_from
         self.gate = gate or LogGate(reactor)
         self.reactor = reactor
@@ -80,16 +86,17 @@ class Wiring:
             return inner
         return self.credentials.wrap(inner, client=client, alpn=LINK_ALPN, clock=self.reactor, buffering=False)
 
-    def link(self, terms: LinkTerms) -> DirectLink:
-        """A protocol for one connection."""
+    def link(self, terms: LinkTerms, *, owner: LinkOwner | None = None, relayed_by: str = "") -> DirectLink:
+        """A protocol for one connection, which a relay carries if one is named."""
         return DirectLink(
             terms,
-            self.owner,
+            owner or self.owner,
             self.reactor,
             self.limits,
             now_ns=self.now_ns,
             gate=self.gate,
             scopes=self.scopes,
+            relayed_by=relayed_by,
         )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "check_instruction",
     "check_reachable",
     "failures_of",
+    "named_relays",
 ]
 
 DIALS_EACH: Final = 4
@@ -27,6 +28,9 @@ DIALS_EACH: Final = 4
 
 NAMED: Final = 8
 """Addresses of its own that a peer names at most."""
+
+MAX_RELAYS: Final = 4
+"""Relays that are tried for one link."""
 
 MAX_CANDIDATES: Final = NAMED + 1
 """Addresses in an instruction: the one that a router observed, and those that a request may name besides."""
@@ -38,6 +42,7 @@ class Instruction:
 
     :ivar reports: whether who asked for the dial wants to hear of it if it comes to nothing.
     :ivar reaches: whether the initiator dials as well.
+    :ivar relays: where both ends meet if neither can dial the other.
     """
 
     ticket: Ticket
@@ -46,6 +51,7 @@ class Instruction:
     plain: bool
     reports: bool
     reaches: bool = False
+    relays: tuple[str, ...] = ()
 
     def report(self, failures: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The arguments of DialFailed for the addresses that were dialled in vain, and the kind of each failure."""
@@ -99,7 +105,19 @@ def check_instruction(
         arguments["plain"] and plain,
         reports=bool(arguments.get("reports")),
         reaches=bool(arguments.get("reaches")),
+        relays=named_relays(arguments.get("relays")),
     )
+
+
+def named_relays(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The relays that a router names, as many as are tried; those that can't be are left out."""
+    relays = []
+    for name in (names or ())[:MAX_RELAYS]:
+        try:
+            relays.append(str(parse_peer(name)))
+        except ValueError:
+            continue
+    return tuple(relays)
 
 
 def check_reachable(port: int, addresses: Sequence[str], *, nearby: bool) -> list[str]:

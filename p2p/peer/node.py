@@ -22,6 +22,7 @@ from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perfor
 from p2p.exchange.service import Context, Host, Services
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
+from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import CLOSED, DirectLink
 from p2p.peer.approach import Approaches
@@ -31,9 +32,11 @@ from p2p.peer.instruction import Instruction, check_instruction, failures_of
 from p2p.peer.ports import FreshPorts
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
+from p2p.peer.relayed import DirectAgain, Relaying
 from p2p.peer.rendezvous import goes_first, survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
+from p2p.services.relay import MeetingPoint, RelayTerms
 from p2p.wire.fresh_port import DialFrom, dial_from
 
 __all__ = ["HostedPeer", "Surroundings"]
@@ -83,13 +86,24 @@ class HostedPeer:
     :param registration: its standing at its router; it is started, and stopped, with the peer.
     :ivar links: the link to each peer that new exchanges take, by name.
     :ivar link_watchers: are called with the other's name whenever a link has come to stand.
+    :param relayed: whether its own links may be relayed.
+    :param relay: who may use it as a relay, and how much; None if it is none.
     :ivar chats: its conversations.
+    :ivar meetings: those whose streams it joins, if it is a relay.
     """
 
     _log = Logger()
 
     def __init__(
-        self, credentials: Credentials, inbox: Path, surroundings: Surroundings, host: Host, registration: RouterAccess
+        self,
+        credentials: Credentials,
+        inbox: Path,
+        surroundings: Surroundings,
+        host: Host,
+        registration: RouterAccess,
+        *,
+        relay: RelayTerms | None = None,
+        relayed: bool = True,
     ) -> None:
         self.name = credentials.name
         self._around = surroundings
@@ -106,9 +120,12 @@ class HostedPeer:
             scopes=surroundings.scopes,
             dial_from=surroundings.dial_from,
             ports=surroundings.ports,
+            by_relays=self._by_relays,
         )
+        self._direct_again = DirectAgain(self._clock, self._seek_direct)
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
+        self.meetings = MeetingPoint(self._clock, self.name, relay, self._gate)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -117,11 +134,12 @@ class HostedPeer:
             now=self._clock.seconds,
             clock=self._clock,
             host=host,
-            beside={ChatRoom: self.chats},
+            beside={ChatRoom: self.chats, MeetingPoint: self.meetings},
         )
         self.link_watchers: list[Callable[[str], None]] = []
         self._tickets = TicketBook()
         self.links: dict[str, DirectLink] = {}
+        self._relaying = Relaying(self, self.name, wanted=relayed, standing=self.links.get)
         self._connections: set[DirectLink] = set()
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
@@ -181,6 +199,8 @@ class HostedPeer:
         self._approaches.close()
         for target in list(self._waiting):
             self._tell(target, self._is_stopping())
+        self.meetings.close()
+        self._direct_again.close()
         for link in list(self._connections):
             link.close()
         leaving = Deferred.fromCoroutine(self.registration.stop())
@@ -385,19 +405,21 @@ class HostedPeer:
             link.close()
         else:
             self.links[other] = link
+            self._direct_again.stands(link)
             if standing is not None:
                 standing.close()
         local, remote = link.addresses
         self._gate.info(
             self._log,
             other,
-            "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}",
+            "{name}: link with {other} stands, {local} to {remote}, asked for by {initiator}, {security}{way}",
             name=self.name,
             other=other,
             local=local,
             remote=remote,
             initiator=link.initiator,
             security="plain" if link.terms.plain else "TLS 1.3",
+            way=f", relayed by {link.relayed_by}" if link.relayed_by else "",
         )
         self._queue.pop(other, None)
         self._fallbacks.pop(other, None)
@@ -423,14 +445,22 @@ class HostedPeer:
 
     def _replaces(self, link: DirectLink, standing: DirectLink) -> bool:
         together = self._clock.seconds() - standing.since < self._limits.ticket_s
-        return survivor(standing.initiator, link.initiator, together=together)
+        return survivor(
+            standing.initiator,
+            link.initiator,
+            together=together,
+            standing_relayed=bool(standing.relayed_by),
+            relayed=bool(link.relayed_by),
+        )
 
     def link_stream(self, link: DirectLink, stream: Stream) -> None:
         """Serve an exchange that the other side begins."""
         Serving(
             stream,
             link.remote,
-            lambda request, reply: self._around.services.receive(request, reply, self._context),
+            lambda request, reply: self._around.services.receive(
+                replace(request, relayed_by=link.relayed_by), reply, self._context
+            ),
             clock=self._clock,
             silence_s=self._limits.exchange_silence_s,
             header_bytes=self._limits.header_bytes,
@@ -455,6 +485,7 @@ class HostedPeer:
             )
             if self.links.get(other) is link:
                 del self.links[other]
+                self._direct_again.gone(other)
             if reason != CLOSED and not self._connected(other):
                 self._lost[other] = self._clock.seconds()
         elif link.terms.dialler:
@@ -468,6 +499,15 @@ class HostedPeer:
             self._unconnected.fire(None)
 
     # -- within -----------------------------------------------------------------------------------------------
+
+    def _by_relays(self, relays: Sequence[str], terms: LinkTerms) -> Deferred[DirectLink]:
+        return Deferred.fromCoroutine(self._relaying.join(self._wiring, relays, terms))
+
+    def _seek_direct(self, other: str) -> None:
+        """A relayed link stands: see whether a direct one can, too."""
+        link = self.links.get(other)
+        if link is not None and link.relayed_by and not self._stopping:
+            self._pursue(other)
 
     def _pursue(self, target: str) -> None:
         """See that a link to a peer comes to be: by what is under way, or by an attempt, which may have to wait."""

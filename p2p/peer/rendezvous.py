@@ -25,15 +25,20 @@ def goes_first(asking: str, other: str) -> bool:
     return asking < other
 
 
-def survivor(standing: str, new: str, *, together: bool) -> bool:
+def survivor(standing: str, new: str, *, together: bool, standing_relayed: bool = False, relayed: bool = False) -> bool:
     """Whether a new link replaces a standing one of the same pair, given the initiators of both.
 
-    A peer asks only while it has no link, so whoever asks later has lost the standing one: the new one survives, and
-    so it does when both are by the same initiator. Of two that were asked for together, which happens when both peers
-    ask at once, the one whose initiator's name sorts lower survives.
+    Of a direct link and a relayed one the direct one survives. Of two of a kind: a peer asks only while it has no such
+    link, so whoever asks later has lost the standing one: the new one survives, and so it does when both are by the
+    same initiator. Of two that were asked for together, which happens when both peers ask at once, the one whose
+    initiator's name sorts lower survives.
 
     :param together: whether the standing link is younger than a ticket lives.
+    :param standing_relayed: whether a relay carries the standing link.
+    :param relayed: whether a relay carries the new one.
     """
+    if standing_relayed != relayed:
+        return standing_relayed
     return not together or new <= standing
 
 

@@ -14,7 +14,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from p2p.base.config import PeerConfig, PeerEntry
+from p2p.base.config import PeerConfig, PeerEntry, RelayGrant
 from p2p.base.endpoints import host_of_listener
 from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.log_gate import LogGate
@@ -41,6 +41,7 @@ from p2p.peer.transfers.account import IncomingTransfer
 from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
+from p2p.services.relay import RelayTerms
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.netlink import watch_network
 from p2p.wire.own_address import Attachment, is_own_address, own_addresses, source_towards
@@ -89,6 +90,12 @@ class Watching(Protocol):
 
     def stop(self) -> None:
         """Watch no more."""
+
+
+def _relay_terms(grant: RelayGrant | None) -> RelayTerms | None:
+    if grant is None:
+        return None
+    return RelayTerms(tuple(grant.peers), grant.pairs, grant.each, grant.rate, grant.pair_rate)
 
 
 class PeerService(MultiService):
@@ -161,7 +168,15 @@ class PeerService(MultiService):
         router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
         for entry, own in zip(config.peers, credentials, strict=True):
             registration = Registration(reactor, router, own, config.limits, turn)
-            self.peers[entry.name] = HostedPeer(own, entry.inbox, surroundings, self._reception(entry), registration)
+            self.peers[entry.name] = HostedPeer(
+                own,
+                entry.inbox,
+                surroundings,
+                self._reception(entry),
+                registration,
+                relay=_relay_terms(entry.relay),
+                relayed=entry.relayed,
+            )
         certificates = {entry.name: entry.certificate for entry in config.peers}
         self._expiry = ExpiryWatch(reactor, certificates, config.authority, wall)
         inboxes = {entry.name: entry.inbox for entry in config.peers}

@@ -332,6 +332,7 @@ class _Walk:
             remote=remote,
             security="plain" if link.terms.plain else "tls",
             age_s=self._clock.seconds() - link.since,
+            relayed_by=link.relayed_by,
             observed=observed or None,
             same_address=same,
             note=self._note_on(link, host_of(remote), observed, same),

@@ -11,7 +11,17 @@ from p2p.base.errors import InvalidName, P2PError
 from p2p.base.names import PeerName, parse_peer
 from p2p.base.ticket import NONCE_BYTES
 
-__all__ = ["CANDIDATES", "LIFETIME_S", "ConnectRequest", "Forbidden", "Route", "check_request", "route"]
+__all__ = [
+    "CANDIDATES",
+    "LIFETIME_S",
+    "RELAYS",
+    "ConnectRequest",
+    "Forbidden",
+    "Route",
+    "check_relays",
+    "check_request",
+]
+__all__ += ["route"]
 
 LIFETIME_S = 300.0
 """Seconds that a ticket may live at most."""
@@ -22,6 +32,10 @@ CANDIDATES = 8
 
 class Forbidden(P2PError):
     """A request breaks a rule of the router; the text says which."""
+
+
+RELAYS = 4
+"""Relays that a router names at most."""
 
 
 class Route(Enum):
@@ -45,6 +59,7 @@ class ConnectRequest:
     :ivar candidates: further addresses of the initiator.
     :ivar reports: whether the initiator wants to hear of a dial that came to nothing.
     :ivar reaches: whether the initiator dials as well.
+    :ivar relays: the relays that the initiator's router names.
     """
 
     target: PeerName
@@ -56,6 +71,7 @@ class ConnectRequest:
     candidates: tuple[str, ...]
     reports: bool = False
     reaches: bool = False
+    relays: tuple[str, ...] = ()
 
 
 def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
@@ -76,6 +92,7 @@ def check_request(
     candidates: Sequence[str],
     reports: bool | None = None,
     reaches: bool | None = None,
+    relays: Sequence[str] | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect and InstructConnect.
 
@@ -101,4 +118,19 @@ def check_request(
         addresses = tuple(str(checked_address(one)) for one in candidates)
     except NotAllowed as error:
         raise Forbidden(f"a candidate can't be dialled: {error}") from error
-    return ConnectRequest(whom, who, port, ticket, lifetime, plain, addresses, bool(reports), bool(reaches))
+    return ConnectRequest(
+        whom, who, port, ticket, lifetime, plain, addresses, bool(reports), bool(reaches), check_relays(relays)
+    )
+
+
+def check_relays(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Check the names of relays that another router names; None are none.
+
+    :raises Forbidden: if they aren't names of peers, or too many.
+    """
+    if names and len(names) > RELAYS:
+        raise Forbidden(f"{len(names)} relays are more than {RELAYS}")
+    try:
+        return tuple(str(parse_peer(one)) for one in names or ())
+    except InvalidName as error:
+        raise Forbidden(f"a relay can't be: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import NamedTuple, Protocol, TypedDict
 
@@ -60,6 +61,7 @@ class DialAnswer(TypedDict):
     addresses: list[str] | None
     observed: str | None
     goes: bool | None
+    relays: list[str] | None
 
 
 class DialReport(TypedDict):
@@ -84,6 +86,7 @@ class ConnectAnswer(TypedDict):
     port: int | None
     reachable: list[str] | None
     goes: bool | None
+    relays: list[str] | None
 
 
 class Brokered(NamedTuple):
@@ -171,6 +174,7 @@ class Router:
     """The routing table of one cluster, and what may be asked of it.
 
     :param now: reads the monotonic clock, seconds.
+    :param relays: the relays that it names to those who can't link directly.
     :ivar cluster: its name.
     :ivar table: its connected peers.
     :ivar times: how long the look-ups took.
@@ -184,8 +188,10 @@ class Router:
         networks: Mapping[str, Sequence[Network]],
         neighbours: Neighbours,
         now: Callable[[], float],
+        relays: Sequence[str] = (),
     ) -> None:
         self.cluster = cluster
+        self.relays = tuple(relays)
         self.now = now
         self.limits = limits
         self.networks = networks
@@ -233,6 +239,7 @@ class Router:
         :raises Busy: if a limit is reached there.
         """
         where = self._route(request.target.cluster)
+        request = replace(request, relays=self.relays)
         if request.reports:
             until = self.now() + request.lifetime
             initiator.asked.expect(request.ticket, Awaited(str(request.target), str(request.initiator), until))
@@ -250,6 +257,7 @@ class Router:
             "dialling": said["dialling"],
             "plain": said["plain"],
             "dials": said["dials"],
+            "relays": said["relays"],
             **self._reachable(request, initiator, said, via),
         }
 
@@ -298,6 +306,7 @@ class Router:
             awaited = Awaited(entry.name, str(request.initiator), self.now() + request.lifetime, candidates)
             peer.dialling.expect(request.ticket, awaited)
         deadline = min(self.limits.call_s * TARGET_SHARE, request.lifetime)
+        relays = list(request.relays or self.relays)
         try:
             answer = await peer.call(
                 InstructConnect,
@@ -312,6 +321,7 @@ class Router:
                 plain=request.plain,
                 reports=request.reports or None,
                 reaches=request.reaches or None,
+                relays=relays or None,
             )
         except ControlLost as error:
             raise UnknownPeer(f"{entry.name} went away while it was told to dial {request.initiator}") from error
@@ -325,6 +335,7 @@ class Router:
             "addresses": self._own(answer["addresses"]) if answer["port"] else None,
             "observed": entry.address if answer["port"] else None,
             "goes": answer["goes"] if answer["port"] else None,
+            "relays": relays or None,
         }
 
     def _own(self, addresses: Sequence[str] | None) -> list[str]:
@@ -464,6 +475,7 @@ def checked_request(
     candidates: Sequence[str],
     reports: bool | None = None,
     reaches: bool | None = None,
+    relays: Sequence[str] | None = None,
 ) -> ConnectRequest:
     """Check the arguments of RequestConnect or InstructConnect.
 
@@ -481,6 +493,7 @@ def checked_request(
             candidates=candidates,
             reports=reports,
             reaches=reaches,
+            relays=relays,
         )
     except InvalidName as error:
         raise UnknownPeer(str(error)) from error

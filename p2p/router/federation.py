@@ -32,7 +32,7 @@ from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, Go, InstructConnect, ListPeers, LookupPeer, Ping
 from p2p.identity.tls import require_name
 from p2p.router.addresses import granted, seen_through
-from p2p.router.broker import CANDIDATES, ConnectRequest
+from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, check_relays
 from p2p.router.core import PAGE, Brokered, DialAnswer, DialReport, NamesAnswer
 from p2p.router.sockets import host_of
 
@@ -137,6 +137,7 @@ class Federation(MultiService):
                 plain=request.plain,
                 reports=request.reports or None,
                 reaches=request.reaches or None,
+                relays=list(request.relays) or None,
             )
             try:
                 found = await looking
@@ -153,6 +154,7 @@ class Federation(MultiService):
                 "addresses": answer["addresses"],
                 "observed": answer["observed"],
                 "goes": answer["goes"],
+                "relays": list(request.relays) or _relays(answer["relays"]),
             }
             table_took = min(max(found["table_lookup_ns"], 0), _LONGEST_LOOKUP_NS)
             return Brokered(via, _shown(found["address"], via), table_took, took, said)
@@ -336,6 +338,14 @@ class _Told:
         if not isinstance(failure.value, CancelledError | ConnectingCancelledError):  # else this router is stopping
             self._failed(failure)
         return failure
+
+
+def _relays(told: list[str] | None) -> list[str] | None:
+    """The relays that a neighbour names, if they can be any."""
+    try:
+        return list(check_relays(told)) or None
+    except Forbidden:
+        return None
 
 
 def _addresses(told: list[str] | None) -> list[str] | None:

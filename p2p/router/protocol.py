@@ -216,6 +216,7 @@ class NeighbourCommands(CommandLocator):
         plain: bool,
         reports: bool | None,
         reaches: bool | None,
+        relays: list[str] | None,
     ) -> DialAnswer:
         """Tell a peer of this cluster to dial a peer of that one."""
         self._charge()
@@ -234,6 +235,7 @@ class NeighbourCommands(CommandLocator):
                     candidates=candidates,
                     reports=reports,
                     reaches=reaches,
+                    relays=relays,
                 )
                 if request.initiator.cluster != self._cluster:
                     raise Refused(f"{self._channel.remote_name} doesn't speak for {request.initiator}")

@@ -108,7 +108,7 @@ class RouterService(MultiService):
             gate=self.gate,
         )
         self._add(self.federation)
-        self.router = Router(config.cluster, limits, config.networks, self.federation, reactor.seconds)
+        self.router = Router(config.cluster, limits, config.networks, self.federation, reactor.seconds, config.relays)
         self._channels = AcceptedChannels(self.router, self.gate, reactor)
         tls = config.tls
         self._expiry = ExpiryWatch(reactor, {credentials.name: tls.certificate}, tls.authority, wall)

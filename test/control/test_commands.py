@@ -30,6 +30,8 @@ from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, Line
 
 TICKET = bytes(range(32))
 
+NOT_SAID = ("dials", "port", "addresses", "observed", "goes", "relays")
+
 CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
     Register: ({"name": "n1.n", "version": "0.1.0"}, {"lease": 60.0, "observed": "192.0.2.7"}),
     RequestConnect: (
@@ -53,6 +55,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "port": 40002,
             "reachable": ["198.51.100.4"],
             "goes": True,
+            "relays": None,
         },
     ),
     LookupPeer: ({"name": "m4.m"}, {"address": "198.51.100.4", "table_lookup_ns": 512}),
@@ -68,16 +71,9 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "plain": True,
             "reports": None,
             "reaches": None,
+            "relays": None,
         },
-        {
-            "dialling": False,
-            "plain": True,
-            "dials": None,
-            "port": None,
-            "addresses": None,
-            "observed": None,
-            "goes": None,
-        },
+        {"dialling": False, "plain": True, **dict.fromkeys(NOT_SAID)},
     ),
     Go: ({"target": "m4.m", "initiator": "n1.n", "ticket": TICKET}, {}),
     DialFailed: (

@@ -76,6 +76,10 @@ class Machines:
             _run("ip", "netns", "exec", space, "nft", "-f", "-", text=rules)
         return address
 
+    def open(self, name: str) -> None:
+        """Take a machine's firewall away."""
+        _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "flush", "ruleset")
+
     def move(self, name: str) -> str:
         """Give a machine another address in the place of the one that it has; returns it."""
         space = f"{self._prefix}-{name}"

@@ -21,6 +21,7 @@ from p2p.peer.ports import FreshPorts
 from p2p.peer.registration import Registrant
 from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
+from p2p.services.relay import RelayTerms
 from p2p.services.store import store
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
@@ -180,7 +181,14 @@ class Pair:
         self.m4 = self.host("m4.m", M4, plain=plain[1], ports=ports[1])
 
     def host(
-        self, name: str, address: str, *, plain: bool = False, lab: str = "lab", ports: range = range(0)
+        self,
+        name: str,
+        address: str,
+        *,
+        plain: bool = False,
+        lab: str = "lab",
+        ports: range = range(0),
+        relay: RelayTerms | None = None,
     ) -> HostedPeer:
         inbox = self._folder / name
         inbox.mkdir(exist_ok=True)
@@ -204,7 +212,8 @@ class Pair:
             lambda *question: self.routers.request(*question),  # tests replace it
             lambda arguments: self.routers.report(arguments),
         )
-        peer = HostedPeer(credentials(name, lab), inbox, surroundings, self.host_of(name, inbox), registration)
+        host = self.host_of(name, inbox)
+        peer = HostedPeer(credentials(name, lab), inbox, surroundings, host, registration, relay=relay)
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)
         return peer

@@ -126,9 +126,9 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "goes"))
+        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "goes", "relays"))
         self.assertEqual({"dialling": True, "plain": False, **nothing}, self.successResultOf(answer))
-        self.assertEqual([{**arguments, "reports": None, "reaches": None}], self.orders)
+        self.assertEqual([{**arguments, "reports": None, "reaches": None, "relays": None}], self.orders)
 
     def test_go(self) -> None:
         """Its router may pass on that it shall dial now."""

@@ -110,6 +110,11 @@ class Getting:
         return self._engaged.since
 
     @property
+    def superseded(self) -> bool:
+        """Whether a direct link has taken the place of the relayed one that the session under way goes over."""
+        return not self.stream and self._way.superseded
+
+    @property
     def link(self) -> DirectLink | None:
         """The link to the peer, if one stands."""
         return self._way.link

@@ -72,6 +72,10 @@ class Moving(Protocol):
         """Since when this machine has been reading or writing; None if it isn't."""
 
     @property
+    def superseded(self) -> bool:
+        """Whether the session under way would go over a better link if it began now, and may begin again."""
+
+    @property
     def link(self) -> DirectLink | None:
         """The link to the peer, if one stands."""
 

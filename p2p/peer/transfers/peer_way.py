@@ -80,6 +80,13 @@ class PeerWay:
         return link if link is not None and link.reusable else None
 
     @property
+    def superseded(self) -> bool:
+        """Whether what goes over a relayed link would go over a direct one now."""
+        carrier, link = None if self._stream is None else self._stream.carrier, self.link
+        relayed = isinstance(carrier, DirectLink) and bool(carrier.relayed_by)
+        return relayed and link is not None and not link.relayed_by
+
+    @property
     def sent(self) -> int:
         """Bytes that went over the stream."""
         return 0 if self._stream is None else self._stream.sent

@@ -64,7 +64,7 @@ class Transfer:
         self._concluding = False
         self._at_work: Deferred[Totals] | None = None
         self._patient_since = now
-        self._overdue = False
+        self._overdue = self._changing = False
 
     @property
     def clients(self) -> int:
@@ -101,8 +101,14 @@ class Transfer:
                 self._running.cancel()
 
     def wake(self) -> None:
-        """The peer is there: don't wait any longer."""
+        """A link to the peer stands: don't wait any longer, and go over to it if it is a better one.
+
+        What was verified stays, and the next session goes on from there.
+        """
         self._pause.fire(None)
+        if self._at_work is not None and self._moving.superseded:
+            self._changing = True
+            self._at_work.cancel()
 
     def look(self) -> None:
         """See how it is getting on, and break a session off that outlasts the deadline without any progress.
@@ -177,11 +183,13 @@ class Transfer:
                 self._at_work = Deferred.fromCoroutine(self._moving.session(self._account, known=self._known))
                 return await self._at_work
             except CancelledError:
+                if self._changing and not self._is_ending:
+                    raise BeginAnew(f"a direct link to {self.row.peer} stands") from None
                 if self._overdue:
                     raise ExchangeFailed(Outcome.TIMEOUT, f"nothing came from {self.row.peer} in time") from None
                 raise
             finally:
-                self._at_work = None
+                self._at_work, self._changing = None, False
                 self._account.session_ended()
 
     async def _wait(self, failure: ExchangeFailed, seconds: float) -> None:

@@ -43,6 +43,7 @@ class ScriptedMoving:
     """
 
     def __init__(self, *, stream: bool = False) -> None:
+        self.superseded = False
         self.names: Sequence[str] = ["film.mp4"]
         self.stream = stream
         self.own = Own.READ

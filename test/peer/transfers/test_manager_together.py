@@ -50,9 +50,16 @@ class MovingPair(Pair):
         super().__init__(folder)
 
     def host(
-        self, name: str, address: str, *, plain: bool = True, lab: str = "lab", ports: range = range(0)
+        self,
+        name: str,
+        address: str,
+        *,
+        plain: bool = True,
+        lab: str = "lab",
+        ports: range = range(0),
+        relay: Any = None,
     ) -> HostedPeer:
-        peer = super().host(name, address, plain=True, lab=lab, ports=ports)
+        peer = super().host(name, address, plain=True, lab=lab, ports=ports, relay=relay)
         self.begin_daemon(name)
         return peer
 

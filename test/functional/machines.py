@@ -33,6 +33,12 @@ table inet wall {{
   }}
 }}
 """
+_PARTED: Final = """\
+table inet parted {{
+  chain input {{ type filter hook input priority 0; ip saddr {address} drop; }}
+  chain output {{ type filter hook output priority 0; ip daddr {address} drop; }}
+}}
+"""
 _PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 _MADE: Final[list[None]] = []
 
@@ -76,9 +82,15 @@ class Machines:
             _run("ip", "netns", "exec", space, "nft", "-f", "-", text=rules)
         return address
 
-    def open(self, name: str) -> None:
-        """Take a machine's firewall away."""
-        _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "flush", "ruleset")
+    def part(self, name: str, other: str) -> None:
+        """Let nothing go from one machine to another, nor back."""
+        address = f"{self._space}.{self._names.index(f'{self._prefix}-{other}')}"
+        rules = _PARTED.format(address=address)
+        _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "-f", "-", text=rules)
+
+    def join(self, name: str) -> None:
+        """Let a machine reach all others again."""
+        _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "delete", "table", "inet", "parted")
 
     def move(self, name: str) -> str:
         """Give a machine another address in the place of the one that it has; returns it."""

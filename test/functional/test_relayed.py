@@ -1,4 +1,4 @@
-"""Links by way of a relay, between machines whose firewalls let neither end's dial through."""
+"""Links by way of a relay, between machines that don't reach each other at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def relays(client: Client) -> list[str]:
 
 
 class RelayedTests(MachinesCase):
-    """n1.n and m1.m behind firewalls that refuse, and relay.n on an open machine."""
+    """n1.n and m1.m, between which nothing passes, and relay.n, which both reach."""
 
     async def prepare(self) -> None:
         """Start everybody."""
@@ -27,8 +27,9 @@ class RelayedTests(MachinesCase):
         self.lab = self.lab_on("routers")
         hosts = {"n": ["n1.n"], "m": ["m1.m"], "relay": ["relay.n"]}
         for name in hosts:
-            self.machines.add(name, "open" if name == "relay" else "reject")
+            self.machines.add(name)
             self.lab.pythons[name] = self.machines.python(name)
+        self.machines.part("n", "m")
         for cluster in "nm":
             with (self.lab.folder / f"router-{cluster}.yaml").open("a") as file:
                 file.write("relays: relay.n\n")
@@ -38,19 +39,18 @@ class RelayedTests(MachinesCase):
         await self.lab.start(**hosts)
 
     async def test_relayed(self) -> None:
-        """A message goes over a relayed link, within 3 s, both ways round."""
+        """A message goes over a relayed link, both ways round."""
         client = await self.client(self.lab, "n")
         answer = await client.message("m1.m", "hello")
         self.assertEqual("HELLO", answer.text)
-        self.assertLess(answer.seconds, 3.0)
         self.assertIn("relayed by relay.n", self.lab.log("n"))
         self.assertIn("relayed by relay.n", self.lab.log("m"))
         await (await self.client(self.lab, "m")).message("n1.n", "hello")
 
     async def test_direct_again(self) -> None:
-        """When a firewall is opened, a transfer under way goes over to a direct link, and arrives whole."""
+        """When there is a direct way again, a transfer under way goes over to a direct link, and arrives whole."""
         film = self.lab.folder / "film"
-        film.write_bytes(os.urandom(96 << 20))
+        film.write_bytes(os.urandom(60 << 20))
         run = self.run_program(
             "p2p", "send", "--json", "--limit", "4MB/s", "m1.m", film, P2P_CONFIG=str(self.lab.folder / "n.yaml")
         )
@@ -61,7 +61,7 @@ class RelayedTests(MachinesCase):
         await until(moving, "the transfer to be under way")
         client = await self.client(self.lab, "n")
         self.assertEqual(["relay.n"], await relays(client))
-        self.machines.open("n")
+        self.machines.join("n")
 
         async def direct() -> bool:
             return await relays(client) == [""]

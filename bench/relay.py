@@ -101,7 +101,7 @@ class _Lab:
                 path.write_text(path.read_text().replace(entry, entry + "    relay: {from: '*'}\n"))
             self._start(stack, name, name, "p2p-peer")
         for name in MACHINES[1:]:
-            self._until(lambda name=name: self.links(name) is not None, f"{name} to start")  # type: ignore[misc]  # mypy can't type a lambda's default
+            self._until(lambda name=name: self.links(name) is not None, f"{name} to start")
 
     def on(self, name: str, *command: str, text: str | None = None) -> str:
         """Run a command on a machine."""

@@ -227,6 +227,7 @@ class Network(Clock):
         self.ports: dict[tuple[str, int], _Port] = {}
         self._cut: set[frozenset[str]] = set()
         self._walled: set[str] = set()
+        self._refusing: set[str] = set()
         self._next_port = 40000
         self._wires_made = 0
 
@@ -248,9 +249,14 @@ class Network(Clock):
             if {wire.host.host, wire.peer.host} == {one, other}:
                 wire.stranded = True
 
-    def wall(self, host: str) -> None:
-        """Have a machine's firewall drop whatever others begin."""
-        self._walled.add(host)
+    def wall(self, host: str, *, refuse: bool = False) -> None:
+        """Have a machine's firewall drop whatever others begin, or answer it with a reset."""
+        (self._refusing if refuse else self._walled).add(host)
+
+    def open(self, host: str) -> None:
+        """Have a machine let in what others begin."""
+        self._walled.discard(host)
+        self._refusing.discard(host)
 
     def cut(self, one: str, other: str) -> bool:
         return frozenset((one, other)) in self._cut
@@ -295,7 +301,7 @@ class Network(Clock):
     def _connect(self, connector: _Connector, source: str, bound: Any = None) -> None:
         there = connector.destination
         port = self.ports.get((there.host, there.port))
-        if port is None:
+        if port is None or (there.host in self._refusing and there.host != source):
             self._failed(connector, ConnectionRefusedError())
             return
         self._next_port += 1

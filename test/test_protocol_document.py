@@ -170,7 +170,7 @@ class ConsoleTests(SynchronousTestCase):
             console_clients=lambda: 0,
             transfers=nothing,
             consent=nothing,
-            expiring=lambda name: [],
+            warnings=lambda name: [],
         )
         self.assertEqual(set(console.handlers()), seen)
 

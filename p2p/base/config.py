@@ -30,6 +30,7 @@ from p2p.base.config_fields import (
     Loading,
     Network,
     Patterns,
+    PortRange,
     ReadableFile,
     Relays,
     RouterEndpoint,
@@ -244,6 +245,7 @@ class PeerConfig(StrictModel):
     listen: FreshListener = Field(
         default="tcp6:0", description="the endpoint of fresh sockets, like tcp6:0 for IPv6 and IPv4"
     )
+    ports: PortRange | None = Field(default=None, description="the ports of fresh sockets, like 42000-42099")
     experiment: Grants = Field(default=[], description="a list of peers that may have these run experiments")
     limits: PeerLimits = Field(default_factory=PeerLimits, description="a mapping of limits")
 

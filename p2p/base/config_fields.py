@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
+from p2p.base.addresses import PORTS
 from p2p.base.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.base.names import PeerName, parse_cluster, parse_peer
 from p2p.base.values import ContentType, parse_size
@@ -38,6 +39,7 @@ __all__ = [
     "Loading",
     "Network",
     "Patterns",
+    "PortRange",
     "ReadableFile",
     "Relays",
     "RouterEndpoint",
@@ -247,10 +249,20 @@ def _shared(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def _port_range(value: object) -> range:
+    """Read ``42000-42099``, or one port."""
+    match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", str(value))
+    ports = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
+    if not ports or ports[0] not in PORTS or ports[-1] not in PORTS:
+        raise ValueError(f"{str(value)[:60]!r}, expected two ports within 1024 to 65535, like 42000-42099")
+    return ports
+
+
 ClusterName = Annotated[str, AfterValidator(parse_cluster)]
 HostedName = Annotated[str, AfterValidator(_hosted)]
 Listener = Annotated[str, AfterValidator(check_listener)]
 FreshListener = Annotated[str, AfterValidator(check_fresh_listener)]
+PortRange = Annotated[range, PlainValidator(_port_range)]
 RouterEndpoint = Annotated[str, AfterValidator(check_router)]
 ReadableFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file)]
 KeyFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_key)]

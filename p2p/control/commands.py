@@ -24,6 +24,7 @@ __all__ = [
     "ControlError",
     "DialFailed",
     "Farewell",
+    "Go",
     "InstructConnect",
     "ListPeers",
     "LookupPeer",
@@ -125,8 +126,8 @@ class RequestConnect(Command):
 
     With ``reports`` the peer takes :class:`DialFailed`; ``dials`` are the addresses that the target was told to dial.
     With ``reaches`` the peer dials as well: ``port`` is the one that the target listens on, and ``reachable`` has the
-    addresses at which it may dial that, best first. ``relays`` are the names of the peers that both ends go to, in this
-    order, where neither can dial the other.
+    addresses at which it may dial that, best first. With ``goes`` the target takes :class:`Go`. ``relays`` are the
+    names of the peers that both ends go to, in this order, where neither can dial the other.
     """
 
     arguments = [
@@ -149,6 +150,7 @@ class RequestConnect(Command):
         (b"port", Integer(optional=True)),
         (b"reachable", ListOf(Unicode(), optional=True)),
         (b"relays", ListOf(Unicode(), optional=True)),
+        (b"goes", Boolean(optional=True)),
     ]
     errors = {
         UnknownPeer: b"UNKNOWN_PEER",
@@ -176,6 +178,7 @@ class InstructConnect(Command):
     With ``reaches`` the initiator dials as well. A target that listens for it answers the ``port``, the same for every
     instruction with this ticket, and its own ``addresses``; its router adds the one at which it sees it, ``observed``.
     ``relays`` are those that the initiator's router names, or, if it names none, the target's; the latter answers them.
+    With ``goes`` it takes :class:`Go`.
     """
 
     arguments = [
@@ -199,6 +202,7 @@ class InstructConnect(Command):
         (b"addresses", ListOf(Unicode(), optional=True)),
         (b"observed", Unicode(optional=True)),
         (b"relays", ListOf(Unicode(), optional=True)),
+        (b"goes", Boolean(optional=True)),
     ]
     errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
 
@@ -218,6 +222,22 @@ class DialFailed(Command):
         (b"failures", ListOf(Unicode())),
     ]
     errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class Go(Command):
+    """Initiator to its router, router to router, router to target: dial now, as I do.
+
+    It is sent only where the answer to the request had ``goes``, while both ends dial for this ticket.
+    """
+
+    arguments = [(b"target", Unicode()), (b"initiator", Unicode()), (b"ticket", String())]
+    errors = {
+        UnknownPeer: b"UNKNOWN_PEER",
+        UnknownCluster: b"UNKNOWN_CLUSTER",
+        ClusterUnreachable: b"CLUSTER_UNREACHABLE",
+        Refused: b"REFUSED",
+        Busy: b"BUSY",
+    }
 
 
 class ListPeers(Command):

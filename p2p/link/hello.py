@@ -61,6 +61,7 @@ class Steps:
     :ivar secured_ns: TLS was done, and the certificate at the other end was the right peer's; 0 on a plain link.
     :ivar proved_ns: the ticket was proved: it is a link.
     :ivar reason: why it ended, empty while it stands.
+    :ivar dialled: whether this end made it; of two dials that crossed, both ends did.
     """
 
     remote: str = ""
@@ -68,6 +69,7 @@ class Steps:
     secured_ns: int = 0
     proved_ns: int = 0
     reason: str = ""
+    dialled: bool = False
 
 
 class Greeting(NamedTuple):

@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from p2p.base.errors import DialFailure, P2PError
-from p2p.control.commands import Busy, DialFailed
+from p2p.base.texts import printable
+from p2p.control.commands import Busy, DialFailed, Refused
 from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.peer.dialling import Gate, Wiring
@@ -78,10 +79,10 @@ class Approach:
         self._race = self._dials(instruction.candidates)
         self._again: IDelayedCall | None = None
         self._end: IDelayedCall | None = None
-        self._told = False
         self._relaying: Deferred[DirectLink] | None = None
         self._relay: IDelayedCall | None = None
         self._terms = terms
+        self._told = self._together = False
 
     @property
     def initiator(self) -> str:
@@ -147,6 +148,14 @@ class Approach:
         if self._relaying is not None:
             self._relaying.cancel()
 
+    def go(self) -> None:
+        """Dial now: the initiator does so in the same moment, and no dial before that shall spoil it."""
+        self._together = True
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        if not self._race.running and self.idle and self._clock.seconds() < self._until:
+            self._dial_again(self.instruction.candidates)
+
     def _dials(self, hosts: Sequence[str]) -> Race:
         endpoints = [(host, self.instruction.port) for host in hosts]
         return Race(self._clock, self._gate, endpoints, self._until - self._clock.seconds(), self._in_vain)
@@ -157,7 +166,7 @@ class Approach:
             self._failed(self, self.failures)
         if self._end is None or self._needless(self.initiator):
             self._finish()
-        elif self._clock.seconds() + AGAIN_S < self._until:
+        elif not self._together and self._clock.seconds() + AGAIN_S < self._until:
             refused = [host for host, how in self.failures if how is DialFailure.REFUSED]
             if refused:
                 self._again = self._clock.callLater(AGAIN_S, self._dial_again, refused)
@@ -233,6 +242,17 @@ class Approaches:
             raise Busy.after(0.5, f"{name} is dialling {DIALS_EACH} times for {initiator} already")
         return self._answer(await self._begin(instruction, lost))
 
+    def go(self, initiator: str, ticket: bytes) -> None:
+        """Dial an initiator now.
+
+        :raises Refused: if nothing with this ticket is being carried out.
+        """
+        for approach in self._by_initiator.get(initiator, ()):
+            if approach.instruction.ticket.nonce == ticket:
+                approach.go()
+                return
+        raise Refused(f"{self._registration.name} isn't dialling {printable(initiator[:130])} for this ticket")
+
     def follow(self, instruction: Instruction, lost: bool) -> None:
         """Carry out an instruction whose router has its answer already."""
         Deferred.fromCoroutine(self._begin(instruction, lost)).addErrback(
@@ -280,7 +300,7 @@ class Approaches:
     def _answer(self, approach: Approach) -> Mapping[str, Any]:
         answer: dict[str, Any] = {"dialling": True, "plain": approach.instruction.plain}
         if approach.port is not None:
-            answer |= {"port": approach.port, "addresses": list(self._addresses())[:NAMED]}
+            answer |= {"port": approach.port, "addresses": list(self._addresses())[:NAMED], "goes": True}
         return answer
 
     def _report(self, approach: Approach, failures: Sequence[tuple[str, DialFailure]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -16,7 +16,7 @@ from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.base.waiters import Waiters
 from p2p.control.channel import ControlLost, ControlTimeout
-from p2p.control.commands import Busy, ControlError, Refused, RequestConnect
+from p2p.control.commands import Busy, ControlError, Go, Refused, RequestConnect
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink
 from p2p.peer.approach import LINGER_S, LOOK_S, REACH_S, RELAY_S
@@ -28,6 +28,10 @@ from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import new_attempt
 
 __all__ = ["AttemptFailed", "Attempting", "Moments", "Setup"]
+
+
+TOGETHER: Final = 8
+"""Times that both ends are had to dial in the same moment, where each answers a dial that it doesn't expect."""
 
 
 @dataclass(slots=True)
@@ -164,6 +168,10 @@ class Attempting:
         self._retry: IDelayedCall | None = None
         self._race: Race | None = None
         self._end: IDelayedCall | None = None
+        self._meeting: IDelayedCall | None = None
+        self._goes = False
+        self._together = 0
+        self._half_way_s = 0.0
         self._rejected = ""
         self._relay: IDelayedCall | None = None
         self._relaying: Deferred[DirectLink] | None = None
@@ -181,7 +189,7 @@ class Attempting:
         if ticket == self._ticket.nonce:
             self.moments.failures = [(printable(address), printable(failure)) for address, failure in failures]
             if self._answered and failures and not self._may_reach:
-                self._end_in_vain()
+                self._go_or_end()
 
     # -- what the machine asks for ----------------------------------------------------------------------------
 
@@ -206,7 +214,7 @@ class Attempting:
             self.setup.answered()
         if self._race is not None:
             self._race.stop()
-        for call in (self._expiry, self._retry, self._end, self._relay):
+        for call in (self._expiry, self._retry, self._end, self._meeting, self._relay):
             if call is not None and call.active():
                 call.cancel()
         if self._relaying is not None:
@@ -220,6 +228,8 @@ class Attempting:
     def fail(self, failure: ExchangeFailed) -> None:
         """No link will stand by this attempt."""
         moments = self.moments
+        if failure.outcome is Outcome.TIMEOUT and not moments.port:
+            failure = ExchangeFailed(failure.outcome, "no port of 'ports' was free in time; let the YAML name more")
         if failure.outcome is Outcome.CONNECT_FAILED and self._answered:
             if self._rejected and (not moments.failures or is_foreign(moments.failures)):
                 failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
@@ -272,9 +282,11 @@ class Attempting:
             self._gate.decide(answer["plain"] and self._plain_allowed)
             (self.machine.dialled if answer["dialling"] else self.machine.yielded)()
             self.moments.relays = named_relays(answer.get("relays"))
+            self._goes = bool(answer.get("goes"))
+            self._half_way_s = (self.moments.answered_ns - self.moments.asked_ns) / 2e9
             self._reach(answer.get("port"), answer.get("reachable") or ())
             if self.moments.failures and not self._may_reach:
-                self._end_in_vain()
+                self._go_or_end()
         finally:
             self._asking = False
             self.setup.answered()
@@ -282,8 +294,9 @@ class Attempting:
     @property
     def _may_reach(self) -> bool:
         """Whether this peer's own dials may still come to something."""
-        waits = self._relay is not None or self._relaying is not None
-        return self._race is not None and (waits or self._race.running or self._gate.handshake_age() is not None)
+        if self._meeting is not None and self._meeting.active():
+            return True
+        return self._race is not None and (self._race.running or self._gate.handshake_age() is not None)
 
     def _reach(self, port: int | None, reachable: Sequence[str]) -> None:
         """Dial the target, which listens for it, unless the link has come to stand meanwhile."""
@@ -320,8 +333,39 @@ class Attempting:
 
     def _own_in_vain(self) -> None:
         """All of this peer's own dials came to nothing."""
-        if self.moments.failures and not self._may_reach:
+        assert self._race is not None
+        self.moments.own_failures = self._race.failures
+        if self.moments.failures:
+            self._go_or_end()
+
+    def _go_or_end(self) -> None:
+        """Have both ends dial in the same moment, if that may help where each answers what it doesn't expect."""
+        if self._over or self._gate.busy:
+            return  # somebody has come meanwhile: the time that is left decides
+        refused = any(how is DialFailure.REFUSED for _, how in self.moments.own_failures)
+        if self._goes and refused and self._together < TOGETHER:
+            self._together += 1
+            self._work(self._go())
+        elif self._relay is None and self._relaying is None:
             self._end_in_vain()
+
+    async def _go(self) -> None:
+        clock = self._wiring.reactor
+        sent = clock.seconds()
+        self._meeting = clock.callLater(self._half_way_s, self._dial_again)
+        try:
+            await self._registration.call(
+                Go, target=self.target, initiator=self._registration.name, ticket=self._ticket.nonce
+            )
+        except (ControlError, ControlTimeout, ControlLost):
+            self._goes = False  # what is under way now is the last
+        else:
+            self._half_way_s = (clock.seconds() - sent) / 2
+
+    def _dial_again(self) -> None:
+        addresses = [(one, self.moments.target_port) for one in self.moments.reachable]
+        self._race = Race(self._wiring.reactor, self._gate, addresses, REACH_S, self._own_in_vain)
+        self._race.begin()
 
     def _look(self) -> None:
         """The time for both ends' dials is over."""

@@ -72,7 +72,7 @@ class PeerConsole:
     :param console_clients: how many clients the console has now.
     :param transfers: moves files and folders.
     :param consent: holds the offers about which a person decides.
-    :param expiring: warns of the certificate of a peer, or of all of them.
+    :param warnings: warns of the certificate of a peer, or of all of them.
     """
 
     _log = Logger()
@@ -90,7 +90,7 @@ class PeerConsole:
         console_clients: Callable[[], int],
         transfers: Mover,
         consent: Consent,
-        expiring: Callable[[str | None], list[str]],
+        warnings: Callable[[str | None], list[str]],
     ) -> None:
         self._clock = clock
         self._peers = peers
@@ -100,7 +100,7 @@ class PeerConsole:
         self._threads = threads
         self._now_ns = now_ns
         self._console_clients = console_clients
-        self._expiring = expiring
+        self._warnings = warnings
         self._of_transfers = TransferConsole(clock, self._acting, transfers=transfers, consent=consent, now_ns=now_ns)
 
     def handlers(self) -> dict[str, Handler]:
@@ -149,7 +149,7 @@ class PeerConsole:
                 control=registered,
                 console=self._console_clients(),
             ),
-            warnings=[*(one for peer in hosted for one in peer.hindrances), *self._expiring(None)],
+            warnings=[*(one for peer in hosted for one in peer.hindrances), *self._warnings(None)],
         )
 
     async def _wait_registered(self, arguments: WaitRegisteredArguments, emit: Emit) -> Registered:
@@ -213,7 +213,7 @@ class PeerConsole:
             now_ns=self._now_ns,
             tell=lambda leg: emit("leg", **leg.model_dump(mode="json")),
         )
-        return found.model_copy(update={"warnings": [*peer.hindrances, *self._expiring(peer.name)]})
+        return found.model_copy(update={"warnings": [*peer.hindrances, *self._warnings(peer.name)]})
 
     async def _disconnect(self, arguments: DisconnectArguments, emit: Emit) -> Disconnected:
         acting = list(self._peers.values()) if arguments.acting is None else [self._acting(arguments)]

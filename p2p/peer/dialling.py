@@ -26,6 +26,7 @@ from p2p.control.door import Arriving, Door, defer_accept
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
+from p2p.peer.ports import FreshPorts
 from p2p.wire.fresh_port import DialFrom, dial_from, share_port
 
 __all__ = ["Gate", "Wiring"]
@@ -50,6 +51,7 @@ class Wiring:
     :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
     :param dial_from: connects from a port that is listened on, too.
     :param by_relays: makes a link by way of one of some relays, given what it must prove; fails if none does it.
+    :param ports: those that fresh sockets may have; any, if left out.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class Wiring:
         gate: LogGate | None = None,
         scopes: System | None = None,
         dial_from: DialFrom = dial_from,
+        ports: FreshPorts | None = None,
         by_relays: ByRelays | None = None,
     ) -> None:
         self.by_relays = by_relays
+        self.ports = ports or FreshPorts()
         self.dial_from = dial_from
         self.gate = gate or LogGate(reactor)
         self.reactor = reactor
@@ -133,6 +137,8 @@ class Gate:
         self._held: list[_Held] = []
         self._admission = Admission(MAX_CALLERS, MAX_CALLERS)
         self._door = Door(_Making(self._called), self._admission, wiring.reactor, self._turned_away)
+        self._waiting: Deferred[int] | None = None
+        self._taken = 0
         self.addresses: list[str] = []
         self.callers: list[Steps] = []
         self.number = 0
@@ -140,23 +146,30 @@ class Gate:
     async def open(self, endpoint: str) -> int:
         """Bind a fresh socket, as the endpoint string says, and return its port.
 
-        Where the system has no IPv6, a socket for all addresses is one for all of IPv4.
+        Where the system has no IPv6, a socket for all addresses is one for all of IPv4. The initiator waits where all
+        ports that there are are in use.
+
+        :raises NoPort: at the target, if they are.
         """
-        reactor = self._wiring.reactor
-        # The target speaks first, so nobody is waited for at its door.
-        factory = _Making(self._came) if self._target else self._door
-        port: IListeningPort
-        try:
-            port = await serverFromString(reactor, endpoint).listen(factory)
-        except internet_error.CannotListenError as error:
-            if host_of_listener(endpoint) != "::" or getattr(error.socketError, "errno", None) not in _NO_IPV6:
-                raise
-            port = await TCP4ServerEndpoint(reactor, 0).listen(factory)
+        ports = self._wiring.ports
+        for tries in range(len(ports) + 1, 0, -1):
+            self._waiting = ports.take(wait=not self._target)
+            number = await self._waiting
+            try:
+                port = await self._listen(endpoint, number)
+            except BaseException as error:
+                ports.give(number)
+                # Where another program has it, another one may do.
+                if tries <= 2 or not number or _number_of(error) != errno.EADDRINUSE:
+                    raise
+            else:
+                break
+        self._taken = number
         if not self._target:
             defer_accept(port)
         share_port(port)
         if self._closed:
-            _stop(port)
+            self._stop(port)
         else:
             self._port = port
         bound: Any = port.getHost()
@@ -164,6 +177,20 @@ class Gate:
             self.addresses = [bound.host]
         self.number = bound.port
         return self.number
+
+    async def _listen(self, endpoint: str, number: int) -> IListeningPort:
+        reactor = self._wiring.reactor
+        # The target speaks first, so nobody is waited for at its door.
+        factory = _Making(self._came) if self._target else self._door
+        kind, _, rest = endpoint.partition(":0")
+        described = f"{kind}:{number}{rest}" if number else endpoint
+        try:
+            port: IListeningPort = await serverFromString(reactor, described).listen(factory)
+        except internet_error.CannotListenError as error:
+            if host_of_listener(endpoint) != "::" or _number_of(error) not in _NO_IPV6:
+                raise
+            port = await TCP4ServerEndpoint(reactor, number).listen(factory)
+        return port
 
     def dial(self, host: str, port: int, seconds: float) -> Deferred[None]:
         """Connect from the fresh port, or from any where there is none, and go on to a link."""
@@ -175,6 +202,11 @@ class Gate:
     def unproved(self) -> list[DirectLink]:
         """The connections that aren't a link yet."""
         return [link for link in self._links if not link.established]
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is connected who may yet become the link."""
+        return bool(self.unproved or self._door.silent or self._held)
 
     def handshake_age(self) -> float | None:
         """Seconds since the latest handshake that is under way began; None if there is none."""
@@ -203,9 +235,11 @@ class Gate:
     def close(self) -> None:
         """Stop listening and cut what hasn't become a link."""
         self._closed = True
+        if self._waiting is not None:
+            self._waiting.cancel()
         port, self._port = self._port, None
         if port is not None:
-            _stop(port)
+            self._stop(port)
         self._door.close()
         for held in self._take_held():
             held.drop()
@@ -214,6 +248,10 @@ class Gate:
                 link.abort("the connection attempt is over")
         self._links.clear()
         self._reached.clear()
+
+    def _stop(self, port: IListeningPort) -> None:
+        _stop(port)
+        self._wiring.ports.give(self._taken)
 
     def _called(self, address: IAddress | None) -> Protocol:
         place = cast("Arriving", address).place  # it comes from the door
@@ -258,6 +296,7 @@ class Gate:
         link = self._wiring.link(self._terms(self._plain))
         self._links[link] = place
         if dialled is not None:
+            link.steps.dialled = True
             self._reached[link] = dialled
         place.cut = lambda: link.abort("another caller needs its place")
         self._remember(link.steps)
@@ -309,3 +348,8 @@ def _stop(port: IListeningPort) -> None:
     stopping = port.stopListening()
     if isinstance(stopping, Deferred):
         stopping.addErrback(lambda failure: Gate._log.failure("a listener didn't close", failure))
+
+
+def _number_of(error: BaseException) -> int | None:
+    """The system's number for why nothing can listen, if it gave one."""
+    return getattr(getattr(error, "socketError", None), "errno", None)

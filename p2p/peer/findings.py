@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer, router_name
@@ -321,7 +321,7 @@ def _unconnected(way: Ends, moments: Moments, failure: AttemptFailed) -> Finding
             cause = f"{caller.remote} connected, but isn't {way.target}, as far as it has proved: {reason}"
             hints = _NO_TICKET if leg is LegName.TICKET else _NO_TLS
             return Finding(leg, failure.outcome, cause, way.say(_remedy(hints, reason)))
-    if moments.failures:
+    if moments.failures or moments.target_port:
         return Finding(LegName.DIAL, failure.outcome, str(failure), way.say(_remedy_of_dials(moments)))
     if not moments.dialling:
         cause = f"{way.target} was asking for {way.own} itself, which went first, but no link came of it"
@@ -356,6 +356,13 @@ _FAILED_DIALS: dict[str, str] = {
 }
 
 
+_NO_WAY: Final = (
+    "let the firewall of one of the two machines accept TCP from the other, to the ports from which the system takes a "
+    "fresh one for each link, or to those that 'ports' in its YAML names; docs/reach.rst has what comes of which "
+    "firewalls and NATs"
+)
+
+
 def _remedy_of_dials(moments: Moments) -> str:
     if no_common_family(moments.address, moments.dials):
         return (
@@ -363,6 +370,8 @@ def _remedy_of_dials(moments: Moments) -> str:
             "of one, and let 'router' in both YAML files name the routers' addresses of that version"
         )
     kinds = [failure for _, failure in moments.failures]
+    if not kinds:
+        return _NO_WAY
     other = "see the log of {target}: it says what its connection met"
     return next((_FAILED_DIALS[kind] for kind in kinds if kind in _FAILED_DIALS), other)
 

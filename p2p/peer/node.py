@@ -29,6 +29,7 @@ from p2p.peer.approach import Approaches
 from p2p.peer.attempt import Attempting, Moments, Setup
 from p2p.peer.dialling import Wiring
 from p2p.peer.instruction import Instruction, check_instruction, failures_of
+from p2p.peer.ports import FreshPorts
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.relayed import DirectAgain, Relaying
@@ -57,6 +58,7 @@ class Surroundings:
     :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
     :ivar addresses: the addresses of this machine at which others may reach it, best first.
+    :ivar ports: those that fresh sockets may have; any, if left out.
     :ivar dial_from: connects from a port that is listened on, too.
     :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
@@ -73,6 +75,7 @@ class Surroundings:
     scopes: System
     addresses: Callable[[], Sequence[str]] = tuple
     dial_from: DialFrom = dial_from
+    ports: FreshPorts | None = None
     hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
@@ -117,6 +120,7 @@ class HostedPeer:
             scopes=surroundings.scopes,
             dial_from=surroundings.dial_from,
             by_relays=self._by_relays,
+            ports=surroundings.ports,
         )
         self._direct_again = DirectAgain(self._clock, self._seek_direct)
         self.registration = registration
@@ -236,6 +240,11 @@ class HostedPeer:
         return [*self._connections, *self._approaches.connections]
 
     @property
+    def ports(self) -> FreshPorts:
+        """The ports that fresh sockets may have."""
+        return self._wiring.ports
+
+    @property
     def limits(self) -> PeerLimits:
         """The limits of the daemon."""
         return self._limits
@@ -344,6 +353,13 @@ class HostedPeer:
             self._fallbacks[initiator] = instruction
             return {"dialling": False, "plain": instruction.plain}
         return await self._approaches.carry_out(instruction, self._has_lost(initiator))
+
+    def go(self, arguments: Mapping[str, Any]) -> None:
+        """Dial an initiator now, as it does.
+
+        :raises Refused: if nothing with this ticket is being carried out.
+        """
+        self._approaches.go(arguments["initiator"], arguments["ticket"])
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""

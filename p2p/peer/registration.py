@@ -22,7 +22,7 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import DialFailed, InstructConnect, Register, responder
+from p2p.control.commands import DialFailed, Go, InstructConnect, Register, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 
@@ -43,6 +43,12 @@ class Registrant(Protocol):
 
     async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Carry out an InstructConnect: takes its arguments, gives its answer."""
+
+    def go(self, arguments: Mapping[str, Any]) -> None:
+        """Dial now what it was told to dial: the arguments of Go.
+
+        :raises Refused: if it wasn't told to.
+        """
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Be told of a dial that was asked for: the arguments of DialFailed."""
@@ -83,6 +89,11 @@ class _Orders(CommandLocator):
     @responder(InstructConnect)
     async def instruct(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._registrant.instructed(arguments)
+
+    @responder(Go)
+    async def go(self, **arguments: Any) -> Mapping[str, Any]:
+        self._registrant.go(arguments)
+        return {}
 
     @responder(DialFailed)
     async def report(self, **arguments: Any) -> Mapping[str, Any]:

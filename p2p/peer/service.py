@@ -32,6 +32,7 @@ from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
 from p2p.peer.offers import PendingOffers
+from p2p.peer.ports import FreshPorts
 from p2p.peer.reachable import hindrances
 from p2p.peer.reception import Reception
 from p2p.peer.registration import Registration
@@ -142,6 +143,7 @@ class PeerService(MultiService):
         self.peers: dict[str, HostedPeer] = {}
         self._state = find_state(config)
         self._gate = LogGate(reactor)
+        self._ports = FreshPorts(config.ports or ())
         surroundings = Surroundings(
             reactor=reactor,
             limits=config.limits,
@@ -154,6 +156,7 @@ class PeerService(MultiService):
             gate=self._gate,
             scopes=config.limits.scopes(most_open_files()),
             addresses=lambda: self._addresses,
+            ports=self._ports,
             hinders=self._hinders,
         )
         self._addresses: Sequence[str] = sorted(own_addresses())
@@ -336,7 +339,7 @@ class PeerService(MultiService):
             console_clients=lambda: self._console.connected,
             transfers=self._transfers,
             consent=self._offers,
-            expiring=self._expiry.warnings,
+            warnings=lambda name: [*self._ports.warnings, *self._expiry.warnings(name)],
         )
         self._operations.update(operations.handlers())
         return self._transfers

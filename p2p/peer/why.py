@@ -279,7 +279,11 @@ class _Walk:
         elif not moments.answered_ns:
             sheet.not_needed(LegName.DIAL, f"the link stood before {self._way.router} answered")
         if link.terms.dialler:
-            sheet.good(LegName.DIAL, None, f"{self._peer.name} dialled {steps.remote}, as {self._target} asked")
+            who = f"{self._peer.name} dialled {steps.remote}" if steps.dialled else f"it dialled from {steps.remote}"
+            sheet.good(LegName.DIAL, None, f"{who}, as {self._target} asked")
+        elif steps.dialled and moments is not None:
+            since = steps.connected_ns - moments.answered_ns
+            sheet.good(LegName.DIAL, since, f"{self._peer.name} dialled {steps.remote}, from which nothing had come")
         else:
             answered_ns = moments.answered_ns if moments is not None else 0
             early = ", before the routers had answered" if steps.connected_ns < answered_ns else ""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter_ns
 from typing import NamedTuple, Protocol, TypedDict
 
-from p2p.base.addresses import PORTS, Network, NotAllowed
+from p2p.base.addresses import PORTS, Network, NotAllowed, checked_address
 from p2p.base.config import RouterLimits
 from p2p.base.errors import InvalidName
-from p2p.base.names import parse_peer
+from p2p.base.names import PeerName, parse_peer
 from p2p.base.rates import Meter
 from p2p.base.texts import printable
 from p2p.control.channel import Channel, ControlLost, ControlTimeout
@@ -18,6 +19,7 @@ from p2p.control.commands import (
     Busy,
     ClusterMismatch,
     DialFailed,
+    Go,
     InstructConnect,
     Refused,
     TooManyPeers,
@@ -71,6 +73,7 @@ class DialAnswer(TypedDict):
     addresses: list[str] | None
     observed: str | None
     relays: list[str] | None
+    goes: bool | None
 
 
 class DialReport(TypedDict):
@@ -95,6 +98,7 @@ class ConnectAnswer(TypedDict):
     port: int | None
     reachable: list[str] | None
     relays: list[str] | None
+    goes: bool | None
 
 
 class Brokered(NamedTuple):
@@ -114,6 +118,7 @@ class Brokered(NamedTuple):
 class _Reachable(TypedDict):
     port: int | None
     reachable: list[str] | None
+    goes: bool | None
 
 
 class NamesAnswer(TypedDict):
@@ -162,6 +167,12 @@ class Neighbours(Protocol):
         """Pass on to the router of a cluster what a peer of that cluster may be told of a dial.
 
         :raises ControlError: as DialFailed declares, or if that router can't be reached.
+        """
+
+    async def go(self, cluster: str, target: str, initiator: str, ticket: bytes) -> None:
+        """Pass on to the router of a cluster that a peer of its shall dial now.
+
+        :raises ControlError: as Go declares.
         """
 
     async def names(self, cluster: str, after: str) -> NamesAnswer:
@@ -312,11 +323,11 @@ class Router:
         """
         port = said["port"]
         if port not in PORTS or not request.reaches or not said["dialling"]:
-            return {"port": None, "reachable": None}
+            return {"port": None, "reachable": None, "goes": None}
         try:
             addresses = dialable(
                 said["observed"] or "",
-                (said["addresses"] or [])[:CANDIDATES],
+                _fit(said["addresses"]),
                 self.networks.get(request.target.cluster),
                 via=via,
                 target=initiator.address,
@@ -324,7 +335,7 @@ class Router:
             )
         except NotAllowed:
             addresses = []
-        return {"port": port, "reachable": addresses}
+        return {"port": port, "reachable": addresses, "goes": said["goes"] or None}
 
     async def instruct(
         self, entry: TableEntry, request: ConnectRequest, observed: str, *, via: str | None
@@ -377,14 +388,41 @@ class Router:
             "addresses": self._own(answer["addresses"]) if answer["port"] else None,
             "observed": entry.address if answer["port"] else None,
             "relays": relays or None,
+            "goes": answer["goes"] if answer["port"] else None,
         }
 
     def _own(self, addresses: Sequence[str] | None) -> list[str]:
         """Those of the addresses that a peer of this router names which lie in the networks of this cluster."""
+        return [str(one) for one in granted(_fit(addresses), self.networks.get(self.cluster, ()))]
+
+    async def go(self, target: str, initiator: str, ticket: bytes) -> None:
+        """Tell a target, wherever it is, to dial an initiator, one of this router's peers, now.
+
+        :raises ControlError: as Go declares.
+        """
+        whom = _peer_name(target)
+        if self._route(whom.cluster) is Route.NEIGHBOUR:
+            await self.neighbours.go(whom.cluster, target, initiator, ticket)
+        else:
+            await self.pass_go(target, initiator, ticket)
+
+    async def pass_go(self, target: str, initiator: str, ticket: bytes) -> None:
+        """Tell a peer of this router to dial an initiator now, which it was told to dial before.
+
+        :raises UnknownPeer: if it isn't connected.
+        :raises Refused: if it wasn't told to.
+        :raises Busy: if it doesn't answer in time.
+        """
+        entry, _ = self.lookup(target)
+        peer = entry.handle
+        assert isinstance(peer, PeerHandle)
+        deadline = self.limits.call_s * TARGET_SHARE
         try:
-            return [str(one) for one in granted((addresses or ())[:CANDIDATES], self.networks.get(self.cluster, ()))]
-        except NotAllowed:
-            return []
+            await peer.call(Go, deadline=deadline, target=entry.name, initiator=initiator, ticket=ticket)
+        except ControlLost as error:
+            raise UnknownPeer(f"{entry.name} went away while it was told to dial") from error
+        except ControlTimeout as error:
+            raise Busy.after(1.0, f"{entry.name} didn't answer its router within {deadline:g} s") from error
 
     async def dial_failed(self, peer: PeerHandle, report: DialReport) -> None:
         """A peer of this router reports a dial that it was told to make: pass that on to the initiator.
@@ -449,6 +487,26 @@ class Router:
                 "its configuration lists the clusters that are, under neighbours"
             )
         return where
+
+
+def _peer_name(text: str) -> PeerName:
+    """Read the name of a peer that somebody asks for.
+
+    :raises UnknownPeer: if it can't be anybody's.
+    """
+    try:
+        return parse_peer(text)
+    except InvalidName as error:
+        raise UnknownPeer(str(error)) from error
+
+
+def _fit(addresses: Sequence[str] | None) -> list[str]:
+    """The first few of the addresses that a target names, without those to which nothing can connect."""
+    found = []
+    for one in (addresses or ())[:CANDIDATES]:
+        with suppress(NotAllowed):
+            found.append(str(checked_address(one)))
+    return found
 
 
 def _failures(report: DialReport) -> DialFailures:

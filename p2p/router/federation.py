@@ -29,7 +29,7 @@ from p2p.base.names import check_listed, router_name
 from p2p.base.texts import printable
 from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, InstructConnect, ListPeers, LookupPeer, Ping
+from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, Go, InstructConnect, ListPeers, LookupPeer, Ping
 from p2p.identity.tls import require_name
 from p2p.router.addresses import granted, seen_through
 from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, check_relays
@@ -154,6 +154,7 @@ class Federation(MultiService):
                 "addresses": answer["addresses"],
                 "observed": answer["observed"],
                 "relays": list(request.relays) or _relays(answer["relays"]),
+                "goes": answer["goes"],
             }
             table_took = min(max(found["table_lookup_ns"], 0), _LONGEST_LOOKUP_NS)
             return Brokered(via, _shown(found["address"], via), table_took, took, said)
@@ -165,6 +166,15 @@ class Federation(MultiService):
         """
         with self._links[cluster].asking() as channel:
             await channel.call(DialFailed, deadline=self._limits.call_s * NEIGHBOUR_SHARE, **report)
+
+    async def go(self, cluster: str, target: str, initiator: str, ticket: bytes) -> None:
+        """Pass on to the router of a cluster that a peer of its shall dial now.
+
+        :raises ControlError: as Go declares.
+        """
+        with self._links[cluster].asking() as channel:
+            deadline = self._limits.call_s * NEIGHBOUR_SHARE
+            await channel.call(Go, deadline=deadline, target=target, initiator=initiator, ticket=ticket)
 
     async def names(self, cluster: str, after: str) -> NamesAnswer:
         """Fetch a page of the names in a neighbour's cluster.

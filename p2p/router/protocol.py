@@ -23,6 +23,7 @@ from p2p.control.commands import (
     Busy,
     ControlError,
     DialFailed,
+    Go,
     InstructConnect,
     ListPeers,
     LookupPeer,
@@ -144,6 +145,15 @@ class PeerCommands(CommandLocator):
         )
         return answer
 
+    @responder(Go)
+    async def go(self, target: str, initiator: str, ticket: bytes) -> Mapping[str, Any]:
+        """Have a target that dials this peer do so now."""
+        with self._request(f"a dial by {printable(target[:130])}"):
+            if initiator != self._name:
+                raise Refused(f"{self._name} doesn't speak for {printable(initiator[:130])}")
+            await self._router.go(target, initiator, ticket)
+        return {}
+
     @responder(DialFailed)
     async def dial_failed(self, **report: Unpack[DialReport]) -> Mapping[str, Any]:
         """Pass on to who asked for it that this peer's dial came to nothing."""
@@ -241,6 +251,15 @@ class NeighbourCommands(CommandLocator):
                 reason=error,
             )
             raise
+
+    @responder(Go)
+    async def go(self, target: str, initiator: str, ticket: bytes) -> Mapping[str, Any]:
+        """Have a peer of this cluster that dials a peer of that one do so now."""
+        self._charge()
+        if initiator.rpartition(".")[2] != self._cluster:
+            raise Refused(f"{self._channel.remote_name} doesn't speak for {printable(initiator[:130])}")
+        await self._router.pass_go(target, initiator, ticket)
+        return {}
 
     @responder(DialFailed)
     async def dial_failed(self, **report: Unpack[DialReport]) -> Mapping[str, Any]:

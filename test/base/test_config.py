@@ -343,6 +343,15 @@ class PeersFileTests(ConfigTestCase):
         (line,) = self.peers_refused(PEERS.replace("inbox/n1.n", "inbox"))
         self.assertIn("may not write into", line)
 
+    def test_ports(self) -> None:
+        """The ports of fresh sockets are a range, or a single one, that needs no privileges; without it, any."""
+        self.assertIsNone(load_peers(self.file(PEERS)).ports)
+        for text, ports in (("42000-42099", range(42000, 42100)), ("42000", range(42000, 42001))):
+            self.assertEqual(ports, load_peers(self.file(PEERS + f"ports: {text}\n")).ports)
+        for wrong in ("22-23", "42099-42000", "65000-65536", "any", "[42000]", "42000-", "-5"):
+            (line,) = self.peers_refused(PEERS + f"ports: {wrong}\n")
+            self.assertIn("expected two ports within 1024 to 65535, like 42000-42099", line)
+
     def test_windows(self) -> None:
         """A window isn't smaller than Yamux's own first one, nor than its largest size."""
         self.assertEqual(

@@ -17,6 +17,7 @@ from p2p.control.commands import (
     ControlError,
     DialFailed,
     Farewell,
+    Go,
     InstructConnect,
     ListPeers,
     LookupPeer,
@@ -52,6 +53,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "port": 40002,
             "reachable": ["198.51.100.4"],
             "relays": None,
+            "goes": True,
         },
     ),
     LookupPeer: ({"name": "m4.m"}, {"address": "198.51.100.4", "table_lookup_ns": 512}),
@@ -79,6 +81,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "relays": None,
         },
     ),
+    Go: ({"target": "m4.m", "initiator": "n1.n", "ticket": TICKET}, {}),
     DialFailed: (
         {
             "target": "m4.m",
@@ -120,6 +123,10 @@ class Answers(CommandLocator):
 
     @responder(InstructConnect)
     async def instruct_connect(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
+    @responder(Go)
+    async def go(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
     @responder(DialFailed)

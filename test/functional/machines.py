@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 from unittest import SkipTest
 
-__all__ = ["Machines", "Wall"]
+__all__ = ["Machines", "Wall", "interpreter"]
 
 Wall = Literal["open", "drop", "reject"]
 """What a machine's firewall does with connections that others begin."""
@@ -76,6 +76,11 @@ class Machines:
             _run("ip", "netns", "exec", space, "nft", "-f", "-", text=rules)
         return address
 
+    def part(self, name: str, other: str) -> None:
+        """Have a machine drop everything that comes from an address."""
+        rules = f"table inet apart {{ chain input {{ type filter hook input priority 0; ip saddr {other} drop; }} }}\n"
+        _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "-f", "-", text=rules)
+
     def open(self, name: str) -> None:
         """Take a machine's firewall away."""
         _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "flush", "ruleset")
@@ -91,16 +96,7 @@ class Machines:
 
     def python(self, name: str) -> str:
         """The path of an interpreter that runs on a machine."""
-        folder = self._folder / f"on-{name}"
-        folder.mkdir()
-        wrapper = folder / "python"
-        wrapper.write_text(
-            f'#!/bin/sh\nPATH="$PATH:/usr/sbin:/sbin"\nexec ip netns exec {self._prefix}-{name} {sys.executable} "$@"\n'
-        )
-        wrapper.chmod(0o755)
-        for command in ("twistd", "p2p"):
-            (folder / command).symlink_to(Path(sys.executable).with_name(command))
-        return str(wrapper)
+        return interpreter(self._folder, name, f"ip netns exec {self._prefix}-{name}")
 
     def sockets(self, name: str) -> list[str]:
         """The TCP sockets of a machine that listen or are connected, as ss(8) shows them."""
@@ -128,3 +124,18 @@ def _run(*command: str, text: str | None = None) -> str:
         timeout=30,
     )
     return done.stdout.decode()
+
+
+def interpreter(folder: Path, name: str, enter: str) -> str:
+    """Make an interpreter that runs on another machine, with the commands beside it; returns its path.
+
+    :param enter: the command that runs another one there.
+    """
+    place = folder / f"on-{name}"
+    place.mkdir()
+    wrapper = place / "python"
+    wrapper.write_text(f'#!/bin/sh\nPATH="$PATH:/usr/sbin:/sbin"\nexec {enter} {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    for command in ("twistd", "p2p"):
+        (place / command).symlink_to(Path(sys.executable).with_name(command))
+    return str(wrapper)

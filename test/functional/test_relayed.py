@@ -1,4 +1,4 @@
-"""Links by way of a relay, between machines whose firewalls let neither end's dial through."""
+"""Links by way of a relay, between machines that get nothing from each other."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ async def relays(client: Client) -> list[str]:
 
 
 class RelayedTests(MachinesCase):
-    """n1.n and m1.m behind firewalls that refuse, and relay.n on an open machine."""
+    """n1.n and m1.m whose machines get nothing from each other, and relay.n on an open machine."""
 
     async def prepare(self) -> None:
         """Start everybody."""
         await super().prepare()
         self.lab = self.lab_on("routers")
         hosts = {"n": ["n1.n"], "m": ["m1.m"], "relay": ["relay.n"]}
+        addresses = {}
         for name in hosts:
-            self.machines.add(name, "open" if name == "relay" else "reject")
+            addresses[name] = self.machines.add(name)
             self.lab.pythons[name] = self.machines.python(name)
+        self.machines.part("n", addresses["m"])
+        self.machines.part("m", addresses["n"])
         for cluster in "nm":
             with (self.lab.folder / f"router-{cluster}.yaml").open("a") as file:
                 file.write("relays: relay.n\n")
@@ -62,6 +65,7 @@ class RelayedTests(MachinesCase):
         client = await self.client(self.lab, "n")
         self.assertEqual(["relay.n"], await relays(client))
         self.machines.open("n")
+        self.machines.open("m")
 
         async def direct() -> bool:
             return await relays(client) == [""]

@@ -11,6 +11,7 @@ from test.functional.cases import FunctionalCase
 from test.functional.lab import reactor, until
 
 SEEN = "127.0.0.5"
+OTHER = "127.0.0.77"
 """Where the router sees n1.n, whose listener isn't bound to it."""
 
 
@@ -18,18 +19,20 @@ class ToldTests(FunctionalCase):
     """Real daemons, each of which is configured wrongly in one way."""
 
     async def test_dial_refused(self) -> None:
-        """When the target's dial is refused, who asked knows it at once, with the address that was dialled."""
+        """When the dials of both ends are refused, who asked knows it at once, with the addresses that were dialled."""
         lab = self.own_lab("n")
-        path = lab.peers_file("first", "n1.n")
         router = f"tcp:127.0.0.1:{lab.ports['n']}"
-        self.assertIn(router, text := path.read_text())
-        path.write_text(text.replace(router, f"{router}:bindAddress={SEEN}"))
+        for daemon, name, seen in (("first", "n1.n", SEEN), ("second", "n2.n", OTHER)):
+            path = lab.peers_file(daemon, name)
+            self.assertIn(router, text := path.read_text())
+            path.write_text(text.replace(router, f"{router}:bindAddress={seen}"))
         await lab.start(first=["n1.n"], second=["n2.n"])
         client = await self.client(lab, "first")
         began = reactor.seconds()
         reason = await self.fails_with(Outcome.CONNECT_FAILED, client.message("n2.n", "hello"))
         self.assertLess(reactor.seconds() - began, 5, "it doesn't wait until the ticket dies")
-        self.assertRegex(reason, rf"^n2\.n was told to dial {SEEN}, port \d+: the connection was refused$")
+        refused = r"port \d+: the connection was refused"
+        self.assertRegex(reason, rf"^n2\.n was told to dial {SEEN}, {refused}; from here, {OTHER}, {refused}: neither ")
         run = self.p2p(lab, "first", "why", "n2.n", "--json")
         await self.ended(run, 6)
         found: dict[str, Any] = json.loads(run.printed)

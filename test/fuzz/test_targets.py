@@ -25,6 +25,7 @@ ELSEWHERE: Final = {
     "check_console": "the path of a socket in a file of ours: the target yaml reads such files",
     "check_request": "the arguments of a question, when they are parsed: test.router has its tests",
     "check_instruction": "arguments that the control channel has parsed: test.peer.test_instruction has its tests",
+    "check_reachable": "as check_instruction",
     "check_have": "what has been parsed by then: the target reports reads it, test.transfer.test_answers has its tests",
     "check_listed": "the names of a page, when it is parsed: test.base has its tests",
     "checked_folder": "the path of a folder on this machine: its owner names it",

@@ -45,7 +45,7 @@ class ConsoleCase(NodeCase):
             console_clients=lambda: 3,
             transfers=Mover(),
             consent=Consent(),
-            expiring=lambda name: [],
+            warnings=lambda name: [],
         )
 
     def emit(self, event: str, /, **fields: Any) -> Deferred[None]:

@@ -13,10 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.config import PeerLimits
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
-from p2p.control.commands import DialFailed, UnknownPeer
+from p2p.control.commands import DialFailed, Go, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.ports import FreshPorts
 from p2p.peer.registration import Registrant
 from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
@@ -44,6 +45,7 @@ class StandInRouters:
     """Answers RequestConnect by instructing the target itself, as two routers would.
 
     :ivar asked: the requests that came, as (initiator, arguments).
+    :ivar gone: the words that both ends shall dial now, as (initiator, arguments).
     :ivar reports: the dials that came to nothing; they are passed on if ``reporting``.
     :ivar before: is called before each instruction, to hold it up or break it.
     :ivar candidates: the addresses at which a target is told to dial an initiator, if not the one it has.
@@ -53,6 +55,7 @@ class StandInRouters:
     def __init__(self) -> None:
         self.peers: dict[str, tuple[HostedPeer, str]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.gone: list[tuple[str, dict[str, Any]]] = []
         self.before: Callable[[str, str], Deferred[None] | None] = lambda initiator, target: None
         self.candidates: list[str] | None = None
         self.reachable: list[str] | None = None
@@ -65,8 +68,12 @@ class StandInRouters:
             self.peers[arguments["initiator"]][0].reported(arguments)
 
     async def request(self, initiator: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append((initiator, arguments))
         target = arguments["target"]
+        if "go" in arguments:
+            self.gone.append((initiator, arguments))
+            self.peers[target][0].go(arguments)
+            return {}
+        self.asked.append((initiator, arguments))
         held = self.before(initiator, target)
         if held is not None:
             await held
@@ -98,6 +105,9 @@ class Obeying:
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """It asked for nothing."""
+
+    def go(self, arguments: Mapping[str, Any]) -> None:
+        """It dials nobody."""
 
     def seen_at(self, observed: str) -> None:
         """It doesn't matter."""
@@ -143,6 +153,8 @@ class StandInRegistration:
         if command is DialFailed:
             self._report(arguments)
             return {}
+        if command is Go:
+            return await self._ask(self.name, {"go": True, **arguments})
         return await self._ask(self.name, arguments)
 
 
@@ -152,7 +164,12 @@ class Pair:
     services: Sequence[IContentService] = (uppercase, store, echo)
 
     def __init__(
-        self, folder: Path, *, limits: PeerLimits | None = None, plain: tuple[bool, bool] = (False, False)
+        self,
+        folder: Path,
+        *,
+        limits: PeerLimits | None = None,
+        plain: tuple[bool, bool] = (False, False),
+        ports: tuple[range, range] = (range(0), range(0)),
     ) -> None:
         self.network = Network()
         self.routers = StandInRouters()
@@ -160,11 +177,18 @@ class Pair:
         self._folder = folder
         self._random = 0
         self.peers: dict[str, HostedPeer] = {}
-        self.n1 = self.host("n1.n", N1, plain=plain[0])
-        self.m4 = self.host("m4.m", M4, plain=plain[1])
+        self.n1 = self.host("n1.n", N1, plain=plain[0], ports=ports[0])
+        self.m4 = self.host("m4.m", M4, plain=plain[1], ports=ports[1])
 
     def host(
-        self, name: str, address: str, *, plain: bool = False, lab: str = "lab", relay: RelayTerms | None = None
+        self,
+        name: str,
+        address: str,
+        *,
+        plain: bool = False,
+        lab: str = "lab",
+        ports: range = range(0),
+        relay: RelayTerms | None = None,
     ) -> HostedPeer:
         inbox = self._folder / name
         inbox.mkdir(exist_ok=True)
@@ -181,6 +205,7 @@ class Pair:
             scopes=self.limits.scopes(),
             addresses=lambda: [address],
             dial_from=dial_from,
+            ports=FreshPorts(ports),
         )
         registration = StandInRegistration(
             name,
@@ -242,11 +267,17 @@ class Pair:
 class NodeCase(SynchronousTestCase):
     """n1.n and m4.m, and a look at what they leave behind."""
 
-    def make_pair(self, *, plain: tuple[bool, bool] = (False, False), **limits: Any) -> Pair:
+    def make_pair(
+        self,
+        *,
+        plain: tuple[bool, bool] = (False, False),
+        ports: tuple[range, range] = (range(0), range(0)),
+        **limits: Any,
+    ) -> Pair:
         """Make a pair, with some limits changed."""
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.pair = Pair(folder, limits=LIMITS.model_copy(update=limits), plain=plain)
+        self.pair = Pair(folder, limits=LIMITS.model_copy(update=limits), plain=plain, ports=ports)
         return self.pair
 
     def failed(self, waiting: Deferred[Any], outcome: Outcome) -> str:

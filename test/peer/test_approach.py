@@ -9,9 +9,11 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 
 from p2p.base.errors import Outcome
+from p2p.control.commands import Busy, Refused
 from p2p.peer.approach import LINGER_S, REACH_S
+from p2p.peer.attempt import TOGETHER
 from test.network import Machine
-from test.peer.pair import M4, N1, NodeCase
+from test.peer.pair import M4, N1, NodeCase, Pair
 
 INSTRUCTION: dict[str, Any] = {
     "target": "m4.m",
@@ -144,6 +146,82 @@ class ReachTests(NodeCase):
         return one
 
 
+class TogetherTests(NodeCase):
+    """n1.n and m4.m are behind firewalls that answer what they don't expect with a reset."""
+
+    def refusing(self) -> Pair:
+        """Make them."""
+        pair = self.make_pair()
+        pair.routers.reporting = True
+        for host in (N1, M4):
+            pair.network.wall(host, refuse=True)
+        return pair
+
+    def test_in_vain(self) -> None:
+        """Both are had to dial in the same moment, some times; then what each dialled is said."""
+        pair = self.refusing()
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(REACH_S)
+        told = self.failed(waiting, Outcome.CONNECT_FAILED)
+        self.assertIn(f"the connection was refused; from here, {M4}, port ", told)
+        self.assertEqual(TOGETHER, len(pair.routers.gone))
+        pair.network.advance(LINGER_S + 0.1)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_together(self) -> None:
+        """The target dials on the word, the initiator half a round trip after it has sent it; one of them gets in."""
+        for opened in (N1, M4):
+            pair = self.refusing()
+            request = pair.routers.request
+
+            async def at_the_third(
+                initiator: str,
+                arguments: dict[str, Any],
+                pair: Pair = pair,
+                request: Any = request,
+                opened: str = opened,
+            ) -> Any:
+                if len(pair.routers.gone) == 2:
+                    pair.network.open(opened)
+                return await request(initiator, arguments)
+
+            self.patch(pair.routers, "request", at_the_third)
+            waiting = pair.start(pair.n1.link_to("m4.m"))
+            pair.network.advance(1)
+            self.successResultOf(waiting)
+            self.assertIn(len(pair.routers.gone), range(3, TOGETHER))
+            self.assert_nothing_left(pair)
+
+    def test_not_told(self) -> None:
+        """Without the routers' help there is one more dial, and then the error."""
+        pair = self.refusing()
+        request = pair.routers.request
+
+        async def unwilling(initiator: str, arguments: dict[str, Any]) -> Any:
+            if "go" in arguments:
+                raise Busy.after(1.0, "no")
+            return await request(initiator, arguments)
+
+        self.patch(pair.routers, "request", unwilling)
+        waiting = pair.start(pair.n1.link_to("m4.m"))
+        pair.network.advance(1)
+        self.failed(waiting, Outcome.CONNECT_FAILED)
+        pair.network.advance(10)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_unknown(self) -> None:
+        """A word for a ticket that isn't being dialled for is refused, and so is one of another initiator."""
+        pair = self.make_pair()
+        pair.network.pull(N1, M4)
+        self.successResultOf(Deferred.fromCoroutine(pair.m4.instructed(INSTRUCTION)))
+        for initiator, ticket in (("n1.n", bytes(31) + b"x"), ("n2.n", bytes(32)), ("\x1b[2J", bytes(32))):
+            word = {"target": "m4.m", "initiator": initiator, "ticket": ticket}
+            self.assertTrue(str(self.assertRaises(Refused, pair.m4.go, word)).isprintable())
+        pair.m4.go({"target": "m4.m", "initiator": "n1.n", "ticket": bytes(32)})
+        pair.network.advance(20)
+        self.assertEqual({}, pair.leftovers())
+
+
 class InstructionTests(NodeCase):
     """m4.m is instructed by hand."""
 
@@ -157,7 +235,9 @@ class InstructionTests(NodeCase):
         pair.network.pull(N1, M4)
         answer = self.successResultOf(self.instruct(pair))
         self.assertEqual([(M4, answer["port"])], list(pair.network.ports))
-        self.assertEqual({"dialling": True, "plain": False, "port": answer["port"], "addresses": [M4]}, answer)
+        self.assertEqual(
+            {"dialling": True, "plain": False, "port": answer["port"], "addresses": [M4], "goes": True}, answer
+        )
         self.assertEqual(answer, self.successResultOf(self.instruct(pair)))
         self.assertEqual(1, pair.m4.open_dials)
         pair.network.advance(REACH_S + LINGER_S + 0.1)

@@ -129,6 +129,7 @@ class InstructedTests(NodeCase):
             pair.n1.reported({**report, **changed})
         self.assertNoResult(waiting)
         pair.n1.reported(report)
+        pair.network.advance(1)
         self.failed(waiting, Outcome.CONNECT_FAILED)
         pair.network.advance(31)
 

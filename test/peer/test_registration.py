@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p import __version__
 from p2p.base.config import PeerLimits
 from p2p.control.channel import ControlLost
-from p2p.control.commands import DialFailed, InstructConnect, ListPeers, NameMismatch, Ping
+from p2p.control.commands import DialFailed, Go, InstructConnect, ListPeers, NameMismatch, Ping
 from p2p.peer import registration as module
 from p2p.peer.registration import LONGEST_OUT_S, STEADY_S, THROWN_OUT_S, Registration
 from p2p.peer.roaming import ANSWER_S, Whereabouts
@@ -53,6 +53,9 @@ class RegistrationCase(SynchronousTestCase):
     async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.orders.append(arguments)
         return {"dialling": True, "plain": False}
+
+    def go(self, arguments: Mapping[str, Any]) -> None:
+        self.reports.append(arguments)
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         self.reports.append(arguments)
@@ -123,9 +126,19 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "relays"))
+        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "goes", "relays"))
         self.assertEqual({"dialling": True, "plain": False, **nothing}, self.successResultOf(answer))
         self.assertEqual([{**arguments, "reports": None, "reaches": None, "relays": None}], self.orders)
+
+    def test_go(self) -> None:
+        """Its router may pass on that it shall dial now."""
+        router = Router(self.network)
+        self.start()
+        word: dict[str, Any] = {"target": "n1.n", "initiator": "m4.m", "ticket": bytes(32)}
+        answer = Deferred.fromCoroutine(router.connections[0].call(Go, **word))
+        self.network.settle()
+        self.successResultOf(answer)
+        self.assertEqual([word], self.reports)
 
     def test_reports(self) -> None:
         """Its router may tell it of a dial that came to nothing, and at which address it sees it."""

@@ -48,6 +48,19 @@ class GoodTests(WalkCase):
         ):
             self.assertIn(detail, by_name(found, name).detail)
 
+    def test_dialled(self) -> None:
+        """Which end dialled is said: the one behind a firewall, whoever asked."""
+        for walled in ("N1", "M4"):
+            lab = self.walks()
+            lab.host("m4.m", lab.M4)
+            lab.network.wall(getattr(lab, walled))
+            found = lab.walk(self.n1, "m4.m")
+            detail = by_name(found, LegName.DIAL).detail
+            if walled == "N1":
+                self.assertRegex(detail, rf"^n1\.n dialled {lab.M4}:\d+, from which nothing had come$")
+            else:
+                self.assertIn(f"from {lab.M4}:", detail)
+
     def test_near(self) -> None:
         """To a peer of one's own cluster there is one table, and no neighbour."""
         lab = self.walks()
@@ -337,7 +350,7 @@ class ConsoleTests(WalkCase):
             console_clients=lambda: 1,
             transfers=Mover(),
             consent=Consent(),
-            expiring=lambda name: [],
+            warnings=lambda name: [],
         )
         told: list[dict[str, Any]] = []
 

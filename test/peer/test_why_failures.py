@@ -412,6 +412,32 @@ class ConnectionTests(WalkCase):
         self.lab.network.settle()
 
 
+class WalledTests(WalkCase):
+    """Both ends dial, and neither gets through."""
+
+    def test_silence(self) -> None:
+        """What each end dialled is said after 5 s, and what to open, whether the target reports or not."""
+        lab = self.walks()
+        lab.host("m4.m", lab.M4)
+        lab.network.wall(lab.N1)
+        lab.network.wall(lab.M4)
+        found = lab.walk(self.n1, "m4.m", seconds=5.1)
+        self.failed(
+            found, LegName.DIAL, Outcome.CONNECT_FAILED, f"; from here, {lab.M4}, port ", "let the firewalls of"
+        )
+        self.assertIn(f"m4.m was told to dial {lab.N1}, port ", by_name(found, LegName.DIAL).detail)
+
+    def test_no_report(self) -> None:
+        """Without a report of the target's, this end's own dials are told, and the page that says what to open."""
+        lab = self.walks()
+        target = lab.peer("m4.m", lab.M4)
+        target.answer = {"dialling": True, "plain": False, "port": 40002, "addresses": []}
+        lab.network.wall(lab.M4)
+        found = lab.walk(self.n1, "m4.m", seconds=5.1)
+        cause = f", and says nothing; from here, {lab.M4}, port 40002: nothing answered"
+        self.failed(found, LegName.DIAL, Outcome.CONNECT_FAILED, cause, "let the firewall of one of the two machines")
+
+
 class YieldedTests(WalkCase):
     """A target that is asking for this peer itself."""
 

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import Neighbour, RouterConfig, RouterLimits
 from p2p.control.channel import Channel
-from p2p.control.commands import DialFailed, InstructConnect, Register, RequestConnect, responder
+from p2p.control.commands import DialFailed, Go, InstructConnect, Register, RequestConnect, responder
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.service import RouterService
 from test.identities import credentials, tls_files
@@ -40,6 +40,16 @@ class Instructions(CommandLocator):
             raise answer
         return await answer if isinstance(answer, Deferred) else answer
 
+    @responder(Go)
+    async def go(self, **arguments: Any) -> Mapping[str, Any]:
+        self._peer.gone.append(arguments)
+        answer = self._peer.answer
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Deferred):
+            await answer
+        return {}
+
     @responder(DialFailed)
     async def report(self, **arguments: Any) -> Mapping[str, Any]:
         self._peer.reported.append(arguments)
@@ -52,6 +62,7 @@ class Peer(Channel):
     """The other end of a router's control channel, be it a peer's, a router's or a stranger's.
 
     :ivar instructed: what it was told to dial.
+    :ivar gone: the words that it shall dial now.
     :ivar reported: what it was told of dials that it had asked for.
     :ivar answer: what it says to that: an answer, one to come, or an error.
     """
@@ -62,6 +73,7 @@ class Peer(Channel):
         self.lab = lab
         self.instructed: list[dict[str, Any]] = []
         self.reported: list[dict[str, Any]] = []
+        self.gone: list[dict[str, Any]] = []
         self.answer: Mapping[str, Any] | Deferred[Mapping[str, Any]] | Exception = {"dialling": True, "plain": False}
         self.ended: Failure | None = None
 

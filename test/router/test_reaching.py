@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2p.control.commands import InstructConnect
+from twisted.internet.defer import Deferred
+
+from p2p.control.commands import (
+    Busy,
+    ClusterUnreachable,
+    Go,
+    InstructConnect,
+    Refused,
+    UnknownCluster,
+    UnknownPeer,
+)
 from test.router.lab import TICKET, RouterTestCase
 
 LISTENING = {"dialling": True, "plain": False, "port": 40002, "addresses": ["10.2.9.9", "10.3.3.3"]}
@@ -49,18 +59,15 @@ class OwnPeersTests(RouterTestCase):
 
     def test_hostile_words(self) -> None:
         """What a target says of its addresses counts as little as what an initiator says: nothing of what isn't
-        granted, and of a list with one that nobody can dial nothing at all."""
-        for addresses in (
-            ["127.0.0.1"],
-            ["10.3.3.3"],
-            ["0.0.0.0", "10.2.9.9"],
-            ["x" * 999],
-            ["10.2.9.9"] * 9 + ["8.8.8.8"],
+        granted, or that nobody can dial, is passed on, and the others are, of the first eight."""
+        many = [f"10.3.3.{number}" for number in range(8)] + ["10.2.9.9"]
+        for addresses, told in (
+            (["127.0.0.1", "10.3.3.3", "x" * 999], []),
+            (["0.0.0.0", "224.0.0.1", "\x1b[2J", "10.2.9.9"], ["10.2.9.9"]),
+            (many, []),
         ):
             self.target.answer = {**LISTENING, "addresses": addresses}
-            port, told = self.asked()
-            self.assertEqual(40002, port)
-            self.assertEqual([], [one for one in told or [] if one not in ("10.2.2.2", "10.2.9.9")])
+            self.assertEqual((40002, ["10.2.2.2", *told]), self.asked())
 
     def test_observed_word(self) -> None:
         """Where it is seen is for its router to say, not for the target."""
@@ -112,3 +119,70 @@ class NeighbourTests(RouterTestCase):
             )
         )
         self.assertEqual((40002, "10.2.2.2", ["10.2.9.9"]), (answer["port"], answer["observed"], answer["addresses"]))
+
+
+class GoTests(RouterTestCase):
+    """The word that both ends shall dial now."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for cluster, other in ("nm", "mn"):
+            self.lab.start_router(cluster, other, call_s=4.0)
+        self.initiator = self.lab.peer("n1.n", host="10.1.1.1")
+        self.near, self.far = self.lab.peer("n2.n"), self.lab.peer("m1.m")
+
+    def go(self, target: str, initiator: str = "n1.n") -> Deferred[Any]:
+        """Pass it on to the router."""
+        return self.initiator.said(Go, target=target, initiator=initiator, ticket=TICKET)
+
+    def test_passed_on(self) -> None:
+        """It reaches the target, also of another cluster; whoever asks is told that such a word is taken."""
+        for target in (self.near, self.far):
+            target.answer = {**LISTENING, "goes": True}
+            answer = self.successResultOf(self.initiator.request(target.name, reaches=True))
+            self.assertTrue(answer["goes"])
+            target.answer = {}
+            self.successResultOf(self.go(target.name))
+            self.assertEqual([{"target": target.name, "initiator": "n1.n", "ticket": TICKET}], target.gone)
+
+    def test_refused(self) -> None:
+        """What the target says is passed on: it may dial for no such ticket."""
+        for target in (self.near, self.far):
+            target.answer = Refused("for no such ticket")
+            self.assertIn("no such ticket", str(self.failureResultOf(self.go(target.name), Refused).value))
+
+    def test_nobody(self) -> None:
+        """Targets that aren't there, can't be, or are of no known cluster are named."""
+        for target, kind in (
+            ("n9.n", UnknownPeer),
+            ("m9.m", UnknownPeer),
+            ("N2.n", UnknownPeer),
+            ("", UnknownPeer),
+            ("k1.k", UnknownCluster),
+        ):
+            self.failureResultOf(self.go(target), kind)
+        self.lab.kill_router("m")
+        self.failureResultOf(self.go("m1.m"), ClusterUnreachable)
+
+    def test_for_others(self) -> None:
+        """A peer speaks for itself, and a router for its own cluster's peers."""
+        self.failureResultOf(self.go("n2.n", initiator="n3.n"), Refused)
+        self.failureResultOf(self.go("n2.n", initiator="\x1b[2J" * 99), Refused)
+        self.assertEqual([], self.near.gone)
+        self.lab.kill_router("m")
+        neighbour = self.lab.connect("router.m", cluster="n", host="10.0.12.1")
+        told = neighbour.said(Go, target="n2.n", initiator="n1.n", ticket=TICKET)
+        self.failureResultOf(told, Refused)
+        self.successResultOf(neighbour.said(Go, target="n2.n", initiator="m1.m", ticket=TICKET))
+        self.assertEqual(["m1.m"], [one["initiator"] for one in self.near.gone])
+
+    def test_no_answer(self) -> None:
+        """A target that doesn't answer, or goes away, makes nobody wait for long."""
+        self.near.answer = Deferred()
+        asked = self.go("n2.n")
+        self.network.advance(4)
+        self.failureResultOf(asked, Busy)
+        asked = self.go("n2.n")
+        self.near.abort("it goes away")
+        self.network.settle()
+        self.failureResultOf(asked, UnknownPeer)

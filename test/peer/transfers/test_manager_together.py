@@ -49,8 +49,17 @@ class MovingPair(Pair):
         self.transfers: dict[str, Transfers] = {}
         super().__init__(folder)
 
-    def host(self, name: str, address: str, *, plain: bool = True, lab: str = "lab", relay: Any = None) -> HostedPeer:
-        peer = super().host(name, address, plain=True, lab=lab, relay=relay)
+    def host(
+        self,
+        name: str,
+        address: str,
+        *,
+        plain: bool = True,
+        lab: str = "lab",
+        ports: range = range(0),
+        relay: Any = None,
+    ) -> HostedPeer:
+        peer = super().host(name, address, plain=True, lab=lab, ports=ports, relay=relay)
         self.begin_daemon(name)
         return peer
 

@@ -26,7 +26,14 @@ import click
 from p2p.identity.lab import create_lab, write_peer_daemon
 
 SPACE: Final = "10.211.7"
-APART: Final = "table inet apart {{ chain input {{ type filter hook input priority 0; ip saddr {0} drop; }} }}\n"
+APART: Final = """\
+table inet apart {{
+  chain input {{
+    type filter hook input priority 0
+    ip saddr {0} drop
+  }}
+}}
+"""
 MACHINES: Final = ("routers", "n", "m", "relay")
 DIRECT_S: Final = 60.0
 

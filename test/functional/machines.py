@@ -78,7 +78,8 @@ class Machines:
 
     def part(self, name: str, other: str) -> None:
         """Have a machine drop everything that comes from an address."""
-        rules = f"table inet apart {{ chain input {{ type filter hook input priority 0; ip saddr {other} drop; }} }}\n"
+        chain = f"type filter hook input priority 0\nip saddr {other} drop"
+        rules = f"table inet apart {{\nchain input {{\n{chain}\n}}\n}}\n"
         _run("ip", "netns", "exec", f"{self._prefix}-{name}", "nft", "-f", "-", text=rules)
 
     def open(self, name: str) -> None:

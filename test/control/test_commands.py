@@ -79,6 +79,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "addresses": None,
             "observed": None,
             "relays": None,
+            "goes": None,
         },
     ),
     Go: ({"target": "m4.m", "initiator": "n1.n", "ticket": TICKET}, {}),

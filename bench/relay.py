@@ -1,8 +1,8 @@
 """What a relayed link carries, beside a direct one between the same two daemons, in the same run.
 
 Each daemon runs on a machine of its own (network namespaces, ip-netns(8)), so root, ``ip`` and ``nft`` are needed. The
-firewalls of both peers refuse what others begin, so that their link is relayed; then one is taken away, and the link
-becomes direct. A file of random bytes goes over each.
+machines of both peers drop what comes from each other, so that their link is relayed; then they don't any more, and the
+link becomes direct. A file of random bytes goes over each.
 
 Run it from the project's folder: ``python -m bench.relay``.
 """
@@ -26,15 +26,13 @@ import click
 from p2p.identity.lab import create_lab, write_peer_daemon
 
 SPACE: Final = "10.211.7"
-WALL: Final = """\
-table inet wall {
-  chain input {
-    type filter hook input priority 0; policy accept;
-    ct state established,related accept
-    iifname lo accept
-    tcp flags & (syn | ack) == syn reject with tcp reset
-  }
-}
+APART: Final = """\
+table inet apart {{
+  chain input {{
+    type filter hook input priority 0
+    ip saddr {0} drop
+  }}
+}}
 """
 MACHINES: Final = ("routers", "n", "m", "relay")
 DIRECT_S: Final = 60.0
@@ -60,6 +58,7 @@ def main(size: int, rounds: int, as_json: bool) -> None:
         for way, each in rates.items():
             if way == "direct":
                 lab.on("n", "nft", "flush", "ruleset")
+                lab.on("m", "nft", "flush", "ruleset")
             lab.wait_for("relay.n" if way == "relayed" else "")
             for _ in range(rounds):
                 began = time.perf_counter()
@@ -141,7 +140,8 @@ class _Lab:
         self._ip(name, "addr", "add", f"{SPACE}.{number}/24", "dev", "eth0")
         self._ip(name, "link", "set", "eth0", "up")
         if name in ("n", "m"):
-            self.on(name, "nft", "-f", "-", text=WALL)
+            other = {"n": "m", "m": "n"}[name]
+            self.on(name, "nft", "-f", "-", text=APART.format(f"{SPACE}.{MACHINES.index(other) + 1}"))
 
     def _start(self, stack: ExitStack, name: str, config: str, plugin: str) -> None:
         twistd = str(Path(sys.executable).with_name("twistd"))

@@ -82,7 +82,7 @@ def literal_blocks(kind: str) -> Iterator[tuple[str, list[str]]]:
 
 def section(title: str) -> str:
     """The text under a heading, up to the next one."""
-    match = re.search(rf"^{title}\n[-=]+\n(.*?)(?=^[^\n]+\n[-=]{{3,}}\n|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    match = re.search(rf"^{title}\n[-=]+\n(.*?)(?=^[^\n]+\n[-=]{{2,}}\n|\Z)", TEXT, re.MULTILINE | re.DOTALL)
     if match is None:
         raise AssertionError(f"docs/protocol.rst has no section {title}")
     return match[1]

@@ -14,7 +14,8 @@ from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab, reactor, until
 
 SIZE = 64 << 20
-PROMPTLY_S = 5.0
+PROMPTLY_S = 20.0
+"""Seconds that nobody waits who is told at once, on whatever machine: a ticket lives for 30, a silence lasts 60."""
 
 
 class DeathTests(FunctionalCase):
@@ -71,7 +72,7 @@ class DeathTests(FunctionalCase):
         await self.lab.daemons["router-m"].when_exited()
         began = reactor.seconds()
         reason = await self.fails_with(Outcome.CLUSTER_UNREACHABLE, self.client_n.message("m1.m", "hello"))
-        self.assertLess(reactor.seconds() - began, 1.0)
+        self.assertLess(reactor.seconds() - began, PROMPTLY_S)
         self.assertIn("router.m", reason)
         run = self.p2p(self.lab, "n", "message", "m1.m", "hello")
         self.assertIn("router.m", await self.ended(run, 4))

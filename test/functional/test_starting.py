@@ -139,6 +139,6 @@ class StartingTests(FunctionalCase):
         began = reactor.seconds()
         for daemon in ("n", "router-n"):
             self.assertEqual(await self.lab.daemons[daemon].stop(), -15)
-        self.assertLess(reactor.seconds() - began, 5.0)
+        self.assertLess(reactor.seconds() - began, 20.0, "neither waits for the other, or for a deadline")
         self.assertEqual({one.name for one in self.lab.folder.rglob("*")}, names)
         self.assertEqual(yaml.safe_load(self.peer.read_text())["console"], "n.sock")

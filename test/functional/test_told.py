@@ -30,7 +30,7 @@ class ToldTests(FunctionalCase):
         client = await self.client(lab, "first")
         began = reactor.seconds()
         reason = await self.fails_with(Outcome.CONNECT_FAILED, client.message("n2.n", "hello"))
-        self.assertLess(reactor.seconds() - began, 5, "it doesn't wait until the ticket dies")
+        self.assertLess(reactor.seconds() - began, 20, "it doesn't wait until the ticket dies")
         refused = r"port \d+: the connection was refused"
         self.assertRegex(reason, rf"^n2\.n was told to dial {SEEN}, {refused}; from here, {OTHER}, {refused}: neither ")
         run = self.p2p(lab, "first", "why", "n2.n", "--json")

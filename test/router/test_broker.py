@@ -85,3 +85,10 @@ class CheckRequestTests(SynchronousTestCase):
         self.assertEqual("9 candidates are more than 8", self.forbidden(candidates=["192.0.2.7"] * 9))
         for candidate in ("localhost", "0.0.0.0", "224.0.0.1", "169.254.0.1", "255.255.255.255"):
             self.assertIn("a candidate can't be dialled", self.forbidden(candidates=["192.0.2.7", candidate]))
+
+    def test_relays(self) -> None:
+        """At most 4 relays, all of them names of peers; none is none."""
+        self.assertEqual((), check_request(**GOOD).relays)
+        self.assertEqual(("relay.n",), check_request(**{**GOOD, "relays": ["relay.n"]}).relays)
+        self.assertEqual("5 relays are more than 4", self.forbidden(relays=["relay.n"] * 5))
+        self.assertIn("a relay can't be", self.forbidden(relays=["relay.n", "router.n"]))

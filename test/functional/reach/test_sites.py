@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from test.functional.reach.net import SITES, Host, internet
 from test.needs import needs
 
-DEADLINE_S = 1.5
+DEADLINE_S = 3.5
 PUNCHED = {"host firewall", "NAT that drops", "NAT behind NAT"}
 CROSSING = {*PUNCHED, "NAT with random ports"}
 

@@ -7,13 +7,14 @@ strings are parsed by Twisted itself and then used with a stand-in reactor that 
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.protocol import Factory
 
-__all__ = ["check_fresh_listener", "check_listener", "check_router", "host_of_listener"]
+__all__ = ["check_fresh_listener", "check_listener", "check_router", "host_of_listener", "place_of_listener"]
 
 _LISTENER = "expected an endpoint to listen on, like tcp:5555 or tcp:5555:interface=192.0.2.1"
 _FRESH = "expected tcp6:0 or, for one address, tcp:0:interface=192.0.2.1"
@@ -87,9 +88,15 @@ def check_router(description: str) -> str:
 
 def host_of_listener(description: str) -> str:
     """Return the address that a listening endpoint is bound to: '' for all of IPv4, '::' for all of both."""
+    return place_of_listener(description)[0]
+
+
+@cache
+def place_of_listener(description: str) -> tuple[str, int]:
+    """Return the address and the port that a listening endpoint is bound to; Twisted takes its time to parse one."""
     reactor = _StandIn()
     serverFromString(reactor, description).listen(Factory())
-    return reactor.host
+    return reactor.host, reactor.port
 
 
 def _kind(description: str, allowed: tuple[str, ...], expected: str) -> str:

@@ -10,14 +10,13 @@ from typing import Any, Final, cast
 
 from twisted.internet import error as internet_error
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.base.config import PeerLimits
-from p2p.base.endpoints import host_of_listener
+from p2p.base.endpoints import place_of_listener
 from p2p.base.log_gate import LogGate
 from p2p.base.scopes import System
 from p2p.base.texts import address_text
@@ -156,7 +155,7 @@ class Gate:
             self._waiting = ports.take(wait=not self._target)
             number = await self._waiting
             try:
-                port = await self._listen(endpoint, number)
+                port = self._listen(endpoint, number)
             except BaseException as error:
                 ports.give(number)
                 # Where another program has it, another one may do.
@@ -178,19 +177,18 @@ class Gate:
         self.number = bound.port
         return self.number
 
-    async def _listen(self, endpoint: str, number: int) -> IListeningPort:
+    def _listen(self, endpoint: str, number: int) -> IListeningPort:
         reactor = self._wiring.reactor
+        host, port = place_of_listener(endpoint)
         # The target speaks first, so nobody is waited for at its door.
         factory = _Making(self._came) if self._target else self._door
-        kind, _, rest = endpoint.partition(":0")
-        described = f"{kind}:{number}{rest}" if number else endpoint
         try:
-            port: IListeningPort = await serverFromString(reactor, described).listen(factory)
+            listening: IListeningPort = reactor.listenTCP(number or port, factory, interface=host)
         except internet_error.CannotListenError as error:
-            if host_of_listener(endpoint) != "::" or _number_of(error) not in _NO_IPV6:
+            if host != "::" or _number_of(error) not in _NO_IPV6:
                 raise
-            port = await TCP4ServerEndpoint(reactor, number).listen(factory)
-        return port
+            listening = reactor.listenTCP(number or port, factory)
+        return listening
 
     def dial(self, host: str, port: int, seconds: float) -> Deferred[None]:
         """Connect from the fresh port, or from any where there is none, and go on to a link."""

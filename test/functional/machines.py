@@ -58,10 +58,12 @@ class Machines:
         self._space = f"10.{os.getpid() % 200 + 20}.{len(_MADE) % 250}"
         try:
             _run("ip", "netns", "add", self._switch)
+            self._names.append(self._switch)
+            self._ip("link", "add", "br0", "type", "bridge", at=self._switch)
+            _run("ip", "netns", "exec", self._switch, "nft", "add", "table", "inet", "wall")
         except subprocess.CalledProcessError as error:
+            self.close()
             raise SkipTest(f"network namespaces can't be made here: {error.stderr.decode().strip()}") from error
-        self._names.append(self._switch)
-        self._ip("link", "add", "br0", "type", "bridge", at=self._switch)
         self._ip("link", "set", "br0", "up", at=self._switch)
 
     def add(self, name: str, wall: Wall = "open") -> str:

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Final, TypeVar
 
-__all__ = ["DELAY_S", "SITES", "Host", "Site", "internet"]
+__all__ = ["DELAY_S", "SITES", "Host", "Site", "impossible", "internet"]
 
 T = TypeVar("T")
 
@@ -189,3 +190,13 @@ def internet(*sites: Site) -> Iterator[list[Host]]:
         stack.callback(forwarder.join, 10)
         stack.callback(os.close, stop)
         yield hosts
+
+
+@cache
+def impossible() -> str:
+    """Why no such internet can be built here, as in a container without the privileges; empty if it can."""
+    try:
+        with internet(SITES[2]):
+            return ""
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"network namespaces can't be made here: {error}"

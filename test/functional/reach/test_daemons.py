@@ -7,7 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
-from unittest import skipUnless
+from unittest import SkipTest, skipUnless
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -16,7 +16,7 @@ from p2p.console.operations import PeerStatus
 from test.functional.cases import FunctionalCase
 from test.functional.lab import RunningLab
 from test.functional.machines import interpreter
-from test.functional.reach.net import SITES, Host, internet
+from test.functional.reach.net import SITES, Host, impossible, internet
 from test.needs import needs
 
 OPEN: Final = "open"
@@ -42,6 +42,8 @@ class DaemonTests(FunctionalCase):
 
     async def prepare(self) -> None:
         """Start everybody."""
+        if why := impossible():
+            raise SkipTest(why)
         folder = tempfile.TemporaryDirectory(prefix="p2p-")
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)

@@ -30,6 +30,7 @@ from p2p.base.config_fields import (
     Loading,
     Network,
     Patterns,
+    Places,
     PortRange,
     ReadableFile,
     Relays,
@@ -51,6 +52,7 @@ from p2p.base.yaml_files import LocatedErrors, load, nearest
 __all__ = [
     "MAX_SOCKET_PATH",
     "AcceptRule",
+    "AddressChoice",
     "Neighbour",
     "PeerConfig",
     "PeerEntry",
@@ -100,6 +102,7 @@ class PeerLimits(StrictModel):
     silence_s: Seconds = Field(default=60.0, description="seconds of silence after which a connection is cut")
     call_s: Seconds = Field(default=10.0, description="seconds for the answer to a command")
     ticket_s: Seconds = Field(default=30.0, description="seconds that a ticket lives")
+    reach_s: Seconds = Field(default=4.0, description="seconds for which both ends of a request dial each other")
     idle_s: Seconds = Field(default=300.0, description="seconds after which an unused link is closed")
     exchange_silence_s: Seconds = Field(default=30.0, description="seconds without progress that end an exchange")
     streams: Streams = Field(default=256, description="streams of one link at once")
@@ -127,6 +130,7 @@ class PeerLimits(StrictModel):
     @model_validator(mode="after")
     def _in_proportion(self) -> Self:
         _ordered(self, "window_bytes", "window_max_bytes")
+        _ordered(self, "reach_s", "ticket_s")
         return self
 
     def scopes(self, open_files: int = 1 << 31) -> System:
@@ -233,6 +237,13 @@ class PeerEntry(StrictModel):
     share: Shared = Field(default={}, description="a mapping from names to folders or files, or a list of their paths")
 
 
+class AddressChoice(StrictModel):
+    """Which addresses of the machine others are told, by the names of interfaces, like docker*, or by networks."""
+
+    offer: Places = Field(default=[], description="a list of interfaces and networks, like eth0; all, if left out")
+    leave_out: Places = Field(default=[], description="a list of interfaces and networks, like docker*")
+
+
 class PeerConfig(StrictModel):
     """What a peer daemon is told: its router, and the one or many peers of one cluster that it hosts."""
 
@@ -246,6 +257,9 @@ class PeerConfig(StrictModel):
         default="tcp6:0", description="the endpoint of fresh sockets, like tcp6:0 for IPv6 and IPv4"
     )
     ports: PortRange | None = Field(default=None, description="the ports of fresh sockets, like 42000-42099")
+    addresses: AddressChoice = Field(
+        default_factory=AddressChoice, description="a mapping with offer and leave_out: the addresses others are told"
+    )
     experiment: Grants = Field(default=[], description="a list of peers that may have these run experiments")
     limits: PeerLimits = Field(default_factory=PeerLimits, description="a mapping of limits")
 

@@ -39,6 +39,7 @@ __all__ = [
     "Loading",
     "Network",
     "Patterns",
+    "Places",
     "PortRange",
     "ReadableFile",
     "Relays",
@@ -61,6 +62,7 @@ INITIAL_WINDOW = 262_144
 
 
 _PATTERN = re.compile(r"\*|(?=.*\.)[a-z0-9*.-]{3,127}")
+_INTERFACE = re.compile(r"[A-Za-z*][A-Za-z0-9*_.-]{0,14}")
 _SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
@@ -183,6 +185,16 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
         raise ValueError(f"{value!r} sets bits after its prefix, expected {wide}") from error
 
 
+def _place(text: str) -> str:
+    """Check the name of an interface, maybe with ``*``, or a network."""
+    if not _INTERFACE.fullmatch(text):
+        try:
+            _network(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or the name of an interface like eth0 or docker*") from error
+    return text
+
+
 def _hosted(text: str, info: ValidationInfo) -> str:
     """Check the name of a hosted peer, while a file is loaded also against the ones before it."""
     name = parse_peer(text)
@@ -268,6 +280,8 @@ ReadableFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file)]
 KeyFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_key)]
 Inbox = Annotated[Path, BeforeValidator(_path), AfterValidator(_inbox)]
 Console = Annotated[Path, BeforeValidator(_path), AfterValidator(_console)]
+Places = Annotated[list[Annotated[str, AfterValidator(_place)]], BeforeValidator(_several)]
+"""Names of interfaces, and networks; a single one needn't be in a list."""
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=1 << 60)]
 """Bytes, as a number or like ``10GB``."""

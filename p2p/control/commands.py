@@ -29,6 +29,7 @@ __all__ = [
     "ListPeers",
     "LookupPeer",
     "NameMismatch",
+    "Observe",
     "Ping",
     "Refused",
     "Register",
@@ -126,8 +127,12 @@ class RequestConnect(Command):
 
     With ``reports`` the peer takes :class:`DialFailed`; ``dials`` are the addresses that the target was told to dial.
     With ``reaches`` the peer dials as well: ``port`` is the one that the target listens on, and ``reachable`` has the
-    addresses at which it may dial that, best first. With ``goes`` the target takes :class:`Go`. ``relays`` are the
-    names of the peers that both ends go to, in this order, where neither can dial the other.
+    addresses at which it may dial that, best first; ``attached`` has further ones for a peer that is attached to their
+    network itself. With ``goes`` the target takes :class:`Go`. ``relays`` are the names of the peers that both ends go
+    to, in this order, where neither can dial the other.
+
+    It may be asked again with the same ticket and ``observe``: then this end has done :class:`Observe` if it is behind
+    a NAT, and the target does. ``mapped`` is the port at which the target was seen so, at the first of ``reachable``.
     """
 
     arguments = [
@@ -139,6 +144,7 @@ class RequestConnect(Command):
         (b"candidates", ListOf(Unicode())),
         (b"reports", Boolean(optional=True)),
         (b"reaches", Boolean(optional=True)),
+        (b"observe", Boolean(optional=True)),
     ]
     response = [
         (b"address", Unicode()),
@@ -149,6 +155,8 @@ class RequestConnect(Command):
         (b"dials", ListOf(Unicode(), optional=True)),
         (b"port", Integer(optional=True)),
         (b"reachable", ListOf(Unicode(), optional=True)),
+        (b"attached", ListOf(Unicode(), optional=True)),
+        (b"mapped", Integer(optional=True)),
         (b"goes", Boolean(optional=True)),
         (b"relays", ListOf(Unicode(), optional=True)),
     ]
@@ -179,6 +187,11 @@ class InstructConnect(Command):
     instruction with this ticket, and its own ``addresses``; its router adds the one at which it sees it, ``observed``.
     With ``goes`` it takes :class:`Go`.
     ``relays`` are those that the initiator's router names, or, if it names none, the target's; the latter answers them.
+
+    ``attached``, either way, are further addresses, for who is attached to their network; routers pass them on only if
+    they see both peers at one address. ``mapped``, either way, is the port at which the other end's fresh port was
+    seen, at the address where it is observed, the first of ``candidates``. With ``observe`` the target does
+    :class:`Observe` if it is behind a NAT.
     """
 
     arguments = [
@@ -193,6 +206,9 @@ class InstructConnect(Command):
         (b"reports", Boolean(optional=True)),
         (b"reaches", Boolean(optional=True)),
         (b"relays", ListOf(Unicode(), optional=True)),
+        (b"attached", ListOf(Unicode(), optional=True)),
+        (b"mapped", Integer(optional=True)),
+        (b"observe", Boolean(optional=True)),
     ]
     response = [
         (b"dialling", Boolean()),
@@ -201,10 +217,25 @@ class InstructConnect(Command):
         (b"port", Integer(optional=True)),
         (b"addresses", ListOf(Unicode(), optional=True)),
         (b"observed", Unicode(optional=True)),
+        (b"attached", ListOf(Unicode(), optional=True)),
+        (b"mapped", Integer(optional=True)),
         (b"goes", Boolean(optional=True)),
         (b"relays", ListOf(Unicode(), optional=True)),
     ]
     errors = {UnknownPeer: b"UNKNOWN_PEER", Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class Observe(Command):
+    """Peer to its router, over a connection from the fresh port of a request: where do you see this port?
+
+    It is asked before, and instead of, Register. Answers address and port. The connection is held, so that a NAT in
+    between keeps its mapping, until the peer ends it or 300 s are over; only while it stands the router knows the port
+    for this ``ticket``.
+    """
+
+    arguments = [(b"ticket", String())]
+    response = [(b"address", Unicode()), (b"port", Integer())]
+    errors = {Refused: b"REFUSED", Busy: b"BUSY"}
 
 
 class DialFailed(Command):

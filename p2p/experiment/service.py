@@ -43,7 +43,7 @@ from p2p.experiment.words import (
 )
 from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
-from p2p.peer.attempt import Setup
+from p2p.peer.moments import Setup
 from p2p.peer.node import HostedPeer
 
 __all__ = ["Contents", "ExperimentService", "link_told"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,27 +18,16 @@ from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
 from p2p.peer.dialling import Gate, Wiring
 from p2p.peer.instruction import DIALS_EACH, NAMED, Instruction
-from p2p.peer.race import Race
+from p2p.peer.offered import OwnAddresses
 from p2p.peer.reachable import failed_dials, is_foreign
+from p2p.peer.reaching import LINGER_S, Reaching
 from p2p.peer.registration import RouterAccess
 
-__all__ = ["AGAIN_S", "LINGER_S", "LOOK_S", "REACH_S", "RELAY_S", "Approach", "Approaches"]
-
-REACH_S: Final = 4.0
-"""Seconds for which both ends dial each other once both know where: enough for two repeats of a lost SYN."""
-
-LINGER_S: Final = 1.0
-"""Seconds longer for which each end still listens, since the other began later."""
-
-RELAY_S: Final = 1.5
-"""Seconds from when both ends dial until both go to a relay as well."""
+__all__ = ["AGAIN_S", "Approach", "Approaches"]
 
 AGAIN_S: Final = 0.3
 """Seconds until a dial that was refused is made again: a firewall that refuses lets it in once the initiator's own dial
 has gone out through it, and is held up only by one here that drops."""
-
-LOOK_S: Final = 0.5
-"""Seconds between two looks at a handshake that is under way when the time is over."""
 
 
 class Approach:
@@ -63,26 +54,24 @@ class Approach:
         self.instruction = instruction
         self.port: int | None = None
         self._clock = wiring.reactor
-        self._wiring = wiring
+        self._limits = wiring.limits
         self._listen = listen
         self._needless = needless
         self._failed = failed
         self._over = over
         ticket = instruction.ticket
-        terms = LinkTerms(ticket, dialler=True, plain=instruction.plain, lost=lost)
+        self._terms = terms = LinkTerms(ticket, dialler=True, plain=instruction.plain, lost=lost)
         self._gate = Gate(wiring, lambda plain: terms, decided=False, target=True)
         self._gate.decide(instruction.plain)
         left = max(ticket.expires - self._clock.seconds(), 0.1)
-        seconds = min(left, REACH_S if instruction.reaches else wiring.limits.handshake_s)
+        seconds = min(left, self._limits.reach_s if instruction.reaches else self._limits.handshake_s)
         self._expires = self._clock.seconds() + left
         self._until = self._clock.seconds() + seconds
-        self._race = self._dials(instruction.candidates)
+        self._reaching = Reaching(
+            wiring, self._gate, instruction.endpoints, seconds, in_vain=self._in_vain, over=self._finish
+        )
         self._again: IDelayedCall | None = None
-        self._end: IDelayedCall | None = None
         self._told = self._together = False
-        self._relaying: Deferred[DirectLink] | None = None
-        self._relay: IDelayedCall | None = None
-        self._terms = terms
 
     @property
     def initiator(self) -> str:
@@ -92,7 +81,7 @@ class Approach:
     @property
     def failures(self) -> Sequence[tuple[str, DialFailure]]:
         """The addresses that were dialled in vain so far, and how each dial ended."""
-        return self._race.failures
+        return self._reaching.failures
 
     async def begin(self) -> None:
         """Listen, where the initiator can dial, and dial.
@@ -104,16 +93,22 @@ class Approach:
                 self.port = await self._gate.open(self._listen)
             except Exception:  # noqa: BLE001 - the system's reasons are many: no ports left, no more files
                 self.port = None
-            else:
-                self._end = self._clock.callLater(REACH_S + LINGER_S, self._look)
-        self._race.begin()
-        if self.instruction.relays and self._end is not None:
-            self._relay = self._clock.callLater(RELAY_S, self._by_relays)
+            left = self._expires - self._clock.seconds()
+            self._reaching.end_in(min(self._limits.reach_s + LINGER_S, left), self._expires)
+            self._reaching.relay_later(self.instruction.relays, self._terms)
+        self._reaching.begin()
 
-    def _by_relays(self) -> None:
-        if self._wiring.by_relays is not None:
-            self._relaying = self._wiring.by_relays(self.instruction.relays, self._terms)
-            self._relaying.addErrback(lambda failure: failure.trap(P2PError, CancelledError))
+    async def observe(self, access: RouterAccess, instruction: Instruction, *, behind_nat: bool) -> None:
+        """No dial of either end has come to anything: learn where the router sees this one's port, if it has another
+        one there, and dial the initiator where its router sees its.
+
+        :param instruction: the same once more, with that.
+        """
+        self.instruction = replace(self.instruction, mapped=instruction.mapped)
+        self._reaching.also(self.instruction.mapping)
+        if behind_nat and self.port is not None:
+            with suppress(P2PError, OSError, CancelledError):  # then the initiator isn't told
+                await self._gate.observe(access, instruction.ticket.nonce)
 
     def link_left(self, link: DirectLink) -> bool:
         """A connection ended before it was a link; say whether it was one of this approach."""
@@ -121,7 +116,7 @@ class Approach:
             return False
         host = self._gate.dialled_at(link)
         if host is not None:
-            self._race.broke(host)
+            self._reaching.broke(host)
         return True
 
     def has(self, link: DirectLink) -> bool:
@@ -140,46 +135,31 @@ class Approach:
 
     def close(self) -> None:
         """Give back everything that it holds; a link stays."""
-        self._race.stop()
+        self._reaching.close()
         self._gate.close()
-        for call in (self._end, self._again, self._relay):
-            if call is not None and call.active():
-                call.cancel()
-        if self._relaying is not None:
-            self._relaying.cancel()
+        if self._again is not None and self._again.active():
+            self._again.cancel()
 
     def go(self) -> None:
         """Dial now: the initiator does so in the same moment, and no dial before that shall spoil it."""
         self._together = True
         if self._again is not None and self._again.active():
             self._again.cancel()
-        if not self._race.running and self.idle and self._clock.seconds() < self._until:
-            self._dial_again(self.instruction.candidates)
-
-    def _dials(self, hosts: Sequence[str]) -> Race:
-        endpoints = [(host, self.instruction.port) for host in hosts]
-        return Race(self._clock, self._gate, endpoints, self._until - self._clock.seconds(), self._in_vain)
+        if not self._reaching.dialling and self.idle and self._clock.seconds() < self._until:
+            self._reaching.also(self.instruction.endpoints)
 
     def _in_vain(self) -> None:
         if not self._told:
             self._told = True
             self._failed(self, self.failures)
-        if self._end is None or self._needless(self.initiator):
+        waits = self.instruction.reaches and (self.port is not None or self._reaching.relayed)
+        if not waits or self._needless(self.initiator):
             self._finish()
         elif not self._together and self._clock.seconds() + AGAIN_S < self._until:
             refused = [host for host, how in self.failures if how is DialFailure.REFUSED]
-            if refused:
-                self._again = self._clock.callLater(AGAIN_S, self._dial_again, refused)
-
-    def _dial_again(self, hosts: Sequence[str]) -> None:
-        self._race = self._dials(hosts)
-        self._race.begin()
-
-    def _look(self) -> None:
-        if self._gate.handshake_age() is not None and self._clock.seconds() < self._expires:
-            self._end = self._clock.callLater(LOOK_S, self._look)
-        else:
-            self._finish()
+            again = [(host, port) for host, port in self.instruction.endpoints if host in refused]
+            if again:
+                self._again = self._clock.callLater(AGAIN_S, self._reaching.also, again)
 
     def _finish(self) -> None:
         self.close()
@@ -189,7 +169,7 @@ class Approach:
 class Approaches:
     """The instructions that one peer carries out.
 
-    :param addresses: the addresses of this machine at which others may reach it, best first.
+    :param own: tells the addresses of this machine.
     :param needless: says whether a peer is linked, or will be asked for by this one.
     :param over: is told a peer's name when none that it asked for is under way any more.
     """
@@ -201,14 +181,14 @@ class Approaches:
         wiring: Wiring,
         registration: RouterAccess,
         listen: str,
-        addresses: Callable[[], Sequence[str]],
+        own: Callable[[], OwnAddresses],
         needless: Callable[[str], bool],
         over: Callable[[str], object],
     ) -> None:
         self._wiring = wiring
         self._registration = registration
         self._listen = listen
-        self._addresses = addresses
+        self._own = own
         self._needless = needless
         self._over = over
         self._by_initiator: dict[str, list[Approach]] = {}
@@ -235,12 +215,12 @@ class Approaches:
         under_way = self._by_initiator.get(initiator, [])
         for approach in under_way:
             if approach.instruction.ticket.nonce == instruction.ticket.nonce:
-                return self._answer(approach)
+                return self._answer(await self._observed(approach, instruction))
         if len(self) >= self._wiring.limits.attempts_in_flight:
             raise Busy.after(0.5, f"{name} is dialling {len(self)} peers, its limit")
         if len(under_way) >= DIALS_EACH:
             raise Busy.after(0.5, f"{name} is dialling {DIALS_EACH} times for {initiator} already")
-        return self._answer(await self._begin(instruction, lost))
+        return self._answer(await self._observed(await self._begin(instruction, lost), instruction))
 
     def go(self, initiator: str, ticket: bytes) -> None:
         """Dial an initiator now.
@@ -297,10 +277,16 @@ class Approaches:
             raise
         return approach
 
+    async def _observed(self, approach: Approach, instruction: Instruction) -> Approach:
+        if instruction.observe:
+            behind_nat = self._own().behind_nat(self._registration.observed)
+            await approach.observe(self._registration, instruction, behind_nat=behind_nat)
+        return approach
+
     def _answer(self, approach: Approach) -> Mapping[str, Any]:
         answer: dict[str, Any] = {"dialling": True, "plain": approach.instruction.plain}
         if approach.port is not None:
-            answer |= {"port": approach.port, "addresses": list(self._addresses())[:NAMED], "goes": True}
+            answer |= {"port": approach.port, "addresses": list(self._own().named[:NAMED]), "goes": True}
         return answer
 
     def _report(self, approach: Approach, failures: Sequence[tuple[str, DialFailure]]) -> None:

@@ -2,127 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from p2p.base.errors import DialFailure, ExchangeFailed, Outcome, P2PError
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, TicketBook
-from p2p.base.waiters import Waiters
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ControlError, Go, Refused, RequestConnect
-from p2p.link.hello import LinkTerms, Steps
+from p2p.link.hello import LinkTerms
 from p2p.link.protocol import DirectLink
-from p2p.peer.approach import LINGER_S, LOOK_S, REACH_S, RELAY_S
 from p2p.peer.dialling import Gate, Wiring
-from p2p.peer.instruction import NAMED, check_reachable, named_relays
-from p2p.peer.race import Race
+from p2p.peer.instruction import NAMED, check_reachable, named_relays, near
+from p2p.peer.moments import AttemptFailed, Moments, Setup
+from p2p.peer.offered import OwnAddresses
 from p2p.peer.reachable import is_foreign, told_to_dial, unreached
+from p2p.peer.reaching import LINGER_S, Reaching
 from p2p.peer.registration import RouterAccess
 from p2p.peer.rendezvous import new_attempt
 
-__all__ = ["AttemptFailed", "Attempting", "Moments", "Setup"]
+__all__ = ["MAP_S", "TOGETHER", "Attempting"]
 
 
 TOGETHER: Final = 8
 """Times that both ends are had to dial in the same moment, where each answers a dial that it doesn't expect."""
 
+MAP_S: Final = 0.5
+"""Seconds after the answer from which, if nobody has connected, both ends learn where NATs have their fresh ports."""
 
-@dataclass(slots=True)
-class Moments:
-    """The record of an attempt; times are ns on the monotonic clock, 0 for what hasn't happened.
-
-    :ivar bound_ns: the fresh socket listened, on ``port``.
-    :ivar asked_ns: the router was asked for the first time.
-    :ivar asked: how often it was asked by now; more than once only where somebody was busy.
-    :ivar answered_ns: the answer came.
-    :ivar address: where the target's router sees the target, as the answer says.
-    :ivar dials: the addresses that the target was told to dial, as far as the routers say it.
-    :ivar failures: the addresses that it has dialled in vain, and the kind of each failure, as it reports.
-    :ivar reachable: the addresses at which this peer dials the target, and ``target_port`` the port there.
-    :ivar own_failures: the addresses that this peer has dialled in vain, and the kind of each failure.
-    :ivar relays: the relays at which both ends meet if neither can dial the other.
-    :ivar relay_failure: why no link came to stand by way of these.
-    :ivar dialling: whether the target dials; if not, its own request to this peer goes first.
-    :ivar error: what the last question brought instead of an answer.
-    :ivar callers: the connections that came to the fresh socket, the latest last.
-    """
-
-    began_ns: int
-    port: int = 0
-    bound_ns: int = 0
-    asked_ns: int = 0
-    asked: int = 0
-    answered_ns: int = 0
-    address: str = ""
-    dials: list[str] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    reachable: list[str] = field(default_factory=list)
-    target_port: int = 0
-    own_failures: list[tuple[str, DialFailure]] = field(default_factory=list)
-    relays: tuple[str, ...] = ()
-    relay_failure: str = ""
-    dialling: bool = True
-    error: P2PError | None = None
-    callers: list[Steps] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Setup:
-    """How long a link took to stand, and what of it was looking the peer up; ns, 0 where nothing was done.
-
-    :ivar setup_ns: from the request to the proved link.
-    :ivar table_lookup_ns: in the routing table of the target's router.
-    :ivar router_lookup_ns: from router to router and back.
-    :ivar reused: the link was there already.
-    :ivar moments: the steps of the attempt; None if there was none, since the link was there or the other side made it.
-
-    The link may well stand before the router's answer is here, which holds the look-up times: :meth:`when_answered`.
-    """
-
-    setup_ns: int = 0
-    table_lookup_ns: int = 0
-    router_lookup_ns: int = 0
-    reused: bool = False
-    moments: Moments | None = None
-    _answer: Waiters[None] | None = field(default=None, compare=False)
-
-    def expect_answer(self) -> None:
-        """The router will be asked."""
-        self._answer = Waiters()
-
-    def answered(self) -> None:
-        """The router has answered, or won't be asked any more."""
-        if self._answer is not None:
-            self._answer.settle(None)
-
-    def when_answered(self) -> Deferred[None]:
-        """Fire when the look-up times are known, or never will be."""
-        return succeed(None) if self._answer is None else self._answer.wait()
-
-
-class AttemptFailed(ExchangeFailed):
-    """An attempt came to nothing.
-
-    :ivar setup: how far it came.
-    """
-
-    def __init__(self, failure: ExchangeFailed, setup: Setup) -> None:
-        super().__init__(failure.outcome, str(failure), failure.fields)
-        self.setup = setup
+SPARE_S: Final = 0.1
+"""Seconds by which a failure comes before ``reach_s`` and another second have passed since the question."""
 
 
 class Attempting:
     """Joins the pure machine of an attempt to sockets, the router and the clock.
 
     :param lost: says whether an earlier link to a peer broke that its end may still hold.
-    :param addresses: the addresses of this machine at which the target may reach it, best first.
+    :param own: tells the addresses of this machine.
     :param ended: is told when the attempt is over: with None when a link stands, else with the failure.
     """
 
@@ -140,7 +60,7 @@ class Attempting:
         random: Callable[[int], bytes],
         now_ns: Callable[[], int],
         lost: Callable[[str], bool],
-        addresses: Callable[[], Sequence[str]],
+        own: Callable[[], OwnAddresses],
         ended: Callable[[Attempting, ExchangeFailed | None], None],
     ) -> None:
         self.target = target
@@ -156,7 +76,7 @@ class Attempting:
         self._plain_allowed = plain_allowed
         self._now_ns = now_ns
         self._lost = lost
-        self._addresses = addresses
+        self._own = own
         self._over = False
         self._ended = ended
         clock = wiring.reactor
@@ -166,23 +86,23 @@ class Attempting:
         self.moments.callers = self._gate.callers
         self._expiry: IDelayedCall = clock.callLater(lifetime, self.machine.expired)
         self._retry: IDelayedCall | None = None
-        self._race: Race | None = None
-        self._end: IDelayedCall | None = None
+        self._reaching: Reaching | None = None
+        self._map: IDelayedCall | None = None
+        self._mapping = False
+        self._asked_at = 0.0
         self._meeting: IDelayedCall | None = None
         self._goes = False
         self._together = 0
         self._half_way_s = 0.0
         self._rejected = ""
-        self._relay: IDelayedCall | None = None
-        self._relaying: Deferred[DirectLink] | None = None
 
     def link_left(self, link: DirectLink, reason: str) -> None:
         """A connection to our listener ended before it was a link."""
         if self._gate.left(link):  # else it came to the listener of an earlier attempt
             self._rejected = reason
             host = self._gate.dialled_at(link)
-            if host is not None and self._race is not None:
-                self._race.broke(host)
+            if host is not None and self._reaching is not None:
+                self._reaching.broke(host)
 
     def reported(self, ticket: bytes, failures: Sequence[tuple[str, str]]) -> None:
         """The target reports that its dial came to nothing, maybe before the routers have answered."""
@@ -212,13 +132,11 @@ class Attempting:
         self._gate.close()
         if not self._asking:
             self.setup.answered()
-        if self._race is not None:
-            self._race.stop()
-        for call in (self._expiry, self._retry, self._end, self._meeting, self._relay):
+        if self._reaching is not None:
+            self._reaching.close()
+        for call in (self._expiry, self._retry, self._map, self._meeting):
             if call is not None and call.active():
                 call.cancel()
-        if self._relaying is not None:
-            self._relaying.cancel()
 
     def succeed(self) -> None:
         """The link stands."""
@@ -233,7 +151,7 @@ class Attempting:
         if failure.outcome is Outcome.CONNECT_FAILED and self._answered:
             if self._rejected and (not moments.failures or is_foreign(moments.failures)):
                 failure = ExchangeFailed(failure.outcome, f"no link to {self.target}: {self._rejected}")
-            elif self._race is None and moments.dials and not moments.failures:
+            elif self._reaching is None and moments.dials and not moments.failures:
                 told = told_to_dial(self.target, moments.dials, moments.port)
                 reason = f"{told}, but no link stood before the ticket died; does a firewall stop connections there?"
                 failure = ExchangeFailed(failure.outcome, reason)
@@ -250,22 +168,28 @@ class Attempting:
             self.moments.port, self.moments.bound_ns = port, self._now_ns()
             self.machine.listening(port)
 
+    async def _ask(self, port: int, **more: Any) -> Mapping[str, Any]:
+        clock = self._wiring.reactor
+        self._asked_at = clock.seconds()
+        return await self._registration.call(
+            RequestConnect,
+            target=self.target,
+            port=port,
+            ticket=self._ticket.nonce,
+            lifetime=self._ticket.expires - clock.seconds(),
+            plain=self._plain_allowed,
+            candidates=self._gate.addresses or list(self._own().named[:NAMED]),
+            reports=True,
+            reaches=True,
+            **more,
+        )
+
     async def _request(self, port: int) -> None:
         self._asking = True
         self.moments.asked += 1
         self.moments.asked_ns = self.moments.asked_ns or self._now_ns()
         try:
-            answer = await self._registration.call(
-                RequestConnect,
-                target=self.target,
-                port=port,
-                ticket=self._ticket.nonce,
-                lifetime=self._ticket.expires - self._wiring.reactor.seconds(),
-                plain=self._plain_allowed,
-                candidates=self._gate.addresses or list(self._addresses())[:NAMED],
-                reports=True,
-                reaches=True,
-            )
+            answer = await self._ask(port)
         except Busy as busy:
             self.moments.error = busy
             self.machine.busy(busy.retry_after)
@@ -284,7 +208,7 @@ class Attempting:
             self._goes = bool(answer.get("goes"))
             self._half_way_s = (self.moments.answered_ns - self.moments.asked_ns) / 2e9
             self.moments.relays = named_relays(answer.get("relays"))
-            self._reach(answer.get("port"), answer.get("reachable") or ())
+            self._reach(answer)
             if self.moments.failures and self._dials_over:
                 self._go_or_end()
         finally:
@@ -294,53 +218,68 @@ class Attempting:
     @property
     def _may_reach(self) -> bool:
         """Whether this peer's own dials, or a relay, may still come to something."""
-        waits = self._relay is not None or self._relaying is not None
-        return self._race is not None and (waits or not self._dials_over)
+        waits = self._mapping or (self._reaching is not None and self._reaching.relayed)
+        return self._reaching is not None and (waits or not self._dials_over)
 
     @property
     def _dials_over(self) -> bool:
         """Whether nothing can come of this peer's own dials any more, if it made any."""
         if self._meeting is not None and self._meeting.active():
             return False
-        return self._race is None or not (self._race.running or self._gate.busy)
+        return self._reaching is None or not (self._reaching.dialling or self._gate.busy)
 
-    def _reach(self, port: int | None, reachable: Sequence[str]) -> None:
+    def _reach(self, answer: Mapping[str, Any]) -> None:
         """Dial the target, which listens for it, unless the link has come to stand meanwhile."""
-        if port is None or self._over:
+        moments, port = self.moments, answer.get("port")
+        if self._over or not answer["dialling"] or (port is None and not moments.relays):
             return
-        clock = self._wiring.reactor
+        moments.target_port = port or 0
+        if port is not None:
+            moments.reachable = [*near(answer.get("attached"), self._own()), *self._checked(answer)]
+        limits, clock = self._wiring.limits, self._wiring.reactor
+        self._reaching = Reaching(
+            self._wiring,
+            self._gate,
+            self._endpoints,
+            limits.reach_s,
+            in_vain=self._own_in_vain,
+            over=self._end_in_vain,
+            not_relayed=self._not_relayed,
+        )
+        since = clock.seconds() - self._asked_at
+        ends = max(limits.reach_s, limits.reach_s + LINGER_S - SPARE_S - since)
+        self._reaching.end_in(ends, self._ticket.expires)
+        self._reaching.relay_later(moments.relays, self._terms(False))
+        if port is not None and not self._registration.nearby:
+            self._map = clock.callLater(MAP_S, self._map_soon)
+        self._reaching.begin()
+
+    def _checked(self, answer: Mapping[str, Any]) -> list[str]:
+        """Where the router says that the target can be dialled; nowhere, if nobody may be told that."""
         try:
-            addresses = check_reachable(port, reachable, nearby=self._registration.nearby)
+            return check_reachable(
+                answer["port"],
+                answer.get("reachable") or (),
+                nearby=self._registration.nearby,
+                mapped=answer.get("mapped"),
+            )
         except Refused as error:
             self._log.warn("{target}: {reason}", target=self.target, reason=str(error))
-            addresses = []
-        self.moments.reachable, self.moments.target_port = addresses, port
-        self._race = Race(clock, self._gate, [(one, port) for one in addresses], REACH_S, self._own_in_vain)
-        self.moments.own_failures = self._race.failures
-        self._end = clock.callLater(REACH_S + LINGER_S, self._look)
-        if self.moments.relays and self._wiring.by_relays is not None:
-            self._relay = clock.callLater(RELAY_S, self._by_relays)
-        self._race.begin()
+            return []
 
-    def _by_relays(self) -> None:
-        """Go to the relays as well."""
-        self._relay = None
-        assert self._wiring.by_relays is not None
-        self._relaying = self._wiring.by_relays(self.moments.relays, self._terms(False))
-        self._relaying.addErrback(self._not_relayed)
+    @property
+    def _endpoints(self) -> list[tuple[str, int]]:
+        return [(one, self.moments.target_port) for one in self.moments.reachable]
 
-    def _not_relayed(self, failure: Failure) -> None:
-        self._relaying = None
-        failure.trap(P2PError, CancelledError)
-        if not failure.check(CancelledError):
-            self.moments.relay_failure = str(failure.value)
-            if not self._over and not self._may_reach:
-                self._end_in_vain()
+    def _not_relayed(self, reason: str) -> None:
+        self.moments.relay_failure = reason
+        if not self._over and not self._may_reach:
+            self._end_in_vain()
 
     def _own_in_vain(self) -> None:
         """All of this peer's own dials came to nothing."""
-        assert self._race is not None
-        self.moments.own_failures = self._race.failures
+        assert self._reaching is not None
+        self.moments.own_failures = self._reaching.failures
         if self.moments.failures:
             self._go_or_end()
 
@@ -348,12 +287,47 @@ class Attempting:
         """Have both ends dial in the same moment, if that may help where each answers what it doesn't expect."""
         if self._over or self._gate.busy:
             return  # somebody has come meanwhile: the time that is left decides
+        if self._map is not None:
+            self._map.cancel()
+            self._map_soon()
         refused = any(how is DialFailure.REFUSED for _, how in self.moments.own_failures)
         if self._goes and refused and self._together < TOGETHER:
             self._together += 1
             self._work(self._go())
         elif not self._may_reach:
             self._end_in_vain()
+
+    def _map_soon(self) -> None:
+        """Have both ends learn where NATs have their ports, unless somebody has come who may become the link."""
+        if self._gate.busy:
+            self._map = self._wiring.reactor.callLater(MAP_S, self._map_soon)
+        else:
+            self._map, self._mapping = None, True
+            self._work(self._find_mapping())
+
+    async def _find_mapping(self) -> None:
+        moments = self.moments
+        try:
+            if self._own().behind_nat(self._registration.observed):
+                await self._gate.observe(self._registration, self._ticket.nonce)
+                moments.mapped = self._gate.mapped
+            answer = await self._ask(moments.port, observe=True)
+        except (P2PError, OSError, CancelledError) as error:
+            self._log.debug("{target}: no mapping: {reason}", target=self.target, reason=str(error))
+        else:
+            if not self._over and answer.get("port") == moments.target_port:
+                self._use_mapping(answer)
+        finally:
+            self._mapping = False
+        if moments.failures and self._dials_over:
+            self._go_or_end()
+
+    def _use_mapping(self, answer: Mapping[str, Any]) -> None:
+        """Dial the target where its router sees its port, too."""
+        addresses, mapped = self._checked(answer), answer.get("mapped")
+        if addresses and mapped and self._reaching is not None:
+            self.moments.target_mapped = mapped
+            self._reaching.also([(addresses[0], mapped)])
 
     async def _go(self) -> None:
         clock = self._wiring.reactor
@@ -369,19 +343,13 @@ class Attempting:
             self._half_way_s = (clock.seconds() - sent) / 2
 
     def _dial_again(self) -> None:
-        addresses = [(one, self.moments.target_port) for one in self.moments.reachable]
-        self._race = Race(self._wiring.reactor, self._gate, addresses, REACH_S, self._own_in_vain)
-        self._race.begin()
-
-    def _look(self) -> None:
-        """The time for both ends' dials is over."""
-        if self._gate.handshake_age() is not None:
-            self._end = self._wiring.reactor.callLater(LOOK_S, self._look)
-        else:
-            self._end_in_vain()
+        assert self._reaching is not None
+        self._reaching.also(self._endpoints)
 
     def _end_in_vain(self) -> None:
         moments = self.moments
+        if self._reaching is not None:
+            moments.own_failures = self._reaching.failures
         reason = unreached(
             self.target, moments.port, moments.dials, moments.failures, moments.target_port, moments.own_failures
         )

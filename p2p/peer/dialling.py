@@ -25,7 +25,9 @@ from p2p.control.door import Arriving, Door, defer_accept
 from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
+from p2p.peer.observing import Observation
 from p2p.peer.ports import FreshPorts
+from p2p.peer.registration import RouterAccess
 from p2p.wire.fresh_port import FRESH_SOCKETS, FreshSockets
 
 __all__ = ["Gate", "Wiring"]
@@ -118,6 +120,7 @@ class Gate:
     :param target: whether this is the target's gate. Whoever dialled, the target speaks first, as the client of TLS.
     :ivar addresses: the address that the socket is bound to, unless it is bound to all of them.
     :ivar callers: how far those came who connected, the latest last.
+    :ivar mapped: the port at which a router sees this one, 0 while that isn't known.
     """
 
     _log = Logger()
@@ -140,7 +143,8 @@ class Gate:
         self._taken = 0
         self.addresses: list[str] = []
         self.callers: list[Steps] = []
-        self.number = 0
+        self.number = self.mapped = 0
+        self._observation: Observation | None = None
 
     async def open(self, endpoint: str) -> int:
         """Bind a fresh socket, as the endpoint string says, and return its port.
@@ -190,8 +194,21 @@ class Gate:
 
     def dial(self, host: str, port: int, seconds: float) -> Deferred[None]:
         """Connect from the fresh port, or from any where there is none, and go on to a link."""
+        return self._connect(host, port, _Making(lambda address: self._dialled(host)), seconds)
+
+    async def observe(self, access: RouterAccess, ticket: bytes) -> None:
+        """Learn at which port the router sees this one; the connection to it stands until the gate is closed.
+
+        :raises P2PError: if it doesn't say so in time.
+        :raises OSError: if it can't be reached from here.
+        """
+        if self._observation is None and not self._closed:
+            wiring = self._wiring
+            self._observation = Observation(wiring.reactor, wiring.credentials, wiring.limits, access)
+            self.mapped = await self._observation.ask(self._connect, ticket)
+
+    def _connect(self, host: str, port: int, factory: IProtocolFactory, seconds: float) -> Deferred[None]:
         local = (next(iter(self.addresses), ""), self.number)
-        factory = _Making(lambda address: self._dialled(host))
         return self._wiring.sockets.dial(self._wiring.reactor, local, (host, port), factory, seconds)
 
     @property
@@ -237,6 +254,8 @@ class Gate:
         if port is not None:
             self._stop(port)
         self._door.close()
+        if self._observation is not None:
+            self._observation.close()
         for held in self._take_held():
             held.drop()
         for link in list(self._links):

@@ -16,7 +16,7 @@ from p2p.console.operations import LegName
 from p2p.control.channel import ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
 from p2p.link.hello import Steps
-from p2p.peer.attempt import AttemptFailed, Moments
+from p2p.peer.moments import AttemptFailed, Moments
 from p2p.peer.reachable import host_of, no_common_family, told_to_dial
 
 __all__ = [

@@ -11,6 +11,7 @@ from p2p.base.names import parse_peer
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES, Ticket
 from p2p.control.commands import Refused
+from p2p.peer.offered import OwnAddresses
 
 __all__ = [
     "DIALS_EACH",
@@ -21,6 +22,7 @@ __all__ = [
     "check_reachable",
     "failures_of",
     "named_relays",
+    "near",
 ]
 
 DIALS_EACH: Final = 4
@@ -43,6 +45,9 @@ class Instruction:
     :ivar reports: whether who asked for the dial wants to hear of it if it comes to nothing.
     :ivar reaches: whether the initiator dials as well.
     :ivar relays: where both ends meet if neither can dial the other.
+    :ivar attached: addresses of the initiator on networks to which this machine is attached, seen at its own address.
+    :ivar mapped: the port at which the initiator's fresh port was seen, at the first of the candidates.
+    :ivar observe: whether this end is to learn where its own is seen.
     """
 
     ticket: Ticket
@@ -52,6 +57,19 @@ class Instruction:
     reports: bool
     reaches: bool = False
     relays: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+    mapped: int | None = None
+    observe: bool = False
+
+    @property
+    def endpoints(self) -> list[tuple[str, int]]:
+        """Where the initiator may be, best first."""
+        return [(host, self.port) for host in (*self.attached, *self.candidates)] + self.mapping
+
+    @property
+    def mapping(self) -> list[tuple[str, int]]:
+        """Where a NAT has its fresh port, if that is known."""
+        return [] if self.mapped is None else [(self.candidates[0], self.mapped)]
 
     def report(self, failures: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The arguments of DialFailed for the addresses that were dialled in vain, and the kind of each failure."""
@@ -70,11 +88,18 @@ def failures_of(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def check_instruction(
-    arguments: Mapping[str, Any], name: str, *, nearby: bool, plain: bool, now: float, longest_s: float
+    arguments: Mapping[str, Any],
+    name: str,
+    own: OwnAddresses,
+    *,
+    nearby: bool,
+    plain: bool,
+    now: float,
+    longest_s: float,
 ) -> Instruction:
     """Take an InstructConnect apart.
 
-    :param name: the peer that got it.
+    :param name: the peer that got it, and ``own`` the addresses of its machine.
     :param nearby: whether its router is on this machine.
     :param plain: whether this peer allows links without TLS.
     :param longest_s: seconds for which a ticket is dialled at most.
@@ -86,14 +111,17 @@ def check_instruction(
     try:
         parse_peer(initiator)
         addresses = [str(_dialable(text, nearby)) for text in arguments["candidates"][: MAX_CANDIDATES + 1]]
+        relays = named_relays(arguments.get("relays"))
     except (ValueError, NotAllowed) as error:
         raise Refused(f"{name} can't use this instruction: {printable(str(error))[:200]}") from error
     valid = (
         initiator != name
         and port in PORTS
         and 0 < lifetime < float("inf")
-        and 0 < len(addresses) <= MAX_CANDIDATES
+        and (addresses or relays)
+        and len(addresses) <= MAX_CANDIDATES
         and len(arguments["ticket"]) == NONCE_BYTES
+        and _is_mapped(arguments.get("mapped"), addresses)
     )
     if not valid:
         raise Refused(f"{name} can't use this instruction: bad values")
@@ -105,8 +133,21 @@ def check_instruction(
         arguments["plain"] and plain,
         reports=bool(arguments.get("reports")),
         reaches=bool(arguments.get("reaches")),
-        relays=named_relays(arguments.get("relays")),
+        relays=relays,
+        attached=near(arguments.get("attached"), own),
+        mapped=arguments.get("mapped"),
+        observe=bool(arguments.get("observe")),
     )
+
+
+def near(addresses: Sequence[str] | None, own: OwnAddresses) -> tuple[str, ...]:
+    """Those of the addresses that a router names for who is attached to their networks which this machine may dial."""
+    return tuple(own.attached((addresses or ())[:NAMED]))
+
+
+def _is_mapped(port: int | None, addresses: Sequence[str]) -> bool:
+    """Whether a port at which a NAT has a fresh port can be one."""
+    return port is None or (port in PORTS and bool(addresses))
 
 
 def named_relays(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -120,16 +161,17 @@ def named_relays(names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(relays)
 
 
-def check_reachable(port: int, addresses: Sequence[str], *, nearby: bool) -> list[str]:
+def check_reachable(port: int, addresses: Sequence[str], *, nearby: bool, mapped: int | None = None) -> list[str]:
     """Check where a router says that a target can be dialled.
 
+    :param mapped: the port at which a NAT has the target's, at the first of the addresses.
     :raises Refused: with the reason, if nobody may be told to dial that.
     """
     try:
         checked = [str(_dialable(text, nearby)) for text in addresses[: MAX_CANDIDATES + 1]]
     except NotAllowed as error:
         raise Refused(f"the router has it dialled where nobody can be: {printable(str(error))[:200]}") from error
-    if port not in PORTS or len(checked) > MAX_CANDIDATES:
+    if port not in PORTS or len(checked) > MAX_CANDIDATES or not _is_mapped(mapped, checked):
         raise Refused("the router has it dialled where nobody can be: bad values")
     return checked
 

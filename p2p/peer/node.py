@@ -26,9 +26,11 @@ from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import CLOSED, DirectLink
 from p2p.peer.approach import Approaches
-from p2p.peer.attempt import Attempting, Moments, Setup
+from p2p.peer.attempt import Attempting
 from p2p.peer.dialling import Wiring
 from p2p.peer.instruction import Instruction, check_instruction, failures_of
+from p2p.peer.moments import Moments, Setup
+from p2p.peer.offered import OwnAddresses
 from p2p.peer.ports import FreshPorts
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
@@ -57,7 +59,7 @@ class Surroundings:
     :ivar now_ns: reads the monotonic clock, ns.
     :ivar gate: what other machines can provoke in the log passes here.
     :ivar scopes: account for what is held on behalf of others.
-    :ivar addresses: the addresses of this machine at which others may reach it, best first.
+    :ivar own: tells the addresses of this machine.
     :ivar ports: those that fresh sockets may have; any, if left out.
     :ivar sockets: listen on fresh ports, and connect from them.
     :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
@@ -73,7 +75,7 @@ class Surroundings:
     plain: bool
     gate: LogGate
     scopes: System
-    addresses: Callable[[], Sequence[str]] = tuple
+    own: Callable[[], OwnAddresses] = OwnAddresses
     sockets: FreshSockets = FRESH_SOCKETS
     ports: FreshPorts | None = None
     hinders: Callable[[str, str], list[str]] = lambda name, observed: []
@@ -144,7 +146,7 @@ class HostedPeer:
         self._setups: dict[DirectLink, Setup] = {}
         self._attempts: dict[str, Attempting] = {}
         self._approaches = Approaches(
-            self._wiring, registration, surroundings.listen, surroundings.addresses, self._needless, self._approached
+            self._wiring, registration, surroundings.listen, surroundings.own, self._needless, self._approached
         )
         self._fallbacks: dict[str, Instruction] = {}
         self._waiting: dict[str, Waiters[Setup | None]] = {}
@@ -346,7 +348,13 @@ class HostedPeer:
             raise Refused(f"{self.name} can't use this instruction: it is stopping")
         now, longest = self._clock.seconds(), self._limits.ticket_s
         instruction = check_instruction(
-            arguments, self.name, nearby=self.registration.nearby, plain=self._around.plain, now=now, longest_s=longest
+            arguments,
+            self.name,
+            self._around.own(),
+            nearby=self.registration.nearby,
+            plain=self._around.plain,
+            now=now,
+            longest_s=longest,
         )
         initiator = instruction.ticket.initiator
         if initiator in self._attempts and goes_first(self.name, initiator):
@@ -529,7 +537,7 @@ class HostedPeer:
             random=self._around.random,
             now_ns=self._around.now_ns,
             lost=self._has_lost,
-            addresses=self._around.addresses,
+            own=self._around.own,
             ended=self._attempt_over,
         )
         attempt.machine.begin()

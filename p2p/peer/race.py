@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -50,8 +50,7 @@ class Race:
 
     :param endpoints: addresses and ports, best first.
     :param seconds: until when they are dialled, from now on.
-    :param over: is told when all of them have come to nothing.
-    :ivar failures: the addresses that were dialled in vain, and how each dial ended.
+    :param over: is told whenever all of them have come to nothing.
     """
 
     def __init__(
@@ -70,21 +69,33 @@ class Race:
         self._under_way: dict[Deferred[None], tuple[str, int]] = {}
         self._coming: dict[str, None] = {}  # addresses from which this very connection comes in
         self._next: IDelayedCall | None = None
-        self._ended = False
-        self.failures: list[tuple[str, DialFailure]] = []
+        self._ended = self._stopped = False
+        self._failures: dict[str, DialFailure] = {}
 
     @property
     def running(self) -> bool:
         """Whether something may still come of it."""
         return not self._ended
 
+    @property
+    def failures(self) -> list[tuple[str, DialFailure]]:
+        """The addresses that were dialled in vain, and how the last dial of each ended."""
+        return list(self._failures.items())
+
     def begin(self) -> None:
         """Dial the first."""
         self._look()
 
+    def also(self, endpoints: Iterable[tuple[str, int]]) -> None:
+        """Dial these as well, be it once more."""
+        if not self._stopped:
+            self._left += endpoints
+            self._ended = False
+            self._look_now()
+
     def stop(self) -> None:
         """Dial no more, and give up what is under way."""
-        self._ended = True
+        self._ended = self._stopped = True
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -105,7 +116,7 @@ class Race:
         if age is not None and (age < HOLD_S or now >= self._until):
             self._look_in(max(HOLD_S - age, HOLD_S if now >= self._until else 0.0))
         elif now >= self._until:
-            self.failures += [(host, DialFailure.SILENT) for host in self._coming]
+            self._failures.update(dict.fromkeys(self._coming, DialFailure.SILENT))
             self._end()
         elif self._left:
             self._dial(*self._left.pop(0), self._until - now)
@@ -143,7 +154,10 @@ class Race:
             self._look_in(HOLD_S)
 
     def _failed(self, host: str, failure: DialFailure) -> None:
-        self.failures.append((host, failure))
+        self._failures[host] = failure
+        self._look_now()
+
+    def _look_now(self) -> None:
         if self._next is not None:
             self._next.cancel()
             self._next = None

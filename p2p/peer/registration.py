@@ -26,7 +26,7 @@ from p2p.control.commands import DialFailed, Go, InstructConnect, Register, resp
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 
-__all__ = ["Registrant", "Registration", "RouterAccess"]
+__all__ = ["Registrant", "Registration", "RouterAccess", "RouterChannel"]
 
 STEADY_S = 60.0
 """A registration that held so long starts the backoff anew; two daemons with one name don't fight at full speed."""
@@ -57,16 +57,23 @@ class Registrant(Protocol):
         """Be told at which address the router sees this peer, which is registered now."""
 
 
-class _PeerChannel(Channel):
-    """The peer's end of the control channel: it answers its own router, and nobody else."""
+class RouterChannel(Channel):
+    """The peer's end of a control channel: it answers its own router, and nobody else.
 
-    def __init__(self, clock: IReactorTime, limits: PeerLimits, router: str, registrant: Registrant) -> None:
+    :param router: the router's name.
+    :param locator: answers what the router says; nothing does, if it is left out.
+    :ivar ready: fires when the router has shown that it is the one.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, limits: PeerLimits, router: str, locator: CommandLocator | None = None
+    ) -> None:
         super().__init__(
             clock,
             silence_s=limits.silence_s,
             call_s=limits.call_s,
             handshake_s=limits.handshake_s,
-            locator=_Orders(registrant),
+            locator=locator,
         )
         self._router = router
         self.ready: Deferred[None] = Deferred()
@@ -105,6 +112,7 @@ class RouterAccess(Protocol):
     """A peer's standing at its router, as whoever acts for the peer sees it; see :class:`Registration`."""
 
     name: str
+    router: str
     registered: bool
     last_error: str
     observed: str
@@ -112,6 +120,10 @@ class RouterAccess(Protocol):
     @property
     def nearby(self) -> bool:
         """Whether the router is on this machine, and reached by a loopback address."""
+
+    @property
+    def router_at(self) -> tuple[str, int] | None:
+        """The address and port at which the router is reached now; None if it isn't."""
 
     def start(self, registrant: Registrant) -> None:
         """Register, and stay registered."""
@@ -136,6 +148,7 @@ class Registration:
     """Keeps one peer registered at its router for as long as it runs.
 
     :param turn: shared by the peers of a daemon, so that a thousand of them don't storm a router at once.
+    :ivar router: the router's name.
     :ivar registered: whether the router has this peer in its table now.
     :ivar last_error: why it isn't registered, if it isn't.
     :ivar observed: the address at which the router saw it when it registered last.
@@ -152,13 +165,13 @@ class Registration:
         turn: DeferredSemaphore,
     ) -> None:
         self.name = credentials.name
-        self._router = router_name(parse_peer(credentials.name).cluster)
+        self.router = router_name(parse_peer(credentials.name).cluster)
         self._clock = clock
         self._endpoint = endpoint
         self._credentials = credentials
         self._limits = limits
         self._turn = turn
-        self._channel: _PeerChannel | None = None
+        self._channel: RouterChannel | None = None
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
         self._waiting: Waiters[None] = Waiters()
@@ -172,8 +185,17 @@ class Registration:
     @property
     def nearby(self) -> bool:
         """Whether the router is on this machine, and reached by a loopback address."""
+        at = self.router_at
+        return at is not None and is_loopback(at[0])
+
+    @property
+    def router_at(self) -> tuple[str, int] | None:
+        """The address and port at which the router is reached now; None if it isn't."""
         transport = None if self._channel is None else self._channel.transport
-        return transport is not None and is_loopback(str(transport.getPeer().host))
+        if transport is None:
+            return None
+        peer = transport.getPeer()
+        return normalised(str(peer.host)), peer.port
 
     def start(self, registrant: Registrant) -> None:
         """Begin to connect and register, again and again until :meth:`stop`.
@@ -246,10 +268,10 @@ class Registration:
         await waiting
 
     def _unreachable(self, result: Any, seconds: float) -> None:
-        raise ControlLost(f"{self.name} isn't registered at {self._router} ({self.last_error}); is the router running?")
+        raise ControlLost(f"{self.name} isn't registered at {self.router} ({self.last_error}); is the router running?")
 
     def _not_accepted(self, result: Any, seconds: float) -> None:
-        raise ControlTimeout(f"{self._router} accepted no connection within {seconds:g} s")
+        raise ControlTimeout(f"{self.router} accepted no connection within {seconds:g} s")
 
     async def _keep(self, registrant: Registrant) -> None:
         failures, out_s = 0, 0.0  # how often it failed, and for how long it stayed away when it was told to go
@@ -267,7 +289,7 @@ class Registration:
                 failures = min(failures, 3)
                 await channel.when_ended()
                 self.registered = False
-                self.last_error = f"the connection to {self._router} ended: {channel.end_reason}"
+                self.last_error = f"the connection to {self.router} ended: {channel.end_reason}"
                 self._log.warn("{name}: {reason}", name=self.name, reason=self.last_error)
                 held = self._clock.seconds() - began
                 if held >= STEADY_S:
@@ -293,10 +315,10 @@ class Registration:
                 self._pausing = None
         self._woke = False
 
-    async def _enter(self, registrant: Registrant) -> _PeerChannel:
+    async def _enter(self, registrant: Registrant) -> RouterChannel:
         """Connect and register, in turn with the daemon's other peers."""
         async with self._turn:
-            channel = _PeerChannel(self._clock, self._limits, self._router, registrant)
+            channel = RouterChannel(self._clock, self._limits, self.router, _Orders(registrant))
             factory = Factory.forProtocol(lambda: channel)
             factory.noisy = False
             wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)
@@ -315,7 +337,7 @@ class Registration:
         self._log.info(
             "{name}: registered at {router}, which sees it at {observed}",
             name=self.name,
-            router=self._router,
+            router=self.router,
             observed=self.observed,
         )
         registrant.seen_at(self.observed)
@@ -328,7 +350,7 @@ class Registration:
             self._log.warn(
                 "{name}: can't register at {router}: {reason}; trying again",
                 name=self.name,
-                router=self._router,
+                router=self.router,
                 reason=reason,
             )
         self.last_error = reason

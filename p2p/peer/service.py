@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -31,6 +31,7 @@ from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.offered import OwnAddresses, own_addresses_of
 from p2p.peer.offers import PendingOffers
 from p2p.peer.ports import FreshPorts
 from p2p.peer.reachable import hindrances
@@ -44,7 +45,7 @@ from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.services.relay import RelayTerms
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.netlink import watch_network
-from p2p.wire.own_address import Attachment, is_own_address, own_addresses, source_towards
+from p2p.wire.own_address import Attachment, attachment, is_own_address, source_towards
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -155,11 +156,11 @@ class PeerService(MultiService):
             plain=config.links == "plain",
             gate=self._gate,
             scopes=config.limits.scopes(most_open_files()),
-            addresses=lambda: self._addresses,
+            own=lambda: self._own,
             ports=self._ports,
             hinders=self._hinders,
         )
-        self._addresses: Sequence[str] = sorted(own_addresses())
+        self._own = self._addresses_of(attachment())
         self._random = random
         self._now_ns = now_ns
         self._offers = PendingOffers(reactor, lambda: random(4).hex(), self._gate)
@@ -270,10 +271,14 @@ class PeerService(MultiService):
             "this machine's networks have changed: its addresses are {addresses} now",
             addresses=", ".join(sorted(attached.addresses)) or "none",
         )
-        self._addresses = sorted(attached.addresses)
+        self._own = self._addresses_of(attached)
         where = Whereabouts(attached.addresses, source_towards)
         for peer in self.peers.values():
             peer.moved(where)
+
+    def _addresses_of(self, attached: Attachment) -> OwnAddresses:
+        choice = self._config.addresses
+        return own_addresses_of(attached.interfaces, attached.sources, choice.offer, choice.leave_out)
 
     def _hinders(self, name: str, observed: str) -> list[str]:
         router, host = router_name(self._config.cluster), host_of_listener(self._config.listen)

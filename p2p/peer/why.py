@@ -21,7 +21,6 @@ from p2p.control.commands import ControlError, Ping
 from p2p.exchange.request import BaseSink, Request
 from p2p.link.boxes import Box
 from p2p.link.protocol import DirectLink
-from p2p.peer.attempt import AttemptFailed, Setup
 from p2p.peer.findings import (
     Ends,
     Finding,
@@ -30,6 +29,7 @@ from p2p.peer.findings import (
     explain_ping,
     explain_router,
 )
+from p2p.peer.moments import AttemptFailed, Setup
 from p2p.peer.node import HostedPeer
 from p2p.peer.reachable import host_of
 from p2p.services.store import BytesSource

@@ -11,15 +11,18 @@ and only those to which a TCP connection can go at all (:mod:`p2p.base.addresses
 machine of the router that saw it", whatever it is: it is replaced by the address at which that router reaches this one,
 and by this machine's address for a target that is elsewhere. So nobody's word but this router's own leads to a loopback
 address, and then only to the one at which a router of this very machine is.
+
+Two peers that are seen at one address are behind one NAT, or on one machine. Those are told of each other's further
+addresses as well, apart from the others: a peer dials one of these only if it is attached to that network itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from p2p.base.addresses import Address, Network, NotAllowed, checked_address
+from p2p.base.addresses import Address, Network, NotAllowed, checked_address, is_loopback
 
-__all__ = ["dialable", "granted", "seen_through"]
+__all__ = ["behind_one_nat", "dialable", "granted", "seen_through"]
 
 
 def granted(candidates: Iterable[str], networks: Sequence[Network]) -> list[Address]:
@@ -78,6 +81,19 @@ def dialable(
     if not kept:
         raise NotAllowed(f"no address to dial: {reason}")
     return [str(address) for address in dict.fromkeys(kept)]
+
+
+def behind_one_nat(one: str, other: str, named: Iterable[str], told: Sequence[str]) -> list[str]:
+    """Return the addresses of one peer that another may dial if it is attached to their network.
+
+    :param one: where a router sees the peer whose addresses these are, ``other`` where one sees the other.
+    :param named: the addresses that the peer names, checked.
+    :param told: those at which it is to be dialled anyway.
+    """
+    named = list(named)
+    if one != other or one in named or is_loopback(one):
+        return []
+    return [address for address in named if address not in told and not is_loopback(address)]
 
 
 def _is_granted(address: Address, networks: Sequence[Network]) -> bool:

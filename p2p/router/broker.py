@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NotRequired, TypedDict, Unpack
 
 from p2p.base.addresses import PORTS, NotAllowed, checked_address
 from p2p.base.errors import InvalidName, P2PError
@@ -15,6 +16,7 @@ __all__ = [
     "CANDIDATES",
     "LIFETIME_S",
     "RELAYS",
+    "Asked",
     "ConnectRequest",
     "Forbidden",
     "Route",
@@ -60,6 +62,9 @@ class ConnectRequest:
     :ivar reports: whether the initiator wants to hear of a dial that came to nothing.
     :ivar reaches: whether the initiator dials as well.
     :ivar relays: the relays that the initiator's router names.
+    :ivar attached: addresses of the initiator for who is attached to their network.
+    :ivar mapped: the port at which the initiator's router saw its fresh port, where that is known.
+    :ivar observe: whether the target is to learn where its own is seen.
     """
 
     target: PeerName
@@ -72,6 +77,9 @@ class ConnectRequest:
     reports: bool = False
     reaches: bool = False
     relays: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+    mapped: int | None = None
+    observe: bool = False
 
 
 def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
@@ -81,46 +89,73 @@ def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
     return Route.NEIGHBOUR if cluster in neighbours else Route.UNKNOWN
 
 
-def check_request(
-    *,
-    target: str,
-    initiator: str,
-    port: int,
-    ticket: bytes,
-    lifetime: float,
-    plain: bool,
-    candidates: Sequence[str],
-    reports: bool | None = None,
-    reaches: bool | None = None,
-    relays: Sequence[str] | None = None,
-) -> ConnectRequest:
+class Asked(TypedDict):
+    """The arguments of RequestConnect, or of InstructConnect, that are to be checked, and who asks."""
+
+    target: str
+    initiator: str
+    port: int
+    ticket: bytes
+    lifetime: float
+    plain: bool
+    candidates: Sequence[str]
+    reports: NotRequired[bool | None]
+    reaches: NotRequired[bool | None]
+    relays: NotRequired[Sequence[str] | None]
+    attached: NotRequired[Sequence[str] | None]
+    mapped: NotRequired[int | None]
+    observe: NotRequired[bool | None]
+
+
+def check_request(**asked: Unpack[Asked]) -> ConnectRequest:
     """Check the arguments of RequestConnect and InstructConnect.
 
     :raises InvalidName: if ``target`` isn't the name of a peer, so nobody has it.
     :raises Forbidden: with the reason, if anything else isn't as it must be.
     """
-    whom = parse_peer(target)
+    whom, port, ticket, lifetime = parse_peer(asked["target"]), asked["port"], asked["ticket"], asked["lifetime"]
+    mapped = asked.get("mapped")
     try:
-        who = parse_peer(initiator)
+        who = parse_peer(asked["initiator"])
     except InvalidName as error:
         raise Forbidden(f"the initiator can't be: {error}") from error
     if whom == who:
         raise Forbidden(f"{who} asks for a link to itself")
-    if port not in PORTS:
-        raise Forbidden(f"port {port!s:.20} isn't within {PORTS.start} to {PORTS.stop - 1}")
+    for number in (port, port if mapped is None else mapped):
+        if number not in PORTS:
+            raise Forbidden(f"port {number!s:.20} isn't within {PORTS.start} to {PORTS.stop - 1}")
     if len(ticket) != NONCE_BYTES:
         raise Forbidden(f"the ticket has {len(ticket)} bytes, not {NONCE_BYTES}")
     if not 0 < lifetime <= LIFETIME_S:  # also false for a NaN
         raise Forbidden(f"the ticket lives {lifetime:g} s, which isn't within 0 to {LIFETIME_S:g}")
-    if len(candidates) > CANDIDATES:
-        raise Forbidden(f"{len(candidates)} candidates are more than {CANDIDATES}")
+    return ConnectRequest(
+        whom,
+        who,
+        port,
+        ticket,
+        lifetime,
+        asked["plain"],
+        _addresses(asked["candidates"]),
+        bool(asked.get("reports")),
+        bool(asked.get("reaches")),
+        check_relays(asked.get("relays")),
+        _addresses(asked.get("attached") or ()),
+        mapped,
+        bool(asked.get("observe")),
+    )
+
+
+def _addresses(named: Sequence[str]) -> tuple[str, ...]:
+    """Check addresses that a request names.
+
+    :raises Forbidden: with the reason.
+    """
+    if len(named) > CANDIDATES:
+        raise Forbidden(f"{len(named)} candidates are more than {CANDIDATES}")
     try:
-        addresses = tuple(str(checked_address(one)) for one in candidates)
+        return tuple(str(checked_address(one)) for one in named)
     except NotAllowed as error:
         raise Forbidden(f"a candidate can't be dialled: {error}") from error
-    return ConnectRequest(
-        whom, who, port, ticket, lifetime, plain, addresses, bool(reports), bool(reaches), check_relays(relays)
-    )
 
 
 def check_relays(names: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter_ns
-from typing import NamedTuple, Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict, Unpack
 
 from p2p.base.addresses import PORTS, Network, NotAllowed, checked_address
 from p2p.base.config import RouterLimits
@@ -25,8 +25,9 @@ from p2p.control.commands import (
     UnknownCluster,
     UnknownPeer,
 )
-from p2p.router.addresses import dialable, granted
-from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.addresses import behind_one_nat, dialable, granted
+from p2p.router.broker import CANDIDATES, Asked, ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.mappings import Mappings
 from p2p.router.meters import LookupTimes, Registrations
 from p2p.router.reports import Awaited, AwaitedReports, DialFailures, tellable
 from p2p.router.table import RoutingTable, TableEntry, TableFull
@@ -60,6 +61,8 @@ class DialAnswer(TypedDict):
     port: int | None
     addresses: list[str] | None
     observed: str | None
+    attached: list[str] | None
+    mapped: int | None
     goes: bool | None
     relays: list[str] | None
 
@@ -85,6 +88,8 @@ class ConnectAnswer(TypedDict):
     dials: list[str] | None
     port: int | None
     reachable: list[str] | None
+    attached: list[str] | None
+    mapped: int | None
     goes: bool | None
     relays: list[str] | None
 
@@ -106,6 +111,8 @@ class Brokered(NamedTuple):
 class _Reachable(TypedDict):
     port: int | None
     reachable: list[str] | None
+    attached: list[str] | None
+    mapped: int | None
     goes: bool | None
 
 
@@ -179,6 +186,7 @@ class Router:
     :ivar table: its connected peers.
     :ivar times: how long the look-ups took.
     :ivar registrations: how often each name registers.
+    :ivar mappings: where it sees fresh ports of its peers.
     """
 
     def __init__(
@@ -199,6 +207,7 @@ class Router:
         self.table = RoutingTable(limits.peers)
         self.times = LookupTimes()
         self.registrations = Registrations(limits.peers)
+        self.mappings = Mappings()
 
     def register(self, peer: PeerHandle, now: float) -> None:
         """Enter an authenticated peer, in the place of an older connection of the same name.
@@ -239,7 +248,10 @@ class Router:
         :raises Busy: if a limit is reached there.
         """
         where = self._route(request.target.cluster)
-        request = replace(request, relays=self.relays)
+        mapped = None
+        if request.observe:
+            mapped = self.mappings.port_of(str(request.initiator), request.ticket, initiator.address)
+        request = replace(request, relays=self.relays, mapped=mapped)
         if request.reports:
             until = self.now() + request.lifetime
             initiator.asked.expect(request.ticket, Awaited(str(request.target), str(request.initiator), until))
@@ -268,12 +280,12 @@ class Router:
 
         :param via: the address of the target's router, None if it is this one.
         """
-        port = said["port"]
+        port, observed = said["port"], said["observed"] or ""
         if port not in PORTS or not request.reaches or not said["dialling"]:
-            return {"port": None, "reachable": None, "goes": None}
+            return {"port": None, "reachable": None, "attached": None, "mapped": None, "goes": None}
         try:
             addresses = dialable(
-                said["observed"] or "",
+                observed,
                 _fit(said["addresses"]),
                 self.networks.get(request.target.cluster),
                 via=via,
@@ -282,7 +294,13 @@ class Router:
             )
         except NotAllowed:
             addresses = []
-        return {"port": port, "reachable": addresses, "goes": said["goes"] or None}
+        return {
+            "port": port,
+            "reachable": addresses,
+            "attached": behind_one_nat(observed, initiator.address, _fit(said["attached"]), addresses) or None,
+            "mapped": said["mapped"] if said["mapped"] in PORTS and addresses[:1] == [observed] else None,
+            "goes": said["goes"] or None,
+        }
 
     async def instruct(
         self, entry: TableEntry, request: ConnectRequest, observed: str, *, via: str | None
@@ -298,15 +316,20 @@ class Router:
         peer = entry.handle
         assert isinstance(peer, PeerHandle)
         networks = self.networks.get(request.initiator.cluster)
+        relays = list(request.relays or self.relays)
         try:
             candidates = dialable(observed, request.candidates, networks, via=via, target=entry.address, here=peer.here)
         except NotAllowed as error:
-            raise Refused(f"{entry.name} can't be told to dial {request.initiator}: {error}") from error
+            if not (relays and request.reaches):
+                raise Refused(f"{entry.name} can't be told to dial {request.initiator}: {error}") from error
+            candidates = []
+        named = (*request.candidates, *request.attached)
+        attached = behind_one_nat(observed, entry.address, named, candidates)
         if request.reports:
-            awaited = Awaited(entry.name, str(request.initiator), self.now() + request.lifetime, candidates)
+            told = (*candidates, *attached)
+            awaited = Awaited(entry.name, str(request.initiator), self.now() + request.lifetime, told)
             peer.dialling.expect(request.ticket, awaited)
         deadline = min(self.limits.call_s * TARGET_SHARE, request.lifetime)
-        relays = list(request.relays or self.relays)
         try:
             answer = await peer.call(
                 InstructConnect,
@@ -322,25 +345,30 @@ class Router:
                 reports=request.reports or None,
                 reaches=request.reaches or None,
                 relays=relays or None,
+                attached=attached or None,
+                mapped=request.mapped if candidates[:1] == [observed] else None,
+                observe=request.observe or None,
             )
         except ControlLost as error:
             raise UnknownPeer(f"{entry.name} went away while it was told to dial {request.initiator}") from error
         except ControlTimeout as error:
             raise Busy.after(1.0, f"{entry.name} didn't answer its router within {deadline:g} s") from error
+        listens = answer["port"] is not None
+        own = _fit(answer["addresses"]) if listens else []
+        within = [str(one) for one in granted(own, self.networks.get(self.cluster, ()))]
+        mapped = self.mappings.port_of(entry.name, request.ticket, entry.address) if request.observe else None
         return {
             "dialling": answer["dialling"],
             "plain": answer["plain"] and request.plain,
             "dials": candidates,
             "port": answer["port"],
-            "addresses": self._own(answer["addresses"]) if answer["port"] else None,
-            "observed": entry.address if answer["port"] else None,
-            "goes": answer["goes"] if answer["port"] else None,
+            "addresses": within if listens else None,
+            "observed": entry.address if listens else None,
+            "attached": behind_one_nat(entry.address, observed, own, within) or None,
+            "mapped": mapped if listens else None,
+            "goes": answer["goes"] if listens else None,
             "relays": relays or None,
         }
-
-    def _own(self, addresses: Sequence[str] | None) -> list[str]:
-        """Those of the addresses that a peer of this router names which lie in the networks of this cluster."""
-        return [str(one) for one in granted(_fit(addresses), self.networks.get(self.cluster, ()))]
 
     async def go(self, target: str, initiator: str, ticket: bytes) -> None:
         """Tell a target, wherever it is, to dial an initiator, one of this router's peers, now.
@@ -464,37 +492,14 @@ def _report(report: DialReport, failures: DialFailures) -> DialReport:
     return {**report, "addresses": [one for one, _ in failures], "failures": [how for _, how in failures]}
 
 
-def checked_request(
-    *,
-    target: str,
-    initiator: str,
-    port: int,
-    ticket: bytes,
-    lifetime: float,
-    plain: bool,
-    candidates: Sequence[str],
-    reports: bool | None = None,
-    reaches: bool | None = None,
-    relays: Sequence[str] | None = None,
-) -> ConnectRequest:
+def checked_request(**asked: Unpack[Asked]) -> ConnectRequest:
     """Check the arguments of RequestConnect or InstructConnect.
 
     :raises UnknownPeer: if the target can't be anybody's name.
     :raises Refused: with the reason, if anything else isn't as it must be.
     """
     try:
-        return check_request(
-            target=target,
-            initiator=initiator,
-            port=port,
-            ticket=ticket,
-            lifetime=lifetime,
-            plain=plain,
-            candidates=candidates,
-            reports=reports,
-            reaches=reaches,
-            relays=relays,
-        )
+        return check_request(**asked)
     except InvalidName as error:
         raise UnknownPeer(str(error)) from error
     except Forbidden as error:

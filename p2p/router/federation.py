@@ -31,7 +31,7 @@ from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, Go, InstructConnect, ListPeers, LookupPeer, Ping
 from p2p.identity.tls import require_name
-from p2p.router.addresses import granted, seen_through
+from p2p.router.addresses import behind_one_nat, granted, seen_through
 from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, check_relays
 from p2p.router.core import PAGE, Brokered, DialAnswer, DialReport, NamesAnswer
 from p2p.router.sockets import host_of
@@ -119,6 +119,8 @@ class Federation(MultiService):
         """
         link = self._links[request.target.cluster]
         candidates = [str(address) for address in granted(request.candidates, self._networks)]
+        # Of use only if the target is seen at the same address, which its router knows.
+        attached = behind_one_nat(observed, observed, request.candidates, candidates)
         with link.asking() as channel:
             via = host_of(channel.transport.getPeer())
             deadline = min(self._limits.call_s * NEIGHBOUR_SHARE, request.lifetime)
@@ -138,6 +140,9 @@ class Federation(MultiService):
                 reports=request.reports or None,
                 reaches=request.reaches or None,
                 relays=list(request.relays) or None,
+                attached=attached or None,
+                mapped=request.mapped,
+                observe=request.observe or None,
             )
             try:
                 found = await looking
@@ -153,6 +158,8 @@ class Federation(MultiService):
                 "port": answer["port"],
                 "addresses": answer["addresses"],
                 "observed": answer["observed"],
+                "attached": answer["attached"],
+                "mapped": answer["mapped"],
                 "goes": answer["goes"],
                 "relays": list(request.relays) or _relays(answer["relays"]),
             }

@@ -18,6 +18,7 @@ from p2p.base.log_gate import LogGate
 from p2p.base.names import parse_cluster, parse_peer, router_name
 from p2p.base.rates import Quota
 from p2p.base.texts import printable
+from p2p.base.ticket import NONCE_BYTES
 from p2p.control.admission import Slots
 from p2p.control.commands import (
     Busy,
@@ -28,6 +29,7 @@ from p2p.control.commands import (
     ListPeers,
     LookupPeer,
     NameMismatch,
+    Observe,
     Refused,
     Register,
     RequestConnect,
@@ -36,6 +38,7 @@ from p2p.control.commands import (
     responder,
 )
 from p2p.control.door import Arriving
+from p2p.router.broker import LIFETIME_S
 from p2p.router.core import (
     ConnectAnswer,
     DialAnswer,
@@ -45,6 +48,7 @@ from p2p.router.core import (
     Router,
     checked_request,
 )
+from p2p.router.mappings import EACH
 from p2p.router.meters import REGISTRATION_WAIT_S
 from p2p.router.reports import AwaitedReports
 from p2p.router.sockets import host_of
@@ -82,6 +86,8 @@ class PeerCommands(CommandLocator):
         if name != self._name:
             self._channel.tell("router: {who} isn't allowed to register as {name}", name=printable(name[:130]))
             raise NameMismatch(f"{printable(name[:130])} isn't the name in the certificate, which is {self._name}")
+        if self._channel.observes:
+            raise TooManyPeers("this connection is from a fresh port; register over another one")
         if not self._channel.is_registered:
             await self._turn()
             try:
@@ -107,33 +113,14 @@ class PeerCommands(CommandLocator):
             raise TooManyPeers("cut off")
 
     @responder(RequestConnect)
-    async def request_connect(
-        self,
-        target: str,
-        port: int,
-        ticket: bytes,
-        lifetime: float,
-        plain: bool,
-        candidates: list[str],
-        reports: bool | None,
-        reaches: bool | None,
-    ) -> ConnectAnswer:
+    async def request_connect(self, **asked: Any) -> ConnectAnswer:
         """Have another peer dial this one."""
+        target = asked["target"]
         with self._request(f"a link to {printable(target[:130])}"):
             if not self._attempts.enter():
                 raise Busy.after(1.0, f"{self._attempts.limit} connection attempts of {self._name} are under way")
             try:
-                request = checked_request(
-                    target=target,
-                    initiator=self._name,
-                    port=port,
-                    ticket=ticket,
-                    lifetime=lifetime,
-                    plain=plain,
-                    candidates=candidates,
-                    reports=reports,
-                    reaches=reaches,
-                )
+                request = checked_request(initiator=self._name, **asked)
                 answer = await self._router.connect(request, self._channel)
             finally:
                 self._attempts.leave()
@@ -144,6 +131,12 @@ class PeerCommands(CommandLocator):
             how="it dials" if answer["dialling"] else "its own request goes first",
         )
         return answer
+
+    @responder(Observe)
+    async def observe(self, ticket: bytes) -> Mapping[str, Any]:
+        """Say where the fresh port is seen from which this connection comes, and remember it while it stands."""
+        self._channel.charge(self._quota, self._router.limits.requests_per_s)
+        return self._channel.observed(ticket)
 
     @responder(Go)
     async def go(self, target: str, initiator: str, ticket: bytes) -> Mapping[str, Any]:
@@ -204,20 +197,7 @@ class NeighbourCommands(CommandLocator):
         return {"address": entry.address, "table_lookup_ns": took}
 
     @responder(InstructConnect)
-    async def instruct_connect(
-        self,
-        target: str,
-        initiator: str,
-        observed: str,
-        candidates: list[str],
-        port: int,
-        ticket: bytes,
-        lifetime: float,
-        plain: bool,
-        reports: bool | None,
-        reaches: bool | None,
-        relays: list[str] | None,
-    ) -> DialAnswer:
+    async def instruct_connect(self, observed: str, **asked: Any) -> DialAnswer:
         """Tell a peer of this cluster to dial a peer of that one."""
         self._charge()
         try:
@@ -225,18 +205,7 @@ class NeighbourCommands(CommandLocator):
                 limit = self._instructions.limit
                 raise Busy.after(1.0, f"{self._channel.remote_name} has {limit} instructions under way")
             try:
-                request = checked_request(
-                    target=target,
-                    initiator=initiator,
-                    port=port,
-                    ticket=ticket,
-                    lifetime=lifetime,
-                    plain=plain,
-                    candidates=candidates,
-                    reports=reports,
-                    reaches=reaches,
-                    relays=relays,
-                )
+                request = checked_request(**asked)
                 if request.initiator.cluster != self._cluster:
                     raise Refused(f"{self._channel.remote_name} doesn't speak for {request.initiator}")
                 entry, _ = self._router.lookup(str(request.target))
@@ -246,8 +215,8 @@ class NeighbourCommands(CommandLocator):
         except Refused as error:
             self._channel.tell(
                 "router: {who} wants {target} to dial {initiator}, which is refused: {reason}",
-                target=printable(target[:130]),
-                initiator=printable(initiator[:130]),
+                target=printable(asked["target"][:130]),
+                initiator=printable(asked["initiator"][:130]),
                 reason=error,
             )
             raise
@@ -301,7 +270,9 @@ class AcceptedChannel(PeerHandle):
         self.here = ""
         self.dialling, self.asked = AwaitedReports(), AwaitedReports()
         self._place = address.place
+        self._port = address.port or 0
         self._channels = channels
+        self._ticket: bytes | None = None
         self.is_registered = False
 
     def note(self, text: str, **fields: Any) -> None:
@@ -357,6 +328,26 @@ class AcceptedChannel(PeerHandle):
         self.settled()
         self._place.leave(known=True)
 
+    @property
+    def observes(self) -> bool:
+        """Whether this connection comes from a fresh port, and tells where that is seen."""
+        return self._ticket is not None
+
+    def observed(self, ticket: bytes) -> Mapping[str, Any]:
+        """Be told that this connection comes from the fresh port of a request; say where it is seen.
+
+        :raises Refused: if it is another kind of connection, or that is no ticket.
+        :raises Busy: if as many such connections of the peer stand as may.
+        """
+        if self.is_registered or self.observes or len(ticket) != NONCE_BYTES:
+            raise Refused("only a connection of its own from a fresh port is told where that is seen, once")
+        if not self._channels.router.mappings.add(self.remote_name, ticket, self.address, self._port):
+            raise Busy.after(1.0, f"{self.remote_name} holds {EACH} such connections, or one for this ticket")
+        self._ticket = ticket
+        self._place.leave(known=True)
+        self.expect("the request for which its port is seen", LIFETIME_S)
+        return {"address": self.address, "port": self._port}
+
     def replaced_by(self, other: PeerHandle) -> None:
         """Make way for a newer connection of the same name, and say whose that is: it may be another daemon."""
         self.tell(
@@ -372,6 +363,8 @@ class AcceptedChannel(PeerHandle):
         """Drop the peer from the table the moment its connection ends."""
         self._place.leave()
         self._channels.forget(self)
+        if self._ticket is not None:
+            self._channels.router.mappings.remove(self.remote_name, self._ticket)
         if self._channels.router.table.remove(self.remote_name, self):
             self.note("router: {who} left")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 import psutil
 
-__all__ = ["Attachment", "attachment", "is_own_address", "own_addresses", "source_towards"]
+__all__ = ["Attachment", "attachment", "is_own_address", "own_interfaces", "source_towards"]
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _ELSEWHERE: Final = ("192.0.2.1", "2001:db8::1")
@@ -17,12 +18,17 @@ _ELSEWHERE: Final = ("192.0.2.1", "2001:db8::1")
 class Attachment(NamedTuple):
     """How this machine is attached to networks.
 
-    :ivar addresses: those of its interfaces, loopback and link-local ones left out.
-    :ivar sources: those that it would use towards the internet, one for each IP version that leads there.
+    :ivar interfaces: the name, the address and the length of the prefix of each, loopback and link-local ones left out.
+    :ivar sources: addresses that it would use towards the internet, one for each IP version that leads there.
     """
 
-    addresses: frozenset[str]
+    interfaces: frozenset[tuple[str, str, int]]
     sources: frozenset[str]
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The addresses of the interfaces."""
+        return frozenset(address for _, address, _ in self.interfaces)
 
 
 def is_own_address(host: str) -> bool:
@@ -35,14 +41,18 @@ def is_own_address(host: str) -> bool:
     return True
 
 
-def own_addresses() -> frozenset[str]:
-    """The addresses of this machine's interfaces, without loopback and link-local ones."""
-    found: set[str] = set()
-    for addresses in psutil.net_if_addrs().values():
-        found.update(one.address for one in addresses if one.family in _FAMILIES)
-    return frozenset(
-        one for one in found if "%" not in one and not one.startswith(("127.", "169.254.", "fe80:")) and one != "::1"
-    )
+def own_interfaces() -> frozenset[tuple[str, str, int]]:
+    """This machine's interfaces: name, address and length of the prefix, without loopback and link-local ones."""
+    found = set()
+    for name, addresses in psutil.net_if_addrs().items():
+        for one in addresses:
+            if one.family in _FAMILIES and "%" not in one.address:
+                address = ip_address(one.address)
+                if not (address.is_loopback or address.is_link_local):
+                    mask = ip_address(one.netmask) if one.netmask else None
+                    prefix = address.max_prefixlen if mask is None else int(mask).bit_count()
+                    found.add((name, one.address, prefix))
+    return frozenset(found)
 
 
 def source_towards(host: str) -> str | None:
@@ -58,4 +68,4 @@ def source_towards(host: str) -> str | None:
 def attachment() -> Attachment:
     """How this machine is attached to networks now."""
     sources = (source_towards(host) for host in _ELSEWHERE)
-    return Attachment(own_addresses(), frozenset(one for one in sources if one is not None))
+    return Attachment(own_interfaces(), frozenset(one for one in sources if one is not None))

@@ -21,6 +21,7 @@ from p2p.control.commands import (
     InstructConnect,
     ListPeers,
     LookupPeer,
+    Observe,
     Ping,
     Register,
     RequestConnect,
@@ -30,7 +31,7 @@ from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, Line
 
 TICKET = bytes(range(32))
 
-NOT_SAID = ("dials", "port", "addresses", "observed", "goes", "relays")
+NOT_SAID = ("dials", "port", "addresses", "observed", "attached", "mapped", "goes", "relays")
 
 CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
     Register: ({"name": "n1.n", "version": "0.1.0"}, {"lease": 60.0, "observed": "192.0.2.7"}),
@@ -44,6 +45,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "candidates": ["192.0.2.7", "2001:db8::7"],
             "reports": True,
             "reaches": True,
+            "observe": True,
         },
         {
             "address": "198.51.100.4",
@@ -54,6 +56,8 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "dials": ["192.0.2.7"],
             "port": 40002,
             "reachable": ["198.51.100.4"],
+            "attached": ["10.1.1.4"],
+            "mapped": 61002,
             "goes": True,
             "relays": None,
         },
@@ -72,9 +76,13 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
             "reports": None,
             "reaches": None,
             "relays": None,
+            "attached": ["10.1.1.1"],
+            "mapped": 61001,
+            "observe": None,
         },
         {"dialling": False, "plain": True, **dict.fromkeys(NOT_SAID)},
     ),
+    Observe: ({"ticket": TICKET}, {"address": "192.0.2.7", "port": 61001}),
     Go: ({"target": "m4.m", "initiator": "n1.n", "ticket": TICKET}, {}),
     DialFailed: (
         {
@@ -117,6 +125,10 @@ class Answers(CommandLocator):
 
     @responder(InstructConnect)
     async def instruct_connect(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
+    @responder(Observe)
+    async def observe(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
     @responder(Go)

@@ -29,7 +29,7 @@ from p2p.experiment.words import (
     parse_lines,
 )
 from p2p.link.hello import Steps
-from p2p.peer.attempt import Moments, Setup
+from p2p.peer.moments import Moments, Setup
 from p2p.services.store import BytesSource
 from test.cli.commands import PEER_YAML
 from test.exchange.doubles import Gatherer, HeldThreads

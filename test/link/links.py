@@ -37,6 +37,7 @@ class Owner:
         self.links: list[DirectLink] = []
         self.streams: list[Stream] = []
         self.closed: list[str] = []
+        self.left: list[DirectLink] = []
         self.serve: Callable[[Stream], object] = lambda stream: None
 
     def link_established(self, link: DirectLink) -> None:
@@ -48,6 +49,7 @@ class Owner:
 
     def link_closed(self, link: DirectLink, reason: str) -> None:
         self.closed.append(reason)
+        self.left.append(link)
 
     @property
     def link(self) -> DirectLink:

@@ -17,6 +17,7 @@ from p2p.control.commands import DialFailed, Go, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.offered import OwnAddresses
 from p2p.peer.ports import FreshPorts
 from p2p.peer.registration import Registrant
 from p2p.peer.roaming import Whereabouts
@@ -132,6 +133,8 @@ class StandInRegistration:
         self.nearby = False
         self.last_error = ""
         self.observed = ""
+        self.router = "router.n"
+        self.router_at: tuple[str, int] | None = None
         self._ask = ask
 
     def start(self, registrant: Registrant) -> None:
@@ -203,7 +206,7 @@ class Pair:
             plain=plain,
             gate=LogGate(self.network),
             scopes=self.limits.scopes(),
-            addresses=lambda: [address],
+            own=lambda: OwnAddresses((address,), frozenset({address})),
             sockets=FRESH,
             ports=FreshPorts(ports),
         )

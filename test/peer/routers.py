@@ -10,7 +10,7 @@ from twisted.protocols.amp import CommandLocator
 from twisted.python.failure import Failure
 
 from p2p.control.channel import Channel
-from p2p.control.commands import ListPeers, Register, responder
+from p2p.control.commands import ListPeers, Observe, Register, responder
 from p2p.identity.tls import CONTROL_ALPN
 from test.identities import credentials
 from test.network import Network
@@ -31,6 +31,11 @@ class Commands(CommandLocator):
     async def register(self, **arguments: Any) -> Mapping[str, Any]:
         self._router.asked.append(arguments)
         return await self._router.answer(arguments)
+
+    @responder(Observe)
+    async def observe(self, **arguments: Any) -> Mapping[str, Any]:
+        self._router.asked.append(arguments)
+        return await self._router.seen()
 
     @responder(ListPeers)
     async def list_peers(self, **arguments: Any) -> Mapping[str, Any]:
@@ -53,7 +58,7 @@ class End(Channel):
 class Router:
     """A router of cluster n that does as a test wants.
 
-    :ivar asked: the arguments of each Register.
+    :ivar asked: the arguments of each Register and Observe.
     :ivar came_at: when connections came.
     """
 
@@ -70,6 +75,10 @@ class Router:
     async def answer(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a Register."""
         return {"lease": 60.0, "observed": PEER}
+
+    async def seen(self) -> Mapping[str, Any]:
+        """Answer an Observe."""
+        return {"address": PEER, "port": 61001}
 
     def die(self) -> None:
         """Close the port and all connections."""

@@ -10,10 +10,13 @@ from twisted.internet.protocol import ClientFactory, Factory, Protocol
 
 from p2p.base.errors import Outcome
 from p2p.control.commands import Busy, Refused
-from p2p.peer.approach import LINGER_S, REACH_S
 from p2p.peer.attempt import TOGETHER
+from p2p.peer.reaching import LINGER_S
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
+from test.peer.routers import ROUTER, Router
+
+REACH_S = 4.0
 
 INSTRUCTION: dict[str, Any] = {
     "target": "m4.m",
@@ -243,6 +246,56 @@ class InstructionTests(NodeCase):
         pair.network.advance(REACH_S + LINGER_S + 0.1)
         self.assertEqual({}, pair.leftovers())
         self.assertEqual([["no-answer"]], [one["failures"] for one in pair.routers.reports])
+
+    def test_mapped(self) -> None:
+        """Asked once more, with where a NAT has the initiator's port, it dials there as well."""
+        pair = self.make_pair()
+        first = self.successResultOf(self.instruct(pair))
+        came: list[Any] = []
+        pair.network.on(N1).listenTCP(7001, Factory.forProtocol(lambda: Accepting(came)))
+        self.assertEqual(first, self.successResultOf(self.instruct(pair, observe=True, mapped=7001)))
+        pair.network.settle()
+        self.assertEqual(1, len(came))
+        pair.network.advance(20)
+        self.assertEqual(0, pair.m4.open_dials)
+
+    def test_observing(self) -> None:
+        """Behind a NAT it asks its router, from its fresh port, where that is seen, before it answers."""
+        pair = self.make_pair()
+        pair.network.pull(N1, M4)
+        router = Router(pair.network)
+        registration: Any = pair.m4.registration
+        registration.observed, registration.router_at = "203.0.113.6", (ROUTER, 5555)
+        for _ in range(2):
+            answering = self.instruct(pair, observe=True)
+            pair.network.settle()
+            answer = self.successResultOf(answering)
+        self.assertEqual([{"ticket": bytes(32)}], router.asked)
+        (connection,) = router.connections
+        self.assertEqual(answer["port"], connection.transport.getPeer().port)
+        pair.network.advance(REACH_S + LINGER_S + 0.1)
+        self.assertEqual([], router.connections)
+        router.die()
+        self.assertEqual({}, pair.leftovers())
+
+    def test_not_observed(self) -> None:
+        """A router that can't be asked costs nothing but that."""
+        pair = self.make_pair()
+        pair.network.pull(N1, M4)
+        registration: Any = pair.m4.registration
+        registration.observed = "203.0.113.6"
+        self.assertTrue(self.successResultOf(self.instruct(pair, observe=True))["dialling"])
+        pair.network.advance(20)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_nowhere_to_dial(self) -> None:
+        """Told of no address, it listens, and would go to the relay that it is told of."""
+        pair = self.make_pair()
+        answer = self.successResultOf(self.instruct(pair, candidates=[], relays=["relay.m"]))
+        self.assertIn((M4, answer["port"]), pair.network.ports)
+        self.failureResultOf(self.instruct(pair, candidates=[], ticket=b"x" * 32), Refused)
+        pair.network.advance(20)
+        self.assertEqual({}, pair.leftovers())
 
     def test_not_asked_to_listen(self) -> None:
         """For an initiator that doesn't dial, as one of 0.1.0, it opens no port."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
@@ -13,14 +15,30 @@ from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, UnknownPeer
-from p2p.peer.attempt import AttemptFailed, Attempting, Setup
+from p2p.peer.attempt import MAP_S, Attempting
 from p2p.peer.dialling import Wiring
+from p2p.peer.moments import AttemptFailed
+from p2p.peer.offered import OwnAddresses
 from test.identities import credentials
 from test.link.links import Owner
 from test.network import FRESH, Network
-from test.peer.pair import N1, StandInRegistration
+from test.peer.pair import M4, N1, StandInRegistration
+from test.peer.routers import ROUTER, Router
 
-ANSWER = {"address": "192.0.2.2", "table_lookup_ns": 400, "router_lookup_ns": 90000, "dialling": True, "plain": False}
+ANSWER: dict[str, Any] = {
+    "address": "192.0.2.2",
+    "table_lookup_ns": 400,
+    "router_lookup_ns": 90000,
+    "dialling": True,
+    "plain": False,
+}
+
+
+class Silent(Protocol):
+    """Is connected to, and says nothing."""
+
+    def __init__(self, came: list[Protocol]) -> None:
+        came.append(self)
 
 
 class AttemptCase(SynchronousTestCase):
@@ -34,6 +52,7 @@ class AttemptCase(SynchronousTestCase):
         self.registration = StandInRegistration("n1.n", self.ask)
         self.tickets = TicketBook()
         self.ended: list[ExchangeFailed | None] = []
+        self.owner = Owner()
 
     async def ask(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Note a question, and let the test answer it."""
@@ -41,13 +60,15 @@ class AttemptCase(SynchronousTestCase):
         self.answers.append(Deferred())
         return await self.answers[-1]
 
+    own = OwnAddresses()
+
     def make(self, listen: str = "tcp:0", **limits: Any) -> Attempting:
         """Make an attempt."""
         wiring = Wiring(
             self.network.on(N1),
             credentials("n1.n"),
             PeerLimits().model_copy(update=limits),
-            Owner(),
+            self.owner,
             now_ns=self.now_ns,
             sockets=FRESH,
         )
@@ -61,7 +82,7 @@ class AttemptCase(SynchronousTestCase):
             random=self.random,
             now_ns=self.now_ns,
             lost=lambda target: False,
-            addresses=tuple,
+            own=lambda: self.own,
             ended=lambda attempt, failure: self.ended.append(failure),
         )
 
@@ -261,6 +282,140 @@ class ReportedTests(AttemptCase):
         self.assertIn(f"m4.m was told to dial 192.0.2.1, port {self.attempt.moments.port}, but no link", self.reason())
 
 
+class MappingTests(AttemptCase):
+    """Nobody connects at first, and NATs may have given the fresh ports other numbers."""
+
+    own = OwnAddresses((N1,), frozenset({N1}), (ip_network("192.0.2.0/24"),))
+    REACHED = {**ANSWER, "port": 7000, "reachable": [M4], "dials": ["203.0.113.5"]}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.came: list[Protocol] = []
+        self.network.pull(N1, M4)
+
+    def answered(self, **more: Any) -> None:
+        """An attempt whose first question was answered."""
+        self.begin()
+        self.answer({**self.REACHED, **more})
+
+    def listen(self, host: str, port: int) -> Any:
+        """Have the target listen there."""
+        return self.network.on(host).listenTCP(port, Factory.forProtocol(lambda: Silent(self.came)))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass in steps."""
+        for _ in range(round(seconds / 0.1)):
+            self.network.advance(0.1)
+
+    def test_asked_again(self) -> None:
+        """After a moment the router is asked once more, with the same ticket, and the target is dialled there too."""
+        self.answered()
+        self.advance(MAP_S - 0.1)
+        self.assertEqual(1, len(self.asked))
+        self.advance(0.2)
+        first, second = self.asked
+        self.assertTrue(second.pop("observe"))
+        self.assertEqual(first["lifetime"] - MAP_S, second.pop("lifetime"))
+        del first["lifetime"]
+        self.assertEqual(first, second)
+        listening = self.listen(M4, 61002)
+        self.network.plug(N1, M4)
+        self.answer({**self.REACHED, "mapped": 61002})
+        self.network.settle()
+        self.assertEqual(1, len(self.came))
+        self.assertEqual(61002, self.attempt.moments.target_mapped)
+        self.attempt.machine.abandon()
+        listening.stopListening()
+        self.network.settle()
+        self.assert_nothing_left()
+
+    def test_behind_a_nat(self) -> None:
+        """A peer behind a NAT first asks its router, from the fresh port, where it sees that; both are let go after."""
+        router = Router(self.network)
+        self.registration.observed, self.registration.router_at = "203.0.113.5", (ROUTER, 5555)
+        self.answered()
+        self.advance(MAP_S + 0.1)
+        self.assertEqual([{"ticket": self.asked[0]["ticket"]}], router.asked)
+        self.assertEqual((61001, 2), (self.attempt.moments.mapped, len(self.asked)))
+        self.assertEqual(1, len(router.connections))
+        self.attempt.machine.abandon()
+        self.network.settle()
+        self.assertEqual(0, len(router.connections))
+        router.die()
+        self.assert_nothing_left()
+
+    def test_in_vain(self) -> None:
+        """Where the router can't say it, or isn't asked in time, the attempt ends as without."""
+        self.registration.observed = "203.0.113.5"
+        for answer in (Busy.after(1, "full"), {**self.REACHED, "mapped": 22}, {**self.REACHED, "port": 7001}):
+            self.registration.observed = "203.0.113.5" if isinstance(answer, Busy) else N1
+            self.answered()
+            self.advance(MAP_S + 0.1)
+            if len(self.asked) == 2:
+                self.answer(answer)
+            self.advance(4.4)
+            self.assertEqual(0, self.attempt.moments.target_mapped)
+            failure = self.ended.pop()
+            assert failure is not None
+            self.assertEqual(Outcome.CONNECT_FAILED, failure.outcome)
+            self.asked.clear()
+            self.assert_nothing_left()
+
+    def test_within_5_s(self) -> None:
+        """A failure comes within 5 s of the question, if the answer to that came in less than a second."""
+        self.begin()
+        self.advance(0.9)
+        self.answer(self.REACHED)
+        self.advance(3.9)
+        self.assertEqual([], self.ended)
+        self.advance(0.2)
+        self.assertEqual(1, len(self.ended))
+
+    def test_somebody_there(self) -> None:
+        """While somebody is connected who may become the link, nothing more is asked."""
+        self.listen(M4, 7000)
+        self.network.plug(N1, M4)
+        self.answered()
+        self.network.settle()
+        self.advance(2 * MAP_S)
+        self.assertEqual((1, 1), (len(self.came), len(self.asked)))
+        self.came[0].transport.abortConnection()  # type: ignore[union-attr]
+        self.network.settle()
+        (link,) = self.attempt.moments.callers
+        self.assertTrue(link.dialled)
+        self.attempt.link_left(self.owner.left[-1], "it is gone")
+        self.network.pull(N1, M4)
+        self.advance(MAP_S + 0.1)
+        self.assertEqual(2, len(self.asked))
+        self.attempt.machine.abandon()
+
+    def test_near_router(self) -> None:
+        """Beside its router there is no NAT to ask of."""
+        self.registration.nearby = True
+        self.answered()
+        self.advance(2.0)
+        self.assertEqual(1, len(self.asked))
+        self.attempt.machine.abandon()
+
+    def test_attached(self) -> None:
+        """Of the further addresses those are dialled, first, that are on a network of this machine."""
+        self.answered(attached=["192.0.2.9", "198.51.100.9", N1])
+        self.assertEqual(["192.0.2.9", M4], self.attempt.moments.reachable)
+        self.attempt.machine.abandon()
+
+    def test_no_port(self) -> None:
+        """A target that listens nowhere is met at a relay, if there is one, and nowhere else."""
+        self.answered(port=None, reachable=None)
+        self.assertEqual(([], 0), (self.attempt.moments.reachable, self.attempt.moments.target_port))
+        self.advance(6.0)
+        self.assertEqual([], self.ended)
+        self.attempt.machine.abandon()
+        self.answered(port=None, reachable=None, relays=["relay.n"])
+        self.advance(5.0)
+        self.assertEqual(2, len(self.ended))
+        self.assert_nothing_left()
+
+
 class AnsweredTests(AttemptCase):
     """Waiting for the look-up times."""
 
@@ -297,7 +452,3 @@ class AnsweredTests(AttemptCase):
         self.attempt.machine.begin()
         self.attempt.machine.abandon()
         self.successResultOf(known)
-
-    def test_reused(self) -> None:
-        """A link that was there has no times to wait for."""
-        self.successResultOf(Setup(reused=True).when_answered())

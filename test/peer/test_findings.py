@@ -9,8 +9,8 @@ from p2p.console.operations import LegName
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, ClusterUnreachable, ControlError, Refused
 from p2p.link.hello import Steps
-from p2p.peer.attempt import AttemptFailed, Moments, Setup
 from p2p.peer.findings import Ends, Finding, explain_attempt, explain_exchange, explain_router
+from p2p.peer.moments import AttemptFailed, Moments, Setup
 
 WAY = Ends("n1.n", "m4.m", "tcp:192.0.2.9:5555", 30.0)
 NEAR = Ends("n1.n", "n2.n", "tcp:192.0.2.9:5555", 30.0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.control.commands import Refused
 from p2p.peer.instruction import MAX_CANDIDATES, Instruction, check_instruction, failures_of
+from p2p.peer.offered import OwnAddresses
 
 ARGUMENTS: dict[str, Any] = {
     "target": "m4.m",
@@ -25,7 +27,8 @@ class InstructionTests(SynchronousTestCase):
     def check(self, *, nearby: bool = False, allowed: bool = True, **changed: Any) -> Instruction:
         """Check one that came at 100 s."""
         arguments = {**ARGUMENTS, **changed}
-        return check_instruction(arguments, "m4.m", nearby=nearby, plain=allowed, now=100.0, longest_s=20.0)
+        own = OwnAddresses(("192.0.2.4",), frozenset({"192.0.2.4"}), (ip_network("192.0.2.0/24"),))
+        return check_instruction(arguments, "m4.m", own, nearby=nearby, plain=allowed, now=100.0, longest_s=20.0)
 
     def test_taken(self) -> None:
         """The ticket lives no longer than it may here; a link is plain if both sides allow it."""

@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs
 from p2p.base.errors import InvalidName, Outcome
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
-from p2p.peer.attempt import Setup
+from p2p.peer.moments import Setup
 from p2p.peer.node import LOST_S, HostedPeer
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from test.network import Machine

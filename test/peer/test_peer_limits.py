@@ -128,10 +128,10 @@ class PeerLimitTests(SynchronousTestCase):
 
     def test_ticket_s(self) -> None:
         """When nobody comes the attempt ends with its ticket, after ``ticket_s``, and its listener is closed."""
-        pair = self.pair(ticket_s=5.0)
+        pair = self.pair(ticket_s=4.0)
         pair.network.pull("192.0.2.1", "192.0.2.2")
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        pair.network.advance(4.9)
+        pair.network.advance(3.9)
         self.assertNoResult(waiting)
         self.assertEqual(1, pair.n1.open_listeners)
         pair.network.advance(0.1)

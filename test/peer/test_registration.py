@@ -126,9 +126,10 @@ class ComingTests(RegistrationCase):
         }
         answer = Deferred.fromCoroutine(router.connections[0].call(InstructConnect, **arguments))
         self.network.settle()
-        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "goes", "relays"))
+        nothing = dict.fromkeys(("dials", "port", "addresses", "observed", "attached", "mapped", "goes", "relays"))
         self.assertEqual({"dialling": True, "plain": False, **nothing}, self.successResultOf(answer))
-        self.assertEqual([{**arguments, "reports": None, "reaches": None, "relays": None}], self.orders)
+        unsaid = dict.fromkeys(("reports", "reaches", "relays", "attached", "mapped", "observe"))
+        self.assertEqual([{**arguments, **unsaid}], self.orders)
 
     def test_go(self) -> None:
         """Its router may pass on that it shall dial now."""

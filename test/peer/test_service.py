@@ -207,7 +207,9 @@ class StartTests(ServiceCase):
         self.network.settle()
         self.assertTrue(watches[0].started)
         with capturedLogs() as logs:
-            watches[0].changed(Attachment(frozenset({"198.51.100.7", "198.51.100.6"}), frozenset()))
+            watches[0].changed(
+                Attachment(frozenset({("eth0", "198.51.100.7", 24), ("eth1", "198.51.100.6", 24)}), frozenset())
+            )
             self.network.settle()
         self.assertEqual(
             ["198.51.100.6, 198.51.100.7"], [one["addresses"] for one in logs if "networks have" in one["log_format"]]

@@ -125,6 +125,7 @@ class Lab:
         *neighbours: str,
         networks: Mapping[str, list[str]] | None = None,
         days: float = 100,
+        relays: list[str] | None = None,
         **limits: Any,
     ) -> RouterService:
         """A router that isn't started."""
@@ -138,6 +139,7 @@ class Lab:
             tls=files,
             neighbours={one: Neighbour(endpoint=f"tcp:{self.address(one)}:5555") for one in neighbours},
             networks=granted,
+            relays=relays or [],
             limits=RouterLimits(**limits),
         )
         return RouterService(

@@ -289,6 +289,9 @@ class RequestTests(RouterTestCase):
                     "reports": None,
                     "reaches": None,
                     "relays": None,
+                    "attached": None,
+                    "mapped": None,
+                    "observe": None,
                 }
             ],
             self.target.instructed,
@@ -296,7 +299,8 @@ class RequestTests(RouterTestCase):
         took = answer.pop("table_lookup_ns")
         self.assertTrue(0 < took < 10**9, took)
         self.assertEqual(["10.1.1.1", "10.1.7.7"], answer.pop("dials"))
-        self.assertEqual([None] * 4, [answer.pop(one) for one in ("port", "reachable", "goes", "relays")])
+        unsaid = ("port", "reachable", "attached", "mapped", "goes", "relays")
+        self.assertEqual([None] * 6, [answer.pop(one) for one in unsaid])
         self.assertEqual({"address": "10.2.2.2", "router_lookup_ns": 0, "dialling": True, "plain": False}, answer)
         self.assertEqual(1, self.router.times.count)
 
@@ -441,7 +445,7 @@ class NeighbourTests(RouterTestCase):
         """An instruction for its own peers is passed on, with the observed address and the granted candidates."""
         answer = self.successResultOf(self.instruct(candidates=["10.8.1.1", "10.6.6.6"]))
         dials = ["10.7.7.7", "10.8.1.1"]
-        nothing = dict.fromkeys(("port", "addresses", "observed", "goes", "relays"))
+        nothing = dict.fromkeys(("port", "addresses", "observed", "attached", "mapped", "goes", "relays"))
         self.assertEqual({"dialling": True, "plain": False, "dials": dials, **nothing}, answer)
         self.assertEqual(dials, self.target.instructed[0]["candidates"])
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psutil
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.wire.own_address import attachment, is_own_address, own_addresses, source_towards
+from p2p.wire.own_address import attachment, is_own_address, own_interfaces, source_towards
 
 
 class Address(NamedTuple):
@@ -16,6 +16,7 @@ class Address(NamedTuple):
 
     family: int
     address: str
+    netmask: str | None = None
 
 
 class OwnAddressTests(SynchronousTestCase):
@@ -30,19 +31,23 @@ class OwnAddressTests(SynchronousTestCase):
         interfaces = {
             "lo": [Address(socket.AF_INET, "127.0.0.1"), Address(socket.AF_INET6, "::1")],
             "eth0": [
-                Address(socket.AF_INET, "192.0.2.7"),
-                Address(socket.AF_INET6, "2001:db8::7"),
+                Address(socket.AF_INET, "192.0.2.7", "255.255.255.0"),
+                Address(socket.AF_INET6, "2001:db8::7", "ffff:ffff:ffff:ffff::"),
                 Address(socket.AF_INET6, "fe80::1%eth0"),
                 Address(socket.AF_PACKET, "02:00:00:00:00:01"),
             ],
+            "tun0": [Address(socket.AF_INET, "192.0.2.9")],
             "eth1": [Address(socket.AF_INET, "169.254.3.4")],
         }
         self.patch(psutil, "net_if_addrs", lambda: interfaces)
-        self.assertEqual(frozenset({"192.0.2.7", "2001:db8::7"}), own_addresses())
+        self.assertEqual(
+            frozenset({("eth0", "192.0.2.7", 24), ("eth0", "2001:db8::7", 64), ("tun0", "192.0.2.9", 32)}),
+            own_interfaces(),
+        )
 
     def test_real(self) -> None:
         """All of them are this machine's."""
-        self.assertTrue(all(map(is_own_address, own_addresses())))
+        self.assertTrue(all(is_own_address(address) for _, address, _ in own_interfaces()))
 
     def test_source(self) -> None:
         """This machine reaches itself from a loopback address, and what is no address from none."""
@@ -54,4 +59,5 @@ class OwnAddressTests(SynchronousTestCase):
         now = attachment()
         self.assertTrue(all(map(is_own_address, now.sources)))
         self.assertLessEqual(len(now.sources), 2)
-        self.assertEqual(now.addresses, own_addresses())
+        self.assertEqual(now.interfaces, own_interfaces())
+        self.assertEqual(now.addresses, {address for _, address, _ in own_interfaces()})

@@ -36,7 +36,20 @@ RANKS: Final = {
 
 HARMLESS: Final = frozenset(
     {"__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "enum", "fractions", "functools"}
-    | {"hashlib", "heapq", "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string"}
+    | {
+        "fnmatch",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "ipaddress",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "statistics",
+        "string",
+    }
     | {"struct", "types", "typing", "automat", "blake3", "zope"}
 )
 """What a pure module may import from elsewhere: values in, values out. Whatever isn't listed is forbidden."""

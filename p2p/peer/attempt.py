@@ -31,7 +31,7 @@ __all__ = ["MAP_S", "TOGETHER", "Attempting"]
 TOGETHER: Final = 8
 """Times that both ends are had to dial in the same moment, where each answers a dial that it doesn't expect."""
 
-MAP_S: Final = 0.5
+MAP_S: Final = 0.35
 """Seconds after the answer from which, if nobody has connected, both ends learn where NATs have their fresh ports."""
 
 SPARE_S: Final = 0.1

@@ -16,9 +16,9 @@ __all__ = [
     "CANDIDATES",
     "LIFETIME_S",
     "RELAYS",
-    "Asked",
     "ConnectRequest",
     "Forbidden",
+    "LinkQuestion",
     "Route",
     "check_relays",
     "check_request",
@@ -89,7 +89,7 @@ def route(cluster: str, own: str, neighbours: Container[str]) -> Route:
     return Route.NEIGHBOUR if cluster in neighbours else Route.UNKNOWN
 
 
-class Asked(TypedDict):
+class LinkQuestion(TypedDict):
     """The arguments of RequestConnect, or of InstructConnect, that are to be checked, and who asks."""
 
     target: str
@@ -107,7 +107,7 @@ class Asked(TypedDict):
     observe: NotRequired[bool | None]
 
 
-def check_request(**asked: Unpack[Asked]) -> ConnectRequest:
+def check_request(**asked: Unpack[LinkQuestion]) -> ConnectRequest:
     """Check the arguments of RequestConnect and InstructConnect.
 
     :raises InvalidName: if ``target`` isn't the name of a peer, so nobody has it.

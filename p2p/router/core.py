@@ -26,7 +26,7 @@ from p2p.control.commands import (
     UnknownPeer,
 )
 from p2p.router.addresses import behind_one_nat, dialable, granted
-from p2p.router.broker import CANDIDATES, Asked, ConnectRequest, Forbidden, Route, check_request, route
+from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, LinkQuestion, Route, check_request, route
 from p2p.router.mappings import Mappings
 from p2p.router.meters import LookupTimes, Registrations
 from p2p.router.reports import Awaited, AwaitedReports, DialFailures, tellable
@@ -492,7 +492,7 @@ def _report(report: DialReport, failures: DialFailures) -> DialReport:
     return {**report, "addresses": [one for one, _ in failures], "failures": [how for _, how in failures]}
 
 
-def checked_request(**asked: Unpack[Asked]) -> ConnectRequest:
+def checked_request(**asked: Unpack[LinkQuestion]) -> ConnectRequest:
     """Check the arguments of RequestConnect or InstructConnect.
 
     :raises UnknownPeer: if the target can't be anybody's name.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from p2p.base.errors import ConsoleUnreachable, ExchangeFailed, Outcome
+from p2p.base.errors import ConsoleUnreachable, DialFailure, ExchangeFailed, Outcome
 from p2p.base.names import parse_peer
 from p2p.cli.output import ExitCode, duration, exit_code_of, json_option, printable, show_json
 from p2p.cli.parameters import option, peer_argument
@@ -30,6 +30,17 @@ _TITLES: dict[str, str] = {
     LegName.TICKET: "ticket",
     LegName.PING: "ping",
     LegName.EXCHANGE: "first exchange",
+}
+
+_BECAME: dict[str, str] = {
+    "link": "this is the link",
+    DialFailure.REFUSED: "refused",
+    DialFailure.SILENT: "nothing answers",
+    DialFailure.UNREACHABLE: "there is no way there",
+    DialFailure.FORBIDDEN: "its own machine forbids it",
+    DialFailure.NO_LINK: "what answers isn't the peer",
+    DialFailure.OTHER: "in vain",
+    "unknown": "nothing is known of it",
 }
 
 _STATES: dict[str, str] = {LegState.NOT_NEEDED: "not needed", LegState.NOT_REACHED: "not reached"}
@@ -151,6 +162,11 @@ def _verdict(found: Diagnosis) -> str:
     if found.link is not None:
         lines.append(("link", _link(found.link)))
         lines.append(("direct", found.link.note))
+    for number, one in enumerate(found.candidates):
+        what = _BECAME.get(one.what, one.what)
+        lines.append(("" if number else "tried", f"{one.by} dials {one.address}, port {one.port}: {what}"))
+    if found.position:
+        lines.append(("here", found.position))
     if found.standing and found.outcome == Outcome.OK:
         lines.append(("legs", f"the others weren't needed now; to walk all of them: p2p why --fresh {found.peer}"))
     failed = next((leg for leg in found.legs if leg.state == LegState.FAILED), None)

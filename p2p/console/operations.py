@@ -20,6 +20,7 @@ from p2p.base.values import ContentType
 __all__ = [
     "ActingArguments",
     "Arguments",
+    "Candidate",
     "Connected",
     "ConsoleAnswer",
     "Diagnosis",
@@ -262,11 +263,26 @@ class FoundLink(ConsoleAnswer):
     note: str = ""
 
 
+class Candidate(ConsoleAnswer):
+    """An address at which one end of a request might have been reached, of ``why``.
+
+    ``by`` is the peer that was to dial it; ``what`` became of it is ``link``, a kind of failure (of the target's dials
+    only where those may be told), or ``unknown``, also where it wasn't dialled since there was a link already.
+    """
+
+    by: str
+    address: str
+    port: int
+    what: str
+
+
 class Diagnosis(ConsoleAnswer):
     """``why``: how each leg to the peer is, and the link.
 
     ``outcome`` is ``ok`` or that of the leg that ``failed`` names, null if that is one's own daemon; ``standing`` says
     that the link was there already, so that most legs weren't needed; ``took_ns`` is the time of the whole walk.
+    ``candidates`` are the addresses that both ends were to dial, of a link that wasn't there already; ``position`` says
+    in words where this machine stands, as far as these dials show it: open, or behind which firewall or NAT.
     ``warnings`` are sentences on what will go wrong on this side, with what to do.
     """
 
@@ -278,6 +294,8 @@ class Diagnosis(ConsoleAnswer):
     took_ns: int | None = None
     legs: list[Leg]
     link: FoundLink | None = None
+    candidates: list[Candidate] = []
+    position: str = ""
     warnings: list[str] = []
 
 

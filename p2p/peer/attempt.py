@@ -326,7 +326,7 @@ class Attempting:
         """Dial the target where its router sees its port, too."""
         addresses, mapped = self._checked(answer), answer.get("mapped")
         if addresses and mapped and self._reaching is not None:
-            self.moments.target_mapped = mapped
+            self.moments.target_mapped, self.moments.mapped_at = mapped, addresses[0]
             self._reaching.also([(addresses[0], mapped)])
 
     async def _go(self) -> None:

@@ -27,7 +27,8 @@ class Moments:
     :ivar reachable: the addresses at which this peer dials the target, and ``target_port`` the port there.
     :ivar own_failures: the addresses that this peer has dialled in vain, and the kind of each failure.
     :ivar mapped: the port at which this peer's router sees the fresh one; 0 while that wasn't asked.
-    :ivar target_mapped: the port at which the target's router sees the target's; 0 while that isn't known.
+    :ivar target_mapped: the port at which the target's router sees the target's, at the address ``mapped_at``; 0 while
+        that isn't known.
     :ivar relays: the relays at which both ends meet if neither can dial the other.
     :ivar relay_failure: why no link came to stand by way of these.
     :ivar dialling: whether the target dials; if not, its own request to this peer goes first.
@@ -49,6 +50,7 @@ class Moments:
     own_failures: list[tuple[str, DialFailure]] = field(default_factory=list)
     mapped: int = 0
     target_mapped: int = 0
+    mapped_at: str = ""
     relays: tuple[str, ...] = ()
     relay_failure: str = ""
     dialling: bool = True

@@ -386,6 +386,11 @@ class HostedPeer:
         known = self.registration.registered
         return self._around.hinders(self.name, self.registration.observed) if known else []
 
+    @property
+    def behind_nat(self) -> bool:
+        """Whether its router sees it at an address that isn't one of this machine."""
+        return self._around.own().behind_nat(self.registration.observed)
+
     def _needless(self, other: str) -> bool:
         """Whether an instruction for a peer whose dials were in vain may be forgotten."""
         link = self.links.get(other)

@@ -55,11 +55,10 @@ def host_of(address: str) -> str:
     return str((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip)
 
 
-def hindrances(name: str, router: str, observed: str, host: str, *, own: bool) -> list[str]:
+def hindrances(name: str, router: str, observed: str, host: str) -> list[str]:
     """Say why those who are told to dial a peer where its router sees it won't reach it, and what to do.
 
     :param host: the address that its fresh sockets are bound to, as :func:`families` takes it.
-    :param own: whether the address at which it is seen is one of this machine.
     """
     seen = family_of(observed)
     found = []
@@ -67,12 +66,6 @@ def hindrances(name: str, router: str, observed: str, host: str, *, own: bool) -
         found.append(
             f"{router} sees {name} at {observed}, and 'listen' covers IPv{min(families(host))} alone, so nobody can "
             f"dial it there; let 'listen' in its YAML be {BOTH}"
-        )
-    if seen is not None and not own:
-        found.append(
-            f"{router} sees {name} at {observed}, which isn't an address of this machine: a NAT is between, and who is "
-            "told to dial that address reaches the NAT; let the links be asked for from this side's peers to those "
-            "who can be reached, or have 'networks' of the other routers grant an address of this machine"
         )
     return found
 

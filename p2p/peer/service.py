@@ -45,7 +45,7 @@ from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.services.relay import RelayTerms
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.netlink import watch_network
-from p2p.wire.own_address import Attachment, attachment, is_own_address, source_towards
+from p2p.wire.own_address import Attachment, attachment, source_towards
 from p2p.wire.private import warn_of_missing
 
 __all__ = ["OwnServices", "PeerService", "load_credentials"]
@@ -282,7 +282,7 @@ class PeerService(MultiService):
 
     def _hinders(self, name: str, observed: str) -> list[str]:
         router, host = router_name(self._config.cluster), host_of_listener(self._config.listen)
-        return hindrances(name, router, observed, host, own=is_own_address(observed))
+        return hindrances(name, router, observed, host)
 
     def _reception(self, entry: PeerEntry) -> Reception:
         return Reception(

@@ -15,11 +15,12 @@ from twisted.internet.task import LoopingCall
 from p2p import __version__
 from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.names import parse_peer
-from p2p.console.operations import Diagnosis, FoundLink, Leg, LegName, LegState, legs_between
+from p2p.console.operations import Candidate, Diagnosis, FoundLink, Leg, LegName, LegState, legs_between
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import ControlError, Ping
 from p2p.exchange.request import BaseSink, Request
 from p2p.link.boxes import Box
+from p2p.link.hello import Steps
 from p2p.link.protocol import DirectLink
 from p2p.peer.findings import (
     Ends,
@@ -29,8 +30,9 @@ from p2p.peer.findings import (
     explain_ping,
     explain_router,
 )
-from p2p.peer.moments import AttemptFailed, Setup
+from p2p.peer.moments import AttemptFailed, Moments, Setup
 from p2p.peer.node import HostedPeer
+from p2p.peer.outlook import candidates, position
 from p2p.peer.reachable import host_of
 from p2p.services.store import BytesSource
 
@@ -156,6 +158,8 @@ class _Walk:
         self._limits = peer.limits
         self._way = Ends(peer.name, target, endpoint, peer.limits.ticket_s)
         self._found: FoundLink | None = None
+        self._candidates: list[Candidate] = []
+        self._position = ""
         self._began_ns = self._passed_ns = 0
 
     async def go(self, standing: DirectLink | None, *, fresh: bool) -> Diagnosis:
@@ -187,6 +191,8 @@ class _Walk:
             took_ns=self._now_ns() - began,
             legs=sheet.legs,
             link=self._found,
+            candidates=self._candidates,
+            position=self._position,
         )
 
     # -- a link that stands -----------------------------------------------------------------------------------
@@ -234,6 +240,7 @@ class _Walk:
             await setup.when_answered()
         except AttemptFailed as failure:
             self._note(failure.setup)
+            self._look_out(failure.setup.moments, None)
             raise _Broken(explain_attempt(self._way, failure)) from failure
         except ExchangeFailed as failure:
             raise _Broken(explain_attempt(self._way, failure)) from failure
@@ -243,7 +250,18 @@ class _Walk:
             await watching
         self._found = self._shown(link)
         self._note(setup)
+        if not link.relayed_by:
+            self._look_out(setup.moments, link.steps, link.addresses[0])
         self._stands(link, setup)
+
+    def _look_out(self, moments: Moments | None, steps: Steps | None, local: str = "") -> None:
+        """See what the attempt shows of the networks between."""
+        if moments is None or not moments.answered_ns:
+            return
+        way, registration = self._way, self._peer.registration
+        self._candidates = candidates(way.own, way.target, moments, steps, local)
+        behind_nat = self._peer.behind_nat
+        self._position = position(way.own, way.router, registration.observed, moments, steps, behind_nat=behind_nat)
 
     def _look(self) -> None:
         setup = self._peer.under_way(self._target)

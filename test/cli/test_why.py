@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectError
 
 from p2p.base.errors import Outcome
 from p2p.cli import why as module
-from p2p.console.operations import Diagnosis, FoundLink, Leg, LegName, LegState, WhyArguments, legs_between
+from p2p.console.operations import Candidate, Diagnosis, FoundLink, Leg, LegName, LegState, WhyArguments, legs_between
 from p2p.console.server import Handler, checked
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, ConsoleReactor, peer_operations
@@ -106,6 +106,21 @@ class WhyTests(CommandCase):
         )
         self.assertEqual("direct   the other end is 192.0.2.4, where router.m sees m4.m", direct)
         self.assertEqual("verdict  n1.n reaches m4.m, in 31 ms", last)
+
+    def test_candidates(self) -> None:
+        """Each address that was dialled is told with what became of it, and where this machine stands."""
+        candidates = [
+            Candidate(by="m4.m", address="192.0.2.1", port=41234, what="no-answer"),
+            Candidate(by="n1.n", address="192.0.2.4", port=50022, what="link"),
+            Candidate(by="n1.n", address="192.0.2.5", port=50022, what=HOSTILE),
+        ]
+        result = self.ran(whole(), link=LINK, candidates=candidates, position="a firewall here drops what others begin")
+        *_, first, second, third, here, last = result.stdout.splitlines()
+        self.assertEqual("tried    m4.m dials 192.0.2.1, port 41234: nothing answers", first)
+        self.assertEqual("         n1.n dials 192.0.2.4, port 50022: this is the link", second)
+        self.assertTrue(third.isprintable())
+        self.assertEqual("here     a firewall here drops what others begin", here)
+        self.assertTrue(last.startswith("verdict  n1.n reaches"))
 
     def test_failed(self) -> None:
         """The leg that fails is named with its cause and its remedy, and the code is that of its outcome."""

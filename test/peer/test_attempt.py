@@ -353,7 +353,7 @@ class MappingTests(AttemptCase):
             self.advance(MAP_S + 0.1)
             if len(self.asked) == 2:
                 self.answer(answer)
-            self.advance(4.4)
+            self.advance(4.7)
             self.assertEqual(0, self.attempt.moments.target_mapped)
             failure = self.ended.pop()
             assert failure is not None

@@ -19,9 +19,9 @@ from p2p.peer.reachable import (
 class HindranceTests(SynchronousTestCase):
     """What is warned of."""
 
-    def hindrances(self, observed: str, host: str = "::", *, own: bool = True) -> list[str]:
+    def hindrances(self, observed: str, host: str = "::") -> list[str]:
         """What is said of n1.n."""
-        return hindrances("n1.n", "router.n", observed, host, own=own)
+        return hindrances("n1.n", "router.n", observed, host)
 
     def test_none(self) -> None:
         """A peer that is seen at an address of its machine, of a family that it listens on, is reachable."""
@@ -32,7 +32,7 @@ class HindranceTests(SynchronousTestCase):
             ("192.0.2.1", "192.0.2.1"),
         ):
             self.assertEqual([], self.hindrances(observed, host))
-        self.assertEqual([], self.hindrances("a socket", own=False))
+        self.assertEqual([], self.hindrances("a socket"))
 
     def test_family(self) -> None:
         """Where the router sees the other family than the one listened on, the endpoint for both is named."""
@@ -40,11 +40,6 @@ class HindranceTests(SynchronousTestCase):
             (said,) = self.hindrances(observed, host)
             self.assertIn(f"router.n sees n1.n at {observed}, and 'listen' covers {named} alone", said)
             self.assertTrue(said.endswith("be tcp6:0"), said)
-
-    def test_nat(self) -> None:
-        """An address that isn't one of this machine is a NAT's."""
-        (said,) = self.hindrances("203.0.113.5", own=False)
-        self.assertIn("which isn't an address of this machine: a NAT is between", said)
 
 
 class FamilyTests(SynchronousTestCase):

@@ -137,15 +137,15 @@ class PeerConsole:
                     problem="" if peer.registration.registered else peer.registration.last_error,
                     attempts=[
                         LinkAttempt(peer=target, port=moments.port, dials=moments.dials)
-                        for target, moments in peer.attempts.items()
+                        for target, moments in peer.pursuit.attempts.items()
                     ],
                 )
                 for peer in hosted
             ],
             open=OpenSockets(
-                listeners=sum(peer.open_listeners for peer in hosted),
+                listeners=sum(peer.pursuit.open_listeners for peer in hosted),
                 links=sum(len(peer.connections) for peer in hosted),
-                attempts=sum(peer.open_listeners + peer.open_dials for peer in hosted),
+                attempts=sum(peer.pursuit.open_listeners + peer.pursuit.open_dials for peer in hosted),
                 control=registered,
                 console=self._console_clients(),
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,74 +11,36 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome, P2PError
-from p2p.base.log_gate import LogGate
+from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.names import parse_peer
-from p2p.base.scopes import System
-from p2p.base.ticket import TicketBook
 from p2p.base.waiters import Waiters
 from p2p.control.commands import Refused
 from p2p.exchange.exchange import Request, Result, Serving, Sink, Source, perform
-from p2p.exchange.service import Context, Host, Services
+from p2p.exchange.service import Context, Host
 from p2p.identity.tls import Credentials
 from p2p.link.flow import NotTaken, Stream
 from p2p.link.hello import LinkTerms
 from p2p.link.mux import TooManyStreams
 from p2p.link.protocol import CLOSED, DirectLink
-from p2p.peer.approach import Approaches
-from p2p.peer.attempt import Attempting
 from p2p.peer.dialling import Wiring
-from p2p.peer.instruction import Instruction, check_instruction, failures_of
-from p2p.peer.moments import Moments, Setup
-from p2p.peer.offered import OwnAddresses
+from p2p.peer.moments import Setup
 from p2p.peer.ports import FreshPorts
+from p2p.peer.pursuit import Pursuit, Surroundings
 from p2p.peer.reachable import host_of
 from p2p.peer.registration import RouterAccess
 from p2p.peer.relayed import DirectAgain, Relaying
-from p2p.peer.rendezvous import goes_first, survivor
+from p2p.peer.rendezvous import survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
 from p2p.services.relay import MeetingPoint, RelayTerms
-from p2p.wire.fresh_port import FRESH_SOCKETS, FreshSockets
 
-__all__ = ["HostedPeer", "Surroundings"]
+__all__ = ["HostedPeer"]
 
 LOST_S: Final = 600.0
 """Seconds for which a peer may still hold a link that broke here; by then it has noticed its silence."""
 
 TRIES: Final = 3
 """Times that an exchange is begun when the link under it was closing at that very moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the peers of one daemon share.
-
-    :ivar reactor: the reactor, or a fake of its clock and its TCP.
-    :ivar random: gives so many unpredictable bytes.
-    :ivar now_ns: reads the monotonic clock, ns.
-    :ivar gate: what other machines can provoke in the log passes here.
-    :ivar scopes: account for what is held on behalf of others.
-    :ivar own: tells the addresses of this machine.
-    :ivar ports: those that fresh sockets may have; any, if left out.
-    :ivar sockets: listen on fresh ports, and connect from them.
-    :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
-    """
-
-    reactor: Any
-    limits: PeerLimits
-    services: Services
-    threads: Any
-    random: Callable[[int], bytes]
-    now_ns: Callable[[], int]
-    listen: str
-    plain: bool
-    gate: LogGate
-    scopes: System
-    own: Callable[[], OwnAddresses] = OwnAddresses
-    sockets: FreshSockets = FRESH_SOCKETS
-    ports: FreshPorts | None = None
-    hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
 
 class HostedPeer:
@@ -139,20 +101,13 @@ class HostedPeer:
             beside={ChatRoom: self.chats, MeetingPoint: self.meetings},
         )
         self.link_watchers: list[Callable[[str], None]] = []
-        self._tickets = TicketBook()
         self.links: dict[str, DirectLink] = {}
         self._relaying = Relaying(self, self.name, wanted=relayed, standing=self.links.get)
         self._connections: set[DirectLink] = set()
         self._setups: dict[DirectLink, Setup] = {}
-        self._attempts: dict[str, Attempting] = {}
-        self._approaches = Approaches(
-            self._wiring, registration, surroundings.listen, surroundings.own, self._needless, self._approached
-        )
-        self._fallbacks: dict[str, Instruction] = {}
-        self._waiting: dict[str, Waiters[Setup | None]] = {}
+        self.pursuit = Pursuit(self._wiring, registration, surroundings, standing=self.links.get, lost=self._has_lost)
         self._lost: dict[str, float] = {}  # when the last link to a peer broke that may still hold it
         self._relinking: dict[str, Deferred[None]] = {}
-        self._queue: dict[str, None] = {}  # targets whose attempt waits for its turn
         self._unconnected: Waiters[None] = Waiters()
         self._stopping = False
 
@@ -193,14 +148,9 @@ class HostedPeer:
     async def stop(self) -> None:
         """Leave: give up what isn't linked, close the links after their exchanges, and the control channel."""
         self._stopping = True
-        self._queue.clear()
         for again in list(self._relinking.values()):
             again.cancel()
-        for attempt in list(self._attempts.values()):
-            attempt.machine.abandon()
-        self._approaches.close()
-        for target in list(self._waiting):
-            self._tell(target, self._is_stopping())
+        self.pursuit.close(self._is_stopping())
         self.meetings.close()
         self._direct_again.close()
         for link in list(self._connections):
@@ -222,24 +172,9 @@ class HostedPeer:
             link.abort("the peer stops")
 
     @property
-    def open_listeners(self) -> int:
-        """Fresh sockets that listen now, one an attempt."""
-        return len(self._attempts)
-
-    @property
-    def open_dials(self) -> int:
-        """Instructions that are being carried out."""
-        return len(self._approaches)
-
-    @property
-    def attempts(self) -> dict[str, Moments]:
-        """The links that are being asked for, by the other's name."""
-        return {target: attempt.moments for target, attempt in self._attempts.items()}
-
-    @property
     def connections(self) -> list[DirectLink]:
         """Every direct connection, those not proved yet and those that are closing included."""
-        return [*self._connections, *self._approaches.connections]
+        return [*self._connections, *self.pursuit.connections]
 
     @property
     def ports(self) -> FreshPorts:
@@ -254,11 +189,6 @@ class HostedPeer:
     def setup_of(self, link: DirectLink) -> Setup | None:
         """How a link came to be, unless the other side asked for it."""
         return self._setups.get(link)
-
-    def under_way(self, target: str) -> Setup | None:
-        """How far the attempt to reach a peer has come, if there is one now."""
-        attempt = self._attempts.get(target)
-        return None if attempt is None else attempt.setup
 
     # -- reaching others --------------------------------------------------------------------------------------
 
@@ -276,9 +206,7 @@ class HostedPeer:
         if self._stopping:
             raise self._is_stopping()
         began_ns = self._around.now_ns()
-        waiting = self._waiting.setdefault(target, Waiters(lambda: self._give_up(target))).wait()
-        self._pursue(target)
-        setup = await waiting
+        setup = await self.pursuit.linked_with(target)
         return self.links[target], setup or Setup(setup_ns=self._around.now_ns() - began_ns)
 
     async def exchange(
@@ -346,34 +274,18 @@ class HostedPeer:
         """
         if self._stopping:
             raise Refused(f"{self.name} can't use this instruction: it is stopping")
-        now, longest = self._clock.seconds(), self._limits.ticket_s
-        instruction = check_instruction(
-            arguments,
-            self.name,
-            self._around.own(),
-            nearby=self.registration.nearby,
-            plain=self._around.plain,
-            now=now,
-            longest_s=longest,
-        )
-        initiator = instruction.ticket.initiator
-        if initiator in self._attempts and goes_first(self.name, initiator):
-            self._fallbacks[initiator] = instruction
-            return {"dialling": False, "plain": instruction.plain}
-        return await self._approaches.carry_out(instruction, self._has_lost(initiator))
+        return await self.pursuit.instructed(arguments)
 
     def go(self, arguments: Mapping[str, Any]) -> None:
         """Dial an initiator now, as it does.
 
         :raises Refused: if nothing with this ticket is being carried out.
         """
-        self._approaches.go(arguments["initiator"], arguments["ticket"])
+        self.pursuit.go(arguments["initiator"], arguments["ticket"])
 
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""
-        attempt = self._attempts.get(arguments["target"])
-        if attempt is not None and arguments["initiator"] == self.name:
-            attempt.reported(arguments["ticket"], failures_of(arguments))
+        self.pursuit.reported(arguments)
 
     def seen_at(self, observed: str) -> None:
         """Warn of what keeps others from dialling this peer where its router sees it."""
@@ -390,16 +302,6 @@ class HostedPeer:
     def behind_nat(self) -> bool:
         """Whether its router sees it at an address that isn't one of this machine."""
         return self._around.own().behind_nat(self.registration.observed)
-
-    def _needless(self, other: str) -> bool:
-        """Whether an instruction for a peer whose dials were in vain may be forgotten."""
-        link = self.links.get(other)
-        return other in self._waiting or (link is not None and link.reusable)
-
-    def _approached(self, initiator: str) -> None:
-        """No instruction for this peer is carried out any more; who waited without one asks for themselves."""
-        if initiator in self._waiting and not self._stopping:
-            self._pursue(initiator)
 
     # -- what links tell: LinkOwner ---------------------------------------------------------------------------
 
@@ -434,15 +336,10 @@ class HostedPeer:
             security="plain" if link.terms.plain else "TLS 1.3",
             way=f", relayed by {link.relayed_by}" if link.relayed_by else "",
         )
-        self._queue.pop(other, None)
-        self._fallbacks.pop(other, None)
-        attempt = self._attempts.get(other)
-        if attempt is not None:
-            self._setups[link] = attempt.setup
-            attempt.machine.linked()
-        else:
-            self._tell(other, None)
-        self._approaches.linked(link)
+        setup = self.pursuit.under_way(other)
+        if setup is not None:
+            self._setups[link] = setup
+        self.pursuit.linked(link)
         for watcher in self.link_watchers:
             watcher(other)
 
@@ -501,13 +398,11 @@ class HostedPeer:
                 self._direct_again.gone(other)
             if reason != CLOSED and not self._connected(other):
                 self._lost[other] = self._clock.seconds()
-        elif link.terms.dialler:
-            if other not in self.links and not self._stopping:  # who asked is told by its own daemon
-                text = "{name}: no link with {other}: {reason}"
+        else:
+            if link.terms.dialler and other not in self.links and not self._stopping:
+                text = "{name}: no link with {other}: {reason}"  # who asked is told by its own daemon
                 self._gate.warn(self._log, other, text, name=self.name, other=other, reason=reason)
-            self._approaches.left(link)
-        elif (attempt := self._attempts.get(other)) is not None:
-            attempt.link_left(link, reason)
+            self.pursuit.left(link, reason)
         if not self._connections:
             self._unconnected.fire(None)
 
@@ -520,65 +415,4 @@ class HostedPeer:
         """A relayed link stands: see whether a direct one can, too."""
         link = self.links.get(other)
         if link is not None and link.relayed_by and not self._stopping:
-            self._pursue(other)
-
-    def _pursue(self, target: str) -> None:
-        """See that a link to a peer comes to be: by what is under way, or by an attempt, which may have to wait."""
-        if target in self._attempts or target in self._approaches:
-            return
-        if len(self._attempts) < self._limits.attempts_in_flight:
-            self._attempt(target)
-        else:
-            self._queue[target] = None
-
-    def _attempt(self, target: str) -> None:
-        attempt = self._attempts[target] = Attempting(
-            self._wiring,
-            self.registration,
-            self._tickets,
-            target,
-            listen=self._around.listen,
-            plain_allowed=self._around.plain,
-            random=self._around.random,
-            now_ns=self._around.now_ns,
-            lost=self._has_lost,
-            own=self._around.own,
-            ended=self._attempt_over,
-        )
-        attempt.machine.begin()
-
-    def _attempt_over(self, attempt: Attempting, failure: ExchangeFailed | None) -> None:
-        target = attempt.target
-        del self._attempts[target]
-        fallback = self._fallbacks.pop(target, None)
-        now = self._clock.seconds()
-        if failure is None:
-            self._tell(target, attempt.setup)
-        elif fallback is not None and fallback.ticket.expires > now and not self._stopping:
-            self._approaches.follow(
-                fallback, self._has_lost(target)
-            )  # our request came to nothing, but the target had asked for us as well
-        elif target not in self._approaches:
-            self._tell(target, failure)
-        while self._queue and len(self._attempts) < self._limits.attempts_in_flight:
-            following = next(iter(self._queue))
-            del self._queue[following]
-            self._pursue(following)
-
-    def _tell(self, target: str, result: Setup | P2PError | None) -> None:
-        """Tell all who wait for a link that it stands, how it came to be if that is known here, or why it doesn't."""
-        waiting = self._waiting.pop(target, None)
-        if waiting is None:
-            return
-        if isinstance(result, P2PError):
-            waiting.fail(result)
-        else:
-            waiting.fire(result)
-
-    def _give_up(self, target: str) -> None:
-        """The last who waited for a link was cancelled: the attempt ends."""
-        del self._waiting[target]
-        self._queue.pop(target, None)
-        attempt = self._attempts.get(target)
-        if attempt is not None:
-            attempt.machine.abandon()
+            self.pursuit.begin(other)

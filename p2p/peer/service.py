@@ -30,10 +30,11 @@ from p2p.identity.tls import Credentials
 from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
 from p2p.peer.jobs import Jobs
-from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.node import HostedPeer
 from p2p.peer.offered import OwnAddresses, own_addresses_of
 from p2p.peer.offers import PendingOffers
 from p2p.peer.ports import FreshPorts
+from p2p.peer.pursuit import Surroundings
 from p2p.peer.reachable import hindrances
 from p2p.peer.reception import Reception
 from p2p.peer.registration import Registration

@@ -264,7 +264,7 @@ class _Walk:
         self._position = position(way.own, way.router, registration.observed, moments, steps, behind_nat=behind_nat)
 
     def _look(self) -> None:
-        setup = self._peer.under_way(self._target)
+        setup = self._peer.pursuit.under_way(self._target)
         if setup is not None:
             self._note(setup)
 

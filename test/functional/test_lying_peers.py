@@ -14,7 +14,8 @@ from p2p.base.config import PeerLimits
 from p2p.base.log_gate import LogGate
 from p2p.exchange.service import Services
 from p2p.link.boxes import encode_box
-from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.node import HostedPeer
+from p2p.peer.pursuit import Surroundings
 from p2p.peer.registration import Registration
 from test.exchange.doubles import OpenHost
 from test.functional.cases import FunctionalCase

@@ -16,9 +16,10 @@ from p2p.base.log_gate import LogGate
 from p2p.control.commands import DialFailed, Go, UnknownPeer
 from p2p.exchange.service import IContentService, Services
 from p2p.link.protocol import DirectLink
-from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.node import HostedPeer
 from p2p.peer.offered import OwnAddresses
 from p2p.peer.ports import FreshPorts
+from p2p.peer.pursuit import Surroundings
 from p2p.peer.registration import Registrant
 from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
@@ -256,9 +257,8 @@ class Pair:
             "timers": self.network.getDelayedCalls(),
         }
         for name, peer in self.peers.items():
-            found[f"tickets of {name}"] = len(peer._tickets)
-            found[f"dials of {name}"] = peer.open_dials
-            for what in ("_attempts", "_fallbacks", "_waiting", "_queue", "_setups", "_connections", "links"):
+            found[f"sought by {name}"] = peer.pursuit.left_over
+            for what in ("_setups", "_connections", "links"):
                 found[f"{what} of {name}"] = getattr(peer, what)
         return {what: left for what, left in found.items() if left}
 

@@ -242,7 +242,7 @@ class InstructionTests(NodeCase):
             {"dialling": True, "plain": False, "port": answer["port"], "addresses": [M4], "goes": True}, answer
         )
         self.assertEqual(answer, self.successResultOf(self.instruct(pair)))
-        self.assertEqual(1, pair.m4.open_dials)
+        self.assertEqual(1, pair.m4.pursuit.open_dials)
         pair.network.advance(REACH_S + LINGER_S + 0.1)
         self.assertEqual({}, pair.leftovers())
         self.assertEqual([["no-answer"]], [one["failures"] for one in pair.routers.reports])
@@ -257,7 +257,7 @@ class InstructionTests(NodeCase):
         pair.network.settle()
         self.assertEqual(1, len(came))
         pair.network.advance(20)
-        self.assertEqual(0, pair.m4.open_dials)
+        self.assertEqual(0, pair.m4.pursuit.open_dials)
 
     def test_observing(self) -> None:
         """Behind a NAT it asks its router, from its fresh port, where that is seen, before it answers."""
@@ -304,7 +304,7 @@ class InstructionTests(NodeCase):
         self.assertEqual({"dialling": True, "plain": False}, self.successResultOf(self.instruct(pair, reaches=None)))
         self.assertEqual({}, pair.network.ports)
         pair.network.advance(REACH_S + LINGER_S + 0.1)
-        self.assertEqual(1, pair.m4.open_dials, "it dials as long as ever")
+        self.assertEqual(1, pair.m4.pursuit.open_dials, "it dials as long as ever")
         pair.network.advance(10)
         self.assertEqual({}, pair.leftovers())
 
@@ -318,7 +318,7 @@ class InstructionTests(NodeCase):
         self.patch(Machine, "listenTCP", fail)
         pair.network.pull(N1, M4)
         self.assertEqual({"dialling": True, "plain": False}, self.successResultOf(self.instruct(pair)))
-        self.assertEqual(1, pair.m4.open_dials)
+        self.assertEqual(1, pair.m4.pursuit.open_dials)
         pair.network.advance(REACH_S + 0.1)
         self.assertEqual({}, pair.leftovers())
 
@@ -335,7 +335,7 @@ class InstructionTests(NodeCase):
         self.assertEqual(1, len(came))
         pair.network.advance(20)
         self.assertEqual(1, len(pair.routers.reports), "a report comes once")
-        self.assertEqual(0, pair.m4.open_dials)
+        self.assertEqual(0, pair.m4.pursuit.open_dials)
 
     def test_stopped(self) -> None:
         """A peer that stops gives its ports and dials up."""

@@ -76,7 +76,7 @@ class ListenerTests(CallerCase):
         held: Deferred[None] = Deferred()
         pair.routers.before = lambda initiator, target: held
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        port = pair.n1.attempts["m4.m"].port
+        port = pair.n1.pursuit.attempts["m4.m"].port
         return held, waiting, port
 
     def test_stranger_first(self) -> None:
@@ -111,7 +111,7 @@ class ListenerTests(CallerCase):
         self.assertIsNone(speaking.lost)
         self.pair.network.advance(10)
         self.assertIsNotNone(speaking.lost)
-        setup = self.pair.n1.under_way("m4.m")
+        setup = self.pair.n1.pursuit.under_way("m4.m")
         assert setup is not None
         assert setup.moments is not None
         reasons = [steps.reason for steps in setup.moments.callers]
@@ -153,7 +153,7 @@ class ListenerTests(CallerCase):
             for _ in range(MAX_CALLERS):
                 self.call(self.pair.network, port).say(b"nonsense" * 100)
                 self.pair.network.settle()
-        setup = self.pair.n1.under_way("m4.m")
+        setup = self.pair.n1.pursuit.under_way("m4.m")
         assert setup is not None
         assert setup.moments is not None
         self.assertEqual(REMEMBERED, len(setup.moments.callers))
@@ -166,7 +166,7 @@ class ListenerTests(CallerCase):
         pair = self.make_pair()
         pair.network.pull(N1, M4)
         waiting = pair.start(pair.n1.link_to("m4.m"))
-        port = pair.n1.attempts["m4.m"].port
+        port = pair.n1.pursuit.attempts["m4.m"].port
         self.call(pair.network, port).say(b"nonsense" * 100)
         pair.network.advance(31)
         self.assertIn("no link to m4.m: TLS: ", self.failed(waiting, Outcome.CONNECT_FAILED))
@@ -176,7 +176,7 @@ class ListenerTests(CallerCase):
         pair = self.make_pair()
         pair.network.pull(N1, M4)
         first = pair.start(pair.n1.link_to("m4.m"))
-        port = pair.n1.attempts["m4.m"].port
+        port = pair.n1.pursuit.attempts["m4.m"].port
         self.call(pair.network, port)
         first.cancel()
         self.failureResultOf(first)

@@ -29,7 +29,7 @@ class LinkTests(NodeCase):
         self.assertEqual(("n1.n", "m4.m", "n1.n"), (link.local, link.remote, link.initiator))
         self.assertEqual((400, 90000, False), (setup.table_lookup_ns, setup.router_lookup_ns, setup.reused))
         self.assertEqual({}, pair.network.ports)
-        self.assertEqual((0, 0), (len(pair.n1._tickets), pair.n1.open_listeners))
+        self.assertEqual((0, 0), (len(pair.n1.pursuit._tickets), pair.n1.pursuit.open_listeners))
         self.assertEqual({"m4.m": link}, pair.n1.links)
         self.assertEqual([link], pair.n1.connections)
         self.assertIs(setup, pair.n1.setup_of(link))
@@ -78,7 +78,7 @@ class LinkTests(NodeCase):
         held: Deferred[None] = Deferred()
         pair.routers.before = lambda initiator, target: held
         waiting = [pair.start(pair.n1.link_to("m4.m")) for _ in range(20)]
-        self.assertEqual(1, pair.n1.open_listeners)
+        self.assertEqual(1, pair.n1.pursuit.open_listeners)
         held.callback(None)
         pair.network.settle()
         self.assertEqual(1, len({self.successResultOf(one)[0] for one in waiting}))
@@ -364,7 +364,7 @@ class FailureTests(NodeCase):
         first, second = pair.start(pair.n1.link_to("m4.m")), pair.start(pair.n1.link_to("m4.m"))
         first.cancel()
         self.failureResultOf(first, CancelledError)
-        self.assertEqual(1, pair.n1.open_listeners)
+        self.assertEqual(1, pair.n1.pursuit.open_listeners)
         second.cancel()
         self.failureResultOf(second, CancelledError)
         pair.network.settle()
@@ -410,7 +410,7 @@ class LimitTests(NodeCase):
         held: dict[str, Deferred[None]] = {}
         pair.routers.before = lambda initiator, target: held.setdefault(target, Deferred())
         waiting = [pair.start(pair.n1.link_to(f"x{number}.m")) for number in range(4)]
-        self.assertEqual((2, ["x0.m", "x1.m"]), (pair.n1.open_listeners, list(held)))
+        self.assertEqual((2, ["x0.m", "x1.m"]), (pair.n1.pursuit.open_listeners, list(held)))
         held["x1.m"].callback(None)
         pair.network.settle()
         self.successResultOf(waiting[1])

@@ -38,7 +38,7 @@ class InstructedTests(NodeCase):
         pair = self.make_pair()
         answer = self.successResultOf(self.instruct(pair))
         self.assertEqual({"dialling": True, "plain": False}, answer)
-        self.assertEqual(1, pair.m4.open_dials)
+        self.assertEqual(1, pair.m4.pursuit.open_dials)
         pair.network.settle()
         self.assertEqual({}, pair.leftovers())
 
@@ -181,7 +181,7 @@ class InstructedTests(NodeCase):
             pair.network.pull(N1, M4)
             self.successResultOf(self.instruct(pair, lifetime=lifetime))
             pair.network.advance(ends_after - 0.1)
-            self.assertEqual(1, pair.m4.open_dials)
+            self.assertEqual(1, pair.m4.pursuit.open_dials)
             pair.network.advance(0.2)
             self.assertEqual({}, pair.leftovers())
 

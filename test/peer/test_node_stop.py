@@ -41,7 +41,7 @@ class StopTests(NodeCase):
         pair.network.advance(seconds)
         self.successResultOf(stopping)
         self.assertEqual([], peer.connections)
-        self.assertEqual((0, 0), (peer.open_listeners, peer.open_dials))
+        self.assertEqual((0, 0), (peer.pursuit.open_listeners, peer.pursuit.open_dials))
         self.assertEqual([key for key in pair.network.ports if key[0] == N1 and peer is pair.n1], [])
 
     def test_idle(self) -> None:
@@ -98,7 +98,7 @@ class StopTests(NodeCase):
             asking = Deferred.fromCoroutine(pair.n1.link_to("m4.m"))
             while phase == "handshake" and not pair.m4.connections:
                 pair.network.step()
-            self.assertEqual(1, pair.m4.open_dials)
+            self.assertEqual(1, pair.m4.pursuit.open_dials)
             waiting = Deferred.fromCoroutine(pair.m4.link_to("n1.n"))
             self.stopped(pair, pair.m4)
             self.failed(waiting, Outcome.RESET)

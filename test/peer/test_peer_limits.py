@@ -79,7 +79,7 @@ class PeerLimitTests(SynchronousTestCase):
 
     def call(self, pair: Pair, address: str = "203.0.113.9") -> _Caller:
         """Have a stranger connect to n1.n's only listener."""
-        port = pair.n1.attempts["m4.m"].port
+        port = pair.n1.pursuit.attempts["m4.m"].port
         caller = _Caller()
         factory = ClientFactory()
         factory.noisy = False
@@ -122,7 +122,7 @@ class PeerLimitTests(SynchronousTestCase):
         refused = pair.start(pair.n1.instructed({**INSTRUCTION, "initiator": "m3.m"}))
         self.assertGreater(self.failureResultOf(refused, Busy).value.retry_after, 0)
         pair.network.advance(PeerLimits().handshake_s)
-        self.assertEqual(0, pair.n1.open_dials)
+        self.assertEqual(0, pair.n1.pursuit.open_dials)
         self.assertTrue(pair.run(pair.n1.instructed({**INSTRUCTION, "initiator": "m3.m"}))["dialling"])
         pair.network.advance(PeerLimits().handshake_s)
 
@@ -133,7 +133,7 @@ class PeerLimitTests(SynchronousTestCase):
         waiting = pair.start(pair.n1.link_to("m4.m"))
         pair.network.advance(3.9)
         self.assertNoResult(waiting)
-        self.assertEqual(1, pair.n1.open_listeners)
+        self.assertEqual(1, pair.n1.pursuit.open_listeners)
         pair.network.advance(0.1)
         self.assertEqual(Outcome.CONNECT_FAILED, self.failureResultOf(waiting, ExchangeFailed).value.outcome)
         self.assertEqual({}, pair.network.ports)

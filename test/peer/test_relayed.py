@@ -49,7 +49,7 @@ class RelayCase(NodeCase):
 
     def terms(self, nonce: bytes = NONCE) -> tuple[LinkTerms, LinkTerms]:
         """What the link must prove: the initiator's, and the target's."""
-        book = self.pair.n1._tickets
+        book = self.pair.n1.pursuit._tickets
         ticket = book.issue(nonce, "n1.n", "m4.m", self.now() + 30)
 
         def redeem(dialler: str | None, proof: bytes) -> None:
@@ -228,7 +228,7 @@ class RelayedTests(RelayCase):
         self.assert_nothing_left_but_tickets()
 
     def assert_nothing_left_but_tickets(self) -> None:
-        self.pair.n1._tickets._tickets.clear()
+        self.pair.n1.pursuit._tickets._tickets.clear()
         self.assert_nothing_left(self.pair)
 
     def test_relay_of_a_relay(self) -> None:

@@ -21,7 +21,8 @@ from p2p.exchange.service import IContentService, Services
 from p2p.identity.tls import LINK_ALPN
 from p2p.link.boxes import encode_box
 from p2p.link.hello import VERSION
-from p2p.peer.node import HostedPeer, Surroundings
+from p2p.peer.node import HostedPeer
+from p2p.peer.pursuit import Surroundings
 from p2p.peer.registration import Registration
 from p2p.peer.why import why
 from p2p.services.echo import echo

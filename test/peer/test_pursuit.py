@@ -91,8 +91,7 @@ class SimultaneousTests(SynchronousTestCase):
         """No listener, no attempt, no dial and no waiter is left."""
         self.assertEqual({}, meeting.pair.network.ports)
         for peer in meeting.pair.peers.values():
-            self.assertEqual((0, 0, 0), (peer.open_listeners, peer.open_dials, len(peer._tickets)))
-            self.assertEqual(({}, {}), (peer._fallbacks, peer._waiting))
+            self.assertEqual({}, peer.pursuit.left_over)
 
     def test_every_order(self) -> None:
         """In every order in which both ask and their requests reach the other, one link comes to stand."""

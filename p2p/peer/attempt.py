@@ -269,7 +269,9 @@ class Attempting:
 
     @property
     def _endpoints(self) -> list[tuple[str, int]]:
-        return [(one, self.moments.target_port) for one in self.moments.reachable]
+        moments = self.moments
+        mapping = [(moments.mapped_at, moments.target_mapped)] if moments.target_mapped else []
+        return [(one, moments.target_port) for one in moments.reachable] + mapping
 
     def _not_relayed(self, reason: str) -> None:
         self.moments.relay_failure = reason

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
 from unittest import SkipTest, skipUnless
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from p2p.client import Client
-from p2p.console.operations import PeerStatus
 from test.functional.cases import FunctionalCase
-from test.functional.lab import RunningLab
-from test.functional.machines import interpreter
-from test.functional.reach.net import SITES, Host, impossible, internet
+from test.functional.reach.matrix import EITHER, Matrix, expected
+from test.functional.reach.net import ALL_SITES, DELAY_S, SITES, Site, impossible
 from test.needs import needs
 
-OPEN: Final = "open"
-RANDOM: Final = "NAT with random ports"
-ANSWERS: Final = "NAT that answers with RST"
+R = 2 * DELAY_S
+"""A round trip between two sites, seconds."""
 
-
-def relayed(asking: str, asked: str) -> bool | None:
-    """Whether a pair needs a relay; None where that is a matter of milliseconds."""
-    if OPEN in (asking, asked):
-        return False
-    if RANDOM in (asking, asked):
-        return True
-    return None if asking == asked == ANSWERS else False
+FIRST_S = 6 * R + 0.3
+"""Seconds within which a link stands by a dial or a crossing, ``MAPPED_S`` by a mapping, ``RELAYED_S`` by a relay."""
+MAPPED_S = 12 * R + 0.5
+RELAYED_S = 3.0
+SLACK_S = 2.0
+"""Seconds that a machine which does much else may take besides."""
 
 
 @skipUnless(os.geteuid() == 0 and Path("/dev/net/tun").exists(), "needs root and /dev/net/tun")
 @needs("ip", "nft")
-class DaemonTests(FunctionalCase):
+class DaemonsCase(FunctionalCase):
     """A peer of each cluster at each site, and the routers and a relay at open ones."""
 
     timeout = 120
+    sites: Sequence[Site]
 
     async def prepare(self) -> None:
         """Start everybody."""
@@ -46,48 +41,60 @@ class DaemonTests(FunctionalCase):
             raise SkipTest(why)
         folder = tempfile.TemporaryDirectory(prefix="p2p-")
         self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
         stack = ExitStack()
         self.addCleanup(stack.close)
-        routers, relay, *machines = stack.enter_context(internet(SITES[0], SITES[0], *SITES, *SITES))
-        self.lab: RunningLab = self.own_lab(hosts={"n": routers.seen, "m": routers.seen})
-        self.put("router-n", routers)
-        self.lab.pythons["router-m"] = self.lab.pythons["router-n"]
-        for cluster in "nm":
-            with (self.lab.folder / f"router-{cluster}.yaml").open("a") as file:
-                file.write("relays: relay.n\n")
-        self.put("relay", relay)
-        path = self.lab.peers_file("relay", "relay.n")
-        name = "  - name: relay.n\n"
-        path.write_text(path.read_text().replace(name, f"{name}    relay: {{from: '*'}}\n"))
-        peers = {"relay": ["relay.n"]}
-        for number, machine in enumerate(machines):
-            cluster, site = "nm"[number // len(SITES)], number % len(SITES) + 1
-            name = f"{cluster}{site}"
-            self.put(name, machine)
-            peers[name] = [f"{name}.{cluster}"]
-        await self.lab.start(**peers)
-        self.clients: dict[str, Client] = {name: await self.client(self.lab, name) for name in peers}
+        self.matrix = Matrix(self.sites, Path(folder.name), stack)
+        lab = self.own_lab(hosts={"n": self.matrix.host, "m": self.matrix.host})
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.matrix.close()))
+        await self.matrix.start(lab, stack)
 
-    def put(self, name: str, machine: Host) -> None:
-        """Let a daemon run on a machine."""
-        enter = f"nsenter --net=/proc/{os.getpid()}/fd/{machine.space}"
-        self.lab.pythons[name] = interpreter(self.folder, name, enter)
+    async def all_as_expected(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Try some pairs beside each other, and see that each ends as the table says, in time."""
+        found = [(pair, Deferred.fromCoroutine(self.matrix.tried(*pair))) for pair in pairs]
+        await gatherResults([one for _, one in found], consumeErrors=True)
+        for (asking, asked), one in found:
+            tried = self.successResultOf(one)
+            names = self.sites[asking].name, self.sites[asked].name
+            if (wanted := expected(*names)) != EITHER:
+                self.assertEqual(wanted, tried.how, " asks ".join(names))
+            limit = RELAYED_S if tried.how == "relayed" else MAPPED_S if self.sites[asking].ports else FIRST_S
+            self.assertLess(tried.setup_s, max(limit, RELAYED_S if wanted == EITHER else 0) + SLACK_S, names)
+
+
+class SixKindsTests(DaemonsCase):
+    """Open, behind a firewall, and behind four kinds of NAT."""
+
+    sites = SITES
 
     async def test_every_pair(self) -> None:
         """Every pair is tried, each initiator beside the others."""
-        for turn in range(len(SITES)):
-            pairs = [(number, (number + turn) % len(SITES)) for number in range(len(SITES))]
-            await gatherResults([Deferred.fromCoroutine(self.tried(*pair)) for pair in pairs], consumeErrors=True)
+        count = len(SITES)
+        for turn in range(count):
+            await self.all_as_expected((number, (number + turn) % count) for number in range(count))
 
-    async def tried(self, asking: int, asked: int) -> None:
-        """Try one pair."""
-        names = SITES[asking].name, SITES[asked].name
-        client, target = self.clients[f"n{asking + 1}"], f"m{asked + 1}.m"
-        self.assertEqual("HELLO", (await client.message(target, "hello")).text)
-        status = await client.status()
-        assert isinstance(status, PeerStatus)
-        (by,) = [link.relayed_by for peer in status.peers for link in peer.links if link.peer == target]
-        self.assertIn(by, ("", "relay.n"))
-        if (needed := relayed(*names)) is not None:
-            self.assertEqual(needed, bool(by), " asks ".join(names))
+
+class OtherKindsTests(DaemonsCase):
+    """Two behind one NAT, NATs that give ports other numbers, one IP version, and what leads nowhere."""
+
+    sites = (SITES[0], *ALL_SITES[len(SITES) :])
+
+    async def test_alike_and_with_an_open_one(self) -> None:
+        """Two of a kind are tried, each with an open one, both ways, and the one with the other IP version."""
+        count = len(self.sites)
+        await self.all_as_expected((number, number) for number in range(count))
+        await self.all_as_expected((0, number) for number in range(1, count))
+        await self.all_as_expected((number, 0) for number in range(1, count))
+        names = [site.name for site in self.sites]
+        six, dead = names.index("IPv6 alone"), names.index("dead IPv6")
+        await self.all_as_expected([(six, dead), (dead, six)])
+
+
+class TableTests(FunctionalCase):
+    """What is expected."""
+
+    def test_both_ways(self) -> None:
+        """It doesn't matter who asks."""
+        names = [site.name for site in ALL_SITES]
+        for asking in names:
+            for asked in names:
+                self.assertEqual(expected(asking, asked), expected(asked, asking))

@@ -135,7 +135,8 @@ ALL_SITES: Final = (
     Site("dead IPv6", versions=(4, 6), dead=(6,)),
     Site(
         "a dead interface",
-        more="link add nowhere type dummy\nlink set nowhere up\naddr add 10.99.0.7/24 dev nowhere\n",
+        more="link add nowhere type veth peer name nothing\nlink set nowhere up\nlink set nothing up\n"
+        "addr add 10.99.0.7/24 dev nowhere\n",
     ),
 )
 """All of them; ``SITES`` are those of which each is tried with each whenever the tests run."""

@@ -20,7 +20,7 @@ from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import ConsoleSession
 from p2p.control.channel import ControlLost, ControlTimeout, reason_of
 from p2p.control.joining import Enrolment, Joined, JoinRefused
-from p2p.identity.invitation import BadCode, Code, parse_code
+from p2p.identity.invitation import BadCode, InviteCode, parse_code
 from p2p.identity.joined import JoiningFiles
 from p2p.identity.lab_files import FIRST_PORT, RouterPlace
 from p2p.identity.tls import Newcomer
@@ -35,7 +35,7 @@ CONNECT_S = 10.0
 _WHERE = re.compile(r"(?P<name>[^@]+)@(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?\Z")
 
 
-class _Place(click.ParamType):
+class _Place(click.ParamType[tuple[str, RouterPlace]]):
     """``NAME@ROUTER:PORT``, as a peer's name and where its cluster's router is."""
 
     name = "name@router:port"
@@ -103,7 +103,7 @@ def join(
         show_json({"name": name, "config": str(files.config), "valid_until": until.isoformat(), "start": start})
     else:
         lines = [
-            f"This machine is {name} now; its files are in {files.folder}, its certificate is valid until {until:%Y-%m-%d}.",
+            f"This machine is {name} now, with a certificate until {until:%Y-%m-%d}; its files are in {files.folder}.",
             "Start its daemon:",
             "",
             f"  {start}",
@@ -111,7 +111,7 @@ def join(
         click.echo(printable("\n".join(lines), lines=True))
 
 
-async def _enrolled(reactor: Any, name: str, router: RouterPlace, code: Code, key: bytes) -> Joined:
+async def _enrolled(reactor: Any, name: str, router: RouterPlace, code: InviteCode, key: bytes) -> Joined:
     """Ask the router for a certificate.
 
     :raises ExchangeFailed: if it can't be reached, doesn't answer, or doesn't want to.

@@ -19,7 +19,7 @@ from p2p.base.names import parse_peer
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import ConsoleSession
 from p2p.identity.authority import Authority
-from p2p.identity.invitation import SECRET_BYTES, Code, mark_of
+from p2p.identity.invitation import SECRET_BYTES, InviteCode, mark_of
 from p2p.identity.lab import plan_with
 from p2p.identity.lab_files import RouterPlace
 from p2p.identity.ledger import Invitation, Ledger
@@ -93,14 +93,14 @@ def _made(directory: Path, name: str, place: RouterPlace, hours: float) -> tuple
     """
     authority, now = Authority.load(directory), time.time()
     with Ledger.open(directory) as ledger:
-        holder = next((one for one in ledger.keys(name) if one.until > now), None)
+        holder = next((one for one in ledger.issued(name) if one.until > now), None)
         if holder is not None:
             until = datetime.fromtimestamp(holder.until, UTC)
             raise IdentityError(f"{name} has a certificate until {until:%Y-%m-%d}; invite a machine by another name")
         made = ledger.invite(
             name, secrets.token_bytes(SECRET_BYTES), int.from_bytes(os.urandom(8)), now + 3600 * hours, now
         )
-    code = Code(mark_of(public_key_of(authority.certificate)), made.locator, made.secret)
+    code = InviteCode(mark_of(public_key_of(authority.certificate)), made.locator, made.secret)
     host = f"[{place.host}]" if ":" in place.host else place.host
     return made, f"p2p join {name}@{host}:{place.port} {code}"
 
@@ -111,7 +111,12 @@ async def _serve(reactor: Any, directory: Path, name: str, cluster: str, place: 
     :raises ExchangeFailed: if the invitation ends before.
     """
     joined: Deferred[str] = Deferred()
-    service = SignerService(reactor, directory, used=lambda who: who == name and joined.callback(who))
+
+    def used(who: str) -> None:
+        if who == name and not joined.called:
+            joined.callback(who)
+
+    service = SignerService(reactor, directory, used=used)
     service.startService()
     joined.addTimeout(max(until - time.time(), 0.0), reactor, onTimeoutCancel=lambda result, seconds: _ended(name))
     try:

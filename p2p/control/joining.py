@@ -26,7 +26,7 @@ from p2p.base.errors import P2PError, ProtocolViolation
 from p2p.base.strict_json import read_json
 from p2p.base.texts import TEXT_CHARACTERS, printable
 from p2p.control.channel import ControlLost, ControlTimeout, reason_of
-from p2p.identity.invitation import LOCATORS, Code, mark_of, newcomer_proof, same_proof, signer_proof
+from p2p.identity.invitation import LOCATORS, InviteCode, mark_of, newcomer_proof, same_proof, signer_proof
 from p2p.identity.pem_files import public_key_of
 from p2p.identity.tls import JOIN_ALPN, binding_of, require_vouched
 
@@ -252,7 +252,9 @@ class Enrolment(_Framed):
     :ivar joined: fires with what was got, or fails.
     """
 
-    def __init__(self, clock: IReactorTime, seconds: float, router: str, name: str, code: Code, key: bytes) -> None:
+    def __init__(
+        self, clock: IReactorTime, seconds: float, router: str, name: str, code: InviteCode, key: bytes
+    ) -> None:
         super().__init__(clock, seconds)
         self.joined: Deferred[Joined] = Deferred()
         self._router = router

@@ -15,7 +15,16 @@ from typing import Final, NamedTuple
 
 from p2p.base.errors import P2PError
 
-__all__ = ["BINDING_BYTES", "LOCATORS", "SECRET_BYTES", "BadCode", "Code", "mark_of", "newcomer_proof", "parse_code"]
+__all__ = [
+    "BINDING_BYTES",
+    "LOCATORS",
+    "SECRET_BYTES",
+    "BadCode",
+    "InviteCode",
+    "mark_of",
+    "newcomer_proof",
+    "parse_code",
+]
 __all__ += ["same_proof", "signer_proof"]
 
 MARK_BYTES: Final = 16
@@ -41,7 +50,7 @@ class BadCode(P2PError):
     """A text isn't the code of an invitation; it says what is wrong."""
 
 
-class Code(NamedTuple):
+class InviteCode(NamedTuple):
     """What is in a code; ``str()`` writes it for people.
 
     :ivar mark: that of the authority, see :func:`mark_of`.
@@ -61,7 +70,7 @@ class Code(NamedTuple):
         return "-".join(text[start : start + _GROUP] for start in range(0, _CHARACTERS, _GROUP))
 
 
-def parse_code(text: str) -> Code:
+def parse_code(text: str) -> InviteCode:
     """Read a code as a person types it: capitals, blanks and hyphens make no difference, nor do o for 0, i and l for 1.
 
     :raises BadCode: if it isn't one, or a letter of it is wrong.
@@ -77,7 +86,7 @@ def parse_code(text: str) -> Code:
     number, check = divmod(number, 1 << _CHECK_BITS)
     number, secret = divmod(number, 1 << 8 * SECRET_BYTES)
     mark, locator = divmod(number, LOCATORS)
-    code = Code(mark.to_bytes(MARK_BYTES, "big"), locator, secret.to_bytes(SECRET_BYTES, "big"))
+    code = InviteCode(mark.to_bytes(MARK_BYTES, "big"), locator, secret.to_bytes(SECRET_BYTES, "big"))
     if check != _check(code.mark + locator.to_bytes(3, "big") + code.secret):
         raise BadCode("the code is mistyped: one of its letters or digits is wrong; copy it once more")
     return code

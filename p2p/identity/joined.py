@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from p2p.base.errors import IdentityError, LocalFileError
 from p2p.base.names import parse_peer
 from p2p.identity.authority import AUTHORITY_CERTIFICATE
-from p2p.identity.lab import check_lab_console, make_inbox
+from p2p.identity.lab import make_inbox, require_console_path
 from p2p.identity.lab_files import CERTIFICATES, LabPlan, RouterPlace, peer_file, peers_yaml
 from p2p.identity.pem_files import load_key, write_new
 
@@ -97,5 +97,5 @@ class JoiningFiles:
             )
         except ValidationError as error:
             raise IdentityError(f"the lab's links are {links[:20]!r}, which this p2p doesn't know") from error
-        check_lab_console(plan, self.folder, self.config.name)
+        require_console_path(plan, self.folder, self.config.name)
         return plan

@@ -42,8 +42,19 @@ from p2p.identity.lab_files import (
 from p2p.identity.ledger import Ledger
 from p2p.identity.pem_files import load_certificate, write_new
 
-__all__ = ["LAB_FILE", "MAX_PEERS", "IssuedName", "Lab", "check_lab_console", "create_lab", "issue_name", "load_plan"]
-__all__ += ["make_inbox", "plan_with", "write_peer_daemon"]
+__all__ = [
+    "LAB_FILE",
+    "MAX_PEERS",
+    "IssuedName",
+    "Lab",
+    "create_lab",
+    "issue_name",
+    "load_plan",
+    "make_inbox",
+    "plan_with",
+    "require_console_path",
+    "write_peer_daemon",
+]
 
 LAB_FILE = "lab.yaml"
 
@@ -102,7 +113,7 @@ def create_lab(
     directory = _absolute(directory)
     everyone = [name for of_cluster in names.values() for name in of_cluster]
     for file_name in (*map(router_file, plan.clusters), *map(peer_file, everyone)):
-        check_lab_console(plan, directory, file_name)
+        require_console_path(plan, directory, file_name)
     with _os_errors(directory), _fresh_folder(directory) as root:
         authority = Authority.create(root, name=f"p2p lab of {', '.join(plan.clusters)}"[:64], now=now)
         (root / CERTIFICATES).mkdir()
@@ -138,7 +149,7 @@ def issue_name(directory: Path, name: str, *, now: datetime | None = None) -> Is
         plan, cluster = _plan_for(directory, [name])
     directory = _absolute(directory)
     file_name = router_file(cluster) if is_router else peer_file(name)
-    check_lab_console(plan, directory, file_name)
+    require_console_path(plan, directory, file_name)
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
         issued = _issue(authority, directory, name, undo, now)
@@ -148,6 +159,7 @@ def issue_name(directory: Path, name: str, *, now: datetime | None = None) -> Is
         elif not kept:
             make_inbox(plan, directory, name)
             _write(directory / file_name, peers_yaml(plan, cluster, file_name, [name]))
+    _record(directory, [issued])
     return IssuedName(issued, directory / file_name, kept, plan)
 
 
@@ -165,16 +177,18 @@ def write_peer_daemon(directory: Path, file_name: str, names: Iterable[str], *, 
     hosted = list(names)
     plan, cluster = _plan_for(directory, hosted)
     directory = _absolute(directory)
-    check_lab_console(plan, directory, file_name)
+    require_console_path(plan, directory, file_name)
     path = directory / file_name
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
         _write(path, peers_yaml(plan, cluster, file_name, hosted))
         undo.callback(path.unlink)
+        made = []
         for name in hosted:
             if not all((directory / CERTIFICATES / f"{name}.{end}").exists() for end in ("pem", "key")):
-                _issue(authority, directory, name, undo, now)
+                made.append(_issue(authority, directory, name, undo, now))
             make_inbox(plan, directory, name)
+    _record(directory, made)
     return path
 
 
@@ -209,11 +223,14 @@ def plan_with(directory: Path, cluster: str) -> LabPlan:
 
 def _issue(authority: Authority, directory: Path, name: str, undo: ExitStack, now: datetime | None) -> Issued:
     issued = authority.issue(name, directory / CERTIFICATES, now=now)
-    with Ledger.open(directory) as ledger:
-        ledger.record([load_certificate(issued.certificate)])
     undo.callback(issued.certificate.unlink)
     undo.callback(issued.key.unlink)
     return issued
+
+
+def _record(directory: Path, made: Iterable[Issued]) -> None:
+    with Ledger.open(directory) as ledger:
+        ledger.record(load_certificate(one.certificate) for one in made)
 
 
 def make_inbox(plan: LabPlan, directory: Path, name: str) -> None:
@@ -231,7 +248,7 @@ def _write(path: Path, text: str) -> None:
     write_new(path, text.encode(), 0o644)
 
 
-def check_lab_console(plan: LabPlan, directory: Path, file_name: str) -> None:
+def require_console_path(plan: LabPlan, directory: Path, file_name: str) -> None:
     """See whether the console of a daemon can be there.
 
     :raises LocalFileError: if its path is too long.

@@ -118,7 +118,7 @@ class Ledger:
                     (public_key_of(one), name_of(one), one.not_valid_after_utc.timestamp()),
                 )
 
-    def keys(self, name: str | None = None) -> list[IssuedKey]:
+    def issued(self, name: str | None = None) -> list[IssuedKey]:
         """The keys that have been issued for a name, or all, ordered by name, those that end last first."""
         where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
         with _told(self.path):

@@ -38,8 +38,8 @@ from p2p.control.commands import (
     responder,
 )
 from p2p.control.door import Arriving
-from p2p.router.broker import LIFETIME_S
 from p2p.identity.tls import JOIN_ALPN
+from p2p.router.broker import LIFETIME_S
 from p2p.router.core import (
     ConnectAnswer,
     DialAnswer,
@@ -49,8 +49,8 @@ from p2p.router.core import (
     Router,
     checked_request,
 )
-from p2p.router.mappings import EACH
 from p2p.router.joins import Joins
+from p2p.router.mappings import EACH
 from p2p.router.meters import REGISTRATION_WAIT_S
 from p2p.router.reports import AwaitedReports
 from p2p.router.sockets import host_of

@@ -26,6 +26,7 @@ RANKS: Final = {
     "transfer": 8,
     "router": 9,
     "peer": 9,
+    "signer": 9,
     "experiment": 10,
     "measure": 11,
     "report": 12,

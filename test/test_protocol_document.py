@@ -119,7 +119,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_arguments(self) -> None:
         """Each command has a section whose table holds its arguments and answers, in order, with their types."""
-        self.assertEqual(10, len(COMMANDS))
+        self.assertEqual(11, len(COMMANDS))
         for command in COMMANDS:
             expected = [
                 (direction, name.decode(), TYPES[type(kind)])

@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 from p2p.base.errors import InvalidName
 
-__all__ = ["ROUTER", "PeerName", "check_listed", "parse_cluster", "parse_peer", "router_name"]
+__all__ = ["ROUTER", "SIGNER", "PeerName", "check_listed", "parse_cluster", "parse_peer", "router_name"]
 
 ROUTER = "router"
 """The node label that no peer may take: ``router.n`` is the TLS name of cluster n's router."""
+
+SIGNER = "signer"
+"""The TLS name of the process that has the authority's key. It has no cluster, so that it was never a peer's."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 

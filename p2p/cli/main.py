@@ -36,6 +36,7 @@ COMMANDS = {
     "why": "p2p.cli.why",
     "status": "p2p.cli.status",
     "lab": "p2p.cli.lab",
+    "join": "p2p.cli.join",
     "demo": "p2p.cli.demo",
     "experiment": "p2p.cli.experiment",
     "report": "p2p.cli.report",

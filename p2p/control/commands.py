@@ -23,6 +23,7 @@ __all__ = [
     "ClusterUnreachable",
     "ControlError",
     "DialFailed",
+    "Enrol",
     "Farewell",
     "Go",
     "InstructConnect",
@@ -285,6 +286,24 @@ class ListPeers(Command):
         Refused: b"REFUSED",
         Busy: b"BUSY",
     }
+
+
+class Enrol(Command):
+    """Router to signer: a new machine of this router's cluster wants a certificate.
+
+    ``binding`` belongs to the connection between that machine and the router; the rest is what it has sent, see
+    :mod:`p2p.control.joining`. Answers the certificate (DER), what the lab's peers ask of their links, and the proof.
+    """
+
+    arguments = [
+        (b"name", Unicode()),
+        (b"locator", Integer()),
+        (b"key", String()),
+        (b"binding", String()),
+        (b"proof", String()),
+    ]
+    response = [(b"certificate", String()), (b"links", Unicode()), (b"proof", String())]
+    errors = {Refused: b"REFUSED", Busy: b"BUSY"}
 
 
 class Ping(Command):

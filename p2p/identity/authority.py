@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from p2p.base.errors import IdentityError
-from p2p.base.names import ROUTER, parse_cluster, parse_peer
+from p2p.base.names import ROUTER, SIGNER, parse_cluster, parse_peer
 from p2p.identity.pem_files import load_certificate, load_key, require_private, write_pair
 
 __all__ = ["AUTHORITY_CERTIFICATE", "AUTHORITY_KEY", "Authority", "Issued", "days_left"]
@@ -109,26 +109,36 @@ class Authority:
     ) -> Issued:
         """Make a certificate and its key: ``<name>.pem`` (mode 0644) and ``<name>.key`` (mode 0600).
 
-        It never ends later than the authority's own.
-
-        :param dns_name: the name of a peer, ``n1.n``, or of a router, ``router.n``.
-        :param days: how long it is valid.
-        :raises InvalidName: if the name is neither.
-        :raises IdentityError: if a file is there already or can't be written, or the authority has expired.
+        :raises InvalidName: as :meth:`certify` does.
+        :raises IdentityError: as :meth:`certify` does, or if a file is there already or can't be written.
         """
-        node, cluster = _parse(dns_name)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.certify(dns_name, key.public_key(), days=days, now=now)
+        files = directory / f"{dns_name}.pem", directory / f"{dns_name}.key"
+        write_pair(*files, certificate, key)
+        return Issued(dns_name, *files, certificate.not_valid_after_utc)
+
+    def certify(
+        self,
+        dns_name: str,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        days: float = CERTIFICATE_DAYS,
+        now: datetime | None = None,
+    ) -> x509.Certificate:
+        """Make a certificate for somebody's key. It never ends later than the authority's own.
+
+        :param dns_name: the name of a peer, ``n1.n``, of a router, ``router.n``, or of a signer.
+        :param days: how long it is valid.
+        :raises InvalidName: if the name is none of these.
+        :raises IdentityError: if the authority has expired.
+        """
         start = now or datetime.now(UTC)
         end = self.certificate.not_valid_after_utc
         if end <= start:
             raise IdentityError(f"{self.path}: the authority expired on {end:%Y-%m-%d}; make a new lab")
-        until = min(start + timedelta(days=days), end)
-        key = ec.generate_private_key(ec.SECP256R1())
-        # Organisation and common name hold 64 characters, a DNS name of ours up to 127: hence one label in each.
-        subject = x509.Name(
-            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, cluster), x509.NameAttribute(NameOID.COMMON_NAME, node)]
-        )
-        certificate = (
-            _builder(subject, key.public_key(), start, until)
+        return (
+            _builder(_subject(dns_name), key, start, min(start + timedelta(days=days), end))
             .issuer_name(self.certificate.subject)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
@@ -137,9 +147,6 @@ class Authority:
             .add_extension(self._identifier, critical=False)
             .sign(self._key, _hash_for(self._key))
         )
-        files = directory / f"{dns_name}.pem", directory / f"{dns_name}.key"
-        write_pair(*files, certificate, key)
-        return Issued(dns_name, *files, certificate.not_valid_after_utc)
 
 
 def days_left(certificate_path: Path, now: datetime | None = None) -> float:
@@ -151,11 +158,18 @@ def days_left(certificate_path: Path, now: datetime | None = None) -> float:
     return left / timedelta(days=1)
 
 
-def _parse(dns_name: str) -> tuple[str, str]:
+def _subject(dns_name: str) -> x509.Name:
+    """Organisation and common name hold 64 characters, a DNS name of ours up to 127: hence one label in each."""
+    if dns_name == SIGNER:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SIGNER)])
     node, _, cluster = dns_name.partition(".")
     if node == ROUTER:
-        return node, parse_cluster(cluster)
-    return parse_peer(dns_name)
+        parse_cluster(cluster)
+    else:
+        parse_peer(dns_name)
+    return x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, cluster), x509.NameAttribute(NameOID.COMMON_NAME, node)]
+    )
 
 
 def _builder(

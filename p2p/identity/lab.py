@@ -39,9 +39,22 @@ from p2p.identity.lab_files import (
     router_file,
     router_yaml,
 )
-from p2p.identity.pem_files import write_new
+from p2p.identity.ledger import Ledger
+from p2p.identity.pem_files import load_certificate, write_new
 
-__all__ = ["LAB_FILE", "MAX_PEERS", "IssuedName", "Lab", "create_lab", "issue_name", "write_peer_daemon"]
+__all__ = [
+    "LAB_FILE",
+    "MAX_PEERS",
+    "IssuedName",
+    "Lab",
+    "create_lab",
+    "issue_name",
+    "load_plan",
+    "make_inbox",
+    "plan_with",
+    "require_console_path",
+    "write_peer_daemon",
+]
 
 LAB_FILE = "lab.yaml"
 
@@ -100,7 +113,7 @@ def create_lab(
     directory = _absolute(directory)
     everyone = [name for of_cluster in names.values() for name in of_cluster]
     for file_name in (*map(router_file, plan.clusters), *map(peer_file, everyone)):
-        _check_console(plan, directory, file_name)
+        require_console_path(plan, directory, file_name)
     with _os_errors(directory), _fresh_folder(directory) as root:
         authority = Authority.create(root, name=f"p2p lab of {', '.join(plan.clusters)}"[:64], now=now)
         (root / CERTIFICATES).mkdir()
@@ -110,7 +123,7 @@ def create_lab(
             _write(root / router_file(cluster), router_yaml(plan, cluster))
             for name in names[cluster]:
                 authority.issue(name, root / CERTIFICATES, now=now)
-                _make_inbox(plan, root, name)
+                make_inbox(plan, root, name)
                 _write(root / peer_file(name), peers_yaml(plan, cluster, peer_file(name), [name]))
     return Lab(
         directory,
@@ -131,12 +144,12 @@ def issue_name(directory: Path, name: str, *, now: datetime | None = None) -> Is
     is_router = name.startswith(router_name(""))
     if is_router:
         cluster = parse_cluster(name.removeprefix(router_name("")))
-        plan = _plan_with(directory, cluster)
+        plan = plan_with(directory, cluster)
     else:
         plan, cluster = _plan_for(directory, [name])
     directory = _absolute(directory)
     file_name = router_file(cluster) if is_router else peer_file(name)
-    _check_console(plan, directory, file_name)
+    require_console_path(plan, directory, file_name)
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
         issued = _issue(authority, directory, name, undo, now)
@@ -144,8 +157,9 @@ def issue_name(directory: Path, name: str, *, now: datetime | None = None) -> Is
         if not kept and is_router:
             _write(directory / file_name, router_yaml(plan, cluster))
         elif not kept:
-            _make_inbox(plan, directory, name)
+            make_inbox(plan, directory, name)
             _write(directory / file_name, peers_yaml(plan, cluster, file_name, [name]))
+    _record(directory, [issued])
     return IssuedName(issued, directory / file_name, kept, plan)
 
 
@@ -163,16 +177,18 @@ def write_peer_daemon(directory: Path, file_name: str, names: Iterable[str], *, 
     hosted = list(names)
     plan, cluster = _plan_for(directory, hosted)
     directory = _absolute(directory)
-    _check_console(plan, directory, file_name)
+    require_console_path(plan, directory, file_name)
     path = directory / file_name
     authority = Authority.load(directory)
     with _os_errors(directory), _all_or_nothing() as undo:
         _write(path, peers_yaml(plan, cluster, file_name, hosted))
         undo.callback(path.unlink)
+        made = []
         for name in hosted:
             if not all((directory / CERTIFICATES / f"{name}.{end}").exists() for end in ("pem", "key")):
-                _issue(authority, directory, name, undo, now)
-            _make_inbox(plan, directory, name)
+                made.append(_issue(authority, directory, name, undo, now))
+            make_inbox(plan, directory, name)
+    _record(directory, made)
     return path
 
 
@@ -182,14 +198,22 @@ def _plan_for(directory: Path, names: Sequence[str]) -> tuple[LabPlan, str]:
     if len(clusters) != 1 or len(set(names)) != len(names):
         raise ConfigError("one daemon hosts one or more different peers, all of one cluster")
     (cluster,) = clusters
-    return _plan_with(directory, cluster), cluster
+    return plan_with(directory, cluster), cluster
 
 
-def _plan_with(directory: Path, cluster: str) -> LabPlan:
-    """Return the plan of a lab that has this cluster."""
+def load_plan(directory: Path) -> LabPlan:
+    """Return the plan of the lab in a folder.
+
+    :raises ConfigError: if it holds none.
+    """
     if not (directory / LAB_FILE).is_file():
         raise ConfigError(f"{directory}: isn't the folder of a lab, it has no {LAB_FILE}; make one: p2p lab init")
-    plan = load(directory / LAB_FILE, LabPlan)
+    return load(directory / LAB_FILE, LabPlan)
+
+
+def plan_with(directory: Path, cluster: str) -> LabPlan:
+    """Return the plan of a lab that has this cluster."""
+    plan = load_plan(directory)
     if cluster not in plan.clusters:
         raise ConfigError(
             f"{directory / LAB_FILE}: the lab has no cluster {cluster!r}, {nearest(cluster, list(plan.clusters))}"
@@ -204,7 +228,16 @@ def _issue(authority: Authority, directory: Path, name: str, undo: ExitStack, no
     return issued
 
 
-def _make_inbox(plan: LabPlan, directory: Path, name: str) -> None:
+def _record(directory: Path, made: Iterable[Issued]) -> None:
+    with Ledger.open(directory) as ledger:
+        ledger.record(load_certificate(one.certificate) for one in made)
+
+
+def make_inbox(plan: LabPlan, directory: Path, name: str) -> None:
+    """Make the inbox of a peer, unless systemd lets only the daemon do so.
+
+    :raises OSError: if it can't be made.
+    """
     if plan.systemd:
         return  # the daemon makes it, where systemd lets it
     (directory / INBOX).mkdir(exist_ok=True)
@@ -215,7 +248,11 @@ def _write(path: Path, text: str) -> None:
     write_new(path, text.encode(), 0o644)
 
 
-def _check_console(plan: LabPlan, directory: Path, file_name: str) -> None:
+def require_console_path(plan: LabPlan, directory: Path, file_name: str) -> None:
+    """See whether the console of a daemon can be there.
+
+    :raises LocalFileError: if its path is too long.
+    """
     try:
         check_console(directory / console_of(plan, file_name))
     except ValueError as error:

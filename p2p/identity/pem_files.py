@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from p2p.base.errors import IdentityError
 
-__all__ = ["load_certificate", "load_key", "require_private", "write_new", "write_pair"]
+__all__ = ["load_certificate", "load_key", "name_of", "public_key_of", "require_private", "write_new", "write_pair"]
 
 
 def load_certificate(path: Path) -> x509.Certificate:
@@ -41,6 +41,25 @@ def load_key(path: Path) -> PrivateKeyTypes:
         raise IdentityError(f"{path}: the private key is encrypted; it must be stored without a password") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise IdentityError(f"{path}: no PEM private key in this file that can be used") from error
+
+
+def public_key_of(certificate: x509.Certificate) -> bytes:
+    """Return the SubjectPublicKeyInfo of a certificate, DER."""
+    return certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Return the first DNS name in a certificate of this lab.
+
+    :raises IdentityError: if it has none.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.DNSName)[0]
+    except (ValueError, IndexError, x509.ExtensionNotFound) as error:
+        raise IdentityError("a certificate that names nobody") from error
 
 
 def require_private(path: Path) -> None:

@@ -29,13 +29,19 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import IdentityError
+from p2p.identity.invitation import BINDING_BYTES
 from p2p.identity.pem_files import load_certificate, load_key
 from p2p.wire.private import STOCK, Way, link_way
 
-__all__ = ["CONTROL_ALPN", "LINK_ALPN", "Credentials", "connection_failure", "remote_name", "require_name"]
+__all__ = ["CONTROL_ALPN", "JOIN_ALPN", "LINK_ALPN", "Credentials", "Newcomer", "binding_of", "connection_failure"]
+__all__ += ["remote_name", "require_name", "require_vouched"]
 
 CONTROL_ALPN = b"p2p-control/1"
 LINK_ALPN = b"p2p/1"
+JOIN_ALPN = b"p2p-join/1"
+"""The one protocol whose clients show no certificate, since it is there to get one."""
+
+_BINDING_LABEL = b"EXPORTER-p2p-join"
 
 _SUITES = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 """All suites that TLS 1.3 has for general use, the fastest that RFC 8446 makes mandatory first."""
@@ -72,9 +78,10 @@ class _Connections:
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
-    """Knows which application protocol its connections speak."""
+    """Knows which application protocol its connections speak, and whether newcomers are let in besides."""
 
     alpn = b""
+    joins = False
 
 
 class Credentials:
@@ -102,7 +109,14 @@ class Credentials:
         _check_chain(own, certificate, authority, now or datetime.now(UTC))
 
     def wrap(
-        self, factory: IProtocolFactory, *, client: bool, alpn: bytes, clock: IReactorTime, buffering: bool = True
+        self,
+        factory: IProtocolFactory,
+        *,
+        client: bool,
+        alpn: bytes,
+        clock: IReactorTime,
+        buffering: bool = True,
+        joins: bool = False,
     ) -> TLSMemoryBIOFactory:
         """Put TLS under a factory's protocols.
 
@@ -110,12 +124,64 @@ class Credentials:
         :param alpn: the application protocol that both ends must speak.
         :param buffering: gather small writes until the reactor's next turn; without it, large ones are fast, unless
             :func:`~p2p.wire.private.missing` says what this takes.
+        :param joins: whether this end, a server, also speaks :data:`JOIN_ALPN`, with clients without a certificate.
+            What they speak stands in ``negotiatedProtocol`` of their transports.
         """
         way = STOCK if buffering else link_way()
-        wrapped = _TLSFactory(_Connections(self._context, alpn, way), client, factory, clock)
-        wrapped.alpn = alpn
-        wrapped.protocol = way.transport
-        return wrapped
+        return _wrapped(self._context, factory, client, alpn, clock, way, joins)
+
+
+class Newcomer:
+    """The end of TLS that has no certificate yet: the client of a router, of which it checks the certificate itself."""
+
+    def __init__(self) -> None:
+        self._context = _bare_context()
+        self._context.set_verify(SSL.VERIFY_PEER, lambda *about: True)  # see require_vouched
+
+    def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> TLSMemoryBIOFactory:
+        """Put TLS under a factory's protocols, which have to call :func:`require_vouched` before they say anything."""
+        return _wrapped(self._context, factory, True, JOIN_ALPN, clock, STOCK, False)
+
+
+def _wrapped(
+    context: SSL.Context,
+    factory: IProtocolFactory,
+    client: bool,
+    alpn: bytes,
+    clock: IReactorTime,
+    way: Way,
+    joins: bool,
+) -> TLSMemoryBIOFactory:
+    wrapped = _TLSFactory(_Connections(context, alpn, way), client, factory, clock)
+    wrapped.alpn = alpn
+    wrapped.joins = joins
+    wrapped.protocol = way.transport
+    return wrapped
+
+
+def binding_of(transport: Any) -> bytes:
+    """Return a value that both ends of this TLS connection have, and nobody has on another (RFC 9266)."""
+    exported: bytes = transport.getHandle().export_keying_material(_BINDING_LABEL, BINDING_BYTES)
+    return exported
+
+
+def require_vouched(transport: Any, authority: x509.Certificate, name: str, now: datetime | None = None) -> None:
+    """Check that a TLS transport of a newcomer ends at ``name``, and that this authority vouches for that.
+
+    :raises IdentityError: if it doesn't.
+    """
+    require_name(transport, name)
+    store = crypto.X509Store()
+    store.add_cert(crypto.X509.from_cryptography(authority))
+    if now is not None:
+        store.set_time(now.astimezone(UTC))
+    own, *between = transport.getHandle().get_peer_cert_chain()
+    try:
+        crypto.X509StoreContext(store, own, between).verify_certificate()
+    except crypto.X509StoreContextError as error:
+        raise IdentityError(
+            f"the lab's authority doesn't vouch for the certificate of {name} there: {error}"
+        ) from error
 
 
 def remote_name(transport: Any) -> str:
@@ -158,13 +224,18 @@ def connection_failure(reason: Failure) -> str:
     return reason.getErrorMessage().strip().rstrip(".") or type(error).__name__
 
 
-def _context(certificate: Path, key: Path, authority: Path) -> SSL.Context:
+def _bare_context() -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_tls13_ciphersuites(_SUITES)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    return context
+
+
+def _context(certificate: Path, key: Path, authority: Path) -> SSL.Context:
+    context = _bare_context()
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verified)
     context.set_alpn_select_callback(_select_alpn)
     try:
@@ -180,8 +251,15 @@ def _context(certificate: Path, key: Path, authority: Path) -> SSL.Context:
 
 
 def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Take the one protocol that this end speaks, or end the handshake with an alert (RFC 7301, section 3.2)."""
-    wanted: bytes = connection.get_app_data().factory.alpn  # Twisted keeps its TLS protocol there
+    """Take the one protocol that this end speaks, or end the handshake with an alert (RFC 7301, section 3.2).
+
+    Who offers to join is asked for no certificate, and speaks nothing else on this connection.
+    """
+    factory = connection.get_app_data().factory  # Twisted keeps its TLS protocol there
+    wanted: bytes = factory.alpn
+    if factory.joins and offered == [JOIN_ALPN]:
+        connection.set_verify(SSL.VERIFY_NONE)
+        return JOIN_ALPN
     if wanted not in offered:
         # Twisted treats OpenSSL's own error as a failed handshake, and any other as a bug.
         raise SSL.Error([("p2p", "", f"no common application protocol: it isn't {wanted.decode()}")])

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from p2p.base.errors import IdentityError, InvalidName
 from p2p.base.log_gate import LogGate
-from p2p.base.names import parse_cluster, parse_peer, router_name
+from p2p.base.names import SIGNER, parse_cluster, parse_peer, router_name
 from p2p.base.rates import Quota
 from p2p.base.texts import printable
 from p2p.base.ticket import NONCE_BYTES
@@ -38,6 +38,7 @@ from p2p.control.commands import (
     responder,
 )
 from p2p.control.door import Arriving
+from p2p.identity.tls import JOIN_ALPN
 from p2p.router.broker import LIFETIME_S
 from p2p.router.core import (
     ConnectAnswer,
@@ -48,6 +49,7 @@ from p2p.router.core import (
     Router,
     checked_request,
 )
+from p2p.router.joins import Joins
 from p2p.router.mappings import EACH
 from p2p.router.meters import REGISTRATION_WAIT_S
 from p2p.router.reports import AwaitedReports
@@ -302,9 +304,25 @@ class AcceptedChannel(PeerHandle):
         self._channels.open.add(self)
         super().connectionMade()
 
+    def handshakeCompleted(self) -> None:
+        """See who the other end is; one that has no certificate yet gets another protocol in this one's place."""
+        if self.transport.negotiatedProtocol != JOIN_ALPN:
+            super().handshakeCompleted()
+            return
+        transport, self.transport = self.transport, None
+        self._end("it is a new machine")
+        self._channels.forget(self)
+        transport.wrappedProtocol = self._channels.joins.protocol(self._place)
+        transport.wrappedProtocol.makeConnection(transport)
+
     def authenticated(self) -> None:
         """Choose what the other end may ask by what its certificate says it is."""
         channels, name = self._channels, self.remote_name
+        if name == SIGNER:
+            self._place.leave(known=True)
+            channels.joins.signer_linked(self)
+            self.note("router: the signer linked to this router")
+            return
         if name.startswith(router_name("")):
             cluster = name.removeprefix(router_name(""))
             if cluster not in channels.router.neighbours.clusters:
@@ -365,6 +383,8 @@ class AcceptedChannel(PeerHandle):
         self._channels.forget(self)
         if self._ticket is not None:
             self._channels.router.mappings.remove(self.remote_name, self._ticket)
+        if self._channels.joins.signer_left(self):
+            self.tell("router: the signer is no longer linked to this router")
         if self._channels.router.table.remove(self.remote_name, self):
             self.note("router: {who} left")
 
@@ -374,12 +394,14 @@ class AcceptedChannels(Factory):
 
     :param gate: what others can provoke in the log passes here.
     :ivar open: the channels whose connections are open.
+    :ivar joins: new machines, and the signer.
     """
 
     noisy = False
 
-    def __init__(self, router: Router, gate: LogGate, clock: IReactorTime) -> None:
+    def __init__(self, router: Router, gate: LogGate, clock: IReactorTime, joins: Joins) -> None:
         self.router = router
+        self.joins = joins
         self.gate = gate
         self.clock = clock
         self.open: set[AcceptedChannel] = set()

@@ -31,6 +31,7 @@ from p2p.identity.expiry import ExpiryWatch
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.core import Router
 from p2p.router.federation import Federation
+from p2p.router.joins import Joins
 from p2p.router.protocol import AcceptedChannels
 from p2p.router.sockets import SocketMeter
 from p2p.wire.monotonic import SleepWatch, asleep_s
@@ -109,8 +110,9 @@ class RouterService(MultiService):
         )
         self._add(self.federation)
         self.router = Router(config.cluster, limits, config.networks, self.federation, reactor.seconds, config.relays)
-        self._channels = AcceptedChannels(self.router, self.gate, reactor)
         tls = config.tls
+        joins = Joins(reactor, config.cluster, limits, tls.authority.read_bytes(), self.gate)
+        self._channels = AcceptedChannels(self.router, self.gate, reactor, joins)
         self._expiry = ExpiryWatch(reactor, {credentials.name: tls.certificate}, tls.authority, wall)
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         total = limits.pending_connections
@@ -226,7 +228,10 @@ class RouterService(MultiService):
 
     def _wrapped(self, factory: IProtocolFactory, *, client: bool) -> IProtocolFactory:
         """TLS below the channels, and the meter below TLS."""
-        return self.meter.wrap(self._credentials.wrap(factory, client=client, alpn=CONTROL_ALPN, clock=self._reactor))
+        wrapped = self._credentials.wrap(
+            factory, client=client, alpn=CONTROL_ALPN, clock=self._reactor, joins=not client
+        )
+        return self.meter.wrap(wrapped)
 
 
 def _advice(error: BaseException | None) -> str:

@@ -16,6 +16,7 @@ from p2p.control.commands import (
     Busy,
     ControlError,
     DialFailed,
+    Enrol,
     Farewell,
     Go,
     InstructConnect,
@@ -94,6 +95,10 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {},
     ),
+    Enrol: (
+        {"name": "n5.n", "locator": 77, "key": b"key", "binding": TICKET, "proof": TICKET},
+        {"certificate": b"certificate", "links": "tls", "proof": TICKET},
+    ),
     ListPeers: ({"cluster": "m", "after": ""}, {"names": ["m1.m", "m2.m"], "more": True}),
 }
 
@@ -137,6 +142,10 @@ class Answers(CommandLocator):
 
     @responder(DialFailed)
     async def dial_failed(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
+    @responder(Enrol)
+    async def enrol(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
     @responder(ListPeers)

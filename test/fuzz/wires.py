@@ -14,9 +14,11 @@ from p2p.base.strict_json import read_json
 from p2p.base.texts import printable
 from p2p.base.ticket import Ticket, TicketBook, TicketRefused
 from p2p.control.commands import InstructConnect, ListPeers, LookupPeer, Register, RequestConnect, responder
+from p2p.control.joining import JoinGreeting, JoinReply, JoinRequest, read_message
 from p2p.exchange.message import Head, MessageDecoder
 from p2p.exchange.request import Request
 from p2p.experiment.words import parse_lines, parse_order
+from p2p.identity.invitation import BadCode, InviteCode, parse_code
 from p2p.link.boxes import BoxParser, BoxReader
 from p2p.link.events import DataReceived
 from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello
@@ -307,6 +309,36 @@ def orders(data: bytes) -> None:
     except ExchangeFailed as failure:
         assert len(str(failure)) < 2_000
     list(parse_lines(data.decode("utf-8", "replace")))
+
+
+@target(
+    parse_code,
+    declared=(BadCode,),
+    seeds=[str(InviteCode(bytes(16), 77, bytes(10))).encode(), b"O-l i"],
+)
+def invitations(data: bytes) -> None:
+    """The code of an invitation: what is read is written the same way."""
+    code = parse_code(data.decode("utf-8", "replace"))
+    assert parse_code(str(code)) == code
+
+
+@target(
+    read_message,
+    declared=(ProtocolViolation,),
+    seeds=[
+        b'{"authorities":["AAAA"]}',
+        b'{"name":"n5.n","locator":77,"key":"AAAA","proof":"AAAA"}',
+        b'{"answer":{"certificate":"AAAA","links":"tls","proof":"AAAA"}}',
+        b'{"refused":"no"}',
+    ],
+)
+def joining(data: bytes) -> None:
+    """What machines that join and their routers say: a message, or a reason on one line."""
+    for kind in (JoinGreeting, JoinRequest, JoinReply):
+        try:
+            read_message(kind, data)
+        except ProtocolViolation as error:
+            assert str(error).isprintable() and len(str(error)) < 700
 
 
 @target(

@@ -1,4 +1,4 @@
-"""What Twisted finds of p2p: the two daemons of ``twistd`` and the content services of a peer."""
+"""What Twisted finds of p2p: the daemons of ``twistd`` and the content services of a peer."""
 
 from twisted.application.service import ServiceMaker
 
@@ -11,7 +11,9 @@ from p2p.transfer.listing import listing
 from p2p.transfer.receiving_service import transfer
 from p2p.transfer.sharing_service import fetch
 
-__all__ = ["chat", "echo", "fetch", "inspect", "listing", "peer", "relay", "router", "store", "transfer", "uppercase"]
+__all__ = ["chat", "echo", "fetch", "inspect", "listing", "peer", "relay", "router", "signer"]
+__all__ += ["store", "transfer", "uppercase"]
 
 router = ServiceMaker("p2p-router", "p2p.daemons.router", "S-Router of a p2p cluster", "p2p-router")
 peer = ServiceMaker("p2p-peer", "p2p.daemons.peer", "Peer of a p2p cluster, or several of them", "p2p-peer")
+signer = ServiceMaker("p2p-signer", "p2p.daemons.signer", "Signer of a p2p lab, beside its authority", "p2p-signer")

@@ -1,0 +1,92 @@
+"""Tests for :mod:`p2p.identity.ledger`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.base.errors import IdentityError
+from p2p.identity import ledger as module
+from p2p.identity.authority import Authority
+from p2p.identity.ledger import KEPT_S, LEDGER, Ledger
+from p2p.identity.pem_files import load_certificate, public_key_of
+
+NOW = 1_800_000_000.0
+
+
+class LedgerTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        (self.folder / "certificates").mkdir(parents=True)
+        self.authority = Authority.create(self.folder)
+
+    def open(self) -> Ledger:
+        ledger = Ledger.open(self.folder)
+        self.addCleanup(ledger.close)
+        return ledger
+
+    def test_lab_of_today(self) -> None:
+        """A new ledger knows the certificates that lie in the folder, and nothing else that lies there."""
+        issued = self.authority.issue("n1.n", self.folder / "certificates")
+        self.authority.issue("signer", self.folder / "certificates")
+        (self.folder / "certificates" / "notes.pem").write_text("no certificate")
+        (self.folder / "certificates" / "ca.pem").write_bytes(self.authority.path.read_bytes())
+        ledger = self.open()
+        key = public_key_of(load_certificate(issued.certificate))
+        self.assertEqual([(key, "n1.n", issued.until.timestamp())], ledger.issued())
+        self.assertEqual("n1.n", getattr(ledger.key(key), "name", None))
+        self.assertIsNone(ledger.key(b"another"))
+        self.assertEqual(0o600, (self.folder / LEDGER).stat().st_mode & 0o777)
+
+    def test_renewed(self) -> None:
+        """A key that gets several certificates is known until the last of them ends."""
+        issued = self.authority.issue("n1.n", self.folder, days=30)
+        certificate = load_certificate(issued.certificate)
+        shorter = self.authority.certify("n1.n", certificate.public_key(), days=1)  # type: ignore[arg-type]  # it is one of P-256
+        ledger = self.open()
+        ledger.record([certificate])
+        ledger.record([shorter])
+        self.assertEqual([issued.until.timestamp()], [one.until for one in ledger.issued("n1.n")])
+        self.assertEqual([], ledger.issued("n2.n"))
+
+    def test_invitation(self) -> None:
+        """An invitation is found by its locator, in another process as well, with its wrong tries and its user."""
+        made = self.open().invite("n5.n", b"s" * 10, 12345, NOW + 60, NOW)
+        self.assertEqual((12345, "n5.n", b"s" * 10, NOW + 60, 0, None), made)
+        other = self.open()
+        other.tried(12345)
+        found = other.invitation(12345)
+        assert found is not None
+        self.assertEqual(1, found.wrong)
+        certificate = load_certificate(self.authority.issue("n5.n", self.folder).certificate)
+        other.used(12345, certificate)
+        self.assertEqual(public_key_of(certificate), getattr(other.invitation(12345), "key", None))
+        self.assertEqual(["n5.n"], [one.name for one in other.issued()])
+        self.assertIsNone(other.invitation(1))
+
+    def test_newer(self) -> None:
+        """A newer invitation for a name makes an older one void that nobody has used; locators differ."""
+        ledger = self.open()
+        first = ledger.invite("n5.n", b"s" * 10, 7, NOW + 60, NOW)
+        other = ledger.invite("n6.n", b"s" * 10, 7, NOW + 60, NOW)
+        second = ledger.invite("n5.n", b"t" * 10, 8, NOW + 60, NOW)
+        self.assertEqual((7, 8, 9), (first.locator, other.locator, second.locator))
+        self.assertIsNone(ledger.invitation(7))
+
+    def test_forgotten(self) -> None:
+        """An invitation is forgotten long after its end, and there is a limit to how many are known."""
+        ledger = self.open()
+        ledger.invite("n5.n", b"s" * 10, 5, NOW, NOW)
+        self.patch(module, "INVITATIONS", 1)
+        with self.assertRaisesRegex(IdentityError, "1 invitations are known, which is the limit"):
+            ledger.invite("n6.n", b"s" * 10, 6, NOW, NOW + KEPT_S)
+        self.assertIsNotNone(ledger.invitation(5))
+        ledger.invite("n6.n", b"s" * 10, 6, NOW, NOW + KEPT_S + 1)
+        self.assertIsNone(ledger.invitation(5))
+
+    def test_broken(self) -> None:
+        """A file that is something else is told."""
+        (self.folder / LEDGER).write_bytes(b"something else, longer than a header of SQLite would ever be" * 20)
+        with self.assertRaisesRegex(IdentityError, "authority.sqlite: what the authority remembers can't be used"):
+            Ledger.open(self.folder)

@@ -1,0 +1,70 @@
+"""Tests for :mod:`p2p.signer.service`: a signer, routers and new machines, over real TLS in memory."""
+
+from __future__ import annotations
+
+from p2p.base.errors import IdentityError
+from p2p.identity.tls import Credentials
+from p2p.signer.service import SILENCE_S, signer_runs
+from test.signer.lab import SignerTestCase
+
+
+class SignerServiceTests(SignerTestCase):
+    def test_links(self) -> None:
+        """It is linked to every router that runs, and to one that comes later."""
+        signer = self.start_signer()
+        self.assertEqual({"n"}, set(signer.linked))
+        self.start_router("m")
+        self.network.advance(20)
+        self.assertEqual({"n", "m"}, set(signer.linked))
+
+    def test_joins(self) -> None:
+        """A machine gets a certificate for its key, with which its daemon is let in."""
+        self.start_signer()
+        joined = self.successResultOf(self.join(self.invite()))
+        self.assertEqual(["n5.n"], self.used)
+        files = self.files("new")
+        files.finish(joined.authority, joined.certificate, joined.links)
+        credentials = Credentials(
+            self.top / "new/certificates/n5.n.pem", self.top / "new/certificates/n5.n.key", self.top / "new/ca.pem"
+        )
+        self.assertEqual("n5.n", credentials.name)
+        self.assertEqual(["n5.n"], [one.name for one in self.ledger.issued("n5.n")])
+
+    def test_router_comes_back(self) -> None:
+        """A link that ends is made again; what joins meanwhile is told that there is no signer."""
+        signer = self.start_signer()
+        channel = signer.linked["n"]
+        channel.abort("the test says so")
+        self.network.settle()
+        self.assertEqual({}, signer.linked)
+        self.network.advance(5)
+        self.assertEqual({"n"}, set(signer.linked))
+        self.network.advance(2 * SILENCE_S)
+        self.assertEqual({"n"}, set(signer.linked))
+
+    def test_twice(self) -> None:
+        """Two signers don't work in one folder; when one has ended, the next may."""
+        self.assertFalse(signer_runs(self.folder))
+        signer = self.start_signer()
+        self.assertTrue(signer_runs(self.folder))
+        with self.assertRaisesRegex(IdentityError, "another signer works with this lab already"):
+            self.start_signer()
+        self.stop(signer)
+        self.assertFalse(signer_runs(self.folder))
+        self.assertEqual({"n"}, set(self.start_signer().linked))
+
+    def test_not_writable(self) -> None:
+        """A folder in which nothing can be written is told."""
+        (self.folder / "signer.lock").mkdir()
+        with self.assertRaisesRegex(IdentityError, "signer.lock: can't be written"):
+            signer_runs(self.folder)
+
+    def test_stolen_by_a_newer_one(self) -> None:
+        """A router has one link to the signer: the older one makes way."""
+        first = self.start_signer()
+        old = first.linked["n"]
+        (self.folder / "signer.lock").unlink()
+        second = self.start_signer()
+        self.network.settle()
+        self.assertFalse(old.is_open)
+        self.assertIn("n", second.linked)

@@ -145,7 +145,9 @@ class CompareTests(SynchronousTestCase):
         """Every verdict is a sentence, and what a run lacks is said of that run."""
         ended = self.compare(str(self.make_run(1)), str(self.make_run(2, "a pair died")))
         self.assertEqual(ended.exit_code, 0, ended.output)
-        self.assertRegex(ended.stdout, r"transport +latency +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +6 repetitions +\w+")
+        self.assertRegex(
+            ended.stdout, r"transport +latency +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +text 1024 2 closed +\w+"
+        )
         self.assertRegex(ended.stdout, r"transport +text +1024 +2 +closed +\S+ ms +\S+ ms +\S+ [kM]B/s")
         self.assertIn("Run A dropped 0 of 36 exchanges.", ended.stdout)
         self.assertIn("note: run B: block 1: a pair died", ended.stdout)

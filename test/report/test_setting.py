@@ -137,7 +137,7 @@ class RawDataTests(SynchronousTestCase):
         found = subject()
         (files,) = only(raw_data(replace(found, run=read_run(folder))), Table)
         rows = {row[0]: row[1:] for row in files.rows}
-        self.assertEqual(rows["samples.csv"][1], "120")
+        self.assertEqual(rows["samples.csv"][1], "144")
         self.assertEqual(rows["samples.csv"][2], blake3((folder / "samples.csv").read_bytes()).hexdigest()[:16])
         self.assertEqual(rows["links.csv"][1:], ("0", "\u2013"))
         self.assertEqual(len(rows), 7)

@@ -35,7 +35,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Network", "Wire", "dial_from"]
+from p2p.wire.fresh_port import FreshSockets
+
+__all__ = ["FRESH", "Network", "Wire"]
 
 BUFFER = 65536
 """Bytes a transport takes before it pauses its producer, as Twisted's TCP transport does."""
@@ -371,13 +373,20 @@ def protocol_of(wire: Wire) -> IProtocol:
     return protocol
 
 
-def dial_from(
+def _listen_at(reactor: Any, host: str, number: int, factory: Any) -> Any:
+    return reactor.listenTCP(number, factory, interface=host)
+
+
+def _dial_from(
     reactor: Any, local: tuple[str, int], remote: tuple[str, int], factory: Any, seconds: float
 ) -> Deferred[None]:
-    """What :func:`p2p.wire.fresh_port.dial_from` is, on such a network."""
     dial = _Dial(factory)
     dial.connector = reactor.connectTCP(*remote, dial, seconds, local)
     return dial.done
+
+
+FRESH = FreshSockets(_listen_at, _dial_from)
+"""What fresh ports are on such a network."""
 
 
 class _Dial(ClientFactory):

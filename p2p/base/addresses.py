@@ -6,6 +6,7 @@ and a peer that is told one, even by its own router.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, TypeAlias
 
@@ -27,6 +28,7 @@ class NotAllowed(P2PError):
     """An address may not be passed on; the text says which and why."""
 
 
+@lru_cache(1024)  # a router is told the same ones again and again
 def checked_address(text: str) -> Address:
     """Read an IP address literal to which a TCP connection may go; a loopback address is one.
 

@@ -26,7 +26,7 @@ from p2p.identity.tls import LINK_ALPN, Credentials
 from p2p.link.hello import LinkTerms, Steps
 from p2p.link.protocol import DirectLink, LinkOwner
 from p2p.peer.ports import FreshPorts
-from p2p.wire.fresh_port import DialFrom, dial_from, share_port
+from p2p.wire.fresh_port import FRESH_SOCKETS, FreshSockets
 
 __all__ = ["Gate", "Wiring"]
 
@@ -48,7 +48,7 @@ class Wiring:
     """What every link of a hosted peer is made of.
 
     :param scopes: account for what is held on behalf of others, for all peers of the daemon together.
-    :param dial_from: connects from a port that is listened on, too.
+    :param sockets: listen on fresh ports, and connect from them.
     :param ports: those that fresh sockets may have; any, if left out.
     :param by_relays: makes a link by way of one of some relays, given what it must prove; fails if none does it.
     """
@@ -63,13 +63,13 @@ class Wiring:
         now_ns: Callable[[], int] = time.monotonic_ns,
         gate: LogGate | None = None,
         scopes: System | None = None,
-        dial_from: DialFrom = dial_from,
+        sockets: FreshSockets = FRESH_SOCKETS,
         ports: FreshPorts | None = None,
         by_relays: ByRelays | None = None,
     ) -> None:
         self.ports = ports or FreshPorts()
         self.by_relays = by_relays
-        self.dial_from = dial_from
+        self.sockets = sockets
         self.gate = gate or LogGate(reactor)
         self.reactor = reactor
         self.now_ns = now_ns
@@ -166,7 +166,6 @@ class Gate:
         self._taken = number
         if not self._target:
             defer_accept(port)
-        share_port(port)
         if self._closed:
             self._stop(port)
         else:
@@ -183,18 +182,17 @@ class Gate:
         # The target speaks first, so nobody is waited for at its door.
         factory = _Making(self._came) if self._target else self._door
         try:
-            listening: IListeningPort = reactor.listenTCP(number or port, factory, interface=host)
+            return self._wiring.sockets.listen(reactor, host, number or port, factory)
         except internet_error.CannotListenError as error:
             if host != "::" or _number_of(error) not in _NO_IPV6:
                 raise
-            listening = reactor.listenTCP(number or port, factory)
-        return listening
+            return self._wiring.sockets.listen(reactor, "", number or port, factory)
 
     def dial(self, host: str, port: int, seconds: float) -> Deferred[None]:
         """Connect from the fresh port, or from any where there is none, and go on to a link."""
         local = (next(iter(self.addresses), ""), self.number)
         factory = _Making(lambda address: self._dialled(host))
-        return self._wiring.dial_from(self._wiring.reactor, local, (host, port), factory, seconds)
+        return self._wiring.sockets.dial(self._wiring.reactor, local, (host, port), factory, seconds)
 
     @property
     def unproved(self) -> list[DirectLink]:

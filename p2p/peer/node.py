@@ -37,7 +37,7 @@ from p2p.peer.rendezvous import goes_first, survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
 from p2p.services.relay import MeetingPoint, RelayTerms
-from p2p.wire.fresh_port import DialFrom, dial_from
+from p2p.wire.fresh_port import FRESH_SOCKETS, FreshSockets
 
 __all__ = ["HostedPeer", "Surroundings"]
 
@@ -59,7 +59,7 @@ class Surroundings:
     :ivar scopes: account for what is held on behalf of others.
     :ivar addresses: the addresses of this machine at which others may reach it, best first.
     :ivar ports: those that fresh sockets may have; any, if left out.
-    :ivar dial_from: connects from a port that is listened on, too.
+    :ivar sockets: listen on fresh ports, and connect from them.
     :ivar hinders: says why others can't dial a peer where its router sees it: the peer's name, the address.
     """
 
@@ -74,7 +74,7 @@ class Surroundings:
     gate: LogGate
     scopes: System
     addresses: Callable[[], Sequence[str]] = tuple
-    dial_from: DialFrom = dial_from
+    sockets: FreshSockets = FRESH_SOCKETS
     ports: FreshPorts | None = None
     hinders: Callable[[str, str], list[str]] = lambda name, observed: []
 
@@ -118,7 +118,7 @@ class HostedPeer:
             now_ns=surroundings.now_ns,
             gate=surroundings.gate,
             scopes=surroundings.scopes,
-            dial_from=surroundings.dial_from,
+            sockets=surroundings.sockets,
             ports=surroundings.ports,
             by_relays=self._by_relays,
         )

@@ -14,27 +14,42 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IReadWriteDescriptor
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IListeningPort,
+    IProtocolFactory,
+    IReadDescriptor,
+    IReadWriteDescriptor,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["DialFrom", "dial_from", "share_port"]
+__all__ = ["FRESH_SOCKETS", "FreshSockets", "dial_from", "listen_at"]
 
-DialFrom: TypeAlias = Callable[[Any, tuple[str, int], tuple[str, int], IProtocolFactory, float], Deferred[None]]
-"""What :func:`dial_from` is."""
+BACKLOG: Final = 50
+"""Connections that wait to be accepted at most."""
 
+NO_ROOM_S: Final = 0.1
+"""Seconds until the next try where there is no descriptor or memory for who has come."""
+
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _REUSE_PORT: Final[int | None] = getattr(socket, "SO_REUSEPORT", None)
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EINTR, errno.EWOULDBLOCK})
 
 
-def share_port(listening: Any) -> None:
-    """Let connections go out from the port on which a listening port of Twisted's listens."""
-    claimed = getattr(listening, "socket", None)
-    if claimed is not None and _REUSE_PORT is not None:
-        claimed.setsockopt(socket.SOL_SOCKET, _REUSE_PORT, 1)
+def listen_at(reactor: Any, host: str, number: int, factory: IProtocolFactory) -> IListeningPort:
+    """Listen on a port of this machine, from which connections may go out as well.
+
+    :param host: the IP address to bind to; "" is all of IPv4, "::" all there are.
+    :param number: the port, 0 for one that the system chooses.
+    :raises CannotListenError: if the port can't be had.
+    """
+    return _FreshPort(reactor, host, number, factory)
 
 
 def dial_from(
@@ -48,6 +63,89 @@ def dial_from(
     :raises OSError: as the system says, ``ETIMEDOUT`` if it took too long. Cancelled, it leaves nothing open.
     """
     return _Dial(reactor, local, remote, factory, seconds).done
+
+
+class FreshSockets(NamedTuple):
+    """Where fresh ports come from: :func:`listen_at` and :func:`dial_from`, or what stands in for them."""
+
+    listen: Callable[[Any, str, int, IProtocolFactory], IListeningPort]
+    dial: Callable[[Any, tuple[str, int], tuple[str, int], IProtocolFactory, float], Deferred[None]]
+
+
+FRESH_SOCKETS: Final = FreshSockets(listen_at, dial_from)
+
+
+@implementer(IListeningPort, IReadDescriptor)
+class _FreshPort:
+    """A port that is listened on. Twisted's own would leave two lines in the log for every link."""
+
+    def __init__(self, reactor: Any, host: str, number: int, factory: IProtocolFactory) -> None:
+        self._reactor = reactor
+        self._factory = factory
+        self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._again: IDelayedCall | None = None
+        self.socket = claimed = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            claimed.setblocking(False)
+            claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            claimed.bind((host, number))
+            claimed.listen(BACKLOG)
+            if _REUSE_PORT is not None:
+                claimed.setsockopt(socket.SOL_SOCKET, _REUSE_PORT, 1)
+        except OSError as error:
+            claimed.close()
+            raise CannotListenError(host, number, error) from error
+        self.startListening()
+
+    def startListening(self) -> None:
+        """Accept who comes."""
+        self._again = None
+        self._reactor.addReader(self)
+
+    def stopListening(self) -> None:
+        """Close the port; what was accepted stays."""
+        self._reactor.removeReader(self)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self.socket.close()
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """The address and port that are listened on."""
+        kind = IPv6Address if self._family == socket.AF_INET6 else IPv4Address
+        return kind("TCP", *self.socket.getsockname())
+
+    # -- what the reactor calls -------------------------------------------------------------------------------
+
+    def logPrefix(self) -> str:
+        """The name of this in Twisted's log."""
+        return "fresh port"
+
+    def fileno(self) -> int:
+        """The socket's descriptor, -1 once it is closed."""
+        return self.socket.fileno()
+
+    def doRead(self) -> None:
+        """Somebody has come."""
+        try:
+            came, _ = self.socket.accept()
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                # Who waits would have the reactor call here again and again until there is room.
+                self._reactor.removeReader(self)
+                self._again = self._reactor.callLater(NO_ROOM_S, self.startListening)
+            return  # else who came is gone again
+        came.setblocking(False)
+        try:
+            self._reactor.adoptStreamConnection(came.fileno(), self._family, self._factory)
+        except OSError:
+            pass  # gone again, or there is no room
+        finally:
+            came.close()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor stops, or has found it broken."""
+        self.stopListening()
 
 
 @implementer(IReadWriteDescriptor)

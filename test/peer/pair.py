@@ -25,7 +25,7 @@ from p2p.services.relay import RelayTerms
 from p2p.services.store import store
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
-from test.network import Network, dial_from
+from test.network import FRESH, Network
 
 __all__ = ["LIMITS", "M4", "N1", "NodeCase", "Obeying", "Pair", "StandInRegistration", "StandInRouters", "at_once"]
 
@@ -204,7 +204,7 @@ class Pair:
             gate=LogGate(self.network),
             scopes=self.limits.scopes(),
             addresses=lambda: [address],
-            dial_from=dial_from,
+            sockets=FRESH,
             ports=FreshPorts(ports),
         )
         registration = StandInRegistration(

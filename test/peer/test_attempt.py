@@ -17,7 +17,7 @@ from p2p.peer.attempt import AttemptFailed, Attempting, Setup
 from p2p.peer.dialling import Wiring
 from test.identities import credentials
 from test.link.links import Owner
-from test.network import Network, dial_from
+from test.network import FRESH, Network
 from test.peer.pair import N1, StandInRegistration
 
 ANSWER = {"address": "192.0.2.2", "table_lookup_ns": 400, "router_lookup_ns": 90000, "dialling": True, "plain": False}
@@ -49,7 +49,7 @@ class AttemptCase(SynchronousTestCase):
             PeerLimits().model_copy(update=limits),
             Owner(),
             now_ns=self.now_ns,
-            dial_from=dial_from,
+            sockets=FRESH,
         )
         return Attempting(
             wiring,

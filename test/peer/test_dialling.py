@@ -19,7 +19,7 @@ from p2p.link.hello import LinkTerms
 from p2p.peer.dialling import MAX_CALLERS, REMEMBERED, Gate, Wiring
 from test.identities import credentials
 from test.link.links import Hand, Owner
-from test.network import Network
+from test.network import FRESH, Network
 from test.peer.pair import M4, N1, NodeCase
 
 STRANGER = "198.51.100.9"
@@ -53,7 +53,7 @@ class OpenTests(NodeCase):
             return listen(port, factory, backlog, interface)
 
         self.patch(machine, "listenTCP", listen_tcp)
-        wiring = Wiring(machine, credentials("n1.n"), PeerLimits(), Owner())
+        wiring = Wiring(machine, credentials("n1.n"), PeerLimits(), Owner(), sockets=FRESH)
         gate = Gate(wiring, lambda plain: LinkTerms(None, dialler=False, plain=plain), decided=True)  # type: ignore[arg-type]  # nobody calls
         opening = Deferred.fromCoroutine(gate.open(endpoint))
         self.addCleanup(gate.close)
@@ -249,7 +249,7 @@ class GateTests(SynchronousTestCase):
         """Make what a peer's links are made of."""
         self.network = Network()
         self.owner = Owner()
-        self.wiring = Wiring(self.network.on(N1), credentials("n1.n"), PeerLimits(), self.owner)
+        self.wiring = Wiring(self.network.on(N1), credentials("n1.n"), PeerLimits(), self.owner, sockets=FRESH)
         self.ticket = TicketBook().issue(bytes(32), "n1.n", "m4.m", 30.0)
         self.gate = Gate(self.wiring, lambda plain: LinkTerms(self.ticket, dialler=False, plain=plain), decided=True)
 

@@ -27,7 +27,7 @@ from p2p.peer.why import why
 from p2p.services.echo import echo
 from test.exchange.doubles import OpenHost
 from test.link.links import Hand
-from test.network import dial_from
+from test.network import FRESH
 from test.peer.pair import at_once
 from test.router.lab import Lab, credentials
 from test.router.lab import Peer as ByHand
@@ -88,7 +88,7 @@ class Walks(Lab):
             plain=plain,
             gate=LogGate(self.network),
             scopes=self._limits.scopes(),
-            dial_from=dial_from,
+            sockets=FRESH,
         )
         own = credentials(name, lab)
         router_of_it = clientFromString(self.network.on(seen_at or address), endpoint)

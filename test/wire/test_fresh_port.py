@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import CannotListenError, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from p2p.wire.fresh_port import dial_from, share_port
+from p2p.wire.fresh_port import NO_ROOM_S, dial_from, listen_at
 
 reactor: Any = installed_reactor
 HOST = "127.0.0.1"
@@ -60,9 +61,8 @@ class DialTests(TestCase):
 
     def listen(self, factory: Factory) -> int:
         """Listen on a fresh port that may be dialled from."""
-        port = reactor.listenTCP(0, factory, interface=HOST)
+        port: Any = listen_at(reactor, HOST, 0, factory)
         self.addCleanup(port.stopListening)
-        share_port(port)
         number: int = port.getHost().port
         return number
 
@@ -202,7 +202,80 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(errno.EMFILE, self.failed())
 
 
-class ShareTests(SynchronousTestCase):
-    def test_no_socket(self) -> None:
-        """A port without a socket of its own, as in memory, is left as it is."""
-        share_port(object())
+class Accepting:
+    """A reactor for :func:`listen_at` that counts who reads, and adopts nobody."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.callLater = self.clock.callLater
+        self.readers: list[Any] = []
+        self.adopted: list[int] = []
+        self.addReader = self.readers.append
+
+    def removeReader(self, reader: Any) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+    def adoptStreamConnection(self, fileno: int, family: int, factory: Any) -> None:
+        self.adopted.append(fileno)
+        raise OSError(errno.ENOTCONN, "it is gone")
+
+
+class Refusing:
+    """A listening socket that has nobody to give."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def accept(self) -> Any:
+        raise OSError(self.number, os.strerror(self.number))
+
+    def close(self) -> None:
+        pass
+
+
+class ListenTests(SynchronousTestCase):
+    """``listen_at``, where something is wrong."""
+
+    def setUp(self) -> None:
+        self.reactor = Accepting()
+        self.port: Any = listen_at(self.reactor, HOST, 0, Talkers())
+        self.addCleanup(self.port.stopListening)
+
+    def test_taken(self) -> None:
+        """A port that somebody has can't be had, and nothing is left open by the try."""
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        self.assertRaises(CannotListenError, listen_at, self.reactor, HOST, self.port.getHost().port, Talkers())
+        self.assertEqual(before, len(list(Path("/proc/self/fd").iterdir())))
+        self.assertEqual([self.port], self.reactor.readers)
+
+    def test_gone(self) -> None:
+        """Who has gone before the reactor could take it leaves nothing open."""
+        with socket.create_connection((HOST, self.port.getHost().port)):
+            self.port.doRead()
+        self.assertEqual(1, len(self.reactor.adopted))
+        self.assertRaises(OSError, os.fstat, self.reactor.adopted[0])
+
+    def test_no_room(self) -> None:
+        """Without a descriptor for who comes, the port isn't read for a while, and then again; else it goes on."""
+        real = self.port.socket
+        self.addCleanup(real.close)
+        self.port.socket = Refusing(errno.EMFILE)
+        self.port.doRead()
+        self.assertEqual([], self.reactor.readers)
+        self.reactor.clock.advance(NO_ROOM_S)
+        self.assertEqual([self.port], self.reactor.readers)
+        self.port.socket = Refusing(errno.ECONNABORTED)
+        self.port.doRead()
+        self.assertEqual([self.port], self.reactor.readers)
+        self.assertEqual([], self.reactor.clock.getDelayedCalls())
+
+    def test_closed(self) -> None:
+        """A port that is closed while it waits for room doesn't begin again; nor does one whose reactor stops."""
+        real, self.port.socket = self.port.socket, Refusing(errno.ENFILE)
+        self.port.doRead()
+        self.port.socket = real
+        self.port.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual([], self.reactor.clock.getDelayedCalls())
+        self.assertEqual(-1, self.port.fileno())
+        self.assertEqual("fresh port", self.port.logPrefix())

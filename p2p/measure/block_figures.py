@@ -9,8 +9,8 @@ from typing import Any, Final, get_type_hints
 import numpy as np
 import pandas as pd
 
-from p2p.base.errors import Outcome, P2PError
-from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, CsvTable
+from p2p.base.errors import Outcome
+from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, CsvTable, Unaccounted
 from p2p.measure.raw_reader import RawRun
 
 __all__ = [
@@ -40,10 +40,6 @@ METRICS: Final = {
 
 _CONTENT_TYPES: Final = ("text", "audio", "video", "zeros", "random")
 _DTYPES: Final = {int: "int64", int | None: "Int64", float: "float64", float | None: "float64", str: "object"}
-
-
-class Unaccounted(P2PError):
-    """The samples of a block aren't what was offered: the counting is wrong, so every figure may be."""
 
 
 @dataclass(frozen=True)

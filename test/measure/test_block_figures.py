@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
@@ -17,8 +17,9 @@ S = 10**9
 
 
 def table(kind: CsvTable, rows: list[dict[str, Any]], **common: Any) -> Columns:
-    """Make a table of rows."""
-    return {name: [{**common, **row}[name] for row in rows] for name in kind.columns}
+    """Make a table of rows; what they leave out has its default."""
+    usual = {one.name: one.default for one in fields(kind.row)}
+    return {name: [{**usual, **common, **row}[name] for row in rows] for name in kind.columns}
 
 
 def one_block(*samples: dict[str, Any], load: str = "closed") -> Frames:

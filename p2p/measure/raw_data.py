@@ -17,6 +17,7 @@ from typing import Any, Final, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.base.errors import LocalFileError, Outcome, P2PError
+from p2p.measure.blocks import INTERLEAVED
 
 __all__ = [
     "BLOCKS",
@@ -50,9 +51,6 @@ __all__ = [
 
 PLAN: Final = "plan.yaml"
 FACTS: Final = "run.json"
-
-INTERLEAVED: Final = "interleaved"
-"""The condition of a block that has several, message by message."""
 
 INT64: Final = range(-(2**63), 2**63)
 

@@ -331,7 +331,7 @@ def _read(answer: _Answer) -> tuple[list[Told], ExchangeFailed | None]:
 
 
 def _usual_gap(moments: Sequence[int]) -> int:
-    """The lower quartile of the gaps between moments: what else the machine does makes some longer, and none shorter."""
+    """The lower quartile of the gaps between moments: what else a machine does makes some longer and none shorter."""
     gaps = sorted(later - earlier for earlier, later in pairwise(moments))
     return gaps[len(gaps) // 4]
 

@@ -40,6 +40,7 @@ __all__ = [
     "COMPARED",
     "analyse",
     "compare",
+    "tested",
 ]
 
 COMPARED: Final = ("latency_s", "first_byte_s", "cycle_s", "throughput_bytes_per_s")
@@ -170,8 +171,20 @@ class _ArmData:
         return Inquiry(question, conditions, chosen, matched, table, rule.margin)
 
 
-def _arms(figures: pd.DataFrame, samples: pd.DataFrame, sampling: Inquiry | None, rule: Criteria) -> _Verdicts:
-    """Reach all verdicts of a run: those by the latency, and on sampling, are corrected together."""
+def tested(data: Frames) -> dict[str, list[Matched]]:
+    """By arm, what its verdicts by the latency will test: conditions that are compared, at each level.
+
+    :raises Unaccounted: if the samples of a block aren't what was offered.
+    """
+    asked, _ = _inquiries(block_figures(data.blocks, data.samples), data.samples, Criteria())
+    found: dict[str, list[Matched]] = {}
+    for one in asked:
+        found.setdefault(one.question.arm, []).extend(one.matched)
+    return found
+
+
+def _inquiries(figures: pd.DataFrame, samples: pd.DataFrame, rule: Criteria) -> tuple[list[Inquiry], list[Inquiry]]:
+    """Ask what there is to ask of each arm: by the latency, and by other figures for information."""
     mixed = timed(samples[is_interleaved(samples) & (samples["outcome"] == Outcome.OK.value)])
     asked: list[Inquiry] = []
     others: list[Inquiry] = []
@@ -188,6 +201,12 @@ def _arms(figures: pd.DataFrame, samples: pd.DataFrame, sampling: Inquiry | None
             against = [*product(types, controls), *combinations(controls, 2)]
             asked.append(about.ask("content", first, [*types, *controls], rule, against))
         others += [about.ask("types", one, types or controls, rule) for one in rest if group[one].notna().any()]
+    return asked, others
+
+
+def _arms(figures: pd.DataFrame, samples: pd.DataFrame, sampling: Inquiry | None, rule: Criteria) -> _Verdicts:
+    """Reach all verdicts of a run: those by the latency, and on sampling, are corrected together."""
+    asked, others = _inquiries(figures, samples, rule)
     judged = judge([*asked, *([sampling] if sampling else [])])
     informed = judge(others)
     arms = []

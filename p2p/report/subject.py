@@ -97,7 +97,7 @@ class Subject:
 
     def services(self, arm: str) -> dict[str, str]:
         """What takes each content type of an arm, as far as the plan says."""
-        return {block.condition: block.service for block in self.planned if block.arm == arm}
+        return {one.condition: one.service for block in self.planned if block.arm == arm for one in block.messages}
 
     def levels(self, arm: str) -> list[LevelFigures]:
         """The levels of an arm."""

@@ -52,7 +52,12 @@ class ExperimentCase(NodeCase):
         self.folder = Path(self.mktemp())
         self.contents = Contents(self.folder, at_once)
         self.service = ExperimentService(
-            self.pair.peers, [COORDINATOR], self.contents, self.network, lambda: int(self.network.seconds() * 1e9), "first"
+            self.pair.peers,
+            [COORDINATOR],
+            self.contents,
+            self.network,
+            lambda: int(self.network.seconds() * 1e9),
+            "first",
         )
         around = self.pair.n1._around
         self.pair.n1._around = replace(around, services=around.services.joined_by(self.service))
@@ -104,8 +109,8 @@ class ExperimentServiceTests(ExperimentCase):
     def test_interleaved(self) -> None:
         """The messages of a set have the contents of their kinds, and the partner gets them over one link."""
         cells = [
-            Cell(service=service, content=content, label="text", name=content)
-            for service, content in (("echo", "random"), ("uppercase", "text"))
+            Cell(service="echo", content="random", label="data", name="random"),
+            Cell(service="uppercase", content="text", label="text", name="text"),
         ]
         order = ORDER.model_copy(update={"cells": cells, "seeds": [1, 2], "exchanges": 2, "warm_up": 0})
         self.told(self.order(PrepareOrder(block=order)))

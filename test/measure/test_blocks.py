@@ -181,7 +181,6 @@ class OrderTests(SynchronousTestCase):
         (slower,) = drawn([arm("text", load=Load(0.5))], 1)
         self.assertGreater(slower.seconds, 24)
 
-
     def test_extended(self) -> None:
         """Arms that go on until they are precise have one repetition a round, without end; the others stop."""
         arms = [arm("text audio", repetitions=2, extends=True), arm("text", arm="fixed", repetitions=1)]
@@ -277,7 +276,7 @@ class ImpossibleTests(SynchronousTestCase):
 
     def test_not_alternating(self) -> None:
         """Types alternate between two peers alone, one message after the other, and there are two at least."""
-        good = {"interleaved": True, "pairs": [1]}
+        good: dict[str, Any] = {"interleaved": True, "pairs": [1]}
         self.assertEqual([], impossible(arm(**good)))
         self.told(arm(**good | {"pairs": [1, 10]}), ("pairs",), "an interleaved arm has 1 pair")
         self.told(arm("text", **good), ("types",), "1 types can't alternate")

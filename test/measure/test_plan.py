@@ -120,7 +120,7 @@ class BadPlanTests(PlanCase):
     def test_until(self) -> None:
         """A run that goes on until it is precise has a time at most, and six repetitions at least."""
         for text, problem in (
-            ("until: {half_width: 2%}", "until.at_most: missing"),
+            ("until: {half_width: 2%}", "until.at_most: is missing"),
             ("until: {half_width: 2, at_most: 1min}", "'2' is no half-width, expected one from 0.01% to 50%"),
             ("until: {at_most: soon}", "until.at_most"),
             ("until: {at_most: 1min}\nrepetitions: 5", "repetitions: is 5, expected at least 6 beside until"),

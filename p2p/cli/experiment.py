@@ -115,11 +115,15 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
 
 def _show(result: RunResult) -> None:
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
+    if result.unsent:
+        outcomes = f"{outcomes or '0 ok'}, {result.unsent} never sent"
     click.echo(f"{result.finished} of {result.planned} blocks are in {result.folder}")
     if outcomes:
         click.echo(f"exchanges of this run: {outcomes}")
     for one in result.missing:
-        click.echo(printable(f"missing in block {one.block}: {one.why}"))
+        click.echo(printable(f"block {one.block} came to nothing: {one.why}"))
+    if result.finished < result.planned:
+        click.echo("the same command again does the blocks that are missing")
     click.echo(f"the report: p2p report {result.folder}")
 
 

@@ -273,9 +273,10 @@ class Factors:
 
 def drawn(arms: Sequence[Factors], seed: int) -> list[Block]:
     """Make the blocks of all arms in their order, as often as they are run at least."""
-    least = max(arm.repetitions for arm in arms)
-    first = islice(rounds(arms, seed), least) if any(arm.extends for arm in arms) else rounds(arms, seed)
-    return [block for one in first for block_set in one for block in block_set]
+    least = {arm.arm: arm.repetitions for arm in arms}
+    first = islice(rounds(arms, seed), max(least.values()) if any(arm.extends for arm in arms) else None)
+    blocks = (block for one in first for block_set in one for block in block_set)
+    return [block for block in blocks if block.repetition <= least[block.arm]]
 
 
 def rounds(arms: Sequence[Factors], seed: int) -> Iterator[list[list[Block]]]:

@@ -86,19 +86,27 @@ class RunResult:
     missing: list[MissingBlock] = field(default_factory=list)
 
 
-async def run_experiment(reactor: Any, path: Path, out: Path, lab: OpenLab, telling: Telling) -> RunResult:
+async def run_experiment(
+    reactor: Any,
+    path: Path,
+    out: Path,
+    lab: OpenLab,
+    telling: Telling,
+    seconds: Callable[[], float] = time.monotonic,
+) -> RunResult:
     """Run a plan, or what is left of it in its folder.
 
     Whatever ends it, finished blocks are kept.
 
     :param path: of the plan.
     :param out: the folder of the raw data.
+    :param seconds: reads a monotonic clock.
     :raises ConfigError: if the plan can't be used, or the folder holds a run of another one.
     :raises P2PError: if it can't go on, with what to do.
     """
     plan = load_plan(path)
     with _writer(path, plan, out) as writer:
-        return await _Run(reactor, plan, writer, telling).run(lab)
+        return await _Run(reactor, plan, writer, telling, seconds).run(lab)
 
 
 def _writer(path: Path, plan: ExperimentPlan, out: Path) -> RunWriter:
@@ -121,8 +129,16 @@ def _text(path: Path) -> str:
 class _Run:
     """One run: round after round of the plan, of which those blocks are run that aren't there."""
 
-    def __init__(self, reactor: Any, plan: ExperimentPlan, writer: RunWriter, telling: Telling) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        plan: ExperimentPlan,
+        writer: RunWriter,
+        telling: Telling,
+        seconds: Callable[[], float],
+    ) -> None:
         self._reactor = reactor
+        self._seconds = seconds
         self._plan = plan
         self._writer = writer
         self._telling = telling
@@ -135,14 +151,16 @@ class _Run:
         self._endings = {one.arm: one for one in before.facts.endings}
         self._fixed = {one.arm: one.repetitions for one in plan.factors if not one.extends}
         self._pace = 1.0  # how much longer blocks take than was estimated
-        self._began = time.monotonic()
+        self._began = self._seconds()
         self._spent_s = sum(end - start for start, end in _columns(before.blocks, "started_ns", "ended_ns")) / 1e9
         self._precision: Precision | None = None
         self._blocks: dict[int, Block] = {}
-        ends = [*(arm.repetitions for arm in plan.factors), *(one.repetitions for one in self._endings.values())]
-        most = max(ends + before.blocks["repetition"])
-        for one in islice(plan.rounds(), None if self._is_settled and not self._endings else most):
-            self._blocks.update((block.number, block) for some in one for block in some)
+        least = {arm.arm: arm.repetitions for arm in plan.factors}
+        least |= {one.arm: one.repetitions for one in self._endings.values()}
+        extends = len(self._fixed) < len(plan.arms)
+        for one in islice(plan.rounds(), max(least.values()) if extends else None):
+            known = (block for some in one for block in some if block.repetition <= least[block.arm])
+            self._blocks.update((block.number, block) for block in known)
         self._result = RunResult(writer.folder, 0, len(writer.finished))
 
     async def run(self, lab: OpenLab) -> RunResult:
@@ -218,7 +236,7 @@ class _Run:
         self._tell_facts()
         gauges = Gauges(self._reactor, lab.gauges, self._writer.add)
         gauges.start()
-        self._began = time.monotonic()
+        self._began = self._seconds()
         try:
             for number, one in enumerate(self._rounds(), 1):
                 done: list[BlockDone] = []
@@ -240,7 +258,7 @@ class _Run:
         self._precision.add(_as_run(self._before, done))
         until = self._plan.until
         assert until is not None
-        late = self._spent_s + time.monotonic() - self._began >= until.at_most
+        late = self._spent_s + self._seconds() - self._began >= until.at_most
         for arm in self._plan.factors:
             if arm.extends and arm.arm not in self._endings and number >= arm.repetitions:
                 precise = self._precision.is_enough(arm.arm)
@@ -251,7 +269,7 @@ class _Run:
                     self._tell_facts()
 
     async def _block(self, lab: ExperimentLab, block: Block) -> BlockDone:
-        began = time.monotonic()
+        began = self._seconds()
         try:
             counted = await self._counted(lab, block)
         except ExchangeFailed as failure:
@@ -266,7 +284,7 @@ class _Run:
         else:
             self._keep(block, done)
         lab.empty_inboxes()
-        self._pace += (max(time.monotonic() - began, 0.001) / block.seconds - self._pace) * 0.1
+        self._pace += (max(self._seconds() - began, 0.001) / block.seconds - self._pace) * 0.1
         return done
 
     async def _counted(self, lab: ExperimentLab, block: Block) -> Block:
@@ -307,7 +325,7 @@ class _Run:
         finished = len(self._writer.finished)
         until = self._plan.until
         if until is not None and not self._is_settled:
-            seconds = max(seconds, until.at_most - self._spent_s - (time.monotonic() - self._began))
+            seconds = max(seconds, until.at_most - self._spent_s - (self._seconds() - self._began))
         self._telling.blocks(finished, finished + len(left), seconds)
 
     def _tell_facts(self) -> None:

@@ -88,7 +88,7 @@ class RunTests(SynchronousTestCase):
         self.result.missing = [MissingBlock(block=5, why="pair 2 died")]
         ended = self.run_plan()
         self.assertEqual(ended.exit_code, 1)
-        self.assertIn("block 5: pair 2 died", ended.stdout)
+        self.assertIn("block 5 came to nothing: pair 2 died", ended.stdout)
 
     def test_interrupted(self) -> None:
         """After Ctrl-C the way to go on is told."""

@@ -241,13 +241,14 @@ class ConductorTests(SynchronousTestCase):
         beyond = encode_samples([ExchangeTold(5, 5, 10, None, 30, "ok", "", number) for number in (1, 2)])
         other = encode_samples([ExchangeTold(5, 5, 10, None, 30, "ok", "", number, number) for number in (0, 1)])
         end = encode_line(Ended(offered=2, bytes=2))
-        for kind, answer in (
+        answers: tuple[tuple[type[Order], bytes], ...] = (
             (PrepareOrder, b""),
             (PrepareOrder, b"nonsense\n"),
             (RunOrder, b""),
             (RunOrder, end),
             *((RunOrder, wrong + end) for wrong in (late, strange, twice, beyond, other)),
-        ):
+        )
+        for kind, answer in answers:
             self.client.changed = {("n1.n", kind): answer.decode()}
             done = self.block()
             self.assertEqual((done.row, len(done.missing)), (None, 1), answer)
@@ -272,7 +273,8 @@ class ConductorTests(SynchronousTestCase):
     def test_pilot_fails(self) -> None:
         """A pair that can't take part ends a pilot; what fails at once isn't taken for fast."""
         failure = ExchangeFailed(Outcome.UNKNOWN_PEER, "nobody is n1.n")
-        for kind in (PrepareOrder, RunOrder):
+        kinds: tuple[type[Order], ...] = (PrepareOrder, RunOrder)
+        for kind in kinds:
             self.client.changed = {("n1.n", kind): failure}
             self.failureResultOf(self.pilot(), ExchangeFailed)
         self.client.changed = {("n1.n", RunOrder): encode_line(Ended(offered=0, bytes=0)).decode()}

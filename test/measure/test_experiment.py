@@ -80,6 +80,7 @@ class ExperimentTests(SynchronousTestCase):
         self.labs: list[tuple[int, int]] = []
         self.lacking: list[str] = []
         self.gone = False
+        self.seconds: Callable[[], float] = lambda: 0.0
         self.inbox = self.folder / "inbox" / "m1.m"
         self.inbox.mkdir(parents=True)
         self.patch(experiment, "lookup_times", lambda: [LookupRow(10, 25.0), LookupRow(20000, 30.0)])
@@ -101,7 +102,9 @@ class ExperimentTests(SynchronousTestCase):
 
     def start(self) -> Deferred[RunResult]:
         """Start a run."""
-        return Deferred.fromCoroutine(run_experiment(Clock(), self.plan, self.out, self.lab, self.listening))
+        return Deferred.fromCoroutine(
+            run_experiment(Clock(), self.plan, self.out, self.lab, self.listening, self.seconds)
+        )
 
     def done(self) -> RunResult:
         """Run to the end."""
@@ -223,7 +226,7 @@ class ExperimentTests(SynchronousTestCase):
     def until(self, spread: int) -> RunResult:
         """Run until it is precise, or 15 s are over by a clock of which each look takes 0.1 s."""
         times = count()
-        self.patch(experiment.time, "monotonic", lambda: next(times) / 10)
+        self.seconds = lambda: next(times) / 10
         self.plan.write_text(UNTIL)
         self.client.spread = spread
         return self.done()
@@ -265,7 +268,7 @@ class ExperimentTests(SynchronousTestCase):
         self.client.changed["n1.n", PrepareOrder] = ExchangeFailed(Outcome.UNKNOWN_PEER, "nobody is n1.n")
         self.plan.write_text(UNTIL)
         times = count()
-        self.patch(experiment.time, "monotonic", lambda: next(times))
+        self.seconds = lambda: next(times)
         late = self.done()
         self.assertEqual((late.finished, late.planned > before), (before, True))
         self.client.changed.clear()

@@ -87,7 +87,7 @@ class SettingTests(SynchronousTestCase):
                 *("40, 30, 12", "2", "6"),
             ),
         )
-        self.assertEqual((arms.rows[1][1], arms.rows[1][6:]), ("what each type is for", ("10", "2", "6")))
+        self.assertEqual((arms.rows[1][1], arms.rows[1][6:]), ("what each type is for", ("as in 250 ms", "2", "6")))
         self.assertIn("in an order that the seed 1 drew", only(made, Text)[0].text)
 
     def test_no_plan(self) -> None:

@@ -115,11 +115,15 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
 
 def _show(result: RunResult) -> None:
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
+    if result.unsent:
+        outcomes = f"{outcomes or '0 ok'}, {result.unsent} never sent"
     click.echo(f"{result.finished} of {result.planned} blocks are in {result.folder}")
     if outcomes:
         click.echo(f"exchanges of this run: {outcomes}")
     for one in result.missing:
-        click.echo(printable(f"missing in block {one.block}: {one.why}"))
+        click.echo(printable(f"block {one.block} came to nothing: {one.why}"))
+    if result.finished < result.planned:
+        click.echo("the same command again does the blocks that are missing")
     click.echo(f"the report: p2p report {result.folder}")
 
 
@@ -217,9 +221,9 @@ def _show_comparison(found: RunComparison, a: RawRun, b: RawRun) -> None:
         what = f"{facts.title or 'untitled'}, {facts.started or 'nobody knows when'}, {len(run.finished)} blocks"
         click.echo(printable(f"run {name}: {run.folder}: {what}"))
     if found.verdicts:
-        click.echo("\nB against A, by arm:\n")
+        click.echo("\nB against A, by arm, where the interval reaches farthest:\n")
         rows = [_verdict_row(one) for one in found.verdicts]
-        click.echo(columns(("arm", "what", "B / A", "90 % interval", "of", "verdict"), rows))
+        click.echo(columns(("arm", "what", "B / A", "95 % interval", "with", "verdict"), rows))
         for one in found.verdicts:
             if one.reason:
                 click.echo(printable(f"{one.question.arm}, {one.question.quantity}: {one.reason}"))
@@ -237,11 +241,14 @@ def _show_comparison(found: RunComparison, a: RawRun, b: RawRun) -> None:
 
 
 def _verdict_row(verdict: EquivalenceVerdict) -> tuple[str, ...]:
-    question, (one,) = verdict.question, verdict.comparisons
-    ratio = "" if one.ratio is None else f"{one.ratio:.3f}"
-    interval = "" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"
-    count = f"{one.observations} {one.unit}{'' if one.observations == 1 else 's'}"
-    return question.arm, question.quantity, ratio, interval, count, verdict.outcome
+    """Show the level whose interval reaches farthest: what holds for it holds for all."""
+    question, found = verdict.question, verdict.farthest
+    if found is None:
+        return question.arm, question.quantity, "", "", "", verdict.outcome
+    _, level = found
+    place = " ".join(str(value) for value in level.factors.values())
+    interval = f"{level.low:.3f} to {level.high:.3f}"
+    return question.arm, question.quantity, f"{level.ratio:.3f}", interval, place, verdict.outcome
 
 
 def _level_row(pair: LevelPair) -> tuple[str, ...]:

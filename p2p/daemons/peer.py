@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic_ns
 from typing import Any
 
@@ -61,7 +62,7 @@ def makeService(options: Options, *, reactor: Any = None) -> IService:
 
     def experiment(peers: Mapping[str, HostedPeer], jobs: Jobs, state: Path) -> list[IContentService]:
         contents = Contents(state / "experiment", jobs)
-        return [ExperimentService(peers, options.config.experiment, contents, reactor, monotonic_ns)]
+        return [ExperimentService(peers, options.config.experiment, contents, reactor, monotonic_ns, token_hex(8))]
 
     service = PeerService(
         reactor,

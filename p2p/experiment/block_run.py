@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from blake3 import blake3
@@ -14,6 +15,7 @@ from twisted.internet.task import deferLater
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.exchange import Request, Result, Sink, Source
 from p2p.exchange.request import DigestSink
+from p2p.experiment.interleaving import orders
 from p2p.experiment.words import BlockOrder, Ended, ExchangeTold
 from p2p.link.flow import Stream
 from p2p.services.store import BytesSource
@@ -62,9 +64,18 @@ class Material:
         return {"echo": self.source.digest, "uppercase": self.upper}.get(service)
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One message: the set that it belongs to, below 0 in the warm-up, and its place in the order's messages."""
+
+    set: int
+    cell: int
+
+
 class BlockRun:
     """Runs the exchanges of a block, and tells each one when it has ended, those of the warm-up not.
 
+    :param materials: the contents of each of the order's messages; they take turns set by set.
     :param now_ns: reads the monotonic clock, the only one that any figure comes from.
     :param tell: gets each exchange, unless the order has sampling off.
     """
@@ -73,22 +84,21 @@ class BlockRun:
         self,
         peer: Exchanger,
         order: BlockOrder,
-        material: Material,
+        materials: Sequence[Sequence[Material]],
         clock: IReactorTime,
         now_ns: Callable[[], int],
         tell: Callable[[ExchangeTold], None],
     ) -> None:
         self._peer = peer
         self._order = order
-        self._material = material
+        self._materials = materials
         self._clock = clock
         self._now_ns = now_ns
         self._tell = tell
-        self._request = Request(service=order.service, type=order.label, name=order.name)
-        self._reply = material.reply(order.service)
+        self._requests = [Request(service=one.service, type=one.label, name=one.name) for one in order.messages]
         self._under_way: set[Deferred[ExchangeTold]] = set()
         self._too_late = False
-        self._offered = 0
+        self._offered = self._ok = 0
         self._bytes = 0
         self._first_ns = self._last_ns = 0
 
@@ -100,24 +110,42 @@ class BlockRun:
         finally:
             if late.active():
                 late.cancel()
-        return Ended(offered=self._offered, bytes=self._bytes, took_ns=self._last_ns - self._first_ns)
+        return Ended(
+            offered=self._offered, bytes=self._bytes, took_ns=max(self._last_ns - self._first_ns, 0), ok=self._ok
+        )
+
+    def _turns(self) -> Iterator[_Turn]:
+        """Whose turn is next; those of the warm-up belong to sets before the first."""
+        order, cells = self._order, len(self._requests)
+        for lot, first, sets in (("warm-up", -order.warm_up, order.warm_up), ("", 0, order.exchanges)):
+            for number, row in enumerate(islice(orders(cells, f"{order.lot} {lot}"), sets), first):
+                if number > 0 and self._is_over():
+                    return
+                for cell in row:
+                    yield _Turn(number, cell)
+
+    def _is_over(self) -> bool:
+        """Whether the time of a pilot is over."""
+        span_s = self._order.span_s
+        return span_s is not None and self._now_ns() - self._first_ns >= span_s * 1e9
 
     async def _closed(self) -> None:
         """The next begins when the last has ended."""
-        for number in range(self._order.warm_up + self._order.exchanges):
-            await self._one(number, self._now_ns())
+        for turn in self._turns():
+            await self._one(turn, self._now_ns())
 
     async def _open(self, rate: float) -> None:
         """Each begins at its planned time, whether others have ended or not."""
         first_ns = self._now_ns() + round(self._order.offset_s * 1e9)
+        self._first_ns = first_ns + round(self._order.warm_up / rate * 1e9)
         running: list[Deferred[None]] = []
         try:
-            for number in range(self._order.warm_up + self._order.exchanges):
+            for number, turn in enumerate(self._turns()):
                 planned_ns = first_ns + round(number / rate * 1e9)
                 wait_ns = planned_ns - self._now_ns()
                 if wait_ns > 0 and not self._too_late:
                     await deferLater(self._clock, wait_ns / 1e9)
-                running.append(Deferred.fromCoroutine(self._one(number, planned_ns)))
+                running.append(Deferred.fromCoroutine(self._one(turn, planned_ns)))
             await gatherResults(running, consumeErrors=True)
         except BaseException:
             for one in running:
@@ -125,20 +153,20 @@ class BlockRun:
                 one.cancel()
             raise
 
-    async def _one(self, number: int, planned_ns: int) -> None:
+    async def _one(self, turn: _Turn, planned_ns: int) -> None:
         if self._too_late:
             now_ns = self._now_ns()
             done = ExchangeTold(
                 0, 0, min(planned_ns, now_ns), None, now_ns, Outcome.TIMEOUT, "it came to no turn in time"
             )
         else:
-            running = Deferred.fromCoroutine(self._exchange(planned_ns))
+            running = Deferred.fromCoroutine(self._exchange(turn, planned_ns))
             self._under_way.add(running)
             try:
                 done = await running
             finally:
                 self._under_way.discard(running)
-        if number < self._order.warm_up:
+        if turn.set < 0:
             return
         if not self._offered:
             self._first_ns = done.planned_ns
@@ -146,11 +174,12 @@ class BlockRun:
         self._last_ns = max(self._last_ns, done.end_ns)
         self._offered += 1
         if done.outcome == Outcome.OK:
+            self._ok += 1
             self._bytes += done.bytes + done.reply_bytes
         if self._order.sampling:
-            self._tell(done)
+            self._tell(done._replace(set=turn.set, cell=turn.cell))
 
-    async def _exchange(self, planned_ns: int) -> ExchangeTold:
+    async def _exchange(self, turn: _Turn, planned_ns: int) -> ExchangeTold:
         sinks: list[DigestSink] = []
         streams: list[Stream] = []
 
@@ -158,12 +187,14 @@ class BlockRun:
             sinks.append(DigestSink())
             return sinks[-1]
 
-        source = self._material.source
+        contents = self._materials[turn.cell]
+        material, request = contents[turn.set % len(contents)], self._requests[turn.cell]
+        source = material.source
         try:
             result = await self._peer.exchange(
-                self._order.partner, self._request, source, sink, planned_ns=planned_ns, watch=streams.append
+                self._order.partner, request, source, sink, planned_ns=planned_ns, watch=streams.append
             )
-            self._check(result.tail, sinks[-1].digest)
+            self._check(material, request.service, result.tail, sinks[-1].digest)
         except ExchangeFailed as failure:
             outcome, reason = failure.outcome, str(failure)
         except CancelledError:
@@ -183,10 +214,10 @@ class BlockRun:
         sent = min(streams[-1].sent, source.length) if streams else 0
         return ExchangeTold(sent, 0, planned_ns, None, max(self._now_ns(), planned_ns), outcome, reason)
 
-    def _check(self, tail: Mapping[str, str], digest: str) -> None:
+    def _check(self, material: Material, service: str, tail: Mapping[str, str], digest: str) -> None:
         """See that the partner did what its service is for."""
-        stored = tail.get("digest", self._material.source.digest)
-        if stored != self._material.source.digest or (self._reply is not None and digest != self._reply):
+        stored, expected = tail.get("digest", material.source.digest), material.reply(service)
+        if stored != material.source.digest or (expected is not None and digest != expected):
             raise ExchangeFailed(Outcome.CORRUPT, f"{self._order.partner} answered with something else")
 
     def _expire(self) -> None:

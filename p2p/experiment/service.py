@@ -27,6 +27,7 @@ from p2p.exchange.service import Context, IContentService, Threads
 from p2p.experiment.block_run import BlockRun, Material
 from p2p.experiment.gauge import read_gauge
 from p2p.experiment.made_files import MadeFiles
+from p2p.experiment.making import Content
 from p2p.experiment.words import (
     ORDER_BYTES,
     SERVICE,
@@ -71,15 +72,15 @@ class Contents:
     def __init__(self, folder: Path, threads: Threads) -> None:
         self._folder = folder
         self._threads = threads
-        self._kept: OrderedDict[tuple[str, int, int], Material] = OrderedDict()
-        self._waiting: dict[tuple[str, int, int], Waiters[Material]] = {}
+        self._kept: OrderedDict[tuple[Content, int, int], Material] = OrderedDict()
+        self._waiting: dict[tuple[Content, int, int], Waiters[Material]] = {}
 
-    async def get(self, block: BlockOrder) -> Material:
-        """The content of a block.
+    async def get(self, content: Content, size: int, seed: int) -> Material:
+        """One content.
 
         :raises P2PError: if it can't be made here.
         """
-        key = (block.content, block.size, block.seed)
+        key = (content, size, seed)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
@@ -87,17 +88,17 @@ class Contents:
         if making is not None:
             return await making.wait()
         made = self._waiting.setdefault(key, Waiters()).wait()
-        self._threads(self._make, block).addBoth(self._made, key)
+        self._threads(self._make, *key).addBoth(self._made, key)
         return await made
 
-    def _make(self, block: BlockOrder) -> Material:
-        path = MadeFiles(self._folder, block.seed).get(block.content, block.size)
+    def _make(self, content: Content, size: int, seed: int) -> Material:
+        path = MadeFiles(self._folder, seed).get(content, size)
         try:
             return Material.of(path.read_bytes())
         except OSError as error:
             raise LocalFileError(f"{path}: {error.strerror}") from error
 
-    def _made(self, result: Any, key: tuple[str, int, int]) -> None:
+    def _made(self, result: Any, key: tuple[Content, int, int]) -> None:
         waiting = self._waiting.pop(key)
         if not isinstance(result, Material):
             waiting.fail(result)
@@ -115,6 +116,7 @@ class ExperimentService:
     :param peers: the hosted peers by name; they may be filled in later.
     :param granted: the names of those who may give orders.
     :param now_ns: reads the monotonic clock.
+    :param life: tells this start of the daemon from every other.
     """
 
     name = SERVICE
@@ -128,12 +130,14 @@ class ExperimentService:
         contents: Contents,
         clock: IReactorTime,
         now_ns: Callable[[], int],
+        life: str = "",
     ) -> None:
         self._peers = peers
         self._granted = frozenset(granted)
         self._contents = contents
         self._clock = clock
         self._now_ns = now_ns
+        self._life = life
         self._busy: dict[str, int] = {}
         self._blocks = 0  # whose exchanges are under way
         self._quiet: Waiters[None] = Waiters()
@@ -162,12 +166,12 @@ class ExperimentService:
             elif isinstance(order, RunOrder):
                 await self._run(order.block, peer, out)
             else:
-                out.write(encode_line(_own_gauge()))
+                out.write(encode_line(_own_gauge(self._life)))
         finally:
             self._busy[peer.name] -= 1
 
     async def _prepare(self, block: BlockOrder, peer: HostedPeer) -> LinkTold:
-        await self._material(block, peer)
+        await self._materials(block, peer)
         peer.disconnect(block.partner)
         try:
             link, setup = await peer.link_to(block.partner)
@@ -177,10 +181,10 @@ class ExperimentService:
         return link_told(link, setup)
 
     async def _run(self, block: BlockOrder, peer: HostedPeer, out: _Lines) -> None:
-        material = await self._material(block, peer)
+        materials = await self._materials(block, peer)
         self._blocks += 1
         try:
-            ended = await BlockRun(peer, block, material, self._clock, self._now_ns, out.sample).run()
+            ended = await BlockRun(peer, block, materials, self._clock, self._now_ns, out.sample).run()
         finally:
             self._blocks -= 1
             if not self._blocks:
@@ -198,13 +202,19 @@ class ExperimentService:
         out.write(encode_line(ended))
         peer.disconnect(block.partner)  # the next block has a fresh link, with everything that setting it up costs
 
-    async def _material(self, block: BlockOrder, peer: HostedPeer) -> Material:
+    async def _materials(self, block: BlockOrder, peer: HostedPeer) -> list[list[Material]]:
+        return [
+            [await self._material(one.content, block.size, seed, peer) for seed in block.contents]
+            for one in block.messages
+        ]
+
+    async def _material(self, content: Content, size: int, seed: int, peer: HostedPeer) -> Material:
         try:
-            return await self._contents.get(block)
+            return await self._contents.get(content, size, seed)
         except ExchangeFailed:
             raise
         except P2PError as error:
-            reason = f"{peer.name} can't make {block.size} bytes of {block.content}: {error}"
+            reason = f"{peer.name} can't make {size} bytes of {content}: {error}"
             raise ExchangeFailed(Outcome.REFUSED, reason) from error
 
 
@@ -294,7 +304,7 @@ def link_told(link: DirectLink, setup: Setup) -> LinkTold:
     )
 
 
-def _own_gauge() -> GaugeTold:
+def _own_gauge(life: str) -> GaugeTold:
     gauge = read_gauge(os.getpid())
     machine = platform.node()
     if gauge is None:
@@ -306,4 +316,5 @@ def _own_gauge() -> GaugeTold:
         sockets=gauge.sockets,
         cpu_s=gauge.cpu_s,
         rss_bytes=gauge.rss_bytes,
+        life=life,
     )

@@ -24,12 +24,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.strict_json import read_json
+from p2p.experiment.interleaving import MOST_CELLS
 from p2p.experiment.making import Content
 
 __all__ = [
+    "MOST_CONTENTS",
     "ORDER_BYTES",
     "SERVICE",
     "BlockOrder",
+    "Cell",
     "Ended",
     "ExchangeTold",
     "GaugeOrder",
@@ -50,35 +53,64 @@ SERVICE: Final = "experiment"
 ORDER_BYTES: Final = 16_384
 """Bytes of an order."""
 
+MOST_CONTENTS: Final = 16
+"""Contents of a kind and size that take turns in a block."""
+
 
 class _Words(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class BlockOrder(_Words):
+class Cell(_Words):
+    """One message of a set.
+
+    :ivar service: the content service of the partner.
+    :ivar content: what the bytes are; ``label`` is the type in the head, ``name`` what the content is called there.
+    """
+
+    service: str = Field(max_length=40)
+    content: Content
+    label: Literal["text", "audio", "video", "data"]
+    name: str = Field(max_length=200)
+
+
+class BlockOrder(Cell):
     """What one peer does in a block.
 
     :ivar partner: the peer that it exchanges content with.
-    :ivar service: the content service there.
-    :ivar content: what the bytes are; ``label`` is the type in the head, ``name`` what the content is called there.
     :ivar seed: of the content.
+    :ivar seeds: of several contents, which take turns set by set; ``seed`` if there are none.
+    :ivar cells: the messages of each matched set, if the block is interleaved; else a set is one message, the block's.
+    :ivar lot: draws the order within each set.
+    :ivar exchanges: how many sets are counted, after ``warm_up`` others.
+    :ivar span_s: a pilot: no set begins after so many seconds, and ``exchanges`` are the most.
     :ivar rate: exchanges a second at planned times, the first ``offset_s`` after the order; None for the closed loop.
     :ivar deadline_s: after so many seconds the exchanges that haven't ended count as timed out.
     """
 
     partner: str = Field(max_length=130)
-    service: str = Field(max_length=40)
-    content: Content
-    label: Literal["text", "audio", "video", "data"]
-    name: str = Field(max_length=200)
     size: int = Field(ge=1, le=67_108_864)
     seed: int = Field(ge=0, lt=1 << 63)
+    seeds: list[Annotated[int, Field(ge=0, lt=1 << 63)]] = Field(default=[], max_length=MOST_CONTENTS)
+    cells: list[Cell] = Field(default=[], max_length=MOST_CELLS)
+    lot: str = Field(default="", max_length=200)
     exchanges: int = Field(ge=1, le=1_000_000)
     warm_up: int = Field(ge=0, le=1_000_000)
     rate: float | None = Field(default=None, gt=0, le=1e6)
     offset_s: float = Field(default=0.0, ge=0, le=3600)
     sampling: bool = True
     deadline_s: float = Field(gt=0, le=864_000)
+    span_s: float | None = Field(default=None, gt=0, le=3600)
+
+    @property
+    def messages(self) -> list[Cell]:
+        """The messages of each set."""
+        return self.cells or [self]
+
+    @property
+    def contents(self) -> list[int]:
+        """The seeds of the contents that take turns."""
+        return self.seeds or [self.seed]
 
 
 class PrepareOrder(_Words):
@@ -107,7 +139,10 @@ _ORDER: Final[TypeAdapter[Order]] = TypeAdapter(Annotated[Order, Field(discrimin
 
 
 class ExchangeTold(NamedTuple):
-    """One exchange; the fields are those of docs/raw-data.rst."""
+    """One exchange; the fields are those of docs/raw-data.rst.
+
+    :ivar set: the set that it belongs to, from 0 after the warm-up, and ``cell`` its place in the order's ``cells``.
+    """
 
     bytes: int
     reply_bytes: int
@@ -116,6 +151,8 @@ class ExchangeTold(NamedTuple):
     end_ns: int
     outcome: str
     reason: str
+    set: int = 0
+    cell: int = 0
 
 
 class LinkTold(_Words):
@@ -135,6 +172,7 @@ class Ended(_Words):
     """What a block came to.
 
     :ivar offered: exchanges that were begun or came too late, after the warm-up.
+    :ivar ok: how many of them ended so; None if it doesn't tell.
     :ivar bytes: content both ways of those that were ok.
     :ivar took_ns: from the plan of the first to the end of the last.
     """
@@ -142,12 +180,16 @@ class Ended(_Words):
     offered: int = Field(ge=0)
     bytes: int = Field(ge=0)
     took_ns: int | None = Field(default=None, ge=0)
+    ok: int | None = Field(default=None, ge=0)
     rtt_us: int | None = None
     retransmits: int | None = None
 
 
 class GaugeTold(_Words):
-    """What a daemon holds; ``daemon`` is the same for all peers of one daemon and nobody else."""
+    """What a daemon holds; ``daemon`` is the same for all peers of one daemon and nobody else.
+
+    :ivar life: drawn anew when the daemon starts; empty if it doesn't tell.
+    """
 
     daemon: str = Field(max_length=200)
     machine: str = Field(max_length=200)
@@ -155,6 +197,7 @@ class GaugeTold(_Words):
     sockets: int
     cpu_s: float
     rss_bytes: int
+    life: str = Field(default="", max_length=64)
 
 
 Told = LinkTold | Ended | GaugeTold | ExchangeTold

@@ -7,15 +7,17 @@ result, to the byte of its JSON.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from itertools import combinations
+from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from p2p.base.errors import Outcome
-from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order
-from p2p.measure.estimates import RESAMPLES, Estimate, estimate, share
+from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order, is_interleaved, timed
+from p2p.measure.estimates import RESAMPLES, Estimate, Values, estimate, p99, share
+from p2p.measure.matched import FACTORS, WITHIN_SETS, Matched, cells, matched_cells, matched_messages, pooled_cells
 from p2p.measure.raw_data import LINKS, MissingBlock
 from p2p.measure.results import (
     Analysis,
@@ -31,12 +33,14 @@ from p2p.measure.results import (
     LookupFigures,
     RunComparison,
 )
-from p2p.measure.verdicts import ALPHA, Criteria, EquivalenceVerdict, ResearchQuestion, judge
+from p2p.measure.variation import Variation, variation
+from p2p.measure.verdicts import ALPHA, Criteria, EquivalenceVerdict, Inquiry, ResearchQuestion, judge
 
 __all__ = [
     "COMPARED",
     "analyse",
     "compare",
+    "tested",
 ]
 
 COMPARED: Final = ("latency_s", "first_byte_s", "cycle_s", "throughput_bytes_per_s")
@@ -47,7 +51,8 @@ POINTS: Final = 201
 """Of an ECDF: every half percent from 0 to 1."""
 
 _CONTROLS: Final = frozenset({"zeros", "random"})
-_SET: Final = ["size", "pairs", "load", "repetition"]
+_Pair = tuple[str, str]
+_Verdicts = tuple[tuple[ArmResult, ...], EquivalenceVerdict | None]
 _LINK_FIGURES: Final = [name for name in LINKS.columns if name.endswith(("_ns", "_us")) or name == "retransmits"]
 
 
@@ -68,22 +73,30 @@ def analyse(
     """
     rule = Criteria(margin, seed, resamples)
     blocks = block_figures(data.blocks, data.samples)
+    arms, sampling = _arms(blocks, data.samples, _sampling(data.blocks), rule)
+    answered = _answered(blocks, data.samples)
+    ecdfs = tuple(_ecdf(level, values) for level, values in answered.items())
+    tails = {level: (len(values), p99(values)) for level, values in answered.items()}
     silent = blocks.loc[blocks["ok"] == 0, ["block", "arm", "condition"]].itertuples(index=False)
     return Analysis(
         seed=seed,
         margin=margin,
         alpha=ALPHA,
         resamples=resamples,
-        arms=tuple(_arm(arm, group, rule) for arm, group in _grouped(blocks, "arm")),
-        levels=tuple(LevelFigures(level, _estimates(level, group, rule)) for level, group in _levels(blocks)),
+        arms=arms,
+        levels=tuple(
+            LevelFigures(level, _estimates(level, group, rule), *tails.get(level, (0, None)))
+            for level, group in _levels(blocks)
+        ),
         blocks=tuple(_block(row) for row in blocks.to_dict("records")),
-        ecdfs=tuple(_ecdfs(blocks, data.samples)),
+        ecdfs=ecdfs,
         drops=tuple(_drops(blocks, data.samples)),
         links=tuple(_links(data.links, blocks, rule)),
         lookups=tuple(_lookups(data.lookups, rule)),
         daemons=tuple(_daemons(data.daemons)),
-        sampling=_sampling(data.blocks, rule),
+        sampling=sampling,
         missing=tuple(missing),
+        variation=tuple(_variation(blocks)),
         notes=(*notes, *(f"block {number}, {arm} with {one}: no exchange was ok" for number, arm, one in silent)),
     )
 
@@ -101,16 +114,13 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
     return RunComparison(
         seed=seed,
         margin=margin,
-        verdicts=tuple(
-            judge(
-                _cells(both[both["arm"] == arm], ["condition", *_SET], "run", metric),
-                ResearchQuestion("runs", arm, metric, METRICS[metric], f"Arm {arm}, run B against run A", "repetition"),
-                rule,
-                conditions=("A", "B"),
-            )
-            for arm in sorted(arms[0] & arms[1])
-            for metric in COMPARED
-            if both.loc[both["arm"] == arm, metric].notna().any() or metric == COMPARED[0]
+        verdicts=judge(
+            [
+                _of_runs(both[both["arm"] == arm], arm, metric, rule)
+                for metric in COMPARED
+                for arm in sorted(arms[0] & arms[1])
+                if both.loc[both["arm"] == arm, metric].notna().any() or metric == COMPARED[0]
+            ]
         ),
         levels=tuple(
             LevelPair(one, _estimates(one, group, rule, "A"), _estimates(one, levels["B"][one], rule, "B"))
@@ -128,49 +138,100 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
     )
 
 
+def _of_runs(both: pd.DataFrame, arm: str, metric: str, rule: Criteria) -> Inquiry:
+    table = cells(both, ["condition", *FACTORS, "repetition"], "run", metric)
+    pairs = [("A", "B")]
+    question = ResearchQuestion("runs", arm, metric, METRICS[metric])
+    return Inquiry(question, ("A", "B"), pairs, list(matched_cells(table, pairs)), table, rule.margin)
+
+
 # -- verdicts -------------------------------------------------------------------------------------------------------
 
 
-def _arm(arm: str, blocks: pd.DataFrame, rule: Criteria) -> ArmResult:
-    conditions = in_order(blocks["condition"])
-    labels = [one for one in conditions if "-as-" in one]
-    types = [one for one in conditions if one not in labels and one not in _CONTROLS]
-    controls = [one for one in conditions if one in _CONTROLS]
-    against = [(one, control) for one in types for control in controls] + list(combinations(controls, 2))
-    cells = {metric: _cells(blocks, _SET, "condition", metric) for metric in COMPARED}
+@dataclass(frozen=True)
+class _ArmData:
+    """One arm: its figures by block and condition, and the exchanges of its interleaved blocks that were ok."""
 
-    def about(kind: str, metric: str, scope: str) -> ResearchQuestion:
-        return ResearchQuestion(kind, arm, metric, METRICS[metric], scope)
+    arm: str
+    figures: pd.DataFrame
+    mixed: pd.DataFrame
 
-    def content_types(metric: str) -> EquivalenceVerdict:
-        return judge(cells[metric], about("types", metric, f"Arm {arm}"), rule, conditions=types or controls)
-
-    first, *others = COMPARED
-    same_bytes = tuple(
-        judge(
-            cells[first],
-            about("label", first, f"Arm {arm}, control with the same bytes under another label"),
-            rule,
-            conditions=(label.partition("-as-")[0], label),
+    def ask(
+        self, kind: str, metric: str, conditions: Sequence[str], rule: Criteria, pairs: Sequence[_Pair] | None = None
+    ) -> Inquiry:
+        """Ask whether conditions are equivalent by a figure; without pairs, each is compared with each."""
+        table = cells(self.figures, [*FACTORS, "repetition"], "condition", metric)
+        chosen = list(combinations(conditions, 2)) if pairs is None else list(pairs)
+        matched: list[Matched] = list(
+            matched_messages(self.mixed, chosen, metric)
+            if metric in WITHIN_SETS and len(self.mixed)
+            else matched_cells(table, chosen)
         )
-        for label in labels
-    )
-    return ArmResult(
-        arm=arm,
-        verdict=content_types(first),
-        others=tuple(content_types(metric) for metric in others if not cells[metric].empty),
-        content=judge(
-            cells[first],
-            about("content", first, f"Arm {arm}, control of the content"),
-            rule,
-            conditions=[*types, *controls],
-            pairs=against,
+        question = ResearchQuestion(kind, self.arm, metric, METRICS[metric])
+        return Inquiry(question, conditions, chosen, matched, table, rule.margin)
+
+
+def tested(data: Frames) -> dict[str, list[Matched]]:
+    """By arm, what its verdicts by the latency will test: conditions that are compared, at each level.
+
+    :raises Unaccounted: if the samples of a block aren't what was offered.
+    """
+    asked, _ = _inquiries(block_figures(data.blocks, data.samples), data.samples, Criteria())
+    found: dict[str, list[Matched]] = {}
+    for one in asked:
+        found.setdefault(one.question.arm, []).extend(one.matched)
+    return found
+
+
+def _inquiries(figures: pd.DataFrame, samples: pd.DataFrame, rule: Criteria) -> tuple[list[Inquiry], list[Inquiry]]:
+    """Ask what there is to ask of each arm: by the latency, and by other figures for information."""
+    mixed = timed(samples[is_interleaved(samples) & (samples["outcome"] == Outcome.OK.value)])
+    asked: list[Inquiry] = []
+    others: list[Inquiry] = []
+    for arm, group in _grouped(figures, "arm"):
+        about = _ArmData(str(arm), group, mixed[mixed["arm"] == arm])
+        conditions = in_order(group["condition"])
+        labels = [one for one in conditions if "-as-" in one]
+        types = [one for one in conditions if one not in labels and one not in _CONTROLS]
+        controls = [one for one in conditions if one in _CONTROLS]
+        first, *rest = COMPARED
+        asked.append(about.ask("types", first, types or controls, rule))
+        asked += [about.ask("label", first, (one.partition("-as-")[0], one), rule) for one in labels]
+        if controls and types:
+            against = [*product(types, controls), *combinations(controls, 2)]
+            asked.append(about.ask("content", first, [*types, *controls], rule, against))
+        others += [about.ask("types", one, types or controls, rule) for one in rest if group[one].notna().any()]
+    return asked, others
+
+
+def _arms(figures: pd.DataFrame, samples: pd.DataFrame, sampling: Inquiry | None, rule: Criteria) -> _Verdicts:
+    """Reach all verdicts of a run: those by the latency, and on sampling, are corrected together."""
+    asked, others = _inquiries(figures, samples, rule)
+    judged = judge([*asked, *([sampling] if sampling else [])])
+    informed = judge(others)
+    arms = []
+    for arm in sorted({one.question.arm for one in asked}):
+        by_kind = [one for one in judged if one.question.arm == arm and one.question.kind != "sampling"]
+        labelled = tuple(one for one in by_kind if one.question.kind == "label")
+        arms.append(
+            ArmResult(
+                arm=arm,
+                verdict=next(one for one in by_kind if one.question.kind == "types"),
+                others=tuple(one for one in informed if one.question.arm == arm),
+                content=next((one for one in by_kind if one.question.kind == "content"), None),
+                labels=labelled,
+                caution=_caution(arm, labelled),
+            )
         )
-        if controls and types
-        else None,
-        labels=same_bytes,
-        caution=_caution(arm, same_bytes),
-    )
+    return tuple(arms), judged[-1] if sampling else None
+
+
+def _variation(figures: pd.DataFrame) -> Iterable[Variation]:
+    """Take the variation of each arm apart; controls aren't in it."""
+    for arm, group in _grouped(figures, "arm"):
+        is_type = ~group["condition"].isin(_CONTROLS) & ~group["condition"].str.contains("-as-")
+        if (found := variation(str(arm), group[is_type])) is not None:
+            yield found
 
 
 def _caution(arm: str, same_bytes: Sequence[EquivalenceVerdict]) -> str:
@@ -190,23 +251,14 @@ def _caution(arm: str, same_bytes: Sequence[EquivalenceVerdict]) -> str:
     return ""
 
 
-def _cells(blocks: pd.DataFrame, index: list[str], across: str, metric: str) -> pd.DataFrame:
-    """Make a row of each block set, a column of each condition."""
-    there = blocks[blocks[metric].notna()]
-    return there.pivot_table(index=index, columns=across, values=metric, aggfunc="median", sort=True)
-
-
-def _sampling(blocks: pd.DataFrame, rule: Criteria) -> EquivalenceVerdict | None:
-    """Judge what sampling costs; in both kinds of blocks the initiators have told their rates."""
+def _sampling(blocks: pd.DataFrame) -> Inquiry | None:
+    """Ask what sampling costs; in both kinds of blocks the initiators have told their rates."""
     if not (blocks["sampling"] == "off").any():
         return None
-    question = ResearchQuestion("sampling", "", "throughput_bytes_per_s", "throughput", "What sampling costs")
-    return judge(
-        _cells(blocks, ["arm", "condition", *_SET], "sampling", "bytes_per_s"),
-        question,
-        Criteria(SAMPLING_MARGIN, rule.seed, rule.resamples),
-        conditions=("off", "on"),
-    )
+    table = cells(blocks, ["arm", "condition", *FACTORS, "repetition"], "sampling", "bytes_per_s")
+    pairs = [("off", "on")]
+    question = ResearchQuestion("sampling", "", "throughput_bytes_per_s", "throughput")
+    return Inquiry(question, ("off", "on"), pairs, list(pooled_cells(table, pairs)), table, SAMPLING_MARGIN)
 
 
 # -- figures --------------------------------------------------------------------------------------------------------
@@ -241,17 +293,23 @@ def _block(row: Mapping[Hashable, Any]) -> BlockFigures:
     )
 
 
-def _ecdfs(blocks: pd.DataFrame, samples: pd.DataFrame) -> Iterable[Ecdf]:
+def _answered(blocks: pd.DataFrame, samples: pd.DataFrame) -> dict[Level, Values]:
+    """Collect the latencies of the exchanges that were ok, of each level."""
     done = samples[samples["outcome"] == Outcome.OK.value]
-    latency = done[["block"]].assign(latency_s=(done["end_ns"] - done["planned_ns"]) / 1e9)
-    for level, group in _levels(blocks[["block", *LEVEL]].merge(latency, on="block")):
-        values = group["latency_s"].to_numpy(dtype=np.float64)
-        points = np.quantile(values, np.linspace(0, 1, POINTS))
-        yield Ecdf(level, len(values), tuple(float(point) for point in points))
+    latency = done[["block", "condition"]].assign(latency_s=(done["end_ns"] - done["planned_ns"]) / 1e9)
+    placed = blocks[["block", *LEVEL]].merge(latency, on=["block", "condition"])
+    return {level: group["latency_s"].to_numpy(dtype=np.float64) for level, group in _levels(placed)}
+
+
+def _ecdf(level: Level, values: Values) -> Ecdf:
+    points = np.quantile(values, np.linspace(0, 1, POINTS))
+    return Ecdf(level, len(values), tuple(float(point) for point in points))
 
 
 def _drops(blocks: pd.DataFrame, samples: pd.DataFrame) -> Iterable[Drops]:
-    placed = samples[["block", "outcome"]].merge(blocks[["block", "arm", "condition"]], on="block")
+    placed = samples[["block", "condition", "outcome"]].merge(
+        blocks[["block", "arm", "condition"]], on=["block", "condition"]
+    )
     yield _drops_of("", "", placed["outcome"])
     for arm, group in _grouped(placed, "arm"):
         yield _drops_of(str(arm), "", group["outcome"])
@@ -275,7 +333,7 @@ def _drops_of(arm: str, condition: str, outcomes: pd.Series[str]) -> Drops:
 
 
 def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Criteria) -> Iterable[LinkFigures]:
-    placed = links.drop(columns="pair").merge(blocks[["block", "pairs"]], on="block")
+    placed = links.drop(columns="pair").merge(blocks[["block", "pairs"]].drop_duplicates(), on="block")
     for pairs, group in _grouped(placed, "pairs"):
         for figure in _LINK_FIGURES:
             there = group[["block", figure]].dropna().astype({figure: "float64"})
@@ -286,7 +344,7 @@ def _links(links: pd.DataFrame, blocks: pd.DataFrame, rule: Criteria) -> Iterabl
                 figure=figure,
                 pairs=int(pairs),
                 links=len(there),
-                p99=float(there[figure].quantile(0.99)),
+                p99=p99(there[figure].to_numpy()),
                 most=float(there[figure].max()),
                 total=float(there[figure].sum()),
                 estimate=estimate(by_block.to_numpy(), rule.seed, f"link|{pairs}|{figure}", rule.resamples),

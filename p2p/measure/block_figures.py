@@ -9,31 +9,37 @@ from typing import Any, Final, get_type_hints
 import numpy as np
 import pandas as pd
 
-from p2p.base.errors import Outcome, P2PError
-from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, CsvTable
+from p2p.base.errors import Outcome
+from p2p.measure.raw_data import BLOCKS, DAEMONS, LINKS, LOOKUPS, SAMPLES, Columns, CsvTable, Unaccounted
 from p2p.measure.raw_reader import RawRun
 
-__all__ = ["LEVEL", "METRICS", "Frames", "Unaccounted", "block_figures", "frames", "in_order"]
+__all__ = [
+    "LEVEL",
+    "METRICS",
+    "Frames",
+    "Unaccounted",
+    "block_figures",
+    "frames",
+    "in_order",
+    "is_interleaved",
+    "timed",
+]
 
 LEVEL: Final = ["arm", "condition", "size", "pairs", "load"]
 """Blocks that have these in common repeat one another."""
 
 METRICS: Final = {
     "latency_s": "latency",
-    "latency_p99_s": "99th percentile of the latency",
     "first_byte_s": "time to the first byte",
     "cycle_s": "cycle time",
     "throughput_bytes_per_s": "throughput",
     "pair_bytes_per_s": "throughput of an initiator",
+    "fairness": "Jain's index of fairness",
 }
 """What is worked out for each block, and what people call it."""
 
 _CONTENT_TYPES: Final = ("text", "audio", "video", "zeros", "random")
 _DTYPES: Final = {int: "int64", int | None: "Int64", float: "float64", float | None: "float64", str: "object"}
-
-
-class Unaccounted(P2PError):
-    """The samples of a block aren't what was offered: the counting is wrong, so every figure may be."""
 
 
 @dataclass(frozen=True)
@@ -73,40 +79,62 @@ def in_order(conditions: Iterable[str]) -> list[str]:
     return sorted(set(conditions), key=place)
 
 
+def is_interleaved(samples: pd.DataFrame) -> pd.Series[bool]:
+    """Mark the exchanges of blocks in which content types alternate: they belong to a set within their block."""
+    if "set" not in samples:  # raw data of older versions
+        return pd.Series(False, index=samples.index)
+    return samples["set"].notna()
+
+
 def block_figures(blocks: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """Work out the figures of each block with sampling on, in the order of their numbers.
 
-    The columns of the blocks, then ``ok``, ``refused``, ``drops``, and those of :data:`METRICS`. Where no exchange was
-    ok, throughput is 0 and the others are NaN, as is the cycle time of an open loop. Only readings of one initiator's
-    clock are ever subtracted, so the clocks of a lab needn't agree.
+    The columns of the blocks, then ``ok``, ``refused``, ``drops``, and those of :data:`METRICS`. An interleaved block
+    has a row for each of its conditions. Where no exchange was ok, throughput is 0 and the others are NaN, as is the
+    cycle time of an open loop. Only readings of one initiator's clock are ever subtracted, so the clocks of a lab
+    needn't agree.
 
     :raises Unaccounted: if what was offered isn't the sum of the outcomes.
     """
     sampled = blocks[blocks["sampling"] == "on"].sort_values("block", ignore_index=True)
     _check_accounts(sampled, samples)
-    counts = pd.crosstab(samples["block"], samples["outcome"]).reindex(sampled["block"], fill_value=0)
+    sampled = _by_condition(sampled, samples)
+    place = pd.MultiIndex.from_frame(sampled[["block", "condition"]])
+    counts = pd.crosstab([samples["block"], samples["condition"]], samples["outcome"]).reindex(place, fill_value=0)
     figures = sampled.assign(
         ok=_count(counts, [Outcome.OK]),
         refused=_count(counts, [Outcome.REFUSED]),
         drops=_count(counts, [outcome for outcome in Outcome if outcome.is_drop]),
     )
-    timed = _timed(samples)
-    done = timed[timed["outcome"] == Outcome.OK.value]
-    grouped = done.groupby("block", sort=True)
-    rates = _rates(timed).groupby("block", sort=True)
+    times = timed(samples)
+    done = times[times["outcome"] == Outcome.OK.value]
+    grouped = done.groupby(["block", "condition"], sort=True)
+    rates = _rates(times).groupby(["block", "condition"], sort=True)
     measured = pd.DataFrame(
         {
             "latency_s": grouped["latency_s"].median(),
-            "latency_p99_s": grouped["latency_s"].quantile(0.99),
             "first_byte_s": grouped["first_byte_s"].median(),
             "cycle_s": grouped["cycle_s"].median(),
             "throughput_bytes_per_s": rates.sum(min_count=1),
             "pair_bytes_per_s": rates.median(),
+            "fairness": _fairness(rates),
         }
     )
-    figures = figures.join(measured, on="block")
+    figures = figures.join(measured, on=["block", "condition"])
     closed = figures["load"] == "closed"
     return figures.assign(cycle_s=figures["cycle_s"].where(closed))
+
+
+def _by_condition(blocks: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """Make a row of each condition of an interleaved block; the others stay as they are."""
+    mixed = samples[is_interleaved(samples)].groupby(["block", "condition"], sort=True).size()
+    if mixed.empty:
+        return blocks
+    found = mixed.rename("found").reset_index()
+    whole = blocks[~blocks["block"].isin(found["block"])]
+    parts = blocks.drop(columns=["condition"]).merge(found, on="block")
+    parts = parts.assign(offered=parts["found"])[blocks.columns]
+    return pd.concat([whole, parts], ignore_index=True).sort_values("block", kind="stable", ignore_index=True)
 
 
 def _check_accounts(blocks: pd.DataFrame, samples: pd.DataFrame) -> None:
@@ -131,8 +159,8 @@ def _count(counts: pd.DataFrame, outcomes: list[Outcome]) -> Any:
     return counts.reindex(columns=[outcome.value for outcome in outcomes], fill_value=0).sum(axis=1).to_numpy()
 
 
-def _timed(samples: pd.DataFrame) -> pd.DataFrame:
-    """Add the times of each exchange in seconds."""
+def timed(samples: pd.DataFrame) -> pd.DataFrame:
+    """Add the times of each exchange in seconds: latency, first byte, and cycle."""
     ordered = samples.sort_values(["block", "pair", "direction", "planned_ns"], kind="stable", ignore_index=True)
     following = ordered.groupby(["block", "pair", "direction"])["planned_ns"].shift(-1)
     until = following.astype("Int64").fillna(ordered["end_ns"])
@@ -147,12 +175,30 @@ def _seconds(nanoseconds: pd.Series[Any]) -> Any:
     return nanoseconds.astype("Int64").to_numpy(dtype=np.float64, na_value=np.nan) / 1e9
 
 
-def _rates(timed: pd.DataFrame) -> pd.Series[float]:
-    """Work out the rate of each initiator: the bytes of what was ok, over the time for all it was asked for."""
-    both = timed["bytes"] + timed["reply_bytes"]
-    weighed = timed.assign(moved=both.where(timed["outcome"] == Outcome.OK.value, 0))
-    grouped = weighed.groupby(["block", "pair", "direction"], sort=True)
+def _rates(times: pd.DataFrame) -> pd.Series[float]:
+    """Work out the rate of each initiator: the bytes of what was ok, over the time for all it was asked for.
+
+    Where content types alternate, that is the time that the exchanges of one of them took.
+    """
+    both = times["bytes"] + times["reply_bytes"]
+    weighed = times.assign(moved=both.where(times["outcome"] == Outcome.OK.value, 0), mixed=is_interleaved(times))
+    grouped = weighed.groupby(["block", "condition", "pair", "direction"], sort=True)
     moved = grouped["moved"].sum()
     span = pd.Series(_seconds(grouped["end_ns"].max() - grouped["planned_ns"].min()), index=moved.index)
+    span = grouped["latency_s"].sum().where(grouped["mixed"].first(), span)
     rates: pd.Series[float] = (moved / span).where(span > 0)
     return rates
+
+
+def _fairness(rates: Any) -> pd.Series[float]:
+    """Work out Jain's index over the initiators: 1 if all get the same, 1/n if one of n gets everything.
+
+    Of a single initiator there is none.
+    """
+    many = rates.count()
+    index: pd.Series[float] = (rates.sum() ** 2 / (many * rates.agg(_squares))).where(many > 1)
+    return index
+
+
+def _squares(rates: pd.Series[float]) -> float:
+    return float((rates**2).sum())

@@ -6,13 +6,17 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import count
+from itertools import count, islice
+from math import ceil, inf
 from typing import Final, Literal
 
+from p2p.experiment.interleaving import MOST_CELLS, cycle
 from p2p.experiment.making import SMALLEST, Content
 
 __all__ = [
+    "BLOCK_S",
     "CONDITIONS",
+    "INTERLEAVED",
     "MAX_BYTES_PER_S",
     "MAX_EXCHANGES",
     "MAX_EXCHANGES_PER_S",
@@ -22,12 +26,18 @@ __all__ = [
     "Factors",
     "Label",
     "Load",
+    "Message",
     "Problems",
+    "contents_of",
     "drawn",
     "impossible",
     "parse_condition",
+    "rounds",
     "seconds_of",
 ]
+
+INTERLEAVED: Final = "interleaved"
+"""The condition of a block that has several, message by message."""
 
 MAX_EXCHANGES: Final = 10_000_000
 """Exchanges of a plan, warm-up included; each leaves a row of about 200 bytes."""
@@ -40,6 +50,16 @@ MAX_BYTES_PER_S: Final = 1_250_000_000
 
 MAX_INSPECTED_PER_S: Final = 1000
 """Files a second that an open load may have decoded."""
+
+BLOCK_S: Final = 0.25
+"""Seconds that the exchanges of a block take at least, where a pilot counts them out."""
+
+CONTENTS: Final = 8
+"""Contents of one kind and size that take turns, in a block and from one to the next; of large ones fewer."""
+
+_BLOCK_BYTES: Final = 16 * 1024 * 1024
+_RUN_BYTES: Final = 128 * 1024 * 1024
+"""Bytes of one kind of content, in a block and in all; there is one in a block, and two in all, however large."""
 
 Label = Literal["text", "audio", "video", "data"]
 
@@ -123,27 +143,37 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One kind of message of a block.
+
+    :ivar condition: its name, ``text-as-video``.
+    :ivar content: what the bytes are.
+    :ivar label: the content type in the head of each request.
+    """
+
+    condition: str
+    service: str
+    content: Content
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """What is measured at once: the unit of the analysis. The names are those of docs/raw-data.rst.
 
     :ivar number: the block's own, from 1; it doesn't depend on the seed.
     :ivar order: its place in the run, from 1.
-    :ivar condition: its name, ``text-as-video``.
-    :ivar content: what the bytes are.
-    :ivar label: the content type in the head of each request.
+    :ivar messages: one kind, or those of each matched set of an interleaved block.
     :ivar size: bytes of the content, exactly.
-    :ivar exchanges: of each pair, after the warm-up.
-    :ivar warm_up: of each pair, before it; they are discarded.
+    :ivar exchanges: of each pair, after the warm-up, and of each kind; 0 if a pilot is to find out how many.
+    :ivar warm_up: the same before it; they are discarded.
     :ivar sampling: whether samples are taken; without, the block tells what taking them costs.
     """
 
     number: int
     order: int
     arm: str
-    condition: str
-    service: str
-    content: Content
-    label: Label
+    messages: tuple[Message, ...]
     size: int
     pairs: int
     load: Load
@@ -153,14 +183,33 @@ class Block:
     sampling: bool = True
 
     @property
-    def offered(self) -> int:
-        """Exchanges of all pairs after the warm-up."""
-        return self.exchanges * self.pairs
+    def interleaved(self) -> bool:
+        """Whether it has several kinds of messages, by turns."""
+        return len(self.messages) > 1
 
     @property
-    def file_name(self) -> str:
-        """What the content is called in the head."""
-        return f"{self.condition}-{self.size}"
+    def condition(self) -> str:
+        """That of its messages, or that they have several."""
+        return INTERLEAVED if self.interleaved else self.messages[0].condition
+
+    @property
+    def offered(self) -> int:
+        """Exchanges of all pairs after the warm-up."""
+        return self.exchanges * len(self.messages) * self.pairs
+
+    @property
+    def level(self) -> tuple[str, str, int, int, str]:
+        """What the blocks that repeat it have in common: arm, condition, size, pairs, load."""
+        return self.arm, self.condition, self.size, self.pairs, str(self.load)
+
+    def counted_out(self, seconds: float) -> int:
+        """How many exchanges of each kind take long enough, where one of each takes so many seconds.
+
+        In an interleaved block they come to whole cycles.
+        """
+        least = ceil(BLOCK_S / max(seconds, 1e-6))
+        whole = len(cycle(len(self.messages)))
+        return -(-least // whole) * whole
 
     @property
     def seconds(self) -> float:
@@ -173,9 +222,11 @@ class Factors:
     """One arm of a plan.
 
     :ivar service: of all its conditions; None for the one that each is for.
-    :ivar exchanges: of each pair in a block, for each of the sizes.
-    :ivar repetitions: how often each block is run.
+    :ivar exchanges: of each pair in a block, for each of the sizes; 0 if a pilot is to find out.
+    :ivar repetitions: how often each block is run, at least.
     :ivar unsampled: whether each block is there once more without sampling.
+    :ivar interleaved: whether the conditions alternate within each block.
+    :ivar extends: whether further repetitions follow until it is precise.
     """
 
     arm: str
@@ -188,13 +239,17 @@ class Factors:
     warm_up: int
     repetitions: int
     unsampled: bool = False
+    interleaved: bool = False
+    extends: bool = False
 
     def service_of(self, condition: Condition) -> str | None:
         """The service that takes a condition; None if it has none of its own and the arm names none."""
         return self.service or condition.own_service
 
     def sets(self, repetition: int) -> Iterator[list[Block]]:
-        """The block sets of one repetition; :func:`drawn` gives the blocks their numbers and their places."""
+        """The block sets of one repetition; :func:`rounds` gives the blocks their numbers and their places."""
+        messages = [Message(one.name, self.service_of(one) or "", one.content, one.label) for one in self.conditions]
+        kinds = [tuple(messages)] if self.interleaved else [(one,) for one in messages]
         for size, exchanges in zip(self.sizes, self.exchanges, strict=True):
             for pairs in self.pairs:
                 yield [
@@ -202,10 +257,7 @@ class Factors:
                         number=0,
                         order=0,
                         arm=self.arm,
-                        condition=condition.name,
-                        service=self.service_of(condition) or "",
-                        content=condition.content,
-                        label=condition.label,
+                        messages=kind,
                         size=size,
                         pairs=pairs,
                         load=self.load,
@@ -214,31 +266,63 @@ class Factors:
                         warm_up=self.warm_up,
                         sampling=sampling,
                     )
-                    for condition in self.conditions
+                    for kind in kinds
                     for sampling in (True, False)[: 1 + self.unsampled]
                 ]
 
 
 def drawn(arms: Sequence[Factors], seed: int) -> list[Block]:
-    """Make the blocks of all arms in their order, which is drawn with the seed.
+    """Make the blocks of all arms in their order, as often as they are run at least."""
+    least = {arm.arm: arm.repetitions for arm in arms}
+    first = islice(rounds(arms, seed), max(least.values()) if any(arm.extends for arm in arms) else None)
+    blocks = (block for one in first for block_set in one for block in block_set)
+    return [block for block in blocks if block.repetition <= least[block.arm]]
 
-    The repetitions of each arm are spread over the whole run. Those at the same place in it are drawn set by set, and
-    the blocks of a set, which are compared with each other, follow one another in an order of their own: what the
-    machine does meanwhile is then much the same for all of them. Blocks that differ in sampling alone are neighbours.
+
+def rounds(arms: Sequence[Factors], seed: int) -> Iterator[list[list[Block]]]:
+    """Make the blocks of all arms in their order, which is drawn with the seed: rounds of block sets.
+
+    The repetitions of each arm are spread over the whole run; if an arm extends, a round is one repetition of each arm,
+    without end. The sets of a round are drawn one by one, and the blocks of a set, which are compared with each other,
+    follow one another in an order of their own: what the machine does meanwhile is then much the same for all of them.
+    Blocks that differ in sampling alone are neighbours.
 
     The order is that of digests of the seed and the block's number, so it is the same with every version of Python.
     """
-    rounds: dict[Fraction, list[list[Block]]] = {}
+    numbers, orders = count(1), count(1)
+    for one in _extended(arms) if any(arm.extends for arm in arms) else _spread(arms):
+        numbered = [[replace(block, number=next(numbers)) for block in block_set] for block_set in one]
+        placed = [_shuffled(seed, some) for some in sorted(numbered, key=lambda some: _lot(seed, some[0].number))]
+        yield [[replace(block, order=next(orders)) for block in block_set] for block_set in placed]
+
+
+def _extended(arms: Sequence[Factors]) -> Iterator[list[list[Block]]]:
+    for repetition in count(1):
+        yield [one for arm in arms if arm.extends or repetition <= arm.repetitions for one in arm.sets(repetition)]
+
+
+def _spread(arms: Sequence[Factors]) -> Iterator[list[list[Block]]]:
+    places: dict[Fraction, list[list[Block]]] = {}
     for arm in arms:
         for repetition in range(1, arm.repetitions + 1):
             place = Fraction(2 * repetition - 1, 2 * arm.repetitions)
-            rounds.setdefault(place, []).extend(arm.sets(repetition))
-    numbers, blocks = count(1), list[Block]()
-    for _, sets in sorted(rounds.items()):
-        numbered = [[replace(block, number=next(numbers)) for block in one] for one in sets]
-        for one in sorted(numbered, key=lambda one: _lot(seed, one[0].number)):
-            blocks += _shuffled(seed, one)
-    return [replace(block, order=order) for order, block in enumerate(blocks, 1)]
+            places.setdefault(place, []).extend(arm.sets(repetition))
+    yield from (sets for _, sets in sorted(places.items()))
+
+
+def contents_of(seed: int, size: int, repetition: int) -> list[tuple[int, int]]:
+    """The contents of one kind and size that take turns in a block: the number of each in the run, and its seed.
+
+    No content is that of all repetitions.
+    """
+    pool = min(max(_RUN_BYTES // size, 2), CONTENTS)
+    number = min(max(_BLOCK_BYTES // size, 1), pool)
+    first = (repetition - 1) * number
+    return [(one + 1, _seed(seed, one)) for one in ((first + place) % pool for place in range(number))]
+
+
+def _seed(seed: int, content: int) -> int:
+    return int.from_bytes(_lot(seed, "content", content)[:8]) >> 1
 
 
 def _shuffled(seed: int, blocks: list[Block]) -> list[Block]:
@@ -257,11 +341,14 @@ def _lot(seed: int, *what: int | str) -> bytes:
 
 def seconds_of(block: Block) -> float:
     """Estimate how long a block takes, in seconds: for a progress bar, before there is anything to go by."""
-    rounds = block.exchanges + block.warm_up
-    exchanges = rounds * block.pairs
-    each = _EXCHANGE_S + 2 * block.size / _BYTES_PER_S + (_INSPECT_S if block.service == "inspect" else 0.0)
-    spread = 0.0 if block.load.rate is None else rounds / block.load.rate
-    return _BLOCK_S + _LINK_S * block.pairs + max(exchanges * each, spread)
+    each = sum(
+        _EXCHANGE_S + 2 * block.size / _BYTES_PER_S + (_INSPECT_S if one.service == "inspect" else 0.0)
+        for one in block.messages
+    )
+    exchanges = block.exchanges or ceil(BLOCK_S / max(each * block.pairs, 1 / (block.load.rate or inf)))
+    turns = exchanges + block.warm_up
+    spread = 0.0 if block.load.rate is None else turns / block.load.rate
+    return _BLOCK_S + _LINK_S * block.pairs + max(turns * block.pairs * each, spread)
 
 
 Problems = list[tuple[tuple[int | str, ...], str]]
@@ -279,7 +366,23 @@ def impossible(arm: Factors) -> Problems:
         problems.append((("service",), f"{arm.service} takes no single content, expected one like echo or store"))
     for at, condition in enumerate(arm.conditions):
         problems += [(("types", at), text) for text in _unfit(arm, condition, names)]
+    if arm.interleaved:
+        problems += _not_alternating(arm)
     return problems + _overload(arm)
+
+
+def _not_alternating(arm: Factors) -> Problems:
+    """Tell why the types of an arm can't alternate message by message."""
+    problems: Problems = []
+    if not 2 <= len(arm.conditions) <= MOST_CELLS:
+        problems.append((("types",), f"{len(arm.conditions)} types can't alternate, from 2 to {MOST_CELLS} can"))
+    if list(arm.pairs) != [1]:
+        problems.append(
+            (("pairs",), "an interleaved arm has 1 pair: of several, all types would wait in one queue at the receiver")
+        )
+    if arm.load.rate is not None:
+        problems.append((("load",), "an interleaved arm has the load closed: each message waits for the one before"))
+    return problems
 
 
 def _repeated(values: Iterable[str | int]) -> Iterator[tuple[int, str | int]]:

@@ -6,6 +6,7 @@ Needs the extra ``report``.
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.stats import mstats
+from scipy.special import stdtr, stdtrit
 from statsmodels.stats.proportion import proportion_confint
 
 __all__ = [
     "CONFIDENCE",
+    "FEWEST_P99",
     "FEWEST_VALUES",
     "RESAMPLES",
     "TRIMMED",
@@ -27,11 +29,17 @@ __all__ = [
     "Share",
     "Values",
     "estimate",
+    "freedom",
+    "p99",
+    "reach",
     "share",
 ]
 
 CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 9999
+FEWEST_P99: Final = 299
+"""With fewer values there is no 99th percentile: with 298, all of them lie below it more often than one time in 20."""
+
 FEWEST_VALUES: Final = 3
 """A median of fewer values has no interval: resampling two values says nothing."""
 
@@ -92,6 +100,14 @@ def estimate(values: Sequence[float] | Values, seed: int, key: str, resamples: i
     return Estimate(array.size, median, low, high, "percentile")
 
 
+def p99(values: Values) -> float | None:
+    """Return the 99th percentile, interpolated between the sorted values; None of fewer than 299.
+
+    It is comparable with that of as many values alone: the more there are, the more rare ones are among them.
+    """
+    return float(np.quantile(values, 0.99)) if len(values) >= FEWEST_P99 else None
+
+
 def _bootstrap(
     values: Values, seed: int, key: str, resamples: int, method: Literal["bca", "percentile"]
 ) -> tuple[float, float]:
@@ -126,40 +142,55 @@ class Middle:
     """The trimmed mean of values, such as ratios that a busy machine scatters; 0 of none.
 
     What else a machine does for a second makes single blocks several times as slow. Such ratios would decide a mean and
-    widen its interval, so a fifth at each end is left out, and the tests allow for that (Tukey and McLaughlin 1963).
-    Fewer than five values are all kept.
+    widen its interval, so a fifth at each end is left out, and the tests allow for that (Yuen 1974). Fewer than five
+    values are all kept.
 
     :ivar error: its standard error, which comes from the winsorised variance; 0 if all that is left is the same, and of
         fewer than two values, which can't be tested.
-    :ivar freedom: degrees of freedom of its *t* distribution.
+    :ivar count: of the values, those that are left out included.
     """
 
     mean: float
     error: float
-    freedom: int
+    count: int
 
     @classmethod
     def of(cls, values: Values) -> Middle:
         """Work it out."""
         count = len(values)
         if count < 2:
-            return cls(float(values.sum()), 0.0, 0)
-        left_out = int(TRIMMED * count)
-        if not left_out:
-            return cls(float(np.mean(values)), float(stats.sem(values)), count - 1)
-        limits = (TRIMMED, TRIMMED)
-        mean, error = mstats.trimmed_mean(values, limits), mstats.trimmed_stde(values, limits)
-        return cls(float(mean), float(error), count - 2 * left_out - 1)
+            return cls(float(values.sum()), 0.0, count)
+        out = int(TRIMMED * count)
+        ordered = np.sort(values)
+        kept = ordered[out : count - out]
+        winsorised = np.clip(ordered, kept[0], kept[-1])
+        error = float(winsorised.std(ddof=1)) * math.sqrt((count - 1) / (len(kept) * (len(kept) - 1)))
+        return cls(float(kept.mean()), error, count)
 
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """The interval that holds it with this confidence."""
-        low, high = stats.t.interval(confidence, self.freedom, self.mean, self.error)
-        return float(low), float(high)
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of its *t* distribution."""
+        return freedom(self.count)
+
+    @property
+    def half_width(self) -> float:
+        """How far its interval of 95 % reaches to either side."""
+        return self.error * reach(self.freedom)
 
     def p_above(self, bound: float) -> float:
         """The chance of such values if the middle were no more than a bound."""
-        return float(stats.t.sf(self.mean - bound, self.freedom, 0, self.error))
+        return float(stdtr(self.freedom, (bound - self.mean) / self.error))
 
     def p_below(self, bound: float) -> float:
         """The chance of such values if the middle were no less than a bound."""
-        return float(stats.t.cdf(self.mean - bound, self.freedom, 0, self.error))
+        return float(stdtr(self.freedom, (self.mean - bound) / self.error))
+
+
+def freedom(count: int) -> int:
+    """Degrees of freedom that a trimmed mean of so many values has."""
+    return count - 2 * int(TRIMMED * count) - 1
+
+
+def reach(degrees: int) -> float:
+    """How many standard errors an interval of 95 % reaches to either side, by the *t* distribution."""
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

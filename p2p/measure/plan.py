@@ -6,6 +6,7 @@ Every problem is told as ``file:line: key: what is wrong, what was expected``, a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -15,10 +16,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, mod
 from p2p.base.config import StrictModel
 from p2p.base.config_fields import Size
 from p2p.base.yaml_files import LocatedErrors, load
-from p2p.measure.blocks import CONDITIONS, MAX_EXCHANGES, Block, Condition, Factors, Load, Problems, drawn, impossible
+from p2p.measure.blocks import (
+    CONDITIONS,
+    MAX_EXCHANGES,
+    Block,
+    Condition,
+    Factors,
+    Load,
+    Problems,
+    drawn,
+    impossible,
+    rounds,
+)
 from p2p.measure.blocks import parse_condition as _parse_condition
 
-__all__ = ["MAX_BLOCKS", "MAX_CONTENT", "MIN_CONTENT", "Arm", "ExperimentPlan", "load_plan"]
+__all__ = ["MAX_BLOCKS", "MAX_CONTENT", "MIN_CONTENT", "Arm", "ExperimentPlan", "Until", "load_plan"]
 
 MIN_CONTENT: Final = 1024
 MAX_CONTENT: Final = 67_108_864
@@ -27,8 +39,13 @@ MAX_CONTENT: Final = 67_108_864
 MAX_BLOCKS: Final = 100_000
 """Blocks of a plan."""
 
+FEWEST: Final = 6
+"""Repetitions at least where a run goes on until it is precise."""
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%")
+_SPAN: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(s|min|h)")
+_UNITS: Final = {"s": 1, "min": 60, "h": 3600}
 _OPEN: Final = "expected closed, or {open: 20} for 20 exchanges a second of each pair"
 
 
@@ -39,11 +56,28 @@ def _name(text: str) -> str:
 
 
 def _margin(value: Any) -> float:
-    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
-    share = float(found[1]) / 100 if found else value
-    if not isinstance(share, float) or not 0.001 <= share <= 0.5:
+    share = _share(value)
+    if share is None or not 0.001 <= share <= 0.5:
         raise ValueError(f"{str(value)[:60]!r} is no margin, expected one from 0.1% to 50%, like 5%")
     return share
+
+
+def _half_width(value: Any) -> float:
+    share = _share(value)
+    if share is None or not 0.0001 <= share <= 0.5:
+        raise ValueError(f"{str(value)[:60]!r} is no half-width, expected one from 0.01% to 50%, like 1.5%")
+    return share
+
+
+def _share(value: Any) -> float | None:
+    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    share = float(found[1]) / 100 if found else value
+    return share if isinstance(share, float) else None
+
+
+def _span(value: Any) -> Any:
+    found = _SPAN.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(found[1]) * _UNITS[found[2]] if found else value
 
 
 def _load(value: Any) -> Load:
@@ -75,6 +109,18 @@ WarmUp = Annotated[int, Field(ge=0, le=1_000_000)]
 Repetitions = Annotated[int, Field(ge=1, le=1000)]
 
 
+class Until(StrictModel):
+    """When there are repetitions enough; the verdict has no part in it."""
+
+    half_width: Annotated[float, BeforeValidator(_half_width)] | None = Field(
+        default=None,
+        description="how far intervals may reach to either side, like 1.5%; a third of the margin if left out",
+    )
+    at_most: Annotated[float, BeforeValidator(_span), Field(ge=1, le=864_000)] = Field(
+        description="a time after which nothing more is repeated, like 10min"
+    )
+
+
 class Arm(StrictModel):
     """Factors that are combined each with each, with a verdict of their own."""
 
@@ -85,16 +131,20 @@ class Arm(StrictModel):
     sizes: list[ContentSize] = Field(min_length=1, description="a list of sizes from 1KiB to 64MiB")
     pairs: list[Pairs] = Field(min_length=1, description="a list of numbers: how many pairs talk at once")
     load: Annotated[Load, PlainValidator(_load)] | None = Field(default=None, description=f"a load, {_OPEN}")
+    interleaved: bool = Field(default=False, description="true, to have the types alternate message by message")
     sampling_cost: bool = Field(default=False, description="true, to run each block once more without sampling")
     exchanges: Annotated[list[Exchanges], BeforeValidator(_counts), Field(min_length=1)] | None = Field(
-        default=None, description="exchanges of a pair in a block, one number or one for each size"
+        default=None, description="exchanges of a pair and a type in a block, one number or one for each size"
     )
     warm_up: WarmUp | None = Field(default=None, description="exchanges of a pair before a block")
     repetitions: Repetitions | None = Field(default=None, description="how often each block is run")
 
-    def counts(self, usual: int) -> list[int]:
-        """Exchanges of each pair in a block, for each of the sizes; ``usual`` if the arm has none of its own."""
-        own = self.exchanges or [usual]
+    def counts(self, usual: int | None) -> list[int]:
+        """Exchanges of each pair in a block, for each of the sizes; ``usual`` if the arm has none of its own.
+
+        0 means that a pilot finds out.
+        """
+        own = self.exchanges or [usual or 0]
         return own if len(own) == len(self.sizes) else own * len(self.sizes)
 
 
@@ -108,9 +158,12 @@ class ExperimentPlan(StrictModel):
     )
     arms: dict[Name, Arm] = Field(min_length=1, description="a mapping from names to types, sizes and pairs")
     load: Annotated[Load, PlainValidator(_load)] = Field(default=Load(), description=f"a load, {_OPEN}")
-    exchanges: Exchanges = Field(default=10, description="exchanges of a pair in a block")
+    exchanges: Exchanges | None = Field(
+        default=None, description="exchanges of a pair and a type in a block; without it, a pilot counts out 250 ms"
+    )
     warm_up: WarmUp = Field(default=2, description="exchanges of a pair before it")
-    repetitions: Repetitions = Field(default=6, description="how often each block is run")
+    repetitions: Repetitions = Field(default=6, description="how often each block is run, at least")
+    until: Until | None = Field(default=None, description="a mapping that says when there are repetitions enough")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -127,6 +180,8 @@ class ExperimentPlan(StrictModel):
             for arm in self.factors
             for where, text in impossible(arm)
         ]
+        if self.until is not None and self.repetitions < FEWEST:
+            problems.append((("repetitions",), f"is {self.repetitions}, expected at least {FEWEST} beside until"))
         if problems:
             raise LocatedErrors(problems)
         self._small_enough()
@@ -147,6 +202,9 @@ class ExperimentPlan(StrictModel):
                 warm_up=self.warm_up if arm.warm_up is None else arm.warm_up,
                 repetitions=arm.repetitions or self.repetitions,
                 unsampled=arm.sampling_cost,
+                interleaved=arm.interleaved,
+                # Without a second type there is nothing to be compared, and so no precision to wait for.
+                extends=self.until is not None and arm.repetitions is None and len(arm.types) > 1,
             )
             for name, arm in self.arms.items()
         ]
@@ -155,7 +213,7 @@ class ExperimentPlan(StrictModel):
         blocks = exchanges = 0
         for arm in self.factors:
             times = arm.repetitions * len(arm.conditions) * (1 + arm.unsampled)
-            blocks += times * len(arm.sizes) * len(arm.pairs)
+            blocks += times * len(arm.sizes) * len(arm.pairs) // (len(arm.conditions) if arm.interleaved else 1)
             exchanges += times * sum(arm.pairs) * sum(number + arm.warm_up for number in arm.exchanges)
         for key, number, most in (("blocks", blocks, MAX_BLOCKS), ("exchanges", exchanges, MAX_EXCHANGES)):
             if number > most:
@@ -164,8 +222,12 @@ class ExperimentPlan(StrictModel):
                 raise LocatedErrors([((where,), text)])
 
     def blocks(self) -> list[Block]:
-        """Make all blocks, in the order in which they are run."""
+        """Make all blocks in the order in which they are run; of an arm that goes on until it is precise, the least."""
         return drawn(self.factors, self.seed)
+
+    def rounds(self) -> Iterator[list[list[Block]]]:
+        """Make the blocks round by round, set by set; without end if an arm goes on until it is precise."""
+        return rounds(self.factors, self.seed)
 
     @property
     def pairs(self) -> int:
@@ -174,7 +236,7 @@ class ExperimentPlan(StrictModel):
 
     @property
     def seconds(self) -> float:
-        """About how long all blocks take."""
+        """About how long all blocks take, at least."""
         return sum(block.seconds for block in self.blocks())
 
 

@@ -16,27 +16,36 @@ from typing import Any, Final, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from p2p.base.errors import LocalFileError, Outcome
+from p2p.base.errors import LocalFileError, Outcome, P2PError
+from p2p.measure.blocks import INTERLEAVED
 
 __all__ = [
     "BLOCKS",
+    "BROKEN",
     "DAEMONS",
     "FACTS",
+    "INTERLEAVED",
     "LINKS",
     "LOOKUPS",
+    "PILOTS",
     "PLAN",
     "SAMPLES",
+    "ArmEnding",
     "BlockRow",
+    "BrokenRow",
     "Columns",
     "CsvTable",
     "DaemonRow",
     "LinkRow",
     "LookupRow",
     "MissingBlock",
+    "PilotRow",
     "Placement",
     "Row",
+    "RunEvent",
     "RunFacts",
     "SampleRow",
+    "Unaccounted",
     "read_text",
 ]
 
@@ -49,6 +58,10 @@ Columns = dict[str, list[Any]]
 """A table, column by column, all of the same length; None is what was left empty."""
 
 
+class Unaccounted(P2PError):
+    """The messages of a block aren't what was planned: the counting is wrong, so every figure may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class SampleRow:
     """One exchange of a block with sampling on; times are ns of the initiator's monotonic clock.
@@ -57,6 +70,10 @@ class SampleRow:
         of text under the label audio.
     :ivar load: ``closed``, or ``open:20`` for 20 exchanges a second a pair.
     :ivar planned_ns: when it was to begin; latency counts from here.
+    :ivar set: the matched set within an interleaved block, from 1; None in others.
+    :ivar label: the content type in its head.
+    :ivar content: which of the contents of its kind and size it had, from 1.
+    :ivar route: ``direct``, ``relayed`` or ``forward``.
     :raises ValueError: if a time makes no sense; every figure would be wrong without anybody noticing.
     """
 
@@ -77,6 +94,10 @@ class SampleRow:
     end_ns: int
     outcome: str
     reason: str = ""
+    set: int | None = None
+    label: str = ""
+    content: int | None = None
+    route: str = "direct"
 
     def __post_init__(self) -> None:
         first = self.planned_ns if self.first_byte_ns is None else self.first_byte_ns
@@ -116,7 +137,8 @@ class BlockRow:
     :ivar offered: exchanges that were asked for after the warm-up.
     :ivar sampling: ``on``, or ``off`` where it measures what sampling costs and has no rows elsewhere.
     :ivar bytes: content both ways of the exchanges that were ``ok``.
-    :ivar bytes_per_s: the sum of what the initiators measured, each by its own clock; None if one of them is missing.
+    :ivar bytes_per_s: the sum of what the initiators measured, each by its own clock; None where one had nothing.
+    :ivar sets: the matched sets of each pair in an interleaved block; None in others.
     """
 
     block: int
@@ -134,6 +156,52 @@ class BlockRow:
     sampling: str = "on"
     bytes: int | None = None
     bytes_per_s: float | None = None
+    sets: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PilotRow:
+    """How many exchanges a pilot has found right for the blocks of a level; written before the first of them.
+
+    :ivar exchanges: of each pair in a block; in an interleaved arm, sets.
+    :ivar pilot_exchanges: the same of the pilot, which took ``pilot_ns``.
+    """
+
+    arm: str
+    condition: str
+    size: int
+    pairs: int
+    load: str
+    exchanges: int
+    pilot_exchanges: int
+    pilot_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRow:
+    """What became of some messages of one pair, in a try of a block that came to nothing.
+
+    :ivar attempt: which try it was, from 1.
+    :ivar planned: the messages of all pairs in it; the counts of its rows come to that.
+    :ivar sent: ``yes``, or ``no`` where they weren't or nobody knows.
+    :ivar outcome: how they ended; of those that weren't sent, what kept them from it.
+    """
+
+    block: int
+    attempt: int
+    planned: int
+    arm: str
+    size: int
+    pairs: int
+    load: str
+    repetition: int
+    condition: str
+    pair: int
+    direction: str
+    sent: str
+    outcome: str
+    count: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +228,7 @@ class DaemonRow:
     rss_bytes: int
 
 
-Row = SampleRow | LinkRow | BlockRow | LookupRow | DaemonRow
+Row = SampleRow | LinkRow | BlockRow | PilotRow | BrokenRow | LookupRow | DaemonRow
 
 
 def _integer(text: str) -> int:
@@ -204,6 +272,8 @@ _PARSERS: Final[Mapping[Any, Callable[[str], Any]]] = {
 _VOCABULARY: Final[Mapping[str, Callable[[str], str]]] = {
     "outcome": _one_of(*Outcome),
     "sampling": _one_of("on", "off"),
+    "sent": _one_of("yes", "no"),
+    "route": _one_of("direct", "relayed", "forward"),
 }
 
 
@@ -278,6 +348,8 @@ class CsvTable:
 SAMPLES: Final = CsvTable("samples.csv", SampleRow)
 LINKS: Final = CsvTable("links.csv", LinkRow)
 BLOCKS: Final = CsvTable("blocks.csv", BlockRow)
+PILOTS: Final = CsvTable("pilots.csv", PilotRow)
+BROKEN: Final = CsvTable("broken.csv", BrokenRow)
 LOOKUPS: Final = CsvTable("lookups.csv", LookupRow)
 DAEMONS: Final = CsvTable("daemons.csv", DaemonRow)
 
@@ -340,6 +412,25 @@ class MissingBlock(_Facts):
     why: str
 
 
+class ArmEnding(_Facts):
+    """Why an arm has no more repetitions than it has.
+
+    :ivar why: ``planned``, ``precise``, or ``time``.
+    """
+
+    arm: str
+    repetitions: int
+    why: str
+
+
+class RunEvent(_Facts):
+    """Something that was done on purpose during a block, and when by the coordinator's clock."""
+
+    block: int
+    t_ns: int
+    what: str
+
+
 class RunFacts(_Facts):
     """What ``run.json`` says; times of day are ISO 8601 in UTC.
 
@@ -358,6 +449,8 @@ class RunFacts(_Facts):
     clock: Mapping[str, str | int | float] = {}
     placement: tuple[Placement, ...] = ()
     missing: tuple[MissingBlock, ...] = ()
+    endings: tuple[ArmEnding, ...] = ()
+    events: tuple[RunEvent, ...] = ()
 
     def to_json(self) -> str:
         """Write the file's text."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from p2p.measure.raw_data import (
     BLOCKS,
+    BROKEN,
     DAEMONS,
     FACTS,
     LINKS,
     LOOKUPS,
+    PILOTS,
     PLAN,
     SAMPLES,
     Columns,
     CsvTable,
     RunFacts,
+    Unaccounted,
     read_text,
 )
 
@@ -43,6 +46,8 @@ class RawRun:
     lookups: Columns
     daemons: Columns
     notes: tuple[str, ...]
+    pilots: Columns = field(default_factory=PILOTS.empty)
+    broken: Columns = field(default_factory=BROKEN.empty)
 
     @property
     def finished(self) -> frozenset[int]:
@@ -54,6 +59,7 @@ def read_run(folder: Path) -> RawRun:
     """Read a run's folder; whatever was cut off or isn't finished is left out and told in the notes.
 
     :raises LocalFileError: if ``samples.csv`` or ``blocks.csv`` is missing or isn't one.
+    :raises Unaccounted: if a message of a whole file is one too many, or is nowhere.
     """
     notes: list[str] = []
     blocks, found = BLOCKS.load(folder / BLOCKS.file)
@@ -63,7 +69,10 @@ def read_run(folder: Path) -> RawRun:
     blocks = _without(blocks, set(_short_blocks(blocks, samples, bool(damage))), notes)
     finished = set(blocks["block"])
     samples = _of_blocks(samples, finished, SAMPLES.file, notes)
+    _check_accounts(blocks, samples)
     links = _of_blocks(_optional(LINKS, folder, notes), finished, LINKS.file, notes)
+    broken = _since_then(BROKEN, folder, notes)
+    _check_broken(broken, notes)
     return RawRun(
         folder=folder,
         samples=samples,
@@ -73,6 +82,8 @@ def read_run(folder: Path) -> RawRun:
         daemons=_optional(DAEMONS, folder, notes),
         facts=_read_facts(folder, notes),
         plan=_read_plan(folder, notes),
+        pilots=_since_then(PILOTS, folder, notes),
+        broken=broken,
         notes=tuple(notes),
     )
 
@@ -81,7 +92,7 @@ def _short_blocks(blocks: Columns, samples: Columns, damaged: bool) -> Iterator[
     """Find the blocks whose samples the damage of the file took.
 
     A file may be cut off between two lines too; then the last blocks are short, and only they. A short block in the
-    middle of a whole file is something else, a fault in the counting, and stays for the analysis to complain about.
+    middle of a whole file is something else, a fault in the counting.
     """
     counted = Counter(samples["block"])
     marked = zip(blocks["block"], blocks["offered"], blocks["sampling"], strict=True)
@@ -107,6 +118,38 @@ def _of_blocks(columns: Columns, finished: set[int], file: str, notes: list[str]
 
 def _select(columns: Columns, kept: list[bool]) -> Columns:
     return {name: [value for value, keep in zip(column, kept, strict=True) if keep] for name, column in columns.items()}
+
+
+def _check_accounts(blocks: Columns, samples: Columns) -> None:
+    """See that the samples of each block are what was offered."""
+    counted = Counter(samples["block"])
+    for block, offered, sampling in zip(blocks["block"], blocks["offered"], blocks["sampling"], strict=True):
+        expected = offered if sampling == "on" else 0
+        if counted[block] != expected:
+            raise Unaccounted(
+                f"block {block}: {expected} messages were planned, and {counted[block]} are in {SAMPLES.file}; run "
+                f"that block again, or take it out of {BLOCKS.file} and {SAMPLES.file}"
+            )
+
+
+def _check_broken(broken: Columns, notes: list[str]) -> None:
+    """See that the rows of each try come to what was planned, unless damage took some."""
+    tries: dict[tuple[int, int], list[int]] = {}
+    for block, attempt, planned, count in zip(
+        *(broken[name] for name in ("block", "attempt", "planned", "count")), strict=True
+    ):
+        tries.setdefault((block, attempt), [planned])[0] -= count
+    for (block, attempt), (rest,) in tries.items():
+        if rest and not any(note.startswith(BROKEN.file) for note in notes):
+            raise Unaccounted(
+                f"block {block}, try {attempt}: its rows in {BROKEN.file} are {abs(rest)} messages "
+                f"{'short of' if rest > 0 else 'above'} what was planned; take them out"
+            )
+
+
+def _since_then(table: CsvTable, folder: Path, notes: list[str]) -> Columns:
+    """Read a table that runs of earlier versions don't have."""
+    return _optional(table, folder, notes) if (folder / table.file).exists() else table.empty()
 
 
 def _optional(table: CsvTable, folder: Path, notes: list[str]) -> Columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,20 +15,25 @@ from p2p.base.errors import LocalFileError
 from p2p.base.saving import save_file
 from p2p.measure.raw_data import (
     BLOCKS,
+    BROKEN,
     DAEMONS,
     FACTS,
     LINKS,
     LOOKUPS,
+    PILOTS,
     PLAN,
     SAMPLES,
     BlockRow,
+    BrokenRow,
     CsvTable,
     DaemonRow,
     LinkRow,
     LookupRow,
+    PilotRow,
     Row,
     RunFacts,
     SampleRow,
+    Unaccounted,
 )
 from p2p.measure.raw_reader import read_run
 
@@ -36,8 +41,10 @@ __all__ = ["RunWriter", "remove_run"]
 
 LOCK: Final = ".lock"
 
-_TABLES: Final = (SAMPLES, LINKS, LOOKUPS, DAEMONS, BLOCKS)
+_BLOCK_TABLES: Final = (SAMPLES, LINKS, LOOKUPS, DAEMONS, BLOCKS)
 """The table of blocks is the last to be written: a row in it says that all the others are there."""
+
+_TABLES: Final = (PILOTS, BROKEN, *_BLOCK_TABLES)
 
 
 def remove_run(folder: Path) -> None:
@@ -95,8 +102,9 @@ class RunWriter:
         with writer._preparing():
             run = read_run(folder)
             kept = {BLOCKS: run.blocks, SAMPLES: run.samples, LINKS: run.links}
+            others = {PILOTS: run.pilots, BROKEN: run.broken, LOOKUPS: run.lookups, DAEMONS: run.daemons}
             # Blocks first: if this is broken off, what is left of the others is not of a finished block.
-            for table, columns in {**kept, LOOKUPS: run.lookups, DAEMONS: run.daemons}.items():
+            for table, columns in {**kept, **others}.items():
                 writer._replace(table.file, table.dump(columns))
         writer._finished.update(run.finished)
         return writer
@@ -114,10 +122,36 @@ class RunWriter:
         """Write everything that was added, then mark the block as finished; it is on the disk when this returns.
 
         :raises LocalFileError: if the disk is full, say; the block isn't finished then, and the others are kept.
+        :raises Unaccounted: if the samples that were added aren't what was offered.
         """
+        samples, expected = len(self._lines[SAMPLES]), block.offered if block.sampling == "on" else 0
+        if samples != expected:
+            raise Unaccounted(f"block {block.block}: {expected} messages were planned, and {samples} are known")
         self._add(block)
-        self._flush()
+        self._flush(_BLOCK_TABLES)
         self._finished.add(block.block)
+
+    def break_block(self, rows: Sequence[BrokenRow]) -> None:
+        """Write where the messages of a try went that came to nothing, and forget its samples and links.
+
+        :raises LocalFileError: if it can't be written.
+        :raises Unaccounted: if that isn't what was planned.
+        """
+        self.abandon_block()
+        counted = sum(row.count for row in rows)
+        for row in rows:
+            if row.planned != counted:
+                raise Unaccounted(f"block {row.block}: {row.planned} messages were planned, and {counted} are known")
+            self._add(row)
+        self._flush((BROKEN,))
+
+    def pilot(self, row: PilotRow) -> None:
+        """Write how many exchanges the blocks of a level have, before the first of them.
+
+        :raises LocalFileError: if it can't be written.
+        """
+        self._add(row)
+        self._flush((PILOTS,))
 
     def abandon_block(self) -> None:
         """Forget the samples and links of the block under way; it can be done again."""
@@ -130,7 +164,7 @@ class RunWriter:
         :raises LocalFileError: if it can't be written.
         """
         self.abandon_block()
-        self._flush()
+        self._flush(_BLOCK_TABLES)
 
     def facts(self, facts: RunFacts) -> None:
         """Replace ``run.json``, whole and at once.
@@ -180,18 +214,19 @@ class RunWriter:
         table = self._tables[type(row)]
         self._lines[table].append(table.line(getattr(row, column) for column in table.columns))
 
-    def _flush(self) -> None:
-        before = {table: os.fstat(file.fileno()).st_size for table, file in self._files.items()}
+    def _flush(self, tables: Sequence[CsvTable]) -> None:
+        before = {table: os.fstat(self._files[table].fileno()).st_size for table in tables}
         try:
-            for table in _TABLES:
+            for table in tables:
                 self._append(table)
         except LocalFileError:
-            for table, file in self._files.items():
-                file.truncate(before[table])
-            self._lines[BLOCKS].clear()
+            for table in tables:
+                self._files[table].truncate(before[table])
+            for table in (BLOCKS, PILOTS, BROKEN):
+                self._lines[table].clear()
             raise
-        for lines in self._lines.values():
-            lines.clear()
+        for table in tables:
+            self._lines[table].clear()
 
     def _append(self, table: CsvTable) -> None:
         data, file = memoryview("".join(self._lines[table]).encode()), self._files[table]

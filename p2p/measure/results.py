@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from p2p.measure.estimates import Estimate, Share
 from p2p.measure.raw_data import MissingBlock
+from p2p.measure.variation import Variation
 from p2p.measure.verdicts import EquivalenceVerdict
 
 __all__ = [
@@ -62,10 +63,16 @@ class BlockFigures:
 
 @dataclass(frozen=True, slots=True)
 class LevelFigures:
-    """The blocks of a level: the median of each figure with its interval, by the names of the metrics."""
+    """The blocks of a level: the median of each figure with its interval, by the names of the metrics.
+
+    :ivar exchanges: that were ok, in all of its blocks.
+    :ivar p99_s: the latency within which 99 % of these were answered; None of fewer than 299.
+    """
 
     level: Level
     estimates: dict[str, Estimate]
+    exchanges: int = 0
+    p99_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +125,15 @@ class ArmResult:
 class LinkFigures:
     """One figure of the set-up links, at one number of pairs, in the unit that its name ends with.
 
-    :ivar links: how many have it; ``p99``, ``most`` and ``total`` are of them. The total is for what adds up:
-        ``retransmits``.
+    :ivar links: how many have it; ``p99`` (from 299 links on), ``most`` and ``total`` are of them. The total is for
+        what adds up: ``retransmits``.
     :ivar estimate: of the median over blocks.
     """
 
     figure: str
     pairs: int
     links: int
-    p99: float
+    p99: float | None
     most: float
     estimate: Estimate
     total: float = 0.0
@@ -165,6 +172,7 @@ class Analysis:
     :ivar sampling: of the throughput with sampling to that without it; None unless the run has such blocks.
     :ivar missing: blocks that were planned and aren't there, and why.
     :ivar notes: what else to know about the data, a sentence each.
+    :ivar variation: where the variation of the latency comes from, in each arm where that can be said.
     """
 
     seed: int
@@ -182,6 +190,7 @@ class Analysis:
     sampling: EquivalenceVerdict | None
     missing: tuple[MissingBlock, ...]
     notes: tuple[str, ...]
+    variation: tuple[Variation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,27 @@
 """Verdicts: are conditions equivalent, do they differ, or can't that be said? Needs the extra ``report``.
 
-What is compared is blocks of one set: the same size, pairs, load and repetition, under each condition. The ratio of two
-of them is one observation, and the tests are about the middle of the logarithms, their trimmed mean. Between runs all
-sets of a repetition make one observation, their mean: what drifted meanwhile moved all of them. Every figure is the
-work of scipy or statsmodels; docs/raw-data.rst says what is tested how, and when the verdict is which.
+What is judged is the ratio of two conditions at one level: one size, one number of pairs, one load. Its observations
+are repetitions, and the tests are about the middle of their logarithms, the trimmed mean. Equivalence takes every level
+of every pair; a difference takes one level that lies beyond the margin, after a correction for all that a report looks
+at. docs/raw-data.rst says what is tested how, and when the verdict is which.
 """
 
 from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from p2p.measure.estimates import RESAMPLES, Estimate, Middle, Values, estimate
+from p2p.measure.estimates import RESAMPLES, Middle
+from p2p.measure.matched import Matched
+from p2p.measure.precision import repetitions_needed
 
 __all__ = [
     "ALPHA",
@@ -29,6 +30,7 @@ __all__ = [
     "Criteria",
     "EquivalenceVerdict",
     "Friedman",
+    "Inquiry",
     "LevelRatio",
     "ResearchQuestion",
     "VerdictOutcome",
@@ -36,10 +38,9 @@ __all__ = [
 ]
 
 ALPHA: Final = 0.05
-FEWEST: Final = 5
-"""With fewer observations there is no verdict: the tests would rest on their assumptions alone."""
+FEWEST: Final = 6
+"""With fewer repetitions there is no verdict: the tests would rest on their assumptions alone."""
 
-FEWEST_OF_LEVEL: Final = 3
 SAME: Final = 1e-9
 """Logarithms of ratios that are no further apart are the same; what is left is rounding."""
 
@@ -63,80 +64,85 @@ class Criteria:
         """The margin on the scale of logarithms."""
         return math.log1p(self.margin)
 
-    @property
-    def percent(self) -> str:
-        """The margin in words."""
-        return f"±{self.margin * 100:g} %"
-
 
 @dataclass(frozen=True, slots=True)
 class ResearchQuestion:
-    """What is asked, in the words of the sentence: ``{scope}: text and audio differ in {quantity}``.
+    """What is asked.
 
     :ivar kind: ``types``, ``content``, ``label``, ``runs`` or ``sampling``.
-    :ivar unit: what one observation is, in the words of the sentence.
     """
 
     kind: str
     arm: str
     metric: str
     quantity: str
-    scope: str
-    unit: Literal["block set", "repetition"] = "block set"
 
 
 @dataclass(frozen=True, slots=True)
 class LevelRatio:
-    """The ratio of b to a at one size, one number of pairs and one load alone: the middle and its 90 % interval.
+    """The ratio of b to a at one level: the geometric mean without a fifth at each end, and its 95 % interval.
 
-    :ivar p_beyond: of the test that the ratio is outside the margin, after Holm's correction over all levels and pairs.
+    :ivar count: repetitions with both.
+    :ivar low: None, as ``high``, where there are too few repetitions, or all are the same.
+    :ivar p_beyond: of the test that the ratio is outside the margin, after Holm's correction over all tests of the
+        report.
     """
 
     factors: dict[str, str | int]
-    sets: int
+    count: int
     ratio: float
     low: float | None = None
     high: float | None = None
     p_beyond: float | None = None
+    outcome: VerdictOutcome = "inconclusive"
 
     @property
-    def is_beyond(self) -> bool:
-        """Whether it is shown to be outside the margin."""
-        return self.p_beyond is not None and self.p_beyond < ALPHA
+    def reach(self) -> float:
+        """How far the interval reaches from 1, as a factor, either way; infinite without one."""
+        if self.low is None or self.high is None:
+            return math.inf
+        return max(1 / self.low, self.high)
+
+    @property
+    def distance(self) -> float:
+        """How far the ratio is from 1, as a factor, either way."""
+        return math.exp(abs(math.log(self.ratio)))
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two conditions, the ratio of b to a; figures that can't be had are None.
+    """Two conditions, the ratio of b to a, level by level.
 
-    :ivar observations: how many there are: block sets with both, or repetitions, as ``unit`` says.
-    :ivar ratio: the geometric mean without a fifth at each end, with the 90 % interval that the two one-sided tests
-        correspond to.
-    :ivar median_ratio: the median with its 95 % interval.
-    :ivar p_equivalence: of the two one-sided tests.
-    :ivar p_difference: of Wilcoxon's signed-rank test, and ``p_holm`` after the correction over all pairs.
-    :ivar reason: why it is inconclusive, else empty.
+    :ivar reason: why no test could be made, else empty.
+    :ivar p_difference: of Wilcoxon's signed-rank test over all levels, after Holm's correction over the pairs of the
+        verdict; for information, no verdict depends on it. None with fewer than six observations.
     """
 
     a: str
     b: str
-    observations: int
-    unit: str
+    levels: tuple[LevelRatio, ...] = ()
     outcome: VerdictOutcome = "inconclusive"
     reason: str = ""
-    ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-    median_ratio: Estimate | None = None
-    p_equivalence: float | None = None
     p_difference: float | None = None
-    p_holm: float | None = None
-    levels: tuple[LevelRatio, ...] = ()
+
+    @property
+    def farthest(self) -> LevelRatio | None:
+        """The level whose interval reaches farthest from 1; None if there is no level."""
+        return max(self.levels, key=lambda one: (one.reach, one.distance), default=None)
+
+    @property
+    def most_different(self) -> LevelRatio | None:
+        """The level that differs most, of those that do."""
+        differing = [one for one in self.levels if one.outcome == "differs"]
+        return max(differing, key=lambda one: one.distance, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Friedman:
-    """Friedman's test over all conditions of a verdict, with Kendall's W, from 0 (no order) to 1 (always the same)."""
+    """Friedman's test over all conditions of a verdict, with Kendall's W, from 0 (no order) to 1 (always the same).
+
+    It is for information: however small a difference is, with enough sets it gets a small p.
+    """
 
     sets: int
     statistic: float
@@ -148,148 +154,108 @@ class Friedman:
 class EquivalenceVerdict:
     """A verdict with everything that it rests on.
 
-    :ivar sentence: the verdict and its figures in one plain sentence.
-    :ivar reason: why it is inconclusive, else empty.
+    :ivar reason: why no test could be made, else empty.
     :ivar friedman: None for fewer than three conditions, or if it can't be had.
+    :ivar tests: how many tests for a difference the report makes; Holm's correction is for all of them.
+    :ivar needed: repetitions with which equivalence would be shown with a power of 80 %, if nothing differs and the
+        noise stays as it is; None if that can't be said.
     """
 
     question: ResearchQuestion
     outcome: VerdictOutcome
-    sentence: str
     reason: str
     margin: float
     conditions: tuple[str, ...]
     friedman: Friedman | None
     comparisons: tuple[Comparison, ...]
+    tests: int = 0
+    needed: int | None = None
+
+    @property
+    def farthest(self) -> tuple[Comparison, LevelRatio] | None:
+        """The comparison and its level whose interval reaches farthest from 1; None if none has an interval."""
+        found = [(one, level) for one in self.comparisons for level in one.levels if level.low is not None]
+        return max(found, key=lambda pair: pair[1].reach, default=None)
+
+    @property
+    def most_different(self) -> tuple[Comparison, LevelRatio] | None:
+        """The comparison and its level that differ most, of those that do."""
+        found = [(one, level) for one in self.comparisons if (level := one.most_different) is not None]
+        return max(found, key=lambda pair: pair[1].distance, default=None)
+
+    @property
+    def ruled_out(self) -> float | None:
+        """The share by which no two conditions differ at any level; None if a level has no interval.
+
+        Every level is tested for itself at the same level of significance, so all of them hold at once.
+        """
+        reaches = [level.reach for one in self.comparisons for level in one.levels]
+        if not reaches or any(not one.levels for one in self.comparisons) or math.inf in reaches:
+            return None
+        return max(reaches) - 1
 
 
-def judge(
-    cells: pd.DataFrame,
-    question: ResearchQuestion,
-    rule: Criteria,
-    *,
-    conditions: Sequence[str],
-    pairs: Sequence[tuple[str, str]] | None = None,
-) -> EquivalenceVerdict:
-    """Judge conditions by their block sets.
+@dataclass(frozen=True)
+class Inquiry:
+    """What a verdict is to be reached on.
 
-    :param cells: a row a block set, a column a condition, the metric of the block in it or NaN. The index has the
-        level ``repetition`` and those that make a level: size, pairs, load.
-    :param pairs: which conditions are compared; without it, each with each.
+    :ivar pairs: which conditions are compared.
+    :ivar matched: the ratios of these pairs at each level.
+    :ivar cells: a row a set, a column a condition: logarithms, for Friedman's test.
     """
-    logs = _logarithms(cells, conditions)
-    chosen = list(combinations(conditions, 2)) if pairs is None else list(pairs)
-    friedman = _friedman(logs)
-    comparisons = _corrected([_compare(logs, a, b, question, rule) for a, b in chosen])
-    comparisons = [_concluded(one, friedman, rule) for one in comparisons]
-    outcome, reason = _outcome(comparisons, conditions)
-    verdict = EquivalenceVerdict(
-        question=question,
-        outcome=outcome,
-        sentence="",
-        reason=reason,
-        margin=rule.margin,
-        conditions=tuple(conditions),
-        friedman=friedman,
-        comparisons=tuple(comparisons),
+
+    question: ResearchQuestion
+    conditions: Sequence[str]
+    pairs: Sequence[tuple[str, str]]
+    matched: Sequence[Matched]
+    cells: pd.DataFrame
+    margin: float
+
+
+def judge(asked: Sequence[Inquiry]) -> tuple[EquivalenceVerdict, ...]:
+    """Reach all verdicts of a report: the correction for the number of tests is one for all of them."""
+    compared = [[_compare(one, a, b) for a, b in one.pairs] for one in asked]
+    adjusted = iter(_holm([level.p_beyond for many in compared for one in many for level in one.levels]))
+    tests = sum(level.p_beyond is not None for many in compared for one in many for level in one.levels)
+    return tuple(
+        _verdict(one, [_concluded(each, adjusted, one.margin) for each in many], tests)
+        for one, many in zip(asked, compared, strict=True)
     )
-    return replace(verdict, sentence=_sentence(verdict, rule))
 
 
 # -- tests ----------------------------------------------------------------------------------------------------------
 
 
-def _logarithms(cells: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
-    """Take the logarithms; what has none is missing."""
-    values = cells.reindex(columns=list(conditions)).astype(float)
-    values = values.where((values > 0) & (values < math.inf))
-    return pd.DataFrame(np.log(values.to_numpy()), index=values.index, columns=values.columns)
-
-
-def _friedman(logs: pd.DataFrame) -> Friedman | None:
-    """Test whether any condition differs; None for fewer than three, too few complete sets, or ties alone."""
-    complete = logs.dropna().to_numpy(dtype=np.float64)
-    sets, conditions = complete.shape
-    if conditions < 3 or sets < FEWEST or np.all(np.ptp(complete, axis=1) == 0):
-        return None
-    result = stats.friedmanchisquare(*complete.T)
-    statistic = float(result.statistic)
-    return Friedman(sets, statistic, float(result.pvalue), statistic / (sets * (conditions - 1)))
-
-
-def _compare(logs: pd.DataFrame, a: str, b: str, question: ResearchQuestion, rule: Criteria) -> Comparison:
-    both = logs[[a, b]].dropna()
-    each = both[b] - both[a]
-    unit = each if question.unit == "block set" else each.groupby(level="repetition").mean()
-    ratios = unit.to_numpy(dtype=np.float64)
-    middle = Middle.of(ratios)
-    if reason := _untestable(logs, a, b, ratios, question.unit, middle):
-        ratio = math.exp(middle.mean) if ratios.size else None
-        return Comparison(a, b, len(ratios), question.unit, reason=reason, ratio=ratio)
-    low, high = middle.interval(1 - 2 * ALPHA)
-    key = f"{question.kind}|{question.arm}|{question.metric}|{a}|{b}"
-    return Comparison(
-        a=a,
-        b=b,
-        observations=len(ratios),
-        unit=question.unit,
-        ratio=math.exp(middle.mean),
-        low=float(np.exp(low)),
-        high=float(np.exp(high)),
-        median_ratio=estimate(np.exp(ratios), rule.seed, key, rule.resamples),
-        p_equivalence=max(middle.p_above(-rule.bound), middle.p_below(rule.bound)),
-        p_difference=float(stats.wilcoxon(ratios).pvalue),
-        levels=_levels(each, rule),
-    )
-
-
-def _untestable(logs: pd.DataFrame, a: str, b: str, ratios: Values, unit: str, middle: Middle) -> str:
-    """Say why two conditions can't be compared, if so."""
+def _compare(asked: Inquiry, a: str, b: str) -> Comparison:
     for name in (a, b):
-        if logs[name].isna().all():
-            return f"no exchange of {name} gave a figure"
-    if len(ratios) < FEWEST:
-        return f"{_counted(len(ratios), unit)} with both {a} and {b}, and a verdict takes at least {FEWEST}"
-    if middle.error <= SAME:
-        there = f"{'all' if np.ptp(ratios) <= SAME else 'most'} of {_counted(len(ratios), unit)}"
-        return f"the ratio of {b} to {a} is the same in {there}, so nothing tells how sure it is"
-    return ""
-
-
-def _levels(ratios: pd.Series[float], rule: Criteria) -> tuple[LevelRatio, ...]:
-    names = [str(name) for name in ratios.index.names if name != "repetition"]
-    groups: Iterable[tuple[Any, pd.Series[float]]] = ratios.groupby(level=names, sort=True)
-    return tuple(
-        _level(dict(zip(names, key, strict=True)), np.asarray(group, dtype=np.float64), rule) for key, group in groups
-    )
-
-
-def _level(factors: dict[str, Any], ratios: Values, rule: Criteria) -> LevelRatio:
-    plain = {name: value if isinstance(value, str) else int(value) for name, value in factors.items()}
-    middle = Middle.of(ratios)
-    if len(ratios) < FEWEST_OF_LEVEL or middle.error <= SAME:
-        return LevelRatio(plain, len(ratios), math.exp(middle.mean))
-    low, high = middle.interval(1 - 2 * ALPHA)
-    # Two tests in one: Bonferroni's correction for the side.
-    beyond = min(1.0, 2 * min(middle.p_above(rule.bound), middle.p_below(-rule.bound)))
-    return LevelRatio(plain, len(ratios), math.exp(middle.mean), math.exp(low), math.exp(high), beyond)
-
-
-def _corrected(comparisons: list[Comparison]) -> list[Comparison]:
-    """Correct for the number of tests (Holm 1979): the pairs among themselves, and all their levels."""
-    differences = iter(_holm([one.p_difference for one in comparisons]))
-    beyond = iter(_holm([level.p_beyond for one in comparisons for level in one.levels]))
-    return [
-        replace(
-            one,
-            p_holm=next(differences),
-            levels=tuple(replace(level, p_beyond=next(beyond)) for level in one.levels),
+        if name not in asked.cells or asked.cells[name].isna().all():
+            return Comparison(a, b, reason=f"no exchange of {name} gave a figure")
+    found = [one for one in asked.matched if (one.a, one.b) == (a, b)]
+    levels = tuple(_level(one, math.log1p(asked.margin)) for one in found)
+    fewest = min((one.count for one in levels), default=0)
+    if fewest < FEWEST:
+        times = "1 repetition" if fewest == 1 else f"{fewest} repetitions"
+        return Comparison(a, b, levels, reason=f"{times} with both {a} and {b}, and a verdict takes at least {FEWEST}")
+    if any(one.low is None for one in levels):
+        return Comparison(
+            a, b, levels, reason=f"the ratio of {b} to {a} is always the same, so nothing tells how sure it is"
         )
-        for one in comparisons
-    ]
+    pooled = np.concatenate([one.logs for one in found])
+    return Comparison(a, b, levels, p_difference=float(stats.wilcoxon(pooled).pvalue))
+
+
+def _level(matched: Matched, bound: float) -> LevelRatio:
+    middle = Middle.of(matched.logs)
+    if middle.count < FEWEST or middle.error <= SAME:
+        return LevelRatio(matched.factors, middle.count, math.exp(middle.mean))
+    low, high = middle.mean - middle.half_width, middle.mean + middle.half_width
+    # Two tests in one: Bonferroni's correction for the side.
+    beyond = min(1.0, 2 * min(middle.p_above(bound), middle.p_below(-bound)))
+    return LevelRatio(matched.factors, middle.count, math.exp(middle.mean), math.exp(low), math.exp(high), beyond)
 
 
 def _holm(values: list[float | None]) -> list[float | None]:
+    """Correct for the number of tests (Holm 1979)."""
     there = [value for value in values if value is not None]
     if len(there) < 2:
         return values  # of a single test there is nothing to correct
@@ -301,34 +267,53 @@ def _holm(values: list[float | None]) -> list[float | None]:
     return [None if value is None else float(next(corrected)) for value in values]
 
 
+def _friedman(cells: pd.DataFrame, conditions: Sequence[str]) -> Friedman | None:
+    """Test whether any condition differs; None for fewer than three, too few complete sets, or ties alone."""
+    complete = cells.reindex(columns=list(conditions)).dropna().to_numpy(dtype=np.float64)
+    sets, number = complete.shape
+    if number < 3 or sets < FEWEST or np.all(np.ptp(complete, axis=1) == 0):
+        return None
+    result = stats.friedmanchisquare(*complete.T)
+    statistic = float(result.statistic)
+    return Friedman(sets, statistic, float(result.pvalue), statistic / (sets * (number - 1)))
+
+
 # -- conclusions ----------------------------------------------------------------------------------------------------
 
 
-def _concluded(one: Comparison, friedman: Friedman | None, rule: Criteria) -> Comparison:
-    """Conclude from the tests.
+def _concluded(one: Comparison, adjusted: Iterator[float | None], margin: float) -> Comparison:
+    """Conclude from the tests: one level beyond the margin is a difference, equivalence takes all of them."""
+    levels = tuple(_decided(replace(level, p_beyond=next(adjusted)), margin) for level in one.levels)
+    outcome: VerdictOutcome = "inconclusive"
+    if any(level.outcome == "differs" for level in levels):
+        outcome = "differs"
+    elif not one.reason and all(level.outcome == "equivalent" for level in levels):
+        outcome = "equivalent"
+    return replace(one, levels=levels, outcome=outcome)
 
-    A difference that is real but within the margin is equivalence; one that hides at a single size is not.
-    """
-    if one.p_equivalence is None or one.p_holm is None:
-        return one
-    shown = one.p_holm < ALPHA and (friedman is None or friedman.p < ALPHA)
-    if _beyond(one):
-        return replace(one, outcome="differs")
-    if one.p_equivalence < ALPHA:
-        return replace(one, outcome="equivalent")
-    if shown:
-        return replace(one, outcome="differs")
-    reason = (
-        f"no difference is shown, but the ratio of {one.b} to {one.a}, {_ratio(one)}, may lie outside "
-        f"{rule.percent}; more repetitions would tell"
+
+def _decided(level: LevelRatio, margin: float) -> LevelRatio:
+    if level.p_beyond is not None and level.p_beyond < ALPHA:
+        return replace(level, outcome="differs")
+    # The interval of 95 % belongs to two one-sided tests of 2.5 % each.
+    return replace(level, outcome="equivalent") if level.reach < 1 + margin else level
+
+
+def _verdict(asked: Inquiry, comparisons: list[Comparison], tests: int) -> EquivalenceVerdict:
+    differences = _holm([one.p_difference for one in comparisons])
+    comparisons = [replace(one, p_difference=p) for one, p in zip(comparisons, differences, strict=True)]
+    outcome, reason = _outcome(comparisons, asked.conditions)
+    return EquivalenceVerdict(
+        question=asked.question,
+        outcome=outcome,
+        reason=reason,
+        margin=asked.margin,
+        conditions=tuple(asked.conditions),
+        friedman=_friedman(asked.cells, asked.conditions),
+        comparisons=tuple(comparisons),
+        tests=tests,
+        needed=repetitions_needed([Middle.of(one.logs) for one in asked.matched], asked.margin),
     )
-    return replace(one, reason=reason)
-
-
-def _beyond(one: Comparison) -> LevelRatio | None:
-    """Find the level that differs most of those that are shown to be outside the margin."""
-    beyond = [level for level in one.levels if level.is_beyond]
-    return max(beyond, key=lambda level: abs(math.log(level.ratio)), default=None)
 
 
 def _outcome(comparisons: list[Comparison], conditions: Sequence[str]) -> tuple[VerdictOutcome, str]:
@@ -339,77 +324,6 @@ def _outcome(comparisons: list[Comparison], conditions: Sequence[str]) -> tuple[
         return "inconclusive", f"{conditions[0]} is the only condition, so there is nothing to compare it with"
     if any(one.outcome == "differs" for one in comparisons):
         return "differs", ""
-    for one in comparisons:
-        if one.outcome == "inconclusive":
-            return "inconclusive", one.reason
-    return "equivalent", ""
-
-
-def _sentence(verdict: EquivalenceVerdict, rule: Criteria) -> str:
-    if verdict.question.kind == "sampling":
-        return _sampling_sentence(verdict, rule)
-    question, listed = verdict.question, _listed(verdict.conditions)
-    if verdict.outcome == "inconclusive":
-        of = f" of {listed}" if listed else ""
-        return f"{question.scope}: no verdict on the {question.quantity}{of}: {verdict.reason}."
-    if verdict.outcome == "equivalent":
-        furthest = max(verdict.comparisons, key=_reach)
-        return (
-            f"{question.scope}: {listed} are equivalent in {question.quantity}, within {rule.percent}: the ratio of "
-            f"{furthest.b} to {furthest.a} is {_ratio(furthest)}"
-            f"{', and no pair reaches further' if len(verdict.comparisons) > 1 else ''}."
-        )
-    differing = [one for one in verdict.comparisons if one.outcome == "differs"]
-    most = max(differing, key=lambda one: abs(math.log(one.ratio or 1)))
-    also = f"; {len(differing)} of {len(verdict.comparisons)} pairs differ" if len(verdict.comparisons) > 1 else ""
-    overall = ""
-    if verdict.friedman is not None:
-        overall = f"; Friedman p = {_p(verdict.friedman.p)}, Kendall's W = {verdict.friedman.kendall_w:.2f}"
-    return (
-        f"{question.scope}: {listed} differ in {question.quantity}: that of {most.b} is {_ratio(most)} times that of "
-        f"{most.a}{_why(most)}{also}{overall}."
-    )
-
-
-def _sampling_sentence(verdict: EquivalenceVerdict, rule: Criteria) -> str:
-    (one,) = verdict.comparisons
-    if one.low is None:
-        return f"What sampling costs: no verdict: {verdict.reason}."
-    found = f"with sampling, {verdict.question.quantity} is {_ratio(one)} times what it is without"
-    if verdict.outcome == "equivalent":
-        return f"What sampling costs: less than {rule.margin * 100:g} %: {found}."
-    if verdict.outcome == "differs":
-        return f"What sampling costs: it makes a difference: {found}{_why(one)}."
-    return (
-        f"What sampling costs: no verdict: {found}, which may be outside {rule.percent}; more repetitions would tell."
-    )
-
-
-def _why(one: Comparison) -> str:
-    level = _beyond(one)
-    overall = f", Holm-corrected p = {_p(one.p_holm)}"
-    if level is None:
-        return overall
-    where = ", ".join(f"{name} {value}" for name, value in level.factors.items())
-    return f"{overall}, and outside the margin with {where}: {level.ratio:.3f} times, p = {_p(level.p_beyond)}"
-
-
-def _reach(one: Comparison) -> float:
-    """How far from 1 its interval goes, either way."""
-    return max(abs(math.log(bound)) for bound in (one.low, one.high) if bound is not None)
-
-
-def _ratio(one: Comparison) -> str:
-    return f"{one.ratio:.3f} (90 % interval {one.low:.3f} to {one.high:.3f}, {_counted(one.observations, one.unit)})"
-
-
-def _p(value: float | None) -> str:
-    return f"{value:.2g}"
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    if all(one.outcome == "equivalent" for one in comparisons):
+        return "equivalent", ""
+    return "inconclusive", next((one.reason for one in comparisons if one.reason), "")

@@ -42,7 +42,7 @@ class Drawn(Protocol):
 
 def headlines(subject: Subject) -> tuple[Headline, ...]:
     """Answer the question of each arm, those that ask about content types first."""
-    answers = [headline(result) for result in subject.results]
+    answers = [headline(result, subject.services(result.arm)) for result in subject.results]
     return tuple(sorted(answers, key=lambda one: one.outcome == "not asked"))
 
 
@@ -168,6 +168,7 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
         exchange_tables.by_type(subject),
         verdict_tables.comparisons(subject),
         verdict_tables.other_measures(subject),
+        verdict_tables.information(subject),
         first=[*_verdicts(subject, headlines(subject)), *_controls(subject)],
     )
     yield from question(

@@ -83,14 +83,14 @@ def about_latency(subject: Subject) -> Iterator[str]:
             if share < FLAT
             else (f"{text}.")
         )
-    tails = [
-        (p99 / p50, one)
-        for one in subject.analysis.levels
-        if (p50 := figure(one, "latency_s")) and (p99 := figure(one, "latency_p99_s"))
-    ]
-    if tails:
-        ratio, one = max(tails, key=lambda each: each[0])
-        yield f"The tail is longest with {level_name(one)}: the 99th percentile is {formats.times(ratio)} the median."
+    known = [one for one in subject.analysis.levels if one.p99_s is not None and figure(one, "latency_s")]
+    if known:
+        one = max(known, key=lambda each: (each.exchanges, str(each.level)))
+        yield (
+            f"With {level_name(one)}, 99 of 100 messages were answered within {formats.seconds(one.p99_s)}, "
+            f"{formats.times((one.p99_s or 0.0) / figure(one, 'latency_s'))} the median "
+            f"({formats.counted(one.exchanges, 'message')})."
+        )
 
 
 def about_throughput(subject: Subject) -> Iterator[str]:

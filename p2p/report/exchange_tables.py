@@ -41,19 +41,21 @@ def latency(subject: Subject) -> Table:
     """Show the transmission time of each level: median, 99th percentile, first byte, cycle."""
     return table(
         "Transmission time",
-        [*_PLACE, "median (95 % interval)", "99th percentile", "first byte", "cycle time"],
+        [*_PLACE, "median (95 % interval)", "99th percentile", "of messages", "first byte", "cycle time"],
         [
             (
                 *_place(one),
                 formats.spread(one.estimates["latency_s"], "s"),
-                formats.seconds(one.estimates["latency_p99_s"].median),
+                formats.seconds(one.p99_s),
+                formats.count(one.exchanges),
                 formats.seconds(one.estimates["first_byte_s"].median),
                 formats.seconds(one.estimates["cycle_s"].median),
             )
             for one in _levels(subject)
         ],
         left=2,
-        note=INTERVALS,
+        note=f"{INTERVALS} The 99th percentile is over all messages of a line, from 299 on; with fewer it would be "
+        "little more than the slowest one, and those of different numbers can't be compared.",
     )
 
 
@@ -84,14 +86,14 @@ def scaling(subject: Subject) -> Table | None:
         return None
     return table(
         "Bytes per second and transmission time against pairs",
-        [*_PLACE, "bytes per second, all pairs", "of one initiator", "p50", "p99"],
+        [*_PLACE, "bytes per second, all pairs", "of one initiator", "fairness", "transmission time"],
         [
             (
                 *_place(one),
                 formats.spread(one.estimates["throughput_bytes_per_s"], "B/s"),
                 formats.rate(one.estimates["pair_bytes_per_s"].median),
-                formats.seconds(one.estimates["latency_s"].median),
-                formats.seconds(one.estimates["latency_p99_s"].median),
+                formats.spread(one.estimates["fairness"], ""),
+                formats.spread(one.estimates["latency_s"], "s"),
             )
             for one in levels
         ],

@@ -26,6 +26,7 @@ __all__ = [
     "percent",
     "probability",
     "rate",
+    "ratio",
     "seconds",
     "shown",
     "size",
@@ -128,10 +129,14 @@ def size(value: int) -> str:
 def spread(measured: Measured | None, unit: str) -> str:
     """Write a median with its interval, all in one unit: ``1.23 ms (1.20 to 1.31)``.
 
-    :param unit: ``s``, ``ns`` or ``µs`` of a time, ``B/s`` of a rate; in what the values come.
+    :param unit: ``s``, ``ns`` or ``µs`` of a time, ``B/s`` of a rate; in what the values come. Empty for a bare
+        number.
     """
     if measured is None or measured.median is None:
         return NOTHING
+    if not unit:
+        within = "" if measured.low is None else f" ({interval(measured.low, measured.high)})"
+        return f"{ratio(measured.median)}{within}"
     values: tuple[float | None, ...] = (measured.median, measured.low, measured.high)
     if unit == "B/s":
         units = tuple((factor, f"{name}/s") for factor, name in _DECIMAL)
@@ -157,8 +162,13 @@ def _scaled(values: Sequence[float | None], units: Sequence[tuple[float, str]]) 
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Write an interval of bare numbers: ``0.99 to 1.02``."""
-    return NOTHING if low is None or high is None else f"{number(low)} to {number(high)}"
+    """Write an interval of ratios: ``0.990 to 1.020``."""
+    return NOTHING if low is None or high is None else f"{ratio(low)} to {ratio(high)}"
+
+
+def ratio(value: float) -> str:
+    """Write a ratio: three decimals near 1, which is finer than any margin, else three digits."""
+    return f"{value:.3f}" if 0.1 <= abs(value) < 1.9995 else number(value)
 
 
 def percent(share: float | None) -> str:

@@ -51,7 +51,6 @@ def _cells(subject: Subject) -> Iterator[tuple[str, _Cell]]:
     yield "Average message size", message(lambda sent, replied: sent)
     yield "Average size of the reply", message(lambda sent, replied: replied)
     yield "Transmission time, median", metric("latency_s", formats.seconds)
-    yield "Transmission time, 99th percentile", metric("latency_p99_s", formats.seconds)
     yield "Time to the first byte of the reply", metric("first_byte_s", formats.seconds)
     yield "Cycle time", metric("cycle_s", formats.seconds)
     yield "Bytes per second, all pairs", metric("throughput_bytes_per_s", formats.rate)
@@ -92,4 +91,4 @@ def _at_once(one: LinkFigures) -> str:
 
 
 def _p99(one: LinkFigures) -> str:
-    return formats.seconds(one.p99 / 1e9)
+    return formats.NOTHING if one.p99 is None else formats.seconds(one.p99 / 1e9)

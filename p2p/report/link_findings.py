@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from p2p.measure.results import LinkFigures
+from p2p.measure.verdicts import LevelRatio
 from p2p.report import formats
-from p2p.report.headlines import farthest
 from p2p.report.subject import Subject
 
 __all__ = ["about_drops", "about_links", "about_look_ups", "about_resources", "about_sampling"]
@@ -128,19 +128,23 @@ def about_resources(subject: Subject) -> Iterator[str]:
 def about_sampling(subject: Subject) -> Iterator[str]:
     """Say what sampling costs."""
     verdict = subject.analysis.sampling
-    one = None if verdict is None else farthest(verdict)
-    if verdict is None or one is None or one.ratio is None:
+    found = None if verdict is None else verdict.farthest
+    if verdict is None or found is None:
         return
-    within = f"{formats.number(one.ratio)} (90 % interval {formats.interval(one.low, one.high)})"
+    _, level = found
     margin = formats.percent(verdict.margin)
     if verdict.outcome == "equivalent":
-        yield f"Sampling costs less than {margin} of throughput: with it, throughput is {within} times that without."
+        yield f"Sampling costs less than {margin} of throughput: with it, throughput is {_times(level)} that without."
     elif verdict.outcome == "inconclusive":
         yield (
-            f"Whether sampling costs less than {margin} of throughput remains open: the ratio of throughput with it to "
-            f"that without is {within}."
+            f"Whether sampling costs less than {margin} of throughput remains open: with it, throughput is "
+            f"{_times(level)} that without."
         )
-    elif one.ratio < 1:
-        yield f"Sampling costs throughput: with it, it is {within} times that without."
+    elif level.ratio < 1:
+        yield f"Sampling costs throughput: with it, it is {_times(level)} that without."
     else:
-        yield f"With sampling, throughput is {within} times that without: sampling itself can't have made it higher."
+        yield f"With sampling, throughput is {_times(level)} that without: sampling itself can't have made it higher."
+
+
+def _times(level: LevelRatio) -> str:
+    return f"{formats.ratio(level.ratio)} times (95 % interval {formats.interval(level.low, level.high)})"

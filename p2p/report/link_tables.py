@@ -57,7 +57,7 @@ def legs(subject: Subject) -> Table | None:
                 formats.count(one.pairs),
                 formats.count(one.links),
                 *(median(figure, one.pairs) for figure, _ in _LEGS),
-                formats.seconds(one.p99 / 1e9),
+                NOTHING if one.p99 is None else formats.seconds(one.p99 / 1e9),
             )
             for one in whole
         ],

@@ -147,8 +147,9 @@ def _counts(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[str, str, st
     """Say how many messages, warm-up and repetitions the blocks of an arm have."""
     by_size = {one.size: one.exchanges for one in blocks}
     differ = len(set(by_size.values())) > 1
+    counts = (by_size[size] for size in sizes) if differ else (blocks[0].exchanges,)
     return (
-        ", ".join(map(formats.count, (by_size[size] for size in sizes) if differ else (blocks[0].exchanges,))),
+        ", ".join(formats.count(number) if number else "as in 250 ms" for number in counts),
         formats.count(blocks[0].warm_up),
         formats.count(max(one.repetition for one in blocks)),
     )

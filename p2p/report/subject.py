@@ -95,6 +95,10 @@ class Subject:
         """What the plan says of an arm."""
         return self.plan.arms.get(arm) if self.plan is not None else None
 
+    def services(self, arm: str) -> dict[str, str]:
+        """What takes each content type of an arm, as far as the plan says."""
+        return {one.condition: one.service for block in self.planned if block.arm == arm for one in block.messages}
+
     def levels(self, arm: str) -> list[LevelFigures]:
         """The levels of an arm."""
         return [one for one in self.analysis.levels if one.level.arm == arm]

@@ -76,7 +76,7 @@ class DemoCommandTests(SynchronousTestCase):
             telling.step("making a lab")
             telling.missing("n9.n is gone")
             telling.blocks(1, 1, 0.0)
-            return RunResult(folder, 1, 1, Counter(ok=3), [MissingBlock(block=1, why="n9.n is gone")])
+            return RunResult(folder, 1, 1, Counter(ok=3), missing=[MissingBlock(block=1, why="n9.n is gone")])
 
         def report(run: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
             if self.unavailable:

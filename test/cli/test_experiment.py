@@ -88,7 +88,7 @@ class RunTests(SynchronousTestCase):
         self.result.missing = [MissingBlock(block=5, why="pair 2 died")]
         ended = self.run_plan()
         self.assertEqual(ended.exit_code, 1)
-        self.assertIn("block 5: pair 2 died", ended.stdout)
+        self.assertIn("block 5 came to nothing: pair 2 died", ended.stdout)
 
     def test_interrupted(self) -> None:
         """After Ctrl-C the way to go on is told."""
@@ -145,7 +145,9 @@ class CompareTests(SynchronousTestCase):
         """Every verdict is a sentence, and what a run lacks is said of that run."""
         ended = self.compare(str(self.make_run(1)), str(self.make_run(2, "a pair died")))
         self.assertEqual(ended.exit_code, 0, ended.output)
-        self.assertRegex(ended.stdout, r"transport +latency +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +6 repetitions +\w+")
+        self.assertRegex(
+            ended.stdout, r"transport +latency +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +text 1024 2 closed +\w+"
+        )
         self.assertRegex(ended.stdout, r"transport +text +1024 +2 +closed +\S+ ms +\S+ ms +\S+ [kM]B/s")
         self.assertIn("Run A dropped 0 of 36 exchanges.", ended.stdout)
         self.assertIn("note: run B: block 1: a pair died", ended.stdout)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from blake3 import blake3
@@ -13,11 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.exchange.exchange import Request, Result, Sink, Source
 from p2p.experiment.block_run import BlockRun, Material
-from p2p.experiment.words import BlockOrder, Ended, ExchangeTold
+from p2p.experiment.words import BlockOrder, Cell, Ended, ExchangeTold
 from test.experiment.test_words import BLOCK
 
 DATA = "größer".encode()
 SECOND = 10**9
+CELL = Cell(service="echo", content="text", label="text", name="text")
 
 
 class Partner:
@@ -72,6 +75,7 @@ class BlockRunTests(SynchronousTestCase):
         self.clock.advance(100)
         self.partner = Partner(self.clock)
         self.told: list[ExchangeTold] = []
+        self.materials = [[Material.of(DATA)]]
 
     def run_block(self, **changed: Any) -> Deferred[Ended]:
         """Start a block of three exchanges after one to warm up."""
@@ -79,7 +83,7 @@ class BlockRunTests(SynchronousTestCase):
         run = BlockRun(
             self.partner,
             BlockOrder.model_validate(order.model_dump()),
-            Material.of(DATA),
+            self.materials,
             self.clock,
             lambda: round(self.clock.seconds() * SECOND),
             self.told.append,
@@ -90,7 +94,7 @@ class BlockRunTests(SynchronousTestCase):
         """The next begins when the last has ended; those of the warm-up are told to nobody."""
         running = self.run_block()
         self.clock.pump([0.5] * 8)
-        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA), took_ns=3 * SECOND))
+        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA), took_ns=3 * SECOND, ok=3))
         self.assertEqual([one.planned_ns for one in self.told], [101 * SECOND, 102 * SECOND, 103 * SECOND])
         self.assertEqual({one.end_ns - one.planned_ns for one in self.told}, {SECOND})
         self.assertEqual({one.outcome for one in self.told}, {Outcome.OK})
@@ -112,7 +116,7 @@ class BlockRunTests(SynchronousTestCase):
         """Without sampling nothing is told but the sums."""
         running = self.run_block(sampling=False)
         self.clock.pump([0.5] * 8)
-        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA), took_ns=3 * SECOND))
+        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=6 * len(DATA), took_ns=3 * SECOND, ok=3))
         self.assertEqual(self.told, [])
 
     def test_failures(self) -> None:
@@ -120,7 +124,7 @@ class BlockRunTests(SynchronousTestCase):
         self.partner.failures = {3: ExchangeFailed(Outcome.RESET, "gone")}
         running = self.run_block()
         self.clock.pump([0.5] * 8)
-        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=4 * len(DATA), took_ns=3 * SECOND))
+        self.assertEqual(self.successResultOf(running), Ended(offered=3, bytes=4 * len(DATA), took_ns=3 * SECOND, ok=2))
         self.assertEqual([one.outcome for one in self.told], ["ok", "reset", "ok"])
         self.assertEqual((self.told[1].first_byte_ns, self.told[1].reason), (None, "gone"))
 
@@ -140,6 +144,46 @@ class BlockRunTests(SynchronousTestCase):
             self.clock.advance(1)
             self.successResultOf(running)
             self.assertEqual([one.outcome for one in self.told], [outcome], service)
+
+    def test_interleaved(self) -> None:
+        """Each set has every message once, in orders that the lot draws; after whole cycles none has an advantage."""
+        cells = [CELL.model_copy(update={"name": name, "label": name}) for name in ("text", "audio", "video")]
+        self.materials = [[Material.of(DATA)]] * 3
+        running = self.run_block(cells=cells, lot="1", exchanges=6, warm_up=2)
+        self.clock.pump([0.5] * 50)
+        self.assertEqual(self.successResultOf(running).offered, 18)
+        self.assertEqual([one.name for one in self.partner.asked[6:]], [cells[one.cell].name for one in self.told])
+        self.assertEqual([one.set for one in self.told], [number for number in range(6) for _ in range(3)])
+        sets = [tuple(one.cell for one in self.told[3 * number :][:3]) for number in range(6)]
+        self.assertEqual({tuple(sorted(one)) for one in sets}, {(0, 1, 2)})
+        self.assertEqual(sorted(Counter(pair for one in sets for pair in pairwise(one)).values()), [2] * 6)
+        first = [one.name for one in self.partner.asked]
+        self.partner.asked.clear()
+        running = self.run_block(cells=cells, lot="2", exchanges=6, warm_up=2)
+        self.clock.pump([0.5] * 50)
+        self.assertNotEqual(first, [one.name for one in self.partner.asked])
+
+    def test_contents(self) -> None:
+        """Several contents take turns set by set, the same for all messages of a set."""
+        self.materials = [[Material.of(DATA), Material.of(DATA * 2)]] * 2
+        self.partner.answer, service = b"anything", "inspect"
+        cells = [CELL.model_copy(update={"service": service})] * 2
+        running = self.run_block(cells=cells, exchanges=4, warm_up=0)
+        self.clock.pump([0.5] * 20)
+        self.successResultOf(running)
+        self.assertEqual([one.bytes // len(DATA) for one in self.told], [1, 1, 2, 2, 1, 1, 2, 2])
+
+    def test_pilot(self) -> None:
+        """A pilot begins no further set when its time is over, and a set that has begun is finished."""
+        self.materials = [[Material.of(DATA)]] * 2
+        running = self.run_block(cells=[CELL, CELL], exchanges=1000, span_s=4.5)
+        self.clock.pump([0.5] * 20)
+        self.assertEqual(self.successResultOf(running).offered, 6)
+        self.told.clear()
+        self.materials = [[Material.of(DATA)]]
+        running = self.run_block(rate=2.0, exchanges=1000, span_s=2.0)
+        self.clock.pump([0.25] * 20)
+        self.assertEqual(self.successResultOf(running).offered, 5)
 
     def test_no_text(self) -> None:
         """Content that isn't text has no upper case."""

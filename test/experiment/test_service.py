@@ -17,6 +17,7 @@ from p2p.experiment.made_files import MadeFiles
 from p2p.experiment.service import HOLD_S, ORDERS, Contents, ExperimentService, link_told
 from p2p.experiment.words import (
     ORDER_BYTES,
+    Cell,
     Ended,
     ExchangeTold,
     GaugeOrder,
@@ -39,6 +40,7 @@ from test.peer.pair import NodeCase, at_once
 COORDINATOR = "coordinator.n"
 
 ORDER = BLOCK.model_copy(update={"partner": "m4.m", "rate": None, "exchanges": 3, "warm_up": 1})
+WANTED = (ORDER.content, ORDER.size, ORDER.seed)
 
 
 class ExperimentCase(NodeCase):
@@ -50,7 +52,12 @@ class ExperimentCase(NodeCase):
         self.folder = Path(self.mktemp())
         self.contents = Contents(self.folder, at_once)
         self.service = ExperimentService(
-            self.pair.peers, [COORDINATOR], self.contents, self.network, lambda: int(self.network.seconds() * 1e9)
+            self.pair.peers,
+            [COORDINATOR],
+            self.contents,
+            self.network,
+            lambda: int(self.network.seconds() * 1e9),
+            "first",
         )
         around = self.pair.n1._around
         self.pair.n1._around = replace(around, services=around.services.joined_by(self.service))
@@ -92,19 +99,34 @@ class ExperimentServiceTests(ExperimentCase):
         self.assertEqual(b"", bytes(self.sink.data), "others may still be measured, at another daemon")
         self.network.advance(HOLD_S)
         *samples, end = self.told(giving)
-        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
+        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0, ok=3))
         self.assertEqual(len(samples), 3)
         for one in samples:
             assert isinstance(one, ExchangeTold)
             self.assertEqual((one.bytes, one.reply_bytes, one.outcome), (ORDER.size, ORDER.size, "ok"))
         self.assertNotIn("m4.m", self.pair.n1.links)
 
+    def test_interleaved(self) -> None:
+        """The messages of a set have the contents of their kinds, and the partner gets them over one link."""
+        cells = [
+            Cell(service="echo", content="random", label="data", name="random"),
+            Cell(service="uppercase", content="text", label="text", name="text"),
+        ]
+        order = ORDER.model_copy(update={"cells": cells, "seeds": [1, 2], "exchanges": 2, "warm_up": 0})
+        self.told(self.order(PrepareOrder(block=order)))
+        giving = self.order(RunOrder(block=order))
+        self.network.advance(HOLD_S)
+        *samples, _ = self.told(giving)
+        found = [(one.set, one.cell, one.outcome) for one in samples if isinstance(one, ExchangeTold)]
+        self.assertEqual(sorted(found), [(0, 0, "ok"), (0, 1, "ok"), (1, 0, "ok"), (1, 1, "ok")])
+        self.assertEqual(len(list(self.folder.iterdir())), 4)
+
     def test_unsampled(self) -> None:
         """With sampling off only the sums come home."""
         giving = self.order(RunOrder(block=ORDER.model_copy(update={"sampling": False})))
         self.network.advance(HOLD_S)
         (end,) = self.told(giving)
-        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0))
+        self.assertEqual(end, Ended(offered=3, bytes=3 * 2 * ORDER.size, took_ns=0, ok=3))
 
     def test_each_second(self) -> None:
         """Samples come home each second while the block goes on, and an empty line where there are none."""
@@ -135,6 +157,7 @@ class ExperimentServiceTests(ExperimentCase):
         (told,) = self.told(self.order(GaugeOrder()))
         assert isinstance(told, GaugeTold)
         self.assertGreater(told.rss_bytes, 0)
+        self.assertEqual(told.life, "first")
         self.patch(module, "read_gauge", lambda pid: None)
         self.assertIn("nobody can tell", self.failed(self.order(GaugeOrder()), Outcome.REFUSED))
 
@@ -195,14 +218,14 @@ class ContentsTests(NodeCase):
         """What several peers want at once is made once, and later comes from memory."""
         threads = HeldThreads()
         contents = Contents(self.folder, threads)
-        waiting = [Deferred.fromCoroutine(contents.get(ORDER)) for _ in range(3)]
+        waiting = [Deferred.fromCoroutine(contents.get(*WANTED)) for _ in range(3)]
         waiting[1].cancel()
         self.failureResultOf(waiting[1], CancelledError)
         threads.work()
         first, third = (self.successResultOf(waiting[place]) for place in (0, 2))
         self.assertIs(first, third)
         self.assertEqual(first.source.length, ORDER.size)
-        again = Deferred.fromCoroutine(contents.get(ORDER))
+        again = Deferred.fromCoroutine(contents.get(*WANTED))
         self.assertIs(self.successResultOf(again), first)
         self.assertEqual(len(list(self.folder.iterdir())), 1)
 
@@ -212,7 +235,7 @@ class ContentsTests(NodeCase):
         contents = Contents(self.folder, at_once)
 
         def get(seed: int) -> Any:
-            return self.successResultOf(Deferred.fromCoroutine(contents.get(ORDER.model_copy(update={"seed": seed}))))
+            return self.successResultOf(Deferred.fromCoroutine(contents.get(ORDER.content, ORDER.size, seed)))
 
         made = {seed: get(seed) for seed in (1, 2)}
         self.assertIs(get(1), made[1])
@@ -223,7 +246,7 @@ class ContentsTests(NodeCase):
     def test_lost(self) -> None:
         """A file that can't be read is named."""
         self.patch(MadeFiles, "get", lambda self, content, size: Path("/nowhere/x"))
-        failing = Deferred.fromCoroutine(Contents(self.folder, at_once).get(ORDER))
+        failing = Deferred.fromCoroutine(Contents(self.folder, at_once).get(*WANTED))
         self.assertIn("/nowhere/x", str(self.failureResultOf(failing, LocalFileError).value))
 
 

@@ -142,7 +142,7 @@ class LabTests(ExperimentCase):
         )
         await self.whole()
         await self.receiver_dies()
-        await self.lab.start_peers("peer-n4.n", "n4.n")
+        await self.receiver_restarts()
         await self.initiator_dies()
         await self.nobody()
 
@@ -155,39 +155,69 @@ class LabTests(ExperimentCase):
         self.assertEqual(len(run.facts.placement), 5)
 
     async def receiver_dies(self) -> None:
-        """What can't reach a dead receiver any more are drops by their cause, and each of them is counted."""
-        run = await self.lab_run("receiver", STEADY % (30, 1), 1, dies="peer-n4.n")
-        self.assertEqual(run.blocks["offered"], [60])
-        self.assertIn("unknown-peer", set(run.samples["outcome"]))
+        """A block whose receiver dies isn't whole, and is done again when it is back; all its messages are known."""
+        plan = STEADY % (30, 1)
+        run = await self.lab_run("receiver", plan, 1, dies="peer-n4.n")
+        self.assertEqual((run.blocks["block"], run.broken["planned"][0]), ([], 60))
+        self.assertIn("unknown-peer", set(run.broken["outcome"]))
+        self.assertIn("n4.n is gone", self.errors)
+        await self.lab.start_peers("peer-n4.n", "n4.n")
+        run = await self.lab_run("receiver", plan, 0)
+        self.assertEqual((run.blocks["offered"], sum(run.broken["count"])), ([60], 60))
+        self.assertEqual((set(run.samples["outcome"]), run.facts.missing), ({"ok"}, ()))
+
+    async def receiver_restarts(self) -> None:
+        """A receiver that was started again within a block isn't the one that was measured before."""
+        running = self.begin("restarted", STEADY % (100, 1))
+        await until(self.talks, "the first block to run", 60)
+        await self.kill("peer-n4.n")
+        await self.lab.start_peers("peer-n4.n", "n4.n")
+        run = await self.done(running, 1)
+        self.assertEqual((run.blocks["block"], sum(run.broken["count"])), ([], 200))
+        self.assertIn("the daemon of n4.n was started again meanwhile", self.errors)
 
     async def initiator_dies(self) -> None:
-        """The block in which a peer dies goes on with the others, keeps what the dead one had told, and is marked."""
-        run = await self.lab_run("initiator", STEADY % (50, 2), 1, dies="peer-n2.n", after_s=1.2)
+        """What an initiator had told before it died is counted, what it hadn't was never sent as far as anybody knows;
+        no block of one pair is among those of two, and the same command does the others."""
+        plan = STEADY % (50, 2)
+        run = await self.lab_run("initiator", plan, 1, dies="peer-n2.n", after_s=1.2)
         self.assertIn("pair 2 (n2.n to n4.n)", self.errors)
-        self.assertEqual(sorted(run.blocks["block"]), [1, 2])
-        first, second = (run.blocks["offered"][place] for place in (0, 1))
-        self.assertTrue(50 < first < 100, first)
-        self.assertEqual(second, 50)
-        self.assertEqual(len(run.facts.missing), 2)
+        self.assertEqual((run.blocks["block"], len(run.facts.missing)), ([], 2))
+        unsent = [count for sent, count in zip(run.broken["sent"], run.broken["count"], strict=True) if sent == "no"]
+        self.assertEqual(sum(run.broken["count"]), 2 * 100)
+        self.assertTrue(100 < sum(unsent) < 150, unsent)
+        self.assertIn(f", {sum(unsent)} never sent", self.printed)
         self.assertIn("unknown-peer", run.facts.missing[1].why)
+        await self.lab.start_peers("peer-n2.n", "n2.n")
+        run = await self.lab_run("initiator", plan, 0)
+        self.assertEqual((sorted(run.blocks["block"]), set(run.blocks["offered"])), ([1, 2], {100}))
 
     async def nobody(self) -> None:
         """Where no peer of the lab is there, or none grants anything, the run ends and says whom it missed."""
-        await self.kill("peers")
-        await self.kill("peer-n4.n")
+        for name in ("peers", "peer-n2.n", "peer-n4.n"):
+            await self.kill(name)
         self.out = self.folder / "nobody"
         running = self.experiment(STEADY % (5, 1), "--lab", self.hosts)
         self.assertIn("no peer of the lab can be had", await self.ended(running, 3))
 
     async def lab_run(self, name: str, plan: str, code: int, *, dies: str = "", after_s: float = 0.0) -> RawRun:
         """Run a plan in the lab into a folder of its own; a daemon may die in the first block."""
-        self.out = self.folder / name
-        running = self.experiment(plan, "--lab", self.hosts)
+        running = self.begin(name, plan)
         if dies:
             await until(self.talks, "the first block to run", 60)
             await deferLater(reactor, after_s)
             await self.kill(dies)
+        return await self.done(running, code)
+
+    def begin(self, name: str, plan: str) -> Run:
+        """Begin to run a plan in the lab."""
+        self.out = self.folder / name
+        return self.experiment(plan, "--lab", self.hosts)
+
+    async def done(self, running: Run, code: int) -> RawRun:
+        """Wait for the end of a run."""
         self.errors = await self.ended(running, code)
+        self.printed = running.printed.decode()
         run = read_run(self.out)
         self.accounted(run)
         return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -117,5 +117,7 @@ class Synthetic:
 
 
 def _append(table: CsvTable, columns: Columns, *values: object) -> None:
-    for name, value in zip(table.columns, values, strict=True):
+    """Add a row; what it leaves out at its end has the default."""
+    defaults = [field.default for field in fields(table.row)[len(values) :]]
+    for name, value in zip(table.columns, (*values, *defaults), strict=True):
         columns[name].append(value)

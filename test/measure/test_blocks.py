@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from hypothesis import given
@@ -15,9 +16,11 @@ from p2p.measure.blocks import (
     Condition,
     Factors,
     Load,
+    contents_of,
     drawn,
     impossible,
     parse_condition,
+    rounds,
 )
 
 
@@ -101,7 +104,7 @@ class OrderTests(SynchronousTestCase):
         blocks = drawn([one], 1)
         self.assertEqual(3 * 3 * 2 * 2, len(blocks))
         self.assertEqual(36, len({(b.condition, b.size, b.pairs, b.repetition) for b in blocks}))
-        services = {(b.condition, b.service, b.content, b.label) for b in blocks}
+        services = {(one.condition, one.service, one.content, one.label) for b in blocks for one in b.messages}
         self.assertEqual(
             {
                 ("text", "uppercase", "text", "text"),
@@ -166,9 +169,9 @@ class OrderTests(SynchronousTestCase):
         )
 
     def test_figures_of_a_block(self) -> None:
-        """A block knows what it offers, what its content is called, and about how long it takes."""
+        """A block knows what it offers, and about how long it takes."""
         block, *_ = drawn([arm("text-as-audio")], 1)
-        self.assertEqual((100, "text-as-audio-65536"), (block.offered, block.file_name))
+        self.assertEqual((100, "text-as-audio", False), (block.offered, block.condition, block.interleaved))
         self.assertAlmostEqual(0.083, block.seconds, 2)
         (inspected,) = drawn([arm("audio", service="inspect")], 1)
         self.assertAlmostEqual(1.28, inspected.seconds, 2)
@@ -177,6 +180,51 @@ class OrderTests(SynchronousTestCase):
         self.assertGreater(slow.seconds, 12)
         (slower,) = drawn([arm("text", load=Load(0.5))], 1)
         self.assertGreater(slower.seconds, 24)
+
+    def test_extended(self) -> None:
+        """Arms that go on until they are precise have one repetition a round, without end; the others stop."""
+        arms = [arm("text audio", repetitions=2, extends=True), arm("text", arm="fixed", repetitions=1)]
+        first = list(islice(rounds(arms, 1), 5))
+        self.assertEqual([2, 1, 1, 1, 1], [len(one) for one in first])
+        blocks = [block for one in first for some in one for block in some]
+        self.assertEqual([*range(1, 12)], sorted(block.number for block in blocks))
+        self.assertEqual([*range(1, 12)], [block.order for block in blocks])
+        self.assertEqual(blocks[:5], drawn(arms, 1))
+
+    def test_interleaved(self) -> None:
+        """The conditions of an interleaved arm share a block, which offers each of them as often."""
+        blocks = drawn([arm("text audio text-as-audio", pairs=[1], sizes=[1024, 2048], interleaved=True)], 1)
+        self.assertEqual([("interleaved", 30)] * 2, [(b.condition, b.offered) for b in blocks])
+        self.assertEqual(["text", "audio", "text-as-audio"], [one.condition for one in blocks[0].messages])
+        self.assertEqual(("one", "interleaved", 1, "closed"), tuple(blocks[0].level[at] for at in (0, 1, 3, 4)))
+
+    def test_counted_out(self) -> None:
+        """A pilot's pace says how many exchanges take 250 ms; in an interleaved block they are whole cycles."""
+        (block,) = drawn([arm("text", exchanges=[0])], 1)
+        self.assertEqual([1, 25, 26, 250_000], [block.counted_out(each) for each in (9, 0.01, 0.0099, 0)])
+        (block,) = drawn([arm("text audio video", pairs=[1], exchanges=[0], interleaved=True)], 1)
+        self.assertEqual([6, 30], [block.counted_out(each) for each in (9, 0.01)])
+        self.assertAlmostEqual(0.28, block.seconds, 1)
+        (block,) = drawn([arm("text", exchanges=[0], load=Load(20.0), warm_up=0)], 1)
+        self.assertAlmostEqual(0.31, block.seconds, 2)
+
+
+class ContentTests(SynchronousTestCase):
+    """Which contents take turns."""
+
+    def test_several(self) -> None:
+        """A block has several contents of small sizes; of large ones each repetition has another."""
+        for size, found in (
+            (1024, [*range(1, 9)]),
+            (4 << 20, [1, 2, 3, 4]),
+            (64 << 20, [1]),
+        ):
+            self.assertEqual(found, [number for number, _ in contents_of(7, size, 1)])
+        self.assertEqual([[5], [1]], [[number for number, _ in contents_of(7, 16 << 20, one)] for one in (5, 9)])
+        self.assertEqual([2], [number for number, _ in contents_of(7, 64 << 20, 2)])
+        seeds = {seed for run in (7, 8) for _, seed in contents_of(run, 1024, 1)}
+        self.assertEqual(16, len(seeds))
+        self.assertTrue(all(0 <= seed < 1 << 63 for seed in seeds))
 
 
 class ImpossibleTests(SynchronousTestCase):
@@ -225,6 +273,14 @@ class ImpossibleTests(SynchronousTestCase):
         """Services that take no single content can't be measured so."""
         for service in ("chat", "fetch", "list", "transfer"):
             self.told(arm(service=service), ("service",), f"{service} takes no single content")
+
+    def test_not_alternating(self) -> None:
+        """Types alternate between two peers alone, one message after the other, and there are two at least."""
+        good: dict[str, Any] = {"interleaved": True, "pairs": [1]}
+        self.assertEqual([], impossible(arm(**good)))
+        self.told(arm(**good | {"pairs": [1, 10]}), ("pairs",), "an interleaved arm has 1 pair")
+        self.told(arm("text", **good), ("types",), "1 types can't alternate")
+        self.told(arm(**good, load=Load(2.0)), ("load",), "has the load closed")
 
     def test_lonely_control(self) -> None:
         """The control with another label needs the same bytes under their own."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.measure.estimates import Estimate, Middle, Share, estimate, share
+from p2p.measure.estimates import Estimate, Middle, Share, estimate, p99, share
 
 
 class EstimateTests(SynchronousTestCase):
@@ -86,6 +86,17 @@ class ShareTests(SynchronousTestCase):
         self.assertEqual(share(0, 0), Share(0, 0))
 
 
+class PercentileTests(SynchronousTestCase):
+    """The 99th percentile."""
+
+    def test_fewest(self) -> None:
+        """It takes 299 values: with 298, all of them lie below it more often than one time in twenty."""
+        self.assertIsNone(p99(np.arange(298.0)))
+        self.assertAlmostEqual(p99(np.arange(301.0)) or 0.0, 297.0)
+        self.assertGreater(0.99**298, 0.05)
+        self.assertLess(0.99**299, 0.05)
+
+
 def normal(count: int, seed: int = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Values with the spread of ratios."""
     return np.random.default_rng(seed).normal(0.1, 0.05, count)
@@ -101,10 +112,9 @@ class MiddleTests(SynchronousTestCase):
         student = stats.ttest_1samp(values, 0.0, alternative="greater")
         self.assertAlmostEqual(middle.mean, float(np.mean(values)))
         self.assertAlmostEqual(middle.p_above(0.0), float(student.pvalue))
-        low, high = middle.interval(0.9)
-        wanted = stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
-        self.assertAlmostEqual(low, float(wanted.low))
-        self.assertAlmostEqual(high, float(wanted.high))
+        wanted = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+        self.assertAlmostEqual(middle.mean - middle.half_width, float(wanted.low))
+        self.assertAlmostEqual(middle.mean + middle.half_width, float(wanted.high))
 
     def test_outliers(self) -> None:
         """What lies far out at either end decides nothing."""
@@ -117,20 +127,20 @@ class MiddleTests(SynchronousTestCase):
         self.assertEqual(Middle.of(wild).freedom, 11)
 
     def test_known(self) -> None:
-        """It is what scipy makes of it elsewhere: the trimmed mean, and its interval."""
+        """It is what scipy makes of it elsewhere: the trimmed mean, and its test."""
         values = normal(23)
-        low, high = stats.mstats.trimmed_mean_ci(values, limits=(0.2, 0.2), alpha=0.1)
         middle = Middle.of(values)
         self.assertAlmostEqual(middle.mean, float(stats.trim_mean(values, 0.2)))
-        self.assertAlmostEqual(middle.interval(0.9)[0], float(low))
-        self.assertAlmostEqual(middle.interval(0.9)[1], float(high))
+        # The error of a difference to a sample that hardly varies is that of the other (Yuen's test, by scipy).
+        other = stats.ttest_ind(values, np.linspace(-1e-9, 1e-9, 23), trim=0.2, equal_var=False)
+        self.assertAlmostEqual(middle.mean / middle.error, float(other.statistic), places=6)
+        self.assertAlmostEqual(2 * middle.p_above(0.0), float(other.pvalue), places=6)
 
     def test_sides(self) -> None:
-        """The two tests are of one distribution, from both sides; a bound at the end of the interval has 5 %."""
+        """The two tests are of one distribution, from both sides; a bound at the end of the interval has 2.5 %."""
         middle = Middle.of(normal(15))
-        low, high = middle.interval(0.9)
-        self.assertAlmostEqual(middle.p_above(low), 0.05)
-        self.assertAlmostEqual(middle.p_below(high), 0.05)
+        self.assertAlmostEqual(middle.p_above(middle.mean - middle.half_width), 0.025)
+        self.assertAlmostEqual(middle.p_below(middle.mean + middle.half_width), 0.025)
         self.assertAlmostEqual(middle.p_above(0.1) + middle.p_below(0.1), 1.0)
 
     def test_error_rates(self) -> None:

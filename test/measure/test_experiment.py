@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from p2p.measure.block_figures import block_figures, frames
 from p2p.measure.conductor import Conductor
 from p2p.measure.experiment import RunResult, run_experiment
 from p2p.measure.gauges import LocalGauges
+from p2p.measure.processes import Daemon
 from p2p.measure.raw_data import LookupRow, Placement
 from p2p.measure.raw_reader import read_run
 from p2p.measure.running_lab import ExperimentLab
@@ -32,6 +35,18 @@ arms:
 exchanges: 2
 warm_up: 1
 repetitions: 2
+"""
+
+
+UNTIL = """\
+title: Until
+seed: 3
+margin: 5%
+arms:
+  two: {service: echo, types: [text, zeros], sizes: [1KiB], pairs: [2]}
+  three: {service: echo, types: [text, zeros], sizes: [1KiB], pairs: [1], repetitions: 2}
+exchanges: 5
+until: {at_most: 15s}
 """
 
 
@@ -64,6 +79,8 @@ class ExperimentTests(SynchronousTestCase):
         self.listening = Listening()
         self.labs: list[tuple[int, int]] = []
         self.lacking: list[str] = []
+        self.gone = False
+        self.seconds: Callable[[], float] = lambda: 0.0
         self.inbox = self.folder / "inbox" / "m1.m"
         self.inbox.mkdir(parents=True)
         self.patch(experiment, "lookup_times", lambda: [LookupRow(10, 25.0), LookupRow(20000, 30.0)])
@@ -76,13 +93,18 @@ class ExperimentTests(SynchronousTestCase):
         self.labs.append((pairs, seed))
         progress("looking")
         conductor = Conductor(self.client, "coordinator.n", PAIRS, seed)  # type: ignore[arg-type]  # stands in
+        daemons = [Daemon("peers-n", self.folder / "log", reactor)] if self.gone else []
+        for one in daemons:
+            one.exit = -9
         yield ExperimentLab(
-            conductor, LocalGauges({}), [Placement(what="n1.n", where="here")], self.inbox.parent, self.lacking
+            conductor, LocalGauges({}), [Placement(what="n1.n", where="here")], self.inbox.parent, self.lacking, daemons
         )
 
     def start(self) -> Deferred[RunResult]:
         """Start a run."""
-        return Deferred.fromCoroutine(run_experiment(Clock(), self.plan, self.out, self.lab, self.listening))
+        return Deferred.fromCoroutine(
+            run_experiment(Clock(), self.plan, self.out, self.lab, self.listening, self.seconds)
+        )
 
     def done(self) -> RunResult:
         """Run to the end."""
@@ -152,27 +174,105 @@ class ExperimentTests(SynchronousTestCase):
         self.plan.write_text("# only a comment more\n" + PLAN)
         self.assertEqual(self.done().finished, 8)
 
-    def test_missing(self) -> None:
-        """What a pair lacks is told at once and kept in the facts, and a resumed run still knows it."""
+    def test_broken(self) -> None:
+        """A block that a dead peer broke is in no table but that of lost messages; the same command does it again."""
         told = encode_samples([]).decode()
         self.client.changed["m2.m", RunOrder] = (told, ExchangeFailed(Outcome.RESET, "the link broke"))
         self.lacking = ["unknown-peer: n9.n"]
         result = self.done()
-        self.assertEqual((result.finished, len(result.missing)), (8, 8))
+        self.assertEqual((result.planned, result.finished, len(result.missing), result.unsent), (8, 0, 8, 24))
         self.assertEqual(len(self.listening.lacking), 9)
         self.assertIn("pair 2", self.listening.lacking[1])
         run = read_run(self.out)
-        self.assertEqual(len(run.facts.missing), 8)
-        self.assertEqual(set(run.blocks["offered"]), {2})
-        self.assertEqual(len(self.done().missing), 8)
+        self.assertEqual((len(run.facts.missing), run.facts.finished, run.blocks["block"]), (8, "", []))
+        self.assertEqual((sum(run.broken["count"]), set(run.broken["attempt"])), (8 * 4, {1}))
+        del self.client.changed["m2.m", RunOrder]
+        self.client.changed["n1.n", PrepareOrder] = ExchangeFailed(Outcome.UNKNOWN_PEER, "nobody is n1.n")
+        self.assertEqual(self.done().unsent, 32)
+        self.assertEqual(Counter(read_run(self.out).broken["attempt"]), {1: 16, 2: 16})
+        self.client.changed.clear()
+        result = self.done()
+        self.assertEqual((result.finished, result.missing, result.unsent), (8, [], 0))
+        run = read_run(self.out)
+        self.assertEqual((run.facts.missing, run.notes, set(run.blocks["offered"])), ((), (), {4}))
+        self.assertTrue(run.facts.finished)
 
-    def test_nobody(self) -> None:
-        """A block that no pair takes part in ends the run; what is finished is kept."""
-        for peer in ("n1.n", "m2.m"):
-            self.client.changed[peer, PrepareOrder] = ExchangeFailed(Outcome.TIMEOUT, "nothing moved")
-        failure = self.failureResultOf(self.start(), P2PError)
-        self.assertIn("no pair could take part", str(failure.value))
-        self.assertIn("run again", str(failure.value))
+    def test_daemon_of_its_own(self) -> None:
+        """If a daemon that was started here is gone, the messages of its block are kept, and the run ends."""
+        self.client.changed["n1.n", RunOrder] = ExchangeFailed(Outcome.RESET, "the link broke")
+        self.gone = True
+        self.assertIn("peers-n has ended", str(self.failureResultOf(self.start(), P2PError).value))
+        self.assertEqual(sum(read_run(self.out).broken["count"]), 4)
+
+    def test_pilot(self) -> None:
+        """What no plan says, a pilot finds out once for each level, before its first block and for later runs too."""
+        plan = PLAN.replace("exchanges: 2\n", "").replace(", sampling_cost: true", "")
+        self.plan.write_text(plan)
+        self.client.changed["m2.m", PrepareOrder] = ExchangeFailed(Outcome.UNKNOWN_PEER, "nobody is m2.m")
+        result = self.done()
+        self.assertEqual((result.finished, len(result.missing)), (0, 4))
+        self.assertIn("its pilot came to nothing: unknown-peer", result.missing[0].why)
+        self.client.changed.clear()
+        self.assertEqual(self.done().finished, 4)
+        run = read_run(self.out)
+        self.assertEqual(sorted(run.pilots["condition"]), ["text", "zeros"])
+        self.assertEqual((set(run.pilots["exchanges"]), set(run.blocks["offered"])), ({13}, {26}))
+        given = len(self.client.given)
+        facts = self.out / "blocks.csv"
+        facts.write_text("".join(facts.read_text().splitlines(keepends=True)[:-1]))
+        self.assertEqual(self.done().finished, 4)
+        self.assertEqual(len(self.client.given) - given, 4, "no pilot any more")
+
+    def until(self, spread: int) -> RunResult:
+        """Run until it is precise, or 15 s are over by a clock of which each look takes 0.1 s."""
+        times = count()
+        self.seconds = lambda: next(times) / 10
+        self.plan.write_text(UNTIL)
+        self.client.spread = spread
+        return self.done()
+
+    def test_precise(self) -> None:
+        """An arm goes on until it is precise, then no more; an arm that says how often is left alone."""
+        result = self.until(0)
+        run = read_run(self.out)
+        endings = {one.arm: (one.repetitions, one.why) for one in run.facts.endings}
+        self.assertEqual(endings, {"two": (8, "precise"), "three": (2, "planned")})
+        self.assertEqual((result.planned, result.finished, len(run.blocks["block"])), (20, 20, 20))
+        self.assertTrue(run.facts.finished)
+        self.assertEqual((self.done().finished, len(self.labs)), (20, 1))
+
+    def test_time(self) -> None:
+        """An arm that doesn't become precise goes on until its time is over, and at least as often as it must."""
+        result = self.until(30)
+        (ending, _) = read_run(self.out).facts.endings
+        self.assertEqual((ending.arm, ending.why), ("two", "time"))
+        self.assertGreater(ending.repetitions, 8)
+        self.assertEqual(result.finished, 2 * (ending.repetitions + 2))
+
+    def test_until_goes_on(self) -> None:
+        """A run that broke off goes on with what it knows of its precision, and does again what was broken."""
+        good = self.client.answer
+        answers = count()
+
+        def failing(order: Any) -> str:
+            if isinstance(order, RunOrder) and next(answers) == 11:
+                raise P2PError("the coordinator's daemon ended")
+            return good(order)
+
+        self.client.answer = failing  # type: ignore[method-assign]  # a test may
+        self.plan.write_text(UNTIL)
+        self.failureResultOf(self.start(), P2PError)
+        self.client.answer = good  # type: ignore[method-assign]  # as before
+        before = len(read_run(self.out).finished)
+        self.assertGreater(before, 3)
+        self.client.changed["n1.n", PrepareOrder] = ExchangeFailed(Outcome.UNKNOWN_PEER, "nobody is n1.n")
+        self.plan.write_text(UNTIL)
+        times = count()
+        self.seconds = lambda: next(times)
+        late = self.done()
+        self.assertEqual((late.finished, late.planned > before), (before, True))
+        self.client.changed.clear()
+        self.assertEqual(self.done().missing, [])
 
     def test_no_file(self) -> None:
         """A plan that isn't there is named, and so is a folder that can't be written."""

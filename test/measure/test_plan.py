@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -47,12 +48,13 @@ class GoodPlanTests(PlanCase):
         """A plan needs a title, a seed and an arm; the rest has values that serve."""
         plan = self.load(PLAN)
         self.assertEqual(
-            (0.05, Load(), 10, 2, 6), (plan.margin, plan.load, plan.exchanges, plan.warm_up, plan.repetitions)
+            (0.05, Load(), None, 2, 6), (plan.margin, plan.load, plan.exchanges, plan.warm_up, plan.repetitions)
         )
         blocks = plan.blocks()
         self.assertEqual(2 * 2 * 2 * 6, len(blocks))
         self.assertEqual(blocks, self.load(PLAN).blocks())
         self.assertEqual((2, {1024, 65536}), (plan.pairs, {block.size for block in blocks}))
+        self.assertEqual({0}, {block.exchanges for block in blocks}, "a pilot finds out")
         self.assertAlmostEqual(sum(block.seconds for block in blocks), plan.seconds)
 
     def test_loads(self) -> None:
@@ -63,6 +65,21 @@ class GoodPlanTests(PlanCase):
         )
         self.assertEqual({("first", "open:0.5"), ("second", "closed")}, {(b.arm, str(b.load)) for b in plan.blocks()})
         self.assertEqual(0.1, plan.margin)
+
+    def test_until(self) -> None:
+        """Arms go on until they are precise, but for those that say how often, or have nothing to compare."""
+        second = "  second: {types: [text], sizes: [4096], pairs: [1]}\n"
+        third = "  third: {service: echo, types: [text, audio], sizes: [4096], pairs: [1], repetitions: 2}\n"
+        plan = self.load(PLAN + second + third + "until: {half_width: 1.5%, at_most: 10min}\n")
+        assert plan.until is not None
+        self.assertEqual((0.015, 600.0), (plan.until.half_width, plan.until.at_most))
+        self.assertEqual([True, False, False], [one.extends for one in plan.factors])
+        blocks = [block for one in islice(plan.rounds(), 50) for some in one for block in some]
+        self.assertEqual({"first": 50, "second": 6, "third": 2}, {b.arm: b.repetition for b in blocks})
+        for text, seconds in (("90", 90), ("90s", 90), ("1.5 h", 5400)):
+            until = self.load(PLAN + f"until: {{at_most: {text}}}\n").until
+            assert until is not None
+            self.assertEqual((None, seconds), (until.half_width, until.at_most))
 
     def test_of_an_arm(self) -> None:
         """An arm has the exchanges, the warm-up and the repetitions of the plan, unless it has its own."""
@@ -78,16 +95,17 @@ class GoodPlanTests(PlanCase):
         )
 
     def test_example(self) -> None:
-        """The example has every key, several types in each arm, and less than four minutes of blocks."""
+        """The example has every key, several types in each arm, and less than four minutes of blocks at least."""
         plan = load_plan(EXAMPLE)
         text = EXAMPLE.read_text("utf-8")
         for key in {*ExperimentPlan.model_fields, *Arm.model_fields}:
             self.assertIn(f"{key}:", text)
         self.assertEqual(["transport", "service", "scaling", "sampling"], list(plan.arms))
         self.assertTrue(all(len(arm.types) > 1 for arm in plan.arms.values()))
-        self.assertEqual((836, 100), (len(plan.blocks()), plan.pairs))
+        self.assertEqual((3 * 8 + 6 * 8 + 12 * 8 + 160, 100), (len(plan.blocks()), plan.pairs))
         self.assertLess(plan.seconds, 200)
-        self.assertEqual(160, sum(not block.sampling for block in plan.blocks()))
+        self.assertEqual(80, sum(not block.sampling for block in plan.blocks()))
+        self.assertEqual(["transport"], [one.arm for one in plan.factors if one.extends])
 
     def test_demo(self) -> None:
         """The plan of the demo is short, and asks what the example asks."""
@@ -99,6 +117,16 @@ class GoodPlanTests(PlanCase):
 
 class BadPlanTests(PlanCase):
     """What can't be run is told with its line, and what was expected."""
+
+    def test_until(self) -> None:
+        """A run that goes on until it is precise has a time at most, and six repetitions at least."""
+        for text, problem in (
+            ("until: {half_width: 2%}", "until.at_most: is missing"),
+            ("until: {half_width: 2, at_most: 1min}", "'2' is no half-width, expected one from 0.01% to 50%"),
+            ("until: {at_most: soon}", "until.at_most"),
+            ("until: {at_most: 1min}\nrepetitions: 5", "repetitions: is 5, expected at least 6 beside until"),
+        ):
+            self.assertIn(problem, "\n".join(self.told(PLAN + text + "\n")))
 
     def test_sizes(self) -> None:
         """Contents have from 1 KiB to 64 MiB."""

@@ -156,15 +156,15 @@ class PlantedTests(PlantedCase):
         run = self.whole_run(1.2)
         self.assertEqual((run.notes, set(run.samples["outcome"])), ((), {"ok"}))
         (arm,) = analysed(run).arms
-        self.assertEqual(arm.verdict.outcome, "differs", arm.verdict.sentence)
-        self.assertApproximates(arm.verdict.comparisons[0].ratio or 0, 1.2, 0.02)
-        self.assertEqual(arm.labels[0].outcome, "equivalent", arm.labels[0].sentence)
+        self.assertEqual(arm.verdict.outcome, "differs", arm.verdict.farthest)
+        self.assertApproximates(arm.verdict.comparisons[0].levels[0].ratio, 1.2, 0.02)
+        self.assertEqual(arm.labels[0].outcome, "equivalent", arm.labels[0].farthest)
 
     def test_nothing_planted(self) -> None:
         """Where the service makes no difference there is none, and clocks that are an hour apart change no byte."""
         runs = [self.whole_run(1.0, shift_ns=shift) for shift in (0, HOUR_NS)]
         results = [analysed(run) for run in runs]
         (arm,) = results[0].arms
-        self.assertEqual(arm.verdict.outcome, "equivalent", arm.verdict.sentence)
+        self.assertEqual(arm.verdict.outcome, "equivalent", arm.verdict.farthest)
         self.assertEqual(runs[1].blocks["started_ns"][0] - runs[0].blocks["started_ns"][0], HOUR_NS)
         self.assertEqual(to_json(results[0]), to_json(results[1]))

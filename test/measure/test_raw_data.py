@@ -75,8 +75,13 @@ class LoadTests(SynchronousTestCase):
 
     def test_older(self) -> None:
         """What an older version didn't write yet has the value of what isn't known."""
-        older = BLOCKS.header().replace(",bytes_per_s", "") + "1,1,a,text,1,1,closed,1,0,0,1,1,on,7\n"
-        self.assertEqual(BLOCKS.load(self.write(BLOCKS, older))[0]["bytes_per_s"], [None])
+        older = BLOCKS.header().replace(",bytes_per_s,sets", "") + "1,1,a,text,1,1,closed,1,0,0,1,1,on,7\n"
+        columns, notes = BLOCKS.load(self.write(BLOCKS, older))
+        self.assertEqual((columns["bytes_per_s"], columns["sets"], notes), ([None], [None], []))
+        header = SAMPLES.header().replace(",set,label,content,route", "")
+        older = header + "1,a,text,1,1,closed,1,x>y,echo,n,1,1,1,2,3,ok,\n"
+        columns, notes = SAMPLES.load(self.write(SAMPLES, older))
+        self.assertEqual((columns["set"], columns["route"], notes), ([None], ["direct"], []))
 
     def test_cut_off(self) -> None:
         """A last line without its end is left out, even if it looks whole, and told by its number."""

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import LocalFileError
-from p2p.measure.raw_data import BLOCKS, DAEMONS, FACTS, LINKS, LOOKUPS, PLAN, SAMPLES, RunFacts
+from p2p.measure.raw_data import (
+    BLOCKS,
+    BROKEN,
+    DAEMONS,
+    FACTS,
+    LINKS,
+    LOOKUPS,
+    PLAN,
+    SAMPLES,
+    RunFacts,
+    Unaccounted,
+)
 from p2p.measure.raw_reader import read_run
 from test.measure.synthetic_run import Synthetic
 
@@ -115,7 +126,21 @@ class ReadRunTests(SynchronousTestCase):
     def test_miscounted(self) -> None:
         """Samples that are missing from the middle of a whole file are no accident of writing, and not hidden."""
         self.drop_lines(SAMPLES.file, 10, 10)
-        self.assertEqual(read_run(self.folder).finished, frozenset(range(1, 7)))
+        with self.assertRaisesRegex(Unaccounted, "block 2: 6 messages were planned, and 5 are in samples.csv"):
+            read_run(self.folder)
+
+    def test_broken(self) -> None:
+        """The rows of a try that came to nothing must come to what was planned, unless the file is damaged."""
+        path = self.folder / BROKEN.file
+        row = "7,1,6,a,1024,2,closed,1,text,1,n1.n>m1.m,{},reset,{},gone\n"
+        path.write_text(BROKEN.header() + row.format("yes", 2) + row.format("no", 4))
+        self.assertEqual((read_run(self.folder).broken["count"], read_run(self.folder).notes), ([2, 4], ()))
+        for count, why in ((3, "1 messages short of"), (5, "1 messages above")):
+            path.write_text(BROKEN.header() + row.format("yes", 2) + row.format("no", count))
+            with self.assertRaisesRegex(Unaccounted, f"block 7, try 1: .* {why} what was planned"):
+                read_run(self.folder)
+        path.write_text(BROKEN.header() + row.format("yes", 2) + row.format("no", 4)[:-4])
+        self.assertEqual(read_run(self.folder).notes, ("broken.csv: line 3 was cut off and is left out",))
 
     def test_without_sampling(self) -> None:
         """A block with sampling off has no samples, and is finished all the same."""

@@ -6,13 +6,27 @@ import errno
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import LocalFileError
-from p2p.measure.raw_data import BLOCKS, SAMPLES, BlockRow, DaemonRow, LinkRow, LookupRow, RunFacts, SampleRow
+from p2p.measure.raw_data import (
+    BLOCKS,
+    PILOTS,
+    SAMPLES,
+    BlockRow,
+    BrokenRow,
+    DaemonRow,
+    LinkRow,
+    LookupRow,
+    PilotRow,
+    RunFacts,
+    SampleRow,
+    Unaccounted,
+)
 from p2p.measure.raw_reader import read_run
 from p2p.measure.raw_writer import RunWriter, remove_run
 
@@ -93,6 +107,42 @@ class RunWriterTests(SynchronousTestCase):
             writer.add(sample(1))
             writer.finish()
         self.assertEqual(read_run(self.folder).samples["block"], [])
+
+    def test_unaccounted(self) -> None:
+        """A block that has more or fewer samples than it offered isn't finished; a try tells of every message."""
+        row = BrokenRow(2, 1, 3, "a", 1, 1, "closed", 1, "text", 1, "n1.n>m1.m", "no", "reset", 2)
+        with self.create() as writer:
+            writer.add(sample(1))
+            with self.assertRaisesRegex(Unaccounted, "block 1: 2 messages were planned, and 1 are known"):
+                writer.finish_block(ended(1))
+            with self.assertRaisesRegex(Unaccounted, "block 2: 3 messages were planned, and 2 are known"):
+                writer.break_block([row])
+        self.assertEqual((read_run(self.folder).finished, read_run(self.folder).broken["block"]), (set(), []))
+
+    def test_broken(self) -> None:
+        """A try that came to nothing leaves no samples, and says where its messages went; a new run keeps it."""
+        row = BrokenRow(1, 1, 3, "a", 1, 1, "closed", 1, "text", 1, "n1.n>m1.m", "no", "reset", 2, "gone")
+        with self.create() as writer:
+            writer.add(sample(1))
+            writer.break_block([row, replace(row, sent="yes", outcome="ok", count=1, reason="")])
+        with RunWriter.resume(self.folder) as writer:
+            self.write(writer, 1)
+        run = read_run(self.folder)
+        self.assertEqual((run.finished, len(run.samples["block"]), run.notes), ({1}, 2, ()))
+        self.assertEqual((run.broken["count"], run.broken["sent"]), ([2, 1], ["no", "yes"]))
+
+    def test_pilot(self) -> None:
+        """What a pilot has found is on the disk before the block that it is for."""
+        writer = self.create()
+        writer.add(sample(1))
+        writer.pilot(PilotRow("a", "text", 1, 1, "closed", 40, 20, 125_000_000))
+        run = read_run(self.folder)
+        self.assertEqual((run.pilots["exchanges"], run.samples["block"], run.notes), ([40], [], ()))
+        writer._files[PILOTS].close()
+        writer._files[PILOTS] = _FullDisk(self.folder / PILOTS.file, room=10)
+        with self.assertRaises(LocalFileError):
+            writer.pilot(PilotRow("b", "text", 1, 1, "closed", 40, 20, 125_000_000))
+        self.assertEqual(read_run(self.folder).notes, ())
 
     def test_not_over_another_run(self) -> None:
         """A folder that holds a run is never begun anew."""

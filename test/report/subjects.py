@@ -27,7 +27,7 @@ from p2p.measure.results import (
     LevelFigures,
     LinkFigures,
 )
-from p2p.measure.verdicts import Comparison, EquivalenceVerdict, ResearchQuestion, VerdictOutcome
+from p2p.measure.verdicts import Comparison, EquivalenceVerdict, LevelRatio, ResearchQuestion, VerdictOutcome
 from p2p.report.subject import Messages, Subject
 from test.measure.synthetic_run import Synthetic
 
@@ -43,6 +43,7 @@ __all__ = [
     "level",
     "link",
     "measured",
+    "ratio",
     "subject",
     "verdict",
     "write_run",
@@ -106,10 +107,22 @@ def block(arm: str = "transport", **changes: Any) -> BlockFigures:
     return replace(made, **changes)
 
 
+def ratio(outcome: VerdictOutcome = "equivalent", **more: Any) -> LevelRatio:
+    """Make a ratio of 1.01 (0.99 to 1.03) at 1 KiB and 10 pairs, unless it is said otherwise."""
+    given: dict[str, Any] = {
+        "factors": {"size": 1024, "pairs": 10, "load": "closed"},
+        "count": 18,
+        "ratio": 1.01,
+        "low": 0.99,
+        "high": 1.03,
+        "p_beyond": 0.4,
+    }
+    return LevelRatio(outcome=outcome, **(given | more))
+
+
 def comparison(a: str = "text", b: str = "audio", outcome: VerdictOutcome = "equivalent", **more: Any) -> Comparison:
-    """Make a comparison of 18 sets with ratio 1.01 (0.99 to 1.03), unless it is said otherwise."""
-    given: dict[str, Any] = {"ratio": 1.01, "low": 0.99, "high": 1.03, "p_equivalence": 0.001, "p_holm": 0.4}
-    return Comparison(a, b, 18, "block set", outcome, **(given | more))
+    """Make a comparison at one level; what is said otherwise is of its ratio."""
+    return Comparison(a, b, (ratio(outcome, **more),), outcome, p_difference=0.3)
 
 
 def verdict(
@@ -117,10 +130,9 @@ def verdict(
 ) -> EquivalenceVerdict:
     """Make a verdict on the conditions of its comparisons."""
     conditions = tuple(dict.fromkeys(name for one in comparisons for name in (one.a, one.b)))
-    question = ResearchQuestion(kind, "transport", "latency_s", "latency", "Arm transport")
-    made = EquivalenceVerdict(
-        question, outcome, f"A sentence about {kind}.", "too few", 0.05, conditions, None, comparisons
-    )
+    question = ResearchQuestion(kind, "transport", "latency_s", "latency")
+    reason = "" if any(one.farthest and one.farthest.low for one in comparisons) else "too few"
+    made = EquivalenceVerdict(question, outcome, reason, 0.05, conditions, None, comparisons, tests=12, needed=40)
     return replace(made, **changes)
 
 
@@ -197,7 +209,7 @@ def _plan(text: str) -> ExperimentPlan | None:
 def measured(seed: int = 1) -> tuple[RawRun, Analysis]:
     """Make a small synthetic run with its analysis, once."""
     made = Synthetic(
-        seed=seed, conditions=("text", "audio", "text-as-audio"), sizes=(1024,), repetitions=5, pairs=2, exchanges=4
+        seed=seed, conditions=("text", "audio", "text-as-audio"), sizes=(1024,), repetitions=6, pairs=2, exchanges=4
     )
     run = replace(made.run(), facts=FACTS_OF_RUN, plan=PLAN_TEXT)
     return run, analyse(frames(run), seed=seed, resamples=20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.report.exchange_tables import by_type, latency, scaling, throughput
@@ -36,10 +38,10 @@ class LevelTests(SynchronousTestCase):
 
     def test_latency(self) -> None:
         """Median with its interval, tail, first byte and cycle; what isn't known is a dash."""
-        one = level(latency_s=0.001, latency_p99_s=0.002, first_byte_s=0.0005, load="open:20")
+        one = replace(level(latency_s=0.001, first_byte_s=0.0005, load="open:20"), exchanges=300, p99_s=0.002)
         self.assertEqual(
             latency(subject(levels=(one,))).rows,
-            (("transport, open:20", "text", "1 KiB", "10", "1 ms (0.990 to 1.01)", "2 ms", "500 µs", "\u2013"),),
+            (("transport, open:20", "text", "1 KiB", "10", "1 ms (0.990 to 1.01)", "2 ms", "300", "500 µs", "\u2013"),),
         )
 
     def test_throughput(self) -> None:
@@ -57,7 +59,9 @@ class ScalingTests(SynchronousTestCase):
         levels = (level(pairs=10, latency_s=0.01), level(pairs=1, latency_s=0.001), level("own"))
         found = scaling(subject(levels=levels))
         assert found is not None
-        self.assertEqual([(row[3], row[6]) for row in found.rows], [("1", "1 ms"), ("10", "10 ms")])
+        self.assertEqual(
+            [(row[3], row[7]) for row in found.rows], [("1", "1 ms (0.990 to 1.01)"), ("10", "10 ms (9.90 to 10.1)")]
+        )
 
     def test_nothing(self) -> None:
         """With one number of pairs there is no such table."""

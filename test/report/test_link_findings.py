@@ -148,8 +148,8 @@ class ResourceTests(SynchronousTestCase):
 class SamplingTests(SynchronousTestCase):
     """What measuring costs."""
 
-    def said(self, outcome: VerdictOutcome, ratio: float | None) -> str:
-        one = comparison("off", "on", outcome, ratio=ratio, low=0.9, high=1.1)
+    def said(self, outcome: VerdictOutcome, ratio: float, low: float | None = 0.9) -> str:
+        one = comparison("off", "on", outcome, ratio=ratio, low=low, high=low and 1.1)
         found = subject(sampling=verdict(outcome, one, kind="sampling", margin=0.02))
         return "".join(about_sampling(found))
 
@@ -163,4 +163,4 @@ class SamplingTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """A run that didn't ask has no answer."""
         self.assertEqual(list(about_sampling(subject())), [])
-        self.assertEqual(self.said("inconclusive", None), "")
+        self.assertEqual(self.said("inconclusive", 0.9, None), "")

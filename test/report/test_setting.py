@@ -87,7 +87,7 @@ class SettingTests(SynchronousTestCase):
                 *("40, 30, 12", "2", "6"),
             ),
         )
-        self.assertEqual((arms.rows[1][1], arms.rows[1][6:]), ("what each type is for", ("10", "2", "6")))
+        self.assertEqual((arms.rows[1][1], arms.rows[1][6:]), ("what each type is for", ("as in 250 ms", "2", "6")))
         self.assertIn("in an order that the seed 1 drew", only(made, Text)[0].text)
 
     def test_no_plan(self) -> None:
@@ -137,7 +137,7 @@ class RawDataTests(SynchronousTestCase):
         found = subject()
         (files,) = only(raw_data(replace(found, run=read_run(folder))), Table)
         rows = {row[0]: row[1:] for row in files.rows}
-        self.assertEqual(rows["samples.csv"][1], "120")
+        self.assertEqual(rows["samples.csv"][1], "144")
         self.assertEqual(rows["samples.csv"][2], blake3((folder / "samples.csv").read_bytes()).hexdigest()[:16])
         self.assertEqual(rows["links.csv"][1:], ("0", "\u2013"))
         self.assertEqual(len(rows), 7)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.measure.verdicts import ResearchQuestion
-from p2p.report.verdict_tables import comparisons, other_measures, sampling
+from p2p.measure.verdicts import Friedman, ResearchQuestion
+from p2p.report.verdict_tables import comparisons, information, other_measures, sampling
 from test.report.subjects import arm, comparison, subject, verdict
 
 NOTHING = "\u2013"
@@ -15,7 +15,7 @@ class ComparisonTests(SynchronousTestCase):
     """What was compared."""
 
     def test_rows(self) -> None:
-        """Content types, then the label, then the content; each with its ratio, its tests and its verdict."""
+        """Content types, then the label, then the content; each with its level, its ratio, its test and its verdict."""
         found = comparisons(
             subject(
                 arms=(
@@ -27,42 +27,44 @@ class ComparisonTests(SynchronousTestCase):
             )
         )
         assert found is not None
-        self.assertEqual(
-            found.rows[0],
-            (
-                "transport",
-                "audio / text",
-                "content types",
-                "1.01 (0.990 to 1.03)",
-                "18",
-                "0.001",
-                "0.400",
-                "equivalent",
-            ),
-        )
-        self.assertEqual([row[2] for row in found.rows[1:]], ["same bytes, other label", "control of the content"])
-        self.assertIn("between 0.952 and 1.05", found.note)
+        level = ("1 KiB and 10 pairs", "1.010 (0.990 to 1.030)", "18", "0.400", "equivalent")
+        self.assertEqual(found.rows[0], ("transport", "audio / text", *level))
+        self.assertEqual([row[1] for row in found.rows[1:]], ["text-as-video / text *", "zeros / text *"])
+        self.assertIn("between 0.952 and 1.050", found.note)
 
     def test_unknown(self) -> None:
-        """A ratio without an interval has none, and no ratio is a dash."""
-        bare = comparison(outcome="inconclusive", low=None, high=None, p_holm=None)
-        none = comparison(outcome="inconclusive", ratio=None, low=None, high=None)
-        found = comparisons(subject(arms=(arm("transport", "inconclusive", bare, none),)))
+        """A ratio without an interval has none, and without a test there is a dash."""
+        bare = comparison(outcome="inconclusive", low=None, high=None, p_beyond=None)
+        found = comparisons(subject(arms=(arm("transport", "inconclusive", bare),)))
         assert found is not None
-        self.assertEqual([row[3] for row in found.rows], ["1.01", NOTHING])
-        self.assertEqual(found.rows[0][6], NOTHING)
+        self.assertEqual((found.rows[0][3], found.rows[0][5]), ("1.010", NOTHING))
 
     def test_nothing(self) -> None:
         """Where nothing was compared there is no table."""
         self.assertIsNone(comparisons(subject(arms=(arm(verdict=verdict("inconclusive")),))))
 
 
+class InformationTests(SynchronousTestCase):
+    """The tests on which no verdict depends."""
+
+    def test_rows(self) -> None:
+        """Each pair has Wilcoxon's test, beside Friedman's over all types, if there is one."""
+        two = arm("b", verdict=verdict("equivalent", comparison(), friedman=Friedman(6, 9.0, 0.011, 0.75)))
+        found = information(subject(arms=(arm("a"), two)))
+        assert found is not None
+        self.assertEqual(
+            found.rows,
+            (("a", "audio / text", "0.300", NOTHING, NOTHING), ("b", "audio / text", "0.300", "0.011", "0.75")),
+        )
+        self.assertIsNone(information(subject(arms=(arm(verdict=verdict("inconclusive")),))))
+
+
 class OtherMeasureTests(SynchronousTestCase):
     """What the types do to other measures."""
 
     def test_rows(self) -> None:
-        """Of each measure the ratio that reaches furthest is shown, on either side of 1."""
-        question = ResearchQuestion("types", "transport", "cycle_s", "cycle time", "Arm transport")
+        """Of each measure the ratio is shown that reaches farthest, on either side of 1, and no verdict."""
+        question = ResearchQuestion("types", "transport", "cycle_s", "cycle time")
         far = comparison("text", "video", ratio=0.5, low=0.4, high=0.6)
         bare = comparison(low=None, high=None)
         others = (
@@ -71,9 +73,8 @@ class OtherMeasureTests(SynchronousTestCase):
         )
         found = other_measures(subject(arms=(arm(others=others),)))
         assert found is not None
-        self.assertEqual(
-            found.rows, (("transport", "cycle time", "video / text", "0.500 (0.400 to 0.600)", "differs"),)
-        )
+        row = ("transport", "cycle time", "video / text", "1 KiB and 10 pairs", "0.500 (0.400 to 0.600)")
+        self.assertEqual(found.rows, (row,))
 
     def test_nothing(self) -> None:
         """Without other measures there is no table."""

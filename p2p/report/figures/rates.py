@@ -74,8 +74,9 @@ def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
     if not shown:
         return None
     caption = (
-        "What many pairs at once do to the throughput of all of them, and to the transmission time: medians of "
-        f"blocks with their 95 % intervals{_beside(shown)}. {_rests_on(shown)} {_more(several, shown)}"
+        "What many pairs at once do to the throughput of all of them, to the transmission time, and to what one "
+        f"initiator gets: medians of blocks with their 95 % intervals{_beside(shown)}. {_rests_on(shown)} "
+        f"{_more(several, shown)}"
     ).strip()
     alt = (
         "Throughput and transmission time against the number of pairs. "
@@ -136,8 +137,7 @@ def _figures(one: LevelFigures, *, latency: bool) -> str:
     rate = formats.rate(one.estimates[THROUGHPUT].median)
     if not latency:
         return rate
-    median, worst = (one.estimates[metric].median for metric in ("latency_s", "latency_p99_s"))
-    return f"{rate}, median {formats.seconds(median)}, 99th percentile {formats.seconds(worst)},"
+    return f"{rate}, {formats.seconds(one.estimates['latency_s'].median)} a message,"
 
 
 # -- panels ---------------------------------------------------------------------------------------------------------
@@ -181,14 +181,13 @@ def _draw_scaling(shown: Sequence[_Panel], theme: Theme) -> Figure:
     metrics = {
         THROUGHPUT: "throughput",
         "latency_s": "median transmission time",
-        "latency_p99_s": "99th percentile of it",
+        "pair_bytes_per_s": "throughput of an initiator",
     }
     for panel, part in zip(shown, figure.subfigures(len(shown), 1, squeeze=False)[:, 0], strict=True):
         sheet.heading(part, panel.title, theme)
-        both = [value for metric in ("latency_s", "latency_p99_s") for value in panel.values(metric)]
         for (metric, name), axes in zip(metrics.items(), part.subplots(1, 3), strict=True):
             axes.set_title(name, color=theme.soft)
-            _curves(axes, panel, "pairs", metric, theme, 3, None if metric == THROUGHPUT else both)
+            _curves(axes, panel, "pairs", metric, theme, 3)
             axes.set_xlabel("pairs at once")
     return figure
 
@@ -200,12 +199,8 @@ def _curves(
     metric: str,
     theme: Theme,
     columns: int,
-    values: Sequence[float] | None = None,
 ) -> None:
-    """Draw one figure of the levels against one of their factors, a line for each condition.
-
-    :param values: what the axis has room for; without them, what is drawn.
-    """
+    """Draw one figure of the levels against one of their factors, a line for each condition."""
     sheet.calm(axes, theme)
     at = {getattr(one.level, factor) for one in panel.levels}
     write = formats.size if factor == "size" else formats.count
@@ -222,8 +217,7 @@ def _curves(
         axes.plot(xs, [one.estimates[metric].median or 0.0 for one in levels], linewidth=1.0, **how)
         for x, one in zip(xs, levels, strict=True):
             sheet.interval(axes, "y", x, one.estimates[metric], how["color"])
-    found = panel.values(metric) if values is None else list(values)
-    _amounts(axes, found, is_rate=metric == THROUGHPUT)
+    _amounts(axes, panel.values(metric), is_rate=metric.endswith("_bytes_per_s"))
 
 
 def _amounts(axes: Axes, values: Sequence[float], *, is_rate: bool) -> None:

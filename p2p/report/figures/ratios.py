@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from p2p.measure.raw_reader import RawRun
 from p2p.measure.results import Analysis, ArmResult
-from p2p.measure.verdicts import Comparison, EquivalenceVerdict
+from p2p.measure.verdicts import EquivalenceVerdict, LevelRatio
 from p2p.report import formats
 from p2p.report.figures import sheet
 from p2p.report.figures.output import Picture
@@ -37,7 +37,7 @@ _MARKERS: Final = {"equivalent": "o", "differs": "D", "inconclusive": "s"}
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A ratio, or a heading if there is no comparison.
+    """A ratio at a level, or a heading if there is none.
 
     :ivar margin: of equivalence, as a share.
     :ivar is_control: whether it compares with a control; ``is_content`` if that is zeros or random.
@@ -45,7 +45,7 @@ class _Line:
 
     label: str
     margin: float
-    comparison: Comparison | None = None
+    ratio: LevelRatio | None = None
     is_control: bool = False
     is_content: bool = False
 
@@ -53,24 +53,25 @@ class _Line:
 def ratios(run: RawRun, analysis: Analysis) -> Picture | None:
     """Show the ratio of the transmission time under each two content types, controls included."""
     lines = list(_of_analysis(run, analysis))
-    every = sum(line.comparison is not None for line in lines)
+    every = sum(line.ratio is not None for line in lines)
     if len(lines) > ROWS:
         lines = [line for line in lines if not line.is_content]
     lines = lines[:ROWS]
-    found = [line.comparison for line in lines if line.comparison is not None]
+    found = [line.ratio for line in lines if line.ratio is not None]
     if not found:
         return None
     caption = (
-        "Ratios of the transmission time, of the first named to the second, with their 90 % intervals. "
+        "Ratios of the transmission time, of the first named to the second, with their 95 % intervals. "
         f"{_marks_said(found)} The band is the margin of ±{formats.percent(analysis.margin)}, fixed in the plan: an "
-        "interval within it is equivalent. What lies beyond the axis is an arrow. Controls are in italics. "
+        "interval within it is equivalent; the verdict of an arm takes all of its ratios. What lies beyond the axis is "
+        "an arrow. Controls are in italics. "
         f"{_rests_on(found)} {_more(every - len(found))}"
     ).strip()
     return Picture(
         "ratios",
         "By how much do content types differ?",
         caption,
-        f"Ratios of the transmission time with 90 % intervals. {told(_said(lines), ROWS)}",
+        f"Ratios of the transmission time with 95 % intervals. {told(_said(lines), ROWS)}",
         partial(_draw, lines),
     )
 
@@ -87,7 +88,8 @@ def _of_analysis(run: RawRun, analysis: Analysis) -> Iterator[_Line]:
     if analysis.sampling is not None:
         margin = analysis.sampling.margin
         yield _Line(f"Cost of sampling, ±{formats.percent(margin)}", margin)
-        yield from (_Line("with sampling / without", margin, one) for one in analysis.sampling.comparisons)
+        for one in analysis.sampling.comparisons:
+            yield from (_Line("with sampling / without", margin, level) for level in one.levels)
 
 
 def _of_arm(result: ArmResult) -> Iterator[_Line]:
@@ -99,13 +101,17 @@ def _of_arm(result: ArmResult) -> Iterator[_Line]:
 
 
 def _of_verdict(verdict: EquivalenceVerdict, *, is_control: bool) -> Iterator[_Line]:
+    several = len({level.factors.get("pairs") for one in verdict.comparisons for level in one.levels}) > 1
     for one in verdict.comparisons:
-        yield _Line(
-            f"{cut(one.b, 20)} / {cut(one.a, 20)}", verdict.margin, one, is_control, verdict.question.kind == "content"
-        )
+        for level in one.levels:
+            size, pairs = level.factors.get("size"), level.factors.get("pairs")
+            place = f", {formats.size(size)}" if isinstance(size, int) else ""
+            place += f", {formats.counted(pairs, 'pair')}" if several and isinstance(pairs, int) else ""
+            name = f"{cut(one.b, 16)} / {cut(one.a, 16)}{place}"
+            yield _Line(name, verdict.margin, level, is_control, verdict.question.kind == "content")
 
 
-def _marks_said(found: Iterable[Comparison]) -> str:
+def _marks_said(found: Iterable[LevelRatio]) -> str:
     names = {
         "equivalent": "a filled circle is equivalent",
         "differs": "a diamond differs",
@@ -116,12 +122,10 @@ def _marks_said(found: Iterable[Comparison]) -> str:
     return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 
-def _rests_on(found: Sequence[Comparison]) -> str:
-    counts = [one.observations for one in found if one.ratio is not None]
-    if not counts:
-        return ""
+def _rests_on(found: Sequence[LevelRatio]) -> str:
+    counts = [one.count for one in found]
     fewest, most = min(counts), max(counts)
-    many = formats.counted(most, found[0].unit) if fewest == most else f"{fewest} to {most} {found[0].unit}s"
+    many = formats.counted(most, "repetition") if fewest == most else f"{fewest} to {most} repetitions"
     return f"Each ratio rests on {many}."
 
 
@@ -131,7 +135,7 @@ def _more(more: int) -> str:
 
 def _said(lines: Sequence[_Line]) -> Iterator[str]:
     for line in lines:
-        one = line.comparison
+        one = line.ratio
         if one is None:
             yield f"{line.label}:"
         else:
@@ -142,16 +146,10 @@ def _said(lines: Sequence[_Line]) -> Iterator[str]:
 # -- drawing --------------------------------------------------------------------------------------------------------
 
 
-def _written(one: Comparison) -> str:
+def _written(one: LevelRatio) -> str:
     """Write a ratio with its interval: ``1.010 (0.990 to 1.030)``."""
-    if one.ratio is None:
-        return "no ratio"
-    said = f"{one.ratio:.3f}" if one.ratio < 10 else formats.number(one.ratio)
-    return said if one.low is None or one.high is None else f"{said} ({_short(one.low)} to {_short(one.high)})"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3f}" if value < 10 else formats.number(value)
+    within = "" if one.low is None else f" ({formats.interval(one.low, one.high)})"
+    return f"{formats.ratio(one.ratio)}{within}"
 
 
 def _draw(lines: Sequence[_Line], theme: Theme) -> Figure:
@@ -166,12 +164,12 @@ def _draw(lines: Sequence[_Line], theme: Theme) -> Figure:
     _margins(axes, lines, theme)
     handles: dict[str, Any] = {}
     for place, line in enumerate(lines):
-        if line.comparison is None:
+        if line.ratio is None:
             continue
-        handles.setdefault(line.comparison.outcome, _key(line.comparison, theme))
-        _point(axes, place, line.comparison, limit, theme)
+        handles.setdefault(line.ratio.outcome, _key(line.ratio, theme))
+        _point(axes, place, line.ratio, limit, theme)
         axes.annotate(
-            _written(line.comparison),
+            _written(line.ratio),
             (1, place),
             (6, 0),
             xycoords=("axes fraction", "data"),
@@ -184,7 +182,7 @@ def _draw(lines: Sequence[_Line], theme: Theme) -> Figure:
     axes.set_yticks(range(len(lines)), [_label(line) for line in lines])
     for label, line in zip(axes.get_yticklabels(), lines, strict=True):
         label.set_color(theme.ink)
-        label.set_fontweight("bold" if line.comparison is None else "normal")
+        label.set_fontweight("bold" if line.ratio is None else "normal")
         label.set_fontstyle("italic" if line.is_control else "normal")
     axes.set_xlabel("ratio, on a logarithmic axis")
     order = {outcome: handles[outcome] for outcome in _MARKERS if outcome in handles}
@@ -196,7 +194,7 @@ def _draw(lines: Sequence[_Line], theme: Theme) -> Figure:
 def _margins(axes: Axes, lines: Sequence[_Line], theme: Theme) -> None:
     """Draw the margin behind the ratios that it belongs to, in one piece for those of one heading."""
     place = 0
-    for (margin, is_heading), group in groupby(lines, lambda line: (line.margin, line.comparison is None)):
+    for (margin, is_heading), group in groupby(lines, lambda line: (line.margin, line.ratio is None)):
         rows = len(list(group))
         if not is_heading:
             bound = math.log1p(margin)
@@ -209,15 +207,15 @@ def _label(line: _Line) -> str:
     return f"{line.label}, control" if line.is_control else line.label
 
 
-def _color(one: Comparison, theme: Theme) -> str:
+def _color(one: LevelRatio, theme: Theme) -> str:
     return theme.color(one.outcome)
 
 
-def _key(one: Comparison, theme: Theme) -> Line2D:
+def _key(one: LevelRatio, theme: Theme) -> Line2D:
     return Line2D([], [], linewidth=1.6, markersize=5, **_how(one, theme))
 
 
-def _how(one: Comparison, theme: Theme) -> dict[str, Any]:
+def _how(one: LevelRatio, theme: Theme) -> dict[str, Any]:
     color = _color(one, theme)
     return {
         "color": color,
@@ -228,10 +226,8 @@ def _how(one: Comparison, theme: Theme) -> dict[str, Any]:
     }
 
 
-def _point(axes: Axes, place: int, one: Comparison, limit: float, theme: Theme) -> None:
+def _point(axes: Axes, place: int, one: LevelRatio, limit: float, theme: Theme) -> None:
     """Draw a ratio with its interval; what lies outside the axis is an arrow at its edge."""
-    if one.ratio is None or one.ratio <= 0:
-        return
     how = _how(one, theme)
     at = math.log(one.ratio)
     low, high = (math.log(bound) if bound else at for bound in (one.low, one.high))
@@ -252,7 +248,7 @@ def _limit(lines: Sequence[_Line]) -> float:
     reaches = [
         max(abs(math.log(bound)) for bound in (one.low, one.ratio, one.high) if bound)
         for line in lines
-        if (one := line.comparison) is not None and one.ratio
+        if (one := line.ratio) is not None
     ]
     most = max(REACH * max(margins), 1.5 * statistics.median(reaches or [0.0]))
     within = [reach for reach in reaches if reach <= most]

@@ -12,7 +12,7 @@ from p2p.measure.verdicts import Comparison
 from p2p.report.figures.output import Picture
 from p2p.report.figures.ratios import ROWS, ratios
 from test.report.figures.cases import analysed, drawn, empty, run, said, small
-from test.report.subjects import arm, comparison, verdict
+from test.report.subjects import arm, comparison, ratio, verdict
 
 
 def of(*arms: ArmResult, **changes: Any) -> Analysis:
@@ -41,9 +41,9 @@ class RatiosTests(SynchronousTestCase):
             [label.get_text() for label in axes.get_yticklabels()],
             [
                 "Arm transport",
-                "audio / text",
-                "text-as-audio / text, control",
-                "zeros / text, control",
+                "audio / text, 1 KiB",
+                "text-as-audio / text, 1 KiB, control",
+                "zeros / text, 1 KiB, control",
                 "Cost of sampling, ±2 %",
                 "with sampling / without",
             ],
@@ -53,9 +53,9 @@ class RatiosTests(SynchronousTestCase):
         self.assertEqual([round(band.y1 - band.y0) for band in bands], [3, 1])
         self.assertGreater(bands[0].width, 2 * bands[1].width)
         self.assertIn("1.010 (0.990 to 1.030)", said(figure))
-        self.assertIn("text-as-audio / text, control: 1.010 (0.990 to 1.030), equivalent.", picture.alt)
+        self.assertIn("text-as-audio / text, 1 KiB, control: 1.010 (0.990 to 1.030), equivalent.", picture.alt)
         self.assertIn("±5 %", picture.caption)
-        self.assertIn("Each ratio rests on 18 block sets.", picture.caption)
+        self.assertIn("Each ratio rests on 18 repetitions.", picture.caption)
 
     def test_verdicts(self) -> None:
         """The outcomes differ in colour and in shape; the legend and the caption name those that there are."""
@@ -88,15 +88,18 @@ class RatiosTests(SynchronousTestCase):
         self.assertGreater(figure.axes[0].get_xlim()[1], 0.74)
 
     def test_no_interval(self) -> None:
-        """A ratio without an interval is a point, and without a ratio the row says so."""
-        picture, figure = made(
-            comparison(low=None, high=None),
-            comparison("text", "video", "inconclusive", ratio=None, low=None, high=None),
-        )
-        self.assertTrue({"1.010", "no ratio"} <= set(said(figure)))
-        self.assertIn("video / text: no ratio, inconclusive.", picture.alt)
-        picture, _ = made(comparison("text", "video", "inconclusive", ratio=None, low=None, high=None))
-        self.assertNotIn("rests on", picture.caption)
+        """A ratio without an interval is a point."""
+        picture, figure = made(comparison(low=None, high=None, outcome="inconclusive"))
+        self.assertIn("1.010", said(figure))
+        self.assertIn("audio / text, 1 KiB: 1.010, inconclusive.", picture.alt)
+
+    def test_levels(self) -> None:
+        """Each level has a row of its own, named by its pairs too where there are several."""
+        levels = tuple(ratio(factors={"size": 1024, "pairs": pairs, "load": "closed"}, count=pairs) for pairs in (1, 6))
+        picture, figure = made(Comparison("text", "audio", levels, "equivalent"))
+        rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        self.assertEqual(rows[1:], ["audio / text, 1 KiB, 1 pair", "audio / text, 1 KiB, 6 pairs"])
+        self.assertIn("Each ratio rests on 1 to 6 repetitions.", picture.caption)
 
     def test_nothing(self) -> None:
         """A single type has nothing to be compared with."""

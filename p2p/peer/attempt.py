@@ -275,7 +275,7 @@ class Attempting:
 
     def _not_relayed(self, reason: str) -> None:
         self.moments.relay_failure = reason
-        if not self._over and not self._may_reach:
+        if not self._over and self.moments.failures and not self._may_reach:  # else the target still dials
             self._end_in_vain()
 
     def _own_in_vain(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.config import PeerLimits
-from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.base.errors import ExchangeFailed, Outcome, P2PError
 from p2p.base.ticket import NONCE_BYTES, TicketBook
 from p2p.control.channel import ControlLost
 from p2p.control.commands import Busy, UnknownPeer
@@ -61,6 +61,7 @@ class AttemptCase(SynchronousTestCase):
         return await self.answers[-1]
 
     own = OwnAddresses()
+    by_relays: Any = None
 
     def make(self, listen: str = "tcp:0", **limits: Any) -> Attempting:
         """Make an attempt."""
@@ -71,6 +72,7 @@ class AttemptCase(SynchronousTestCase):
             self.owner,
             now_ns=self.now_ns,
             sockets=FRESH,
+            by_relays=self.by_relays,
         )
         return Attempting(
             wiring,
@@ -413,6 +415,20 @@ class MappingTests(AttemptCase):
         self.answered(port=None, reachable=None, relays=["relay.n"])
         self.advance(5.0)
         self.assertEqual(2, len(self.ended))
+        self.assert_nothing_left()
+
+
+    def test_relay_fails_first(self) -> None:
+        """A relay that fails at once, as that to which the link is to be, doesn't end what the target still dials for."""
+        self.by_relays = lambda relays, terms: fail(P2PError("it is to relay itself"))
+        self.answered(reachable=[], relays=["relay.n"])
+        self.advance(2.0)
+        self.assertEqual([], self.ended)
+        self.answer(Busy.after(1, "no mapping"))
+        self.assertEqual([], self.ended)
+        self.attempt.reported(self.asked[0]["ticket"], [("203.0.113.5", "no-route")])
+        (failure,) = self.ended
+        self.assertIn("it is to relay itself", str(failure))
         self.assert_nothing_left()
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.config import PeerLimits, RouterLimits
+from p2p.base.config import PeerLimits, RelayGrant, RouterLimits
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TEXT: Final = (ROOT / "docs" / "limits.rst").read_text("utf-8")
@@ -54,10 +54,11 @@ class LimitsDocumentTests(SynchronousTestCase):
     """The tables of the document."""
 
     def configured(self, title: str, model: type[BaseModel]) -> None:
-        """Compare a table with the fields of a model."""
+        """Compare a table with the fields of a model that have a number for default."""
         found = rows(title)
+        fields = {name: field.default for name, field in model.model_fields.items()}
         self.assertEqual(
-            {name: field.default for name, field in model.model_fields.items()},
+            {name: default for name, default in fields.items() if isinstance(default, int | float)},
             {row.name: row.default for row in found},
         )
 
@@ -69,10 +70,14 @@ class LimitsDocumentTests(SynchronousTestCase):
         """Every limit of a peer daemon stands in its table with its default."""
         self.configured("Peer daemon", PeerLimits)
 
+    def test_relay(self) -> None:
+        """Every limit of a relay stands in its table with its default."""
+        self.configured("Relay", RelayGrant)
+
     def test_constants(self) -> None:
         """Every other limit is a constant of the code with that value."""
         titles = re.findall(r"^(.+)\n={3,}\n", TEXT, re.MULTILINE)
-        fixed = [row for title in titles[1:] if title not in ("Router", "Peer daemon") for row in rows(title)]
+        fixed = [row for title in titles[1:] if title not in ("Router", "Peer daemon", "Relay") for row in rows(title)]
         self.assertGreater(len(fixed), 20)
         for row in fixed:
             module, _, name = row.name.rpartition(".")

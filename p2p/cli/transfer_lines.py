@@ -115,7 +115,8 @@ def event_line(event: TransferEvent) -> str:
     """What happened to one of many transfers, in a line that stands for itself."""
     match event:
         case Offered():
-            return printable(f"{event.peer}: begins: {few(event.names, event.more_names)}")
+            way = f", relayed by {event.relayed_by}" if event.relayed_by else ""
+            return printable(f"{event.peer}: begins: {few(event.names, event.more_names)}{way}")
         case Progress():
             return printable(f"{event.peer}: {counted(event)}, {size(event.rate)}/s")
         case Verified():

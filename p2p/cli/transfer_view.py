@@ -137,8 +137,9 @@ class PeopleView:
             case Failed():
                 told.failed = True
                 self._show_failed(event, resumable=event.resumable)
-            case Offered():
-                pass  # only the bars show how much it is
+            case Offered():  # only the bars show how much it is
+                if event.relayed_by:
+                    self._say(f"{event.peer}: relayed by {event.relayed_by}")
         self._flush()
         if self._bars is not None:
             self._bars.draw()

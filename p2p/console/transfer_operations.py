@@ -182,13 +182,17 @@ class _Event(ConsoleAnswer):
 
 
 class Offered(_Event):
-    """The other side was asked to take the content, or for it: it knows what is to come."""
+    """The other side was asked to take the content, or for it: it knows what is to come.
+
+    ``relayed_by`` is the relay by which this session goes; empty if its link is direct.
+    """
 
     event: Literal["offered"] = "offered"
     names: list[str]
     more_names: int = 0
     entries: int | None = None
     bytes: int | None = None
+    relayed_by: str = ""
 
 
 class Pending(_Event):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from p2p.cli.peers import _relayed
+from p2p.console.operations import HostedStatus, Link, PeerStatus, RouterStatus
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE
 
@@ -18,7 +20,19 @@ class PeersTests(CommandCase):
 
     def test_own_cluster(self) -> None:
         """Without a cluster, it is that of the daemon's own peers."""
-        self.assertEqual(self.json_output("peers"), {"cluster": "n", "names": ["n1.m", "n2.m", "n3.m"]})
+        self.assertEqual(self.json_output("peers"), {"cluster": "n", "names": ["n1.m", "n2.m", "n3.m"], "relayed": {}})
+
+    def test_relayed(self) -> None:
+        """Who is linked by way of a relay is told with that, where it doesn't spoil a list of names."""
+        links = [
+            Link.model_construct(peer=name, relayed_by=relay)
+            for name, relay in (("m1.m", "relay.n"), ("m2.m", ""), ("k1.k", "relay.n"))
+        ]
+        status = PeerStatus.model_construct(peers=[HostedStatus.model_construct(name="n1.n", links=links)])
+        self.assertEqual({"m1.m": "relay.n", "k1.k": "relay.n"}, _relayed(status, None))
+        self.assertEqual({"m1.m": "relay.n", "k1.k": "relay.n"}, _relayed(status, "n1.n"))
+        self.assertEqual({}, _relayed(status, "n2.n"))
+        self.assertEqual({}, _relayed(RouterStatus.model_construct(), None))
 
     def test_nobody(self) -> None:
         """An empty cluster prints nothing, and says so beside."""

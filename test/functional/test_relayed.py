@@ -83,6 +83,7 @@ class RelayedTests(MachinesCase):
             return b'"progress"' in run.printed
 
         await until(moving, "the transfer to be under way")
+        self.assertIn(b'"relayed_by": "relay.n"', run.printed)
         self.lab.daemons["relay"].kill()
         await self.lab.daemons["relay"].when_exited()
         with self.assertRaises(ExchangeFailed):

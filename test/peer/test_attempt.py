@@ -417,9 +417,8 @@ class MappingTests(AttemptCase):
         self.assertEqual(2, len(self.ended))
         self.assert_nothing_left()
 
-
     def test_relay_fails_first(self) -> None:
-        """A relay that fails at once, as that to which the link is to be, doesn't end what the target still dials for."""
+        """A relay that fails at once, as one that is itself the target, doesn't end what that still dials for."""
         self.by_relays = lambda relays, terms: fail(P2PError("it is to relay itself"))
         self.answered(reachable=[], relays=["relay.n"])
         self.advance(2.0)

@@ -58,6 +58,7 @@ class TransferContext:
     :ivar tell: tells those who follow all transfers.
     :ivar slots: sessions at a time.
     :ivar gate: what others can provoke in the log passes here.
+    :ivar relayed_by: the relay that carries the link to the peer of a transfer; empty if it is direct.
     :ivar boot: tells this run of the machine from others; empty if that isn't known.
     """
 
@@ -69,6 +70,7 @@ class TransferContext:
     slots: DeferredSemaphore
     gate: LogGate
     boot: str = ""
+    relayed_by: Callable[[TransferRow], str] = lambda row: ""
 
     def note_left(self, row: TransferRow, left_s: float) -> None:
         """Have a row say how much time is left until its deadline: for people, and so that the clock can be set."""
@@ -184,6 +186,7 @@ class Account(_Teller):
         entries = totals.entries if totals is not None else None
         names = list(self._moving.names)
         told: dict[str, Any] = {"names": names[:MAX_NAMES], "more_names": len(names[MAX_NAMES:])}
+        told["relayed_by"] = self._context.relayed_by(self.row)
         self.tell(Offered(**self.head, **told, entries=entries, bytes=self.row.bytes_total))
 
     def on_pending(self, reason: str, *, reading: bool = False) -> None:
@@ -357,6 +360,7 @@ class IncomingTransfer(_Teller):
         self._end: Waiters[None] = Waiters()
         shown = shown_transfer(row)
         told: dict[str, Any] = {"names": shown.names, "more_names": shown.more_names}
+        told["relayed_by"] = context.relayed_by(row)
         self.tell(Offered(**self.head, **told, entries=entries, bytes=row.bytes_total))
 
     def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the Protocol has it

@@ -98,6 +98,7 @@ class Transfers:
             slots=DeferredSemaphore(sessions),
             gate=gate or LogGate(reactor),
             boot=boot,
+            relayed_by=self._relayed_by,
         )
         self._live: dict[Key, Transfer] = {}
         self._incoming: dict[Key, IncomingTransfer] = {}
@@ -106,6 +107,10 @@ class Transfers:
         self._ticker.clock = reactor
         self._tidying: set[Deferred[None]] = set()
         self._stopping = False
+
+    def _relayed_by(self, row: TransferRow) -> str:
+        link = self._peers[row.acting].links.get(row.peer)
+        return "" if link is None else link.relayed_by
 
     # -- life -------------------------------------------------------------------------------------------------
 

@@ -115,10 +115,10 @@ def event_line(event: TransferEvent) -> str:
     """What happened to one of many transfers, in a line that stands for itself."""
     match event:
         case Offered():
-            way = f", relayed by {event.relayed_by}" if event.relayed_by else ""
-            return printable(f"{event.peer}: begins: {few(event.names, event.more_names)}{way}")
+            return printable(f"{event.peer}: begins: {few(event.names, event.more_names)}")
         case Progress():
-            return printable(f"{event.peer}: {counted(event)}, {size(event.rate)}/s")
+            way = f", relayed by {event.relayed_by}" if event.relayed_by else ""
+            return printable(f"{event.peer}: {counted(event)}, {size(event.rate)}/s{way}")
         case Verified():
             shown = entry_line(event) if event.outcome == Outcome.OK else why_left_out(event)
             return f"{printable(event.peer)}: {shown}"

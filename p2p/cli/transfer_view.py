@@ -92,6 +92,7 @@ class _Told:
         self.problems = 0
         self.counts = False
         self.failed = False
+        self.relayed_by = ""
 
 
 class PeopleView:
@@ -130,6 +131,10 @@ class PeopleView:
                     return  # there may be thousands a second; they are printed with the next progress
             case Progress():
                 self._count(event, told)
+                if event.relayed_by != told.relayed_by:
+                    told.relayed_by = event.relayed_by
+                    way = f"is relayed by {event.relayed_by}" if event.relayed_by else "goes directly now"
+                    self._say(printable(f"{event.peer}: {way}"))
             case Pending() | Resumed() | Stalled() | Waiting():
                 self._say(note(event))
             case Done():
@@ -137,9 +142,8 @@ class PeopleView:
             case Failed():
                 told.failed = True
                 self._show_failed(event, resumable=event.resumable)
-            case Offered():  # only the bars show how much it is
-                if event.relayed_by:
-                    self._say(f"{event.peer}: relayed by {event.relayed_by}")
+            case Offered():
+                pass  # only the bars show how much it is
         self._flush()
         if self._bars is not None:
             self._bars.draw()

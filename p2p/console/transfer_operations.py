@@ -182,17 +182,13 @@ class _Event(ConsoleAnswer):
 
 
 class Offered(_Event):
-    """The other side was asked to take the content, or for it: it knows what is to come.
-
-    ``relayed_by`` is the relay by which this session goes; empty if its link is direct.
-    """
+    """The other side was asked to take the content, or for it: it knows what is to come."""
 
     event: Literal["offered"] = "offered"
     names: list[str]
     more_names: int = 0
     entries: int | None = None
     bytes: int | None = None
-    relayed_by: str = ""
 
 
 class Pending(_Event):
@@ -216,7 +212,10 @@ class Resumed(_Event):
 
 
 class Progress(_Event):
-    """How far it is; several times a second at most. ``path`` is the entry under way, ``rate`` bytes a second."""
+    """How far it is; several times a second at most. ``path`` is the entry under way, ``rate`` bytes a second.
+
+    ``relayed_by`` is the relay by which it goes now; empty if the link is direct.
+    """
 
     event: Literal["progress"] = "progress"
     entries: int
@@ -225,6 +224,7 @@ class Progress(_Event):
     bytes_total: int | None = None
     path: str | None = None
     rate: float = 0.0
+    relayed_by: str = ""
 
 
 class Verified(_Event):

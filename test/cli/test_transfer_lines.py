@@ -53,8 +53,11 @@ class LineTests(SynchronousTestCase):
         """Each event has a line that stands for itself."""
         for event, line in (
             (offered(names=list("abcde")), "m4.m: begins: a, b, c and 2 more"),
-            (offered(relayed_by="relay.n"), "m4.m: begins: film.mkv, relayed by relay.n"),
             (progress(1000), "m4.m: 0 of 1 entry, 1.0 kB of 4.0 kB, 1.0 kB/s"),
+            (
+                progress(1000, relayed_by="relay.n"),
+                "m4.m: 0 of 1 entry, 1.0 kB of 4.0 kB, 1.0 kB/s, relayed by relay.n",
+            ),
             (left_out("a", "refused", "no"), "m4.m: a: refused: no"),
             (done(), "done: to m4.m: 1 entry, 4.0 kB in 500 ms (8.0 kB/s)"),
             (failed(None, "gone"), "m4.m: ended: gone"),

@@ -173,6 +173,12 @@ class LinesTests(ViewCase):
         result = self.shown(progress(1000), resumed(bytes=3000, offset=3000), done(sessions=2))
         self.assertIn("4.0 kB in 500 ms (8.0 kB/s), 2 sessions\n", result.stdout)
 
+    def test_relayed(self) -> None:
+        """That it goes over a relay is said once, and so is that it goes directly from then on."""
+        ways = [progress(1000, relayed_by="relay.n"), progress(2000, relayed_by="relay.n"), progress(3000)]
+        result = self.shown(progress(500), *ways, done())
+        self.assertEqual(["m4.m: is relayed by relay.n", "m4.m: goes directly now"], result.stderr.splitlines())
+
     def test_output_is_content(self) -> None:
         """Where standard output is the content's, all lines go to standard error."""
         result = self.shown(verified(), done(), quiet_output=True)

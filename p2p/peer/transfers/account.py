@@ -149,6 +149,7 @@ class _Teller(ABC):
                 bytes_total=self.row.bytes_total,
                 path=path,
                 rate=self._rate.a_second(now) if self._rate is not None else 0.0,
+                relayed_by=self._context.relayed_by(self.row),
             )
         )
 
@@ -186,7 +187,6 @@ class Account(_Teller):
         entries = totals.entries if totals is not None else None
         names = list(self._moving.names)
         told: dict[str, Any] = {"names": names[:MAX_NAMES], "more_names": len(names[MAX_NAMES:])}
-        told["relayed_by"] = self._context.relayed_by(self.row)
         self.tell(Offered(**self.head, **told, entries=entries, bytes=self.row.bytes_total))
 
     def on_pending(self, reason: str, *, reading: bool = False) -> None:
@@ -360,7 +360,6 @@ class IncomingTransfer(_Teller):
         self._end: Waiters[None] = Waiters()
         shown = shown_transfer(row)
         told: dict[str, Any] = {"names": shown.names, "more_names": shown.more_names}
-        told["relayed_by"] = context.relayed_by(row)
         self.tell(Offered(**self.head, **told, entries=entries, bytes=row.bytes_total))
 
     def progress(self, entries: int, bytes: int) -> None:  # noqa: A002 - the Protocol has it

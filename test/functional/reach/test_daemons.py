@@ -51,9 +51,8 @@ class DaemonsCase(FunctionalCase):
     async def all_as_expected(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Try some pairs beside each other, and see that each ends as the table says, in time."""
         found = [(pair, Deferred.fromCoroutine(self.matrix.tried(*pair))) for pair in pairs]
-        await gatherResults([one for _, one in found], consumeErrors=True)
-        for (asking, asked), one in found:
-            tried = self.successResultOf(one)
+        all_tried = await gatherResults([one for _, one in found], consumeErrors=True)
+        for ((asking, asked), _), tried in zip(found, all_tried, strict=True):
             names = self.sites[asking].name, self.sites[asked].name
             if (wanted := expected(*names)) != EITHER:
                 self.assertEqual(wanted, tried.how, " asks ".join(names))

@@ -273,7 +273,6 @@ class IncomingTests(SynchronousTestCase):
         offered = self.events.last(Offered)
         self.assertEqual((["film.mp4"], 3, 5000), (offered.names, offered.entries, offered.bytes))
         self.assertEqual(("m4.m", "receive", self.row.id), (offered.peer, offered.direction, offered.transfer))
-        self.assertEqual("", offered.relayed_by)
 
     def test_progress(self) -> None:
         """How far it is is told a few times a second and written once a second; what is the same isn't."""

@@ -162,7 +162,7 @@ class ExperimentService:
         self._busy[peer.name] = self._busy.get(peer.name, 0) + 1
         try:
             if isinstance(order, PrepareOrder):
-                out.write(encode_line(await self._prepare(order.block, peer)))
+                out.write(encode_line(await self._prepare(order, peer)))
             elif isinstance(order, RunOrder):
                 await self._run(order.block, peer, out)
             else:
@@ -170,9 +170,12 @@ class ExperimentService:
         finally:
             self._busy[peer.name] -= 1
 
-    async def _prepare(self, block: BlockOrder, peer: HostedPeer) -> LinkTold:
+    async def _prepare(self, order: PrepareOrder, peer: HostedPeer) -> LinkTold:
+        block = order.block
         await self._materials(block, peer)
         peer.disconnect(block.partner)
+        if not order.link:
+            return LinkTold()
         try:
             link, setup = await peer.link_to(block.partner)
         except ExchangeFailed as failure:
@@ -200,7 +203,8 @@ class ExperimentService:
         await deferLater(self._clock, HOLD_S)
         out.flush()
         out.write(encode_line(ended))
-        peer.disconnect(block.partner)  # the next block has a fresh link, with everything that setting it up costs
+        if not block.stays:
+            peer.disconnect(block.partner)  # the next block has a fresh link, with everything that setting it up costs
 
     async def _materials(self, block: BlockOrder, peer: HostedPeer) -> list[list[Material]]:
         return [

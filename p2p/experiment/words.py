@@ -85,6 +85,7 @@ class BlockOrder(Cell):
     :ivar exchanges: how many sets are counted, after ``warm_up`` others.
     :ivar span_s: a pilot: no set begins after so many seconds, and ``exchanges`` are the most.
     :ivar rate: exchanges a second at planned times, the first ``offset_s`` after the order; None for the closed loop.
+    :ivar stays: whether the link stands on at the end, since the partner does exchanges over it, too.
     :ivar deadline_s: after so many seconds the exchanges that haven't ended count as timed out.
     """
 
@@ -99,6 +100,7 @@ class BlockOrder(Cell):
     rate: float | None = Field(default=None, gt=0, le=1e6)
     offset_s: float = Field(default=0.0, ge=0, le=3600)
     sampling: bool = True
+    stays: bool = False
     deadline_s: float = Field(gt=0, le=864_000)
     span_s: float | None = Field(default=None, gt=0, le=3600)
 
@@ -114,10 +116,14 @@ class BlockOrder(Cell):
 
 
 class PrepareOrder(_Words):
-    """Make the content and a fresh link to the partner; the answer is a ``link``."""
+    """Make the content and a fresh link to the partner; the answer is a ``link``.
+
+    :ivar link: false, to make the content alone, and to have no link.
+    """
 
     order: Literal["prepare"] = "prepare"
     block: BlockOrder
+    link: bool = True
 
 
 class RunOrder(_Words):

@@ -168,6 +168,8 @@ class Block:
     :ivar exchanges: of each pair, after the warm-up, and of each kind; 0 if a pilot is to find out how many.
     :ivar warm_up: the same before it; they are discarded.
     :ivar sampling: whether samples are taken; without, the block tells what taking them costs.
+    :ivar both_ways: whether either peer of each pair asks the other, over the same link.
+    :ivar kill_routers: whether the routers are killed when half of it is done.
     """
 
     number: int
@@ -181,6 +183,13 @@ class Block:
     exchanges: int
     warm_up: int
     sampling: bool = True
+    both_ways: bool = False
+    kill_routers: bool = False
+
+    @property
+    def directions(self) -> int:
+        """How many peers ask."""
+        return self.pairs * (1 + self.both_ways)
 
     @property
     def interleaved(self) -> bool:
@@ -195,7 +204,7 @@ class Block:
     @property
     def offered(self) -> int:
         """Exchanges of all pairs after the warm-up."""
-        return self.exchanges * len(self.messages) * self.pairs
+        return self.exchanges * len(self.messages) * self.directions
 
     @property
     def level(self) -> tuple[str, str, int, int, str]:
@@ -226,6 +235,8 @@ class Factors:
     :ivar repetitions: how often each block is run, at least.
     :ivar unsampled: whether each block is there once more without sampling.
     :ivar interleaved: whether the conditions alternate within each block.
+    :ivar both_ways: whether either peer of each pair asks the other.
+    :ivar kill_routers: whether the routers are killed in the middle of each block.
     :ivar extends: whether further repetitions follow until it is precise.
     """
 
@@ -241,6 +252,8 @@ class Factors:
     unsampled: bool = False
     interleaved: bool = False
     extends: bool = False
+    both_ways: bool = False
+    kill_routers: bool = False
 
     def service_of(self, condition: Condition) -> str | None:
         """The service that takes a condition; None if it has none of its own and the arm names none."""
@@ -265,6 +278,8 @@ class Factors:
                         exchanges=exchanges,
                         warm_up=self.warm_up,
                         sampling=sampling,
+                        both_ways=self.both_ways,
+                        kill_routers=self.kill_routers,
                     )
                     for kind in kinds
                     for sampling in (True, False)[: 1 + self.unsampled]
@@ -345,10 +360,10 @@ def seconds_of(block: Block) -> float:
         _EXCHANGE_S + 2 * block.size / _BYTES_PER_S + (_INSPECT_S if one.service == "inspect" else 0.0)
         for one in block.messages
     )
-    exchanges = block.exchanges or ceil(BLOCK_S / max(each * block.pairs, 1 / (block.load.rate or inf)))
+    exchanges = block.exchanges or ceil(BLOCK_S / max(each * block.directions, 1 / (block.load.rate or inf)))
     turns = exchanges + block.warm_up
     spread = 0.0 if block.load.rate is None else turns / block.load.rate
-    return _BLOCK_S + _LINK_S * block.pairs + max(turns * block.pairs * each, spread)
+    return _BLOCK_S + _LINK_S * block.pairs + max(turns * block.directions * each, spread)
 
 
 Problems = list[tuple[tuple[int | str, ...], str]]
@@ -376,7 +391,7 @@ def _not_alternating(arm: Factors) -> Problems:
     problems: Problems = []
     if not 2 <= len(arm.conditions) <= MOST_CELLS:
         problems.append((("types",), f"{len(arm.conditions)} types can't alternate, from 2 to {MOST_CELLS} can"))
-    if list(arm.pairs) != [1]:
+    if list(arm.pairs) != [1] and not arm.both_ways:
         problems.append(
             (("pairs",), "an interleaved arm has 1 pair: of several, all types would wait in one queue at the receiver")
         )

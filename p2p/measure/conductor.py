@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
+
+from twisted.internet.defer import Deferred
 
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.client import Client, ExchangeArguments
@@ -52,6 +54,11 @@ class Pair:
     def direction(self) -> str:
         """As raw data has it."""
         return f"{self.initiator}>{self.receiver}"
+
+    @property
+    def turned(self) -> Pair:
+        """The same, asked by the other one."""
+        return Pair(self.number, self.receiver, self.initiator)
 
 
 @dataclass
@@ -95,21 +102,32 @@ class Conductor:
         self._now_ns = now_ns
         self._lives: dict[str, str] = {}
 
-    async def block(self, block: Block, attempt: int = 1) -> BlockDone:
+    async def block(
+        self, block: Block, attempt: int = 1, halfway: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> BlockDone:
         """Have one block run; if a pair of it can't take part or a process dies, it isn't whole.
 
         :param attempt: which try it is, from 1.
+        :param halfway: what to do when half of its exchanges are done, while the others go on.
         :raises P2PError: if the coordinator's own daemon fails.
         """
         done = BlockDone()
         ends = [_PairEnd(pair) for pair in self._pairs[: block.pairs]]
+        ways = [_PairEnd(one.pair.turned) for one in ends] if block.both_ways else []
+        await together(self._prepare(block, one, None) for one in ways)
         await together(self._prepare(block, one, done.links) for one in ends)
+        ends += ways
         if not any(one.failure for one in ends):
+            middle = _Middle(block.offered // 2, halfway)
             started_ns = self._now_ns()
             answers = await together(
-                self._order(one.pair.initiator, RunOrder(block=self._block_order(block, one.pair))) for one in ends
+                self._order(one.pair.initiator, RunOrder(block=self._block_order(block, one.pair)), middle)
+                for one in ends
             )
             ended_ns = self._now_ns()  # what came is read after it, so that nobody's exchanges wait for that
+            await middle.over()
+            if block.both_ways:
+                await together(self._prepare(block, one, None) for one in ends)
             for one, answer in zip(ends, answers, strict=True):
                 self._read_end(block, one, answer)
                 _measured(done.links, one)
@@ -188,13 +206,15 @@ class Conductor:
                 return one
         raise failure or _senseless(peer)
 
-    async def _prepare(self, block: Block, one: _PairEnd, links: list[LinkRow]) -> None:
+    async def _prepare(self, block: Block, one: _PairEnd, links: list[LinkRow] | None) -> None:
+        """Have the content made, and a fresh link; without a list for it, no link."""
         pair = one.pair
-        told, failure = _read(await self._order(pair.initiator, PrepareOrder(block=self._block_order(block, pair))))
+        order = PrepareOrder(block=self._block_order(block, pair), link=links is not None)
+        told, failure = _read(await self._order(pair.initiator, order))
         link = next((each for each in told if isinstance(each, LinkTold)), None)
         if link is None or failure is not None:
-            one.failure = failure or _senseless(pair.initiator)
-        elif block.sampling:
+            one.failure = one.failure or failure or _senseless(pair.initiator)
+        elif block.sampling and links is not None:
             links.append(LinkRow(block.number, pair.number, pair.initiator, **link.model_dump()))
 
     def _read_end(self, block: Block, one: _PairEnd, answer: _Answer) -> None:
@@ -208,7 +228,7 @@ class Conductor:
             samples, failure = [], _senseless(one.pair.initiator)
         one.end = next((each for each in told if isinstance(each, Ended)), None)
         known = {(sample.set, sample.cell) for sample in samples}
-        whole = block.offered // block.pairs
+        whole = block.offered // block.directions
         counted = len(known) if block.sampling or one.end is None else one.end.offered
         if len(known) != len(samples) or counted > whole or any(not 0 <= each < block.exchanges for each, _ in known):
             one.rows, failure = [], _senseless(one.pair.initiator)
@@ -252,17 +272,20 @@ class Conductor:
             # The pairs take turns, so that an even load is even between them too.
             offset_s=0.0 if rate is None else (pair.number - 1) / block.pairs / rate,
             sampling=block.sampling,
+            stays=block.both_ways,
             deadline_s=30 + 20 * (block.seconds if span_s is None else span_s),
             span_s=span_s,
         )
 
-    async def _order(self, peer: str, order: Order) -> _Answer:
+    async def _order(self, peer: str, order: Order, middle: _Middle | None = None) -> _Answer:
         """Give an order, and return what came."""
         answer = _Answer()
 
         def on_event(event: Any) -> None:
             if event["event"] == "text":
                 answer.pieces.append(str(event.get("text", "")))
+                if middle is not None:
+                    middle.came(answer.pieces[-1])
 
         try:
             asked = ExchangeArguments(
@@ -277,6 +300,29 @@ class Conductor:
         except ExchangeFailed as failed:
             answer.failure = failed
         return answer
+
+
+class _Middle:
+    """Waits until half of the exchanges of a block are done, and does what is to be done then.
+
+    :param count: of exchanges that were ok.
+    """
+
+    def __init__(self, count: int, todo: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        self._count = count
+        self._todo = todo
+        self._doing: Deferred[None] | None = None
+
+    def came(self, text: str) -> None:
+        """Samples came. They are counted by a word of each; one that is cut in two is no great loss."""
+        self._count -= text.count('"ok"')
+        if self._todo is not None and self._count <= 0 and self._doing is None:
+            self._doing = Deferred.fromCoroutine(self._todo())
+
+    async def over(self) -> None:
+        """Wait for what was begun."""
+        if self._doing is not None:
+            await self._doing
 
 
 @dataclass
@@ -410,7 +456,7 @@ def _account(block: Block, attempt: int, ends: Sequence[_PairEnd]) -> Iterator[B
 
 
 def _missing(block: Block, one: _PairEnd, failure: ExchangeFailed) -> str:
-    pair, whole = one.pair, block.offered // block.pairs
+    pair, whole = one.pair, block.offered // block.directions
     what = f"has {len(one.rows)} of {whole} exchanges" if one.rows else "has no exchanges"
     if len(one.rows) == whole:
         what = "isn't what it was"

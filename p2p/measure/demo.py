@@ -1,35 +1,43 @@
-"""The demo: a whole lab on one machine, every pair talking at once, both routers killed in the middle.
+"""The demo: a whole lab on one machine, in one run.
 
-Real daemons, real sockets: two routers and, for each cluster, a daemon that hosts all its peers. The coordinator here
-only asks the daemons over their consoles and looks at what they answer; every time comes from the daemons' own clocks.
+Every pair talks at once and both ways while both routers are killed in the middle; then come the arms of a short
+experiment. Real daemons, real sockets: two routers and, for each cluster, a daemon that hosts all its peers. What is
+measured goes into a folder as that of every other experiment does, so ``p2p report`` takes it. What is here is the
+plan, what is to be seen around the run, and the sums that the assignment asks for.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import psutil
-from blake3 import blake3
-from twisted.internet.defer import Deferred
+import yaml
 
-from p2p.base.errors import ConfigError, ExchangeFailed, LocalFileError, Outcome
-from p2p.base.names import parse_peer
-from p2p.client import Client, ExchangeArguments
-from p2p.console.operations import Connected, Exchanged, PeerStatus
-from p2p.measure.conductor import Pair
-from p2p.measure.gather import together, until
-from p2p.measure.running_lab import CLUSTERS, HOSTS, ROUTERS, LabHere, daemons_here, pairs_here, router_status
-from p2p.measure.sample_files import ContentType, SampleFile, samples
-from p2p.measure.samples import Sample, figures, message_figures, outcomes, write_csv
+from p2p.base.errors import ConfigError, LocalFileError, Outcome, P2PError
+from p2p.client import Client
+from p2p.console.operations import PeerStatus
+from p2p.measure.experiment import ROUTERS_KILLED, RunResult, Telling, run_experiment
+from p2p.measure.gather import until
+from p2p.measure.raw_data import Columns
+from p2p.measure.raw_reader import RawRun, read_run
+from p2p.measure.raw_writer import remove_run
+from p2p.measure.running_lab import ROUTERS, ExperimentLab, LabHere, lab_here
+from p2p.measure.sample_files import ContentType, installed_folders
+from p2p.measure.samples import Sample, figures, message_figures, outcomes
 
-__all__ = ["DemoPlan", "DemoResult", "Progress", "run_demo"]
+__all__ = ["EVERYONE", "DemoPlan", "DemoResult", "run_demo"]
+
+EVERYONE: Final = "everyone"
+"""The arm in which all pairs talk at once."""
+
+_PLAN: Final = "demo-experiment.yaml"
 
 
 @dataclass(frozen=True)
@@ -37,17 +45,45 @@ class DemoPlan:
     """What to run.
 
     :ivar pairs: peers in each cluster; the peers of one number make a pair.
-    :ivar exchanges: of each pair, one after another, by turns from either side.
+    :ivar exchanges: of each pair at least, half of them by either side.
     :ivar ports: of the routers of clusters n and m.
+    :ivar quick: whether the arms of the experiment are left out.
+    :ivar media: whether films can be made here; without them nothing is asked of content types.
     """
 
     pairs: int = 100
     exchanges: int = 30
     ports: tuple[int, int] = (5555, 5556)
+    quick: bool = False
+    media: bool = True
+
+    @property
+    def has_experiment(self) -> bool:
+        """Whether the arms of the experiment are run."""
+        return self.media and not self.quick
+
+    def text(self) -> str:
+        """The plan as YAML.
+
+        :raises P2PError: if the file that it is made from isn't there.
+        """
+        plan = yaml.safe_load(_plan_text())
+        everyone = plan["arms"][EVERYONE]
+        if not self.media:
+            everyone["types"].remove("video")
+        sets = -(-self.exchanges // (2 * len(everyone["types"])))
+        everyone.update(pairs=[self.pairs], exchanges=sets)
+        if not self.has_experiment:
+            plan["arms"] = {EVERYONE: everyone}
+        return str(yaml.safe_dump(plan, sort_keys=False, default_flow_style=None, width=110))
 
 
-Progress = Callable[[str, int, int], None]
-"""Is told the step, how much of it is done, and how much there is."""
+def _plan_text() -> str:
+    searched = [folder / _PLAN for folder in installed_folders("etc")]
+    for path in searched:
+        if path.is_file():
+            return path.read_text("utf-8")
+    raise P2PError(f"the demo's plan is neither {' nor '.join(map(str, searched))}; install p2p again")
 
 
 @dataclass
@@ -56,237 +92,115 @@ class DemoResult:
 
     :ivar summary: the content of ``summary.json``.
     :ivar failures: what isn't as it should be, in words; empty if all is well.
+    :ivar run: how the run went.
     """
 
-    samples: list[Sample] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    run: RunResult | None = None
 
     def write(self, folder: Path) -> None:
-        """Write ``summary.json`` and ``samples.csv``.
+        """Write ``summary.json``.
 
         :raises LocalFileError: if the folder can't be written.
         """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             (folder / "summary.json").write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
-            write_csv(folder / "samples.csv", self.samples)
         except OSError as error:
             raise LocalFileError(
                 f"{error.filename or folder}: {error.strerror}; name another folder with --out"
             ) from error
 
 
-async def run_demo(reactor: Any, plan: DemoPlan, progress: Progress) -> DemoResult:
-    """Run the demo; whatever happens, no process and no file of it is left.
+async def run_demo(reactor: Any, plan: DemoPlan, out: Path, telling: Telling) -> DemoResult:
+    """Run the demo into a folder, in the place of an earlier one; whatever happens, no process of it is left.
 
     :raises P2PError: if it can't be run here, with what to do.
     """
     for port in plan.ports:
         _check_port_is_free(port)
-    files = samples()
-    async with daemons_here(reactor, plan.pairs, lambda step: progress(step, 0, 1), ports=plan.ports) as lab:
-        async with await lab.connect(HOSTS[0]) as n, await lab.connect(HOSTS[1]) as m:
-            demo = _Demo(reactor, plan, files, progress, lab, dict(zip(CLUSTERS, (n, m), strict=True)))
-            await demo.run()
-        demo.summarise()
-    demo.check_nothing_is_left()
-    return demo.result
+    path = _prepare(plan, out)
+    seen = _Seen(reactor, plan)
+    try:
+        result = await run_experiment(reactor, path, out, seen.lab, telling)
+    finally:
+        path.unlink(missing_ok=True)  # the run has it as its plan
+    run = read_run(out)
+    summary = _summary(run, plan, seen)
+    return DemoResult(summary, [*_failures(run, result, summary), *seen.left()], result)
 
 
-class _Demo:
-    """One run, step by step.
+def _prepare(plan: DemoPlan, out: Path) -> Path:
+    """Write the plan into the folder, from which an earlier run is removed."""
+    remove_run(out)
+    path = out / "demo.yaml"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(plan.text(), encoding="utf-8")
+    except OSError as error:
+        raise LocalFileError(f"{error.filename or out}: {error.strerror}; name another folder with --out") from error
+    return path
 
-    :param clients: of the daemons with peers, by their clusters.
+
+class _Seen:
+    """What is to be seen of the lab beside what is measured.
+
+    :ivar sockets: open TCP sockets of all daemons, before the first link and after the last. Others come and go: those
+        to processes that decode films, say.
+    :ivar router_bytes: what went through the sockets of the routers.
     """
 
-    def __init__(
-        self,
-        reactor: Any,
-        plan: DemoPlan,
-        files: Sequence[SampleFile],
-        progress: Progress,
-        lab: LabHere,
-        clients: Mapping[str, Client],
-    ) -> None:
+    def __init__(self, reactor: Any, plan: DemoPlan) -> None:
+        self.sockets = {"before": 0, "after": 0}
+        self.router_bytes = 0
         self._reactor = reactor
         self._plan = plan
-        self._progress = progress
-        self._lab = lab
-        self._clients = clients
-        self._files = files
-        self._expected = {file.name: _digests(file) for file in self._files}
-        self.result = DemoResult()
-        self._pids = {daemon.pid for daemon in lab.daemons.values()}
-        self._links: list[Connected] = []
-        self._unlinked: list[ExchangeFailed] = []
-        self._done = 0
-        self._all_links_s = 0.0
-        self._killed_ns = 0
-        self._router_bytes = 0
-        self._sockets = {"before": 0, "after": 0}
-        self._memory: dict[str, int] = {}
-        self._why = ""
+        self._pids: set[int] = set()
+        self._folder: Path | None = None
 
-    async def run(self) -> None:
-        """All steps; the order is the point: the routers die while the exchanges go on."""
-        self._sockets["before"] = self._open_sockets()
-        self._progress("links", 0, self._plan.pairs)
-        began = self._reactor.seconds()
-        await self._all_pairs(self._link)
-        self._all_links_s = self._reactor.seconds() - began
-        self._progress("exchanges", 0, self._total)
-        await self._all_pairs(self._talk)
-        self._progress("starting the routers again", 0, 1)
-        await self._lab.start(ROUTERS)
-        self._pids.update(daemon.pid for daemon in self._lab.daemons.values())
-        await self._disconnect()
-        self._sockets["after"] = self._open_sockets()
-        self._router_bytes += await self._count_router_bytes()
+    @asynccontextmanager
+    async def lab(
+        self, reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]
+    ) -> AsyncIterator[ExperimentLab]:
+        """Start the lab, look at it before and after, and count its sockets while there are no links."""
+        async with lab_here(reactor, pairs, seed, progress, self._plan.ports) as lab:
+            here = lab.here
+            assert here is not None
+            self._folder = here.directory.parent
+            self._note(here)
+            self.sockets["before"] = _open_sockets(here)
+            yield lab
+            self._note(here)
+            await self._disconnect(here)
+            self.sockets["after"] = _open_sockets(here)
+            self.router_bytes = here.router_bytes + await here.count_router_bytes()
 
-    @property
-    def _total(self) -> int:
-        return self._plan.pairs * self._plan.exchanges
-
-    async def _all_pairs(self, step: Callable[[Pair], Coroutine[Deferred[Any], Any, None]]) -> None:
-        """Do the same with every pair at once; the first that fails unexpectedly ends the demo."""
-        await together(step(pair) for pair in pairs_here(self._plan.pairs))
-
-    def _daemon_of(self, peer: str) -> Client:
-        return self._clients[parse_peer(peer).cluster]
-
-    async def _link(self, pair: Pair) -> None:
-        try:
-            link = await self._daemon_of(pair.initiator).link(pair.receiver, acting=pair.initiator)
-        except ExchangeFailed as failure:
-            self._unlinked.append(failure)
-        else:
-            self._links.append(link)
-        self._progress("links", len(self._links) + len(self._unlinked), self._plan.pairs)
-
-    async def _talk(self, pair: Pair) -> None:
-        """The exchanges of one pair, one after another, by turns in either direction."""
-        turns = pair, Pair(pair.number, pair.receiver, pair.initiator)
-        for number in range(self._plan.exchanges):
-            file = self._files[(pair.number + number) % len(self._files)]
-            self.result.samples.append(await self._exchange(turns[number % 2], file))
-            self._done += 1
-            self._progress("exchanges", self._done, self._total)
-            if self._done == self._total // 2:
-                await self._kill_routers()
-
-    async def _exchange(self, pair: Pair, file: SampleFile) -> Sample:
-        service = "uppercase" if file.content_type == "text" else "store"
-        outcome, first_byte_ns, reply_bytes = Outcome.OK, None, 0
-        try:
-            asked = ExchangeArguments(
-                peer=pair.receiver,
-                service=service,
-                path=str(file.path),
-                name=file.name,
-                type=file.content_type,
-                acting=pair.initiator,
-            )
-            answer = await self._daemon_of(pair.initiator).exchange(asked)
-        except ExchangeFailed as failure:
-            outcome = failure.outcome
-            where = f"{pair.initiator} to {pair.receiver}, {file.name}"
-            self._why = self._why or f"the first: {where}: {outcome}: {failure}"
-            size, planned_ns, end_ns = (int(failure.fields.get(key, 0)) for key in ("bytes", "planned_ns", "end_ns"))
-        else:
-            size, planned_ns, end_ns = answer.bytes, answer.planned_ns, answer.end_ns
-            first_byte_ns, reply_bytes = answer.first_byte_ns, answer.reply_bytes
-            if not self._is_right(pair.receiver, file, answer):
-                outcome = Outcome.CORRUPT
-        return Sample(
-            pair=pair.number,
-            direction=pair.direction,
-            content_type=file.content_type,
-            service=service,
-            name=file.name,
-            bytes=size,
-            reply_bytes=reply_bytes,
-            planned_ns=planned_ns,
-            first_byte_ns=first_byte_ns,
-            end_ns=end_ns,
-            outcome=outcome,
-        )
-
-    def _is_right(self, receiver: str, file: SampleFile, answer: Exchanged) -> bool:
-        sent, upper = self._expected[file.name]
-        if answer.receipt is None:
-            return answer.reply_digest == upper
-        stored = self._lab.directory / "inbox" / receiver / answer.receipt.name
-        is_right = answer.receipt.digest == sent == blake3(stored.read_bytes()).hexdigest()
-        stored.unlink(missing_ok=True)  # a thousand pairs would fill the disk
-        return is_right
-
-    async def _kill_routers(self) -> None:
-        """Kill both routers while the other pairs go on, and note when they were gone."""
-        self._router_bytes = await self._count_router_bytes()
-        self._memory = {name: daemon.memory_bytes() for name, daemon in self._lab.daemons.items()}
-        await self._lab.kill_routers()
-        self._killed_ns = time.monotonic_ns()  # the daemons read the same clock
-
-    async def _disconnect(self) -> None:
-        for client in self._clients.values():
-            await client.disconnect()
-        for client in self._clients.values():
-            await until(self._reactor, partial(_has_no_links, client), "all links to end")
-
-    def _open_sockets(self) -> int:
-        return sum(daemon.open_sockets() for daemon in self._lab.daemons.values())
-
-    async def _count_router_bytes(self) -> int:
-        total = 0
-        for name in ROUTERS:
-            async with await self._lab.connect(name) as router:
-                status = await router_status(router)
-            total += status.socket_bytes.received + status.socket_bytes.sent
-        return total
-
-    def summarise(self) -> None:
-        """Fill the result in from what was seen."""
-        result, pairs = self.result, self._plan.pairs
-        done = [sample for sample in result.samples if sample.outcome is Outcome.OK]
-        later = [sample for sample in result.samples if sample.planned_ns >= self._killed_ns]
-        result.summary = {
-            "pairs": pairs,
-            **message_figures(result.samples, pairs),
-            "links": {"standing": len(self._links), "failed": len(self._unlinked), "all_within_s": self._all_links_s},
-            "setup_s": figures([(link.setup_ns or 0) / 1e9 for link in self._links]),
-            "table_lookup_s": figures([(link.table_lookup_ns or 0) / 1e9 for link in self._links]),
-            "router_lookup_s": figures([(link.router_lookup_ns or 0) / 1e9 for link in self._links]),
-            "by_content_type": {
-                kind: message_figures([sample for sample in result.samples if sample.content_type == kind], pairs)
-                for kind in get_args(ContentType)
-            },
-            "exchanges_after_routers_died": outcomes(later),
-            "content_bytes": sum(sample.bytes + sample.reply_bytes for sample in done),
-            "router_bytes": self._router_bytes,
-            "open_sockets": self._sockets,
-            "memory_bytes": self._memory,
-        }
-        result.failures += [f"a link didn't come to stand: {failure}" for failure in self._unlinked[:3]]
-        if lost := result.summary["drops"]["total"]:
-            result.failures.append(f"{lost} of {len(result.samples)} exchanges were dropped; {self._why}")
-        if refused := result.summary["exchanges"]["refused"]:
-            result.failures.append(f"{refused} exchanges were refused; {self._why}")
-        before, after = self._sockets.values()
-        if before != after:
-            result.failures.append(f"{before} sockets were open before the links, and {after} after they were closed")
-        if not later:
-            result.failures.append("no exchange was left for the time after the routers died; use more --exchanges")
-
-    def check_nothing_is_left(self) -> None:
-        """Add to the failures whatever outlived the demo."""
-        folder = self._lab.directory.parent
+    def left(self) -> list[str]:
+        """Whatever outlived the demo, as sentences."""
         left = [f"process {pid}" for pid in sorted(self._pids) if psutil.pid_exists(pid)]
         left += [f"port {port}" for port in self._plan.ports if not _is_free(port)]
-        if folder.exists():
-            left.append(f"the folder {folder}")
-        if left:
-            self.result.failures.append(f"something is left: {', '.join(left)}")
+        if self._folder is not None and self._folder.exists():
+            left.append(f"the folder {self._folder}")
+        return [f"something is left: {', '.join(left)}"] if left else []
+
+    def _note(self, here: LabHere) -> None:
+        self._pids.update(daemon.pid for daemon in here.daemons.values())
+
+    async def _disconnect(self, here: LabHere) -> None:
+        async with AsyncExitStack() as open_now:
+            clients = [
+                await open_now.enter_async_context(await here.connect(name))
+                for name in here.daemons
+                if name not in ROUTERS
+            ]
+            for client in clients:
+                await client.disconnect()
+            for client in clients:
+                await until(self._reactor, partial(_has_no_links, client), "all links to end")
+
+
+def _open_sockets(here: LabHere) -> int:
+    return sum(daemon.open_sockets("tcp") for daemon in here.daemons.values())
 
 
 async def _has_no_links(host: Client) -> bool:
@@ -295,11 +209,89 @@ async def _has_no_links(host: Client) -> bool:
     return status.open.links == 0 and status.open.listeners == 0
 
 
-def _digests(file: SampleFile) -> tuple[str, str]:
-    """What ``store`` and what ``uppercase`` must answer to a file."""
-    content = file.path.read_bytes()
-    upper = content.decode().upper().encode() if file.content_type == "text" else b""
-    return blake3(content).hexdigest(), blake3(upper).hexdigest()
+# -- sums -------------------------------------------------------------------------------------------------------------
+
+
+def _summary(run: RawRun, plan: DemoPlan, seen: _Seen) -> dict[str, Any]:
+    """Sum up the arm of all pairs, in the words of docs/cli.rst."""
+    rows = [row for row in _rows(run.samples) if row["arm"] == EVERYONE]
+    samples = [_sample(row) for row in rows]
+    done = [sample for sample in samples if sample.outcome is Outcome.OK]
+    blocks = {row["block"] for row in rows}
+    links = [row for row in _rows(run.links) if row["block"] in blocks]
+    killed = {event.block: event.t_ns for event in run.facts.events if event.what == ROUTERS_KILLED}
+    # The daemons read the same clock as the coordinator.
+    later = [
+        sample
+        for sample, row in zip(samples, rows, strict=True)
+        if row["block"] in killed and sample.planned_ns >= killed[row["block"]]
+    ]
+    kinds = [kind for kind in get_args(ContentType) if any(sample.content_type == kind for sample in samples)]
+    return {
+        "pairs": plan.pairs,
+        **message_figures(samples, plan.pairs),
+        "links": {"standing": len(links), "failed": plan.pairs * len(blocks) - len(links)},
+        **{
+            name: figures([row[column] / 1e9 for row in links if row[column] is not None])
+            for name, column in (
+                ("setup_s", "setup_ns"),
+                ("table_lookup_s", "table_lookup_ns"),
+                ("router_lookup_s", "router_lookup_ns"),
+            )
+        },
+        "by_content_type": {
+            kind: message_figures([sample for sample in samples if sample.content_type == kind], plan.pairs)
+            for kind in kinds
+        },
+        "exchanges_after_routers_died": outcomes(later),
+        "content_bytes": sum(
+            row["bytes"] + row["reply_bytes"] for row in _rows(run.samples) if row["outcome"] == Outcome.OK
+        ),
+        "router_bytes": seen.router_bytes,
+        "open_sockets": seen.sockets,
+        "memory_bytes": _most_memory(run.daemons),
+        "never_sent": sum(row["count"] for row in _rows(run.broken) if row["sent"] == "no"),
+        "messages_per_s": len(done) / span if (span := _span(done)) else 0.0,
+    }
+
+
+def _rows(columns: Columns) -> list[dict[str, Any]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    names = ("pair", "direction", "service", "name", "bytes", "reply_bytes", "planned_ns", "first_byte_ns", "end_ns")
+    return Sample(content_type=row["condition"], outcome=Outcome(row["outcome"]), **{name: row[name] for name in names})
+
+
+def _span(samples: Sequence[Sample]) -> float:
+    """Seconds from the first plan to the last end."""
+    return (max(one.end_ns for one in samples) - min(one.planned_ns for one in samples)) / 1e9 if samples else 0.0
+
+
+def _most_memory(daemons: Columns) -> dict[str, int]:
+    most: dict[str, int] = {}
+    for row in _rows(daemons):
+        most[row["daemon"]] = max(most.get(row["daemon"], 0), row["rss_bytes"])
+    return most
+
+
+def _failures(run: RawRun, result: RunResult, summary: Mapping[str, Any]) -> list[str]:
+    """Say what isn't as it should be."""
+    failures = [f"block {one.block} came to nothing: {one.why}" for one in result.missing]
+    wrong = [row for row in _rows(run.samples) if row["outcome"] != Outcome.OK]
+    if wrong:
+        first = wrong[0]
+        failures.append(
+            f"{len(wrong)} of {len(run.samples['outcome'])} exchanges weren't ok; the first: {first['direction']}, "
+            f"{first['name']}: {first['outcome']}: {first['reason']}"
+        )
+    before, after = summary["open_sockets"].values()
+    if before != after:
+        failures.append(f"{before} sockets were open before the links, and {after} after they were closed")
+    if not summary["exchanges_after_routers_died"]["offered"]:
+        failures.append("no exchange was left for the time after the routers died; use more --exchanges")
+    return failures
 
 
 def _is_free(port: int) -> bool:

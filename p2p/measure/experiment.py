@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -36,16 +37,20 @@ from p2p.measure.raw_data import (
     Columns,
     CsvTable,
     MissingBlock,
+    RunEvent,
     RunFacts,
 )
 from p2p.measure.raw_reader import RawRun, read_run
 from p2p.measure.raw_writer import RunWriter
-from p2p.measure.running_lab import ExperimentLab
+from p2p.measure.running_lab import ROUTERS, ExperimentLab
 
 if TYPE_CHECKING:  # it needs the extra "report"
     from p2p.measure.stopping import Precision
 
-__all__ = ["OpenLab", "RunResult", "Telling", "run_experiment"]
+__all__ = ["ROUTERS_KILLED", "OpenLab", "RunResult", "Telling", "run_experiment"]
+
+ROUTERS_KILLED: Final = "both routers were killed"
+"""What the events of a run say of it."""
 
 _LEVEL: Final = ("arm", "condition", "size", "pairs", "load")
 _LIBRARIES: Final = ("twisted", "cryptography", "pyOpenSSL", "blake3", "av")
@@ -229,6 +234,8 @@ class _Run:
     # -- doing it -------------------------------------------------------------------------------------------------
 
     async def _in_lab(self, lab: ExperimentLab) -> None:
+        if lab.here is None and any(block.kill_routers for block in self._left()):
+            raise ConfigError("kill_routers is for a lab that is started on this machine; leave it out, or --lab")
         for what in lab.missing:
             self._telling.missing(what)
         placed = {(one.what, one.where): one for one in (*self._facts.placement, *lab.placement)}
@@ -276,7 +283,12 @@ class _Run:
             done = BlockDone(missing=[f"its pilot came to nothing: {failure.outcome}: {failure}"])
         else:
             self._attempts[block.number] += 1
-            done = await lab.conductor.block(counted, self._attempts[block.number])
+            halfway = partial(self._kill_routers, lab, block.number) if block.kill_routers else None
+            done = await lab.conductor.block(counted, self._attempts[block.number], halfway)
+            if lab.here is not None and block.kill_routers:
+                self._telling.step("starting the routers again")
+                await lab.here.start(ROUTERS)
+                self._happened(block.number, "the routers are there again")
         self._result.outcomes.update(done.outcomes)
         if done.row is None:
             self._break(block, done)
@@ -286,6 +298,15 @@ class _Run:
         lab.empty_inboxes()
         self._pace += (max(self._seconds() - began, 0.001) / block.seconds - self._pace) * 0.1
         return done
+
+    async def _kill_routers(self, lab: ExperimentLab, block: int) -> None:
+        assert lab.here is not None
+        await lab.here.kill_routers()
+        self._happened(block, ROUTERS_KILLED)
+
+    def _happened(self, block: int, what: str) -> None:
+        event = RunEvent(block=block, t_ns=time.monotonic_ns(), what=what)
+        self._facts = self._facts.model_copy(update={"events": (*self._facts.events, event)})
 
     async def _counted(self, lab: ExperimentLab, block: Block) -> Block:
         """The block with as many exchanges as are fixed for its level; they are on the disk before it begins."""

@@ -30,15 +30,15 @@ class Reader(Protocol):
 class LocalGauges:
     """Reads the gauges of processes of this machine.
 
-    :param daemons: name to role and process id.
+    :param daemons: gives the role and the process id of each, by name; a daemon may be started again.
     """
 
-    def __init__(self, daemons: Mapping[str, tuple[str, int]]) -> None:
+    def __init__(self, daemons: Callable[[], Mapping[str, tuple[str, int]]]) -> None:
         self._daemons = daemons
 
     async def read(self) -> list[DaemonRow]:
         """Those whose process is there."""
-        found = [(name, role, read_gauge(pid)) for name, (role, pid) in self._daemons.items()]
+        found = [(name, role, read_gauge(pid)) for name, (role, pid) in self._daemons().items()]
         return [
             DaemonRow(gauge.t_ns, name, role, gauge.sockets, gauge.cpu_s, gauge.rss_bytes)
             for name, role, gauge in found

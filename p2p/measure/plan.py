@@ -132,6 +132,10 @@ class Arm(StrictModel):
     pairs: list[Pairs] = Field(min_length=1, description="a list of numbers: how many pairs talk at once")
     load: Annotated[Load, PlainValidator(_load)] | None = Field(default=None, description=f"a load, {_OPEN}")
     interleaved: bool = Field(default=False, description="true, to have the types alternate message by message")
+    both_ways: bool = Field(default=False, description="true, to have either peer of each pair ask the other")
+    kill_routers: bool = Field(
+        default=False, description="true, to have both routers killed in the middle of each block, on this machine"
+    )
     sampling_cost: bool = Field(default=False, description="true, to run each block once more without sampling")
     exchanges: Annotated[list[Exchanges], BeforeValidator(_counts), Field(min_length=1)] | None = Field(
         default=None, description="exchanges of a pair and a type in a block, one number or one for each size"
@@ -203,6 +207,8 @@ class ExperimentPlan(StrictModel):
                 repetitions=arm.repetitions or self.repetitions,
                 unsampled=arm.sampling_cost,
                 interleaved=arm.interleaved,
+                both_ways=arm.both_ways,
+                kill_routers=arm.kill_routers,
                 # Without a second type there is nothing to be compared, and so no precision to wait for.
                 extends=self.until is not None and arm.repetitions is None and len(arm.types) > 1,
             )
@@ -214,7 +220,9 @@ class ExperimentPlan(StrictModel):
         for arm in self.factors:
             times = arm.repetitions * len(arm.conditions) * (1 + arm.unsampled)
             blocks += times * len(arm.sizes) * len(arm.pairs) // (len(arm.conditions) if arm.interleaved else 1)
-            exchanges += times * sum(arm.pairs) * sum(number + arm.warm_up for number in arm.exchanges)
+            exchanges += (
+                times * (1 + arm.both_ways) * sum(arm.pairs) * sum(number + arm.warm_up for number in arm.exchanges)
+            )
         for key, number, most in (("blocks", blocks, MAX_BLOCKS), ("exchanges", exchanges, MAX_EXCHANGES)):
             if number > most:
                 where = "repetitions" if key == "blocks" else "exchanges"

@@ -65,9 +65,9 @@ class Daemon(ProcessProtocol):
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-TAIL_LINES:])
 
-    def open_sockets(self) -> int:
-        """Count the process's sockets of every kind."""
-        return len(psutil.Process(self.pid).net_connections(kind="all"))
+    def open_sockets(self, kind: str = "all") -> int:
+        """Count the process's sockets of every kind, or of one that psutil knows, such as ``tcp``."""
+        return len(psutil.Process(self.pid).net_connections(kind=kind))
 
     def memory_bytes(self) -> int:
         """The memory that the process holds (resident set)."""

@@ -6,7 +6,7 @@ import platform
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +53,7 @@ class ExperimentLab:
 
     :ivar inboxes: the folder of each peer's inbox, where it is on this machine and belongs to the experiment.
     :ivar missing: peers that aren't there, a sentence each.
+    :ivar here: its daemons, if they were started on this machine.
     """
 
     conductor: Conductor
@@ -60,14 +61,14 @@ class ExperimentLab:
     placement: Sequence[Placement]
     inboxes: Path | None = None
     missing: list[str] = field(default_factory=list)
-    _daemons: Sequence[Daemon] = ()
+    here: LabHere | None = None
 
     def check(self) -> None:
         """See that the daemons that were started here are there still.
 
         :raises P2PError: with what one of them said last.
         """
-        for daemon in self._daemons:
+        for daemon in self.here.daemons.values() if self.here is not None else ():
             if daemon.exited:
                 raise P2PError(f"{daemon.name} has ended with exit code {daemon.exit}:\n{daemon.tail()}")
 
@@ -82,12 +83,16 @@ class LabHere:
     """The daemons of a lab that was started on this machine.
 
     :ivar directory: holds the configuration, the consoles and the inboxes.
+    :ivar ports: of the routers, by the names of their YAML files.
     :ivar daemons: those that were started last, by the names of their YAML files.
+    :ivar router_bytes: what went through the sockets of routers that were killed.
     """
 
-    def __init__(self, reactor: Any, starter: Daemons, directory: Path) -> None:
+    def __init__(self, reactor: Any, starter: Daemons, directory: Path, ports: Mapping[str, int]) -> None:
         self.directory = directory
+        self.ports = ports
         self.daemons: dict[str, Daemon] = {}
+        self.router_bytes = 0
         self._reactor = reactor
         self._starter = starter
 
@@ -113,16 +118,31 @@ class LabHere:
             async with await self.connect(name) as router:
                 await until(self._reactor, partial(_reaches_the_other, router), f"{name} to reach the other")
 
+    def described(self, name: str) -> str:
+        """A daemon as it is listed: routers with their port."""
+        port = self.ports.get(name)
+        return name if port is None else f"{name}, port {port}"
+
     async def connect(self, name: str) -> Client:
         """Connect to the console of a daemon."""
         return await Client.connect(self._reactor, self.directory / f"{name}.sock")
 
     async def kill_routers(self) -> None:
         """Kill both routers (SIGKILL), and wait until they are gone."""
+        self.router_bytes += await self.count_router_bytes()
         for name in ROUTERS:
             self.daemons[name].kill()
         for name in ROUTERS:
             await self.daemons[name].when_exited()
+
+    async def count_router_bytes(self) -> int:
+        """Count what has gone through the sockets of the routers that run."""
+        total = 0
+        for name in ROUTERS:
+            async with await self.connect(name) as router:
+                counted = (await router_status(router)).socket_bytes
+            total += counted.received + counted.sent
+        return total
 
     async def _registered(self, name: str) -> None:
         async with await self.connect(name) as host:
@@ -180,7 +200,7 @@ async def daemons_here(
                 with path.open("a", encoding="utf-8") as file:
                     file.write(f"experiment: [{coordinator}]\n")
         progress("starting daemons")
-        here = LabHere(reactor, daemons, directory)
+        here = LabHere(reactor, daemons, directory, dict(zip(ROUTERS, ports, strict=True)))
         await here.start([*ROUTERS, *hosts])
         yield here
     finally:
@@ -190,24 +210,25 @@ async def daemons_here(
 
 @asynccontextmanager
 async def lab_here(
-    reactor: Any, pairs: int, seed: int, progress: Callable[[str], None]
+    reactor: Any, pairs: int, seed: int, progress: Callable[[str], None], ports: Sequence[int] = ()
 ) -> AsyncIterator[ExperimentLab]:
     """Start a lab of so many pairs on this machine for an experiment; nothing of it is left in the end.
 
+    :param ports: of the routers of clusters n and m; without them, any that are free.
     :raises P2PError: if it can't be started, with what to do.
     """
     async with (
-        daemons_here(reactor, pairs, progress, coordinator=COORDINATOR) as here,
+        daemons_here(reactor, pairs, progress, ports=ports, coordinator=COORDINATOR) as here,
         await here.connect("coordinator") as client,
     ):
         yield ExperimentLab(
             conductor=Conductor(client, COORDINATOR, pairs_here(pairs), seed),
             gauges=LocalGauges(
-                {name: ("router" if name in ROUTERS else "peer", one.pid) for name, one in here.daemons.items()}
+                lambda: {name: ("router" if name in ROUTERS else "peer", one.pid) for name, one in here.daemons.items()}
             ),
-            placement=[Placement(what=name, where=platform.node()) for name in here.daemons],
+            placement=[Placement(what=here.described(name), where=platform.node()) for name in here.daemons],
             inboxes=here.directory / "inbox",
-            _daemons=list(here.daemons.values()),
+            here=here,
         )
 
 

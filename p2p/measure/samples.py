@@ -6,17 +6,15 @@ of the monotonic clock; the figures are in seconds and bytes.
 
 from __future__ import annotations
 
-import csv
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from p2p.base.errors import Outcome
 
-__all__ = ["Sample", "drops", "figures", "message_figures", "outcomes", "write_csv"]
+__all__ = ["Sample", "drops", "figures", "message_figures", "outcomes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +45,6 @@ class Sample:
     def seconds(self) -> float:
         """How long it took, from the plan to the last byte of the reply."""
         return (self.end_ns - self.planned_ns) / 1e9
-
-
-def write_csv(path: Path, samples: Iterable[Sample]) -> None:
-    """Write one row a sample under the names of the fields."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Sample)])
-        writer.writeheader()
-        writer.writerows(asdict(sample) for sample in samples)
 
 
 def figures(values: Sequence[float]) -> dict[str, float]:

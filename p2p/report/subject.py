@@ -45,15 +45,15 @@ class Subject:
     @cached_property
     def arms(self) -> tuple[str, ...]:
         """The arms with finished blocks, in the order of the plan."""
-        there = [result.arm for result in self.analysis.arms]
+        there = {one.level.arm for one in self.analysis.levels} | {one.arm for one in self.analysis.arms}
         planned = list(self.plan.arms) if self.plan is not None else []
         return tuple(sorted(there, key=lambda arm: (planned.index(arm) if arm in planned else len(planned), arm)))
 
     @property
     def results(self) -> tuple[ArmResult, ...]:
-        """The verdicts of each arm, in the order of the plan."""
+        """The verdicts of each arm in which something is compared, in the order of the plan."""
         found = {one.arm: one for one in self.analysis.arms}
-        return tuple(found[arm] for arm in self.arms)
+        return tuple(found[arm] for arm in self.arms if arm in found)
 
     @cached_property
     def planned(self) -> tuple[Block, ...]:

@@ -13,11 +13,10 @@ from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.errors import Outcome, P2PError
+from p2p.base.errors import Outcome
 from p2p.cli.main import cli
-from p2p.measure.demo import DemoPlan, DemoResult, Progress
-from p2p.measure.experiment import OpenLab, RunResult, Telling
-from p2p.measure.plan import load_plan
+from p2p.measure.demo import DemoPlan, DemoResult
+from p2p.measure.experiment import RunResult, Telling
 from p2p.measure.raw_data import MissingBlock
 from p2p.measure.samples import Sample, figures, message_figures, outcomes
 from p2p.report.writing import ArmVerdict, ReportFiles, ReportUnavailable
@@ -35,7 +34,7 @@ def demo_result(*, failures: list[str] | None = None) -> DemoResult:
     summary = {
         "pairs": 1,
         **message_figures(samples, 1),
-        "links": {"standing": 1, "failed": 0, "all_within_s": 0.5},
+        "links": {"standing": 1, "failed": 0},
         "setup_s": figures([0.01]),
         "table_lookup_s": figures([4e-7]),
         "router_lookup_s": figures([0.002]),
@@ -46,14 +45,14 @@ def demo_result(*, failures: list[str] | None = None) -> DemoResult:
         "open_sockets": {"before": 24, "after": 24},
         "memory_bytes": {"router-n": 70_000_000},
     }
-    return DemoResult(samples, summary, failures or [])
+    run = RunResult(Path("out"), 1, 1, Counter(ok=3), missing=[MissingBlock(block=1, why="n9.n is gone")])
+    return DemoResult(summary, failures or [], run)
 
 
 class DemoCommandTests(SynchronousTestCase):
     """The command around the demo."""
 
     def setUp(self) -> None:
-        self.experiments: list[Path] = []
         self.reported: list[tuple[Path, Path]] = []
         self.unavailable = False
         self.media = True
@@ -61,22 +60,14 @@ class DemoCommandTests(SynchronousTestCase):
     def run_demo(self, *arguments: str, result: DemoResult | None = None) -> Result:
         """Run the command; the demo itself, the experiment and the report give their results at once."""
         self.out = Path(self.mktemp())
+        self.out.mkdir()
 
-        async def run(reactor: object, plan: DemoPlan, progress: Progress) -> DemoResult:
+        async def run(reactor: object, plan: DemoPlan, out: Path, telling: Telling) -> DemoResult:
             self.plan = plan
-            progress("making a lab", 0, 1)
-            for done in range(5):
-                progress("exchanges", done, 4)
-            progress("starting the routers again", 0, 1)
-            return result or demo_result()
-
-        async def experiment(reactor: object, plan: Path, folder: Path, lab: OpenLab, telling: Telling) -> RunResult:
-            load_plan(plan)
-            self.experiments.append(folder)
             telling.step("making a lab")
             telling.missing("n9.n is gone")
             telling.blocks(1, 1, 0.0)
-            return RunResult(folder, 1, 1, Counter(ok=3), missing=[MissingBlock(block=1, why="n9.n is gone")])
+            return result or demo_result()
 
         def report(run: Path, out: Path, step: Callable[[str], None]) -> ReportFiles:
             if self.unavailable:
@@ -89,7 +80,6 @@ class DemoCommandTests(SynchronousTestCase):
             return self.successResultOf(Deferred.fromCoroutine(main(None)))
 
         self.patch(DEMO, "run_demo", run)
-        self.patch(DEMO, "run_experiment", experiment)
         self.patch(DEMO, "write_report", report)
         self.patch(DEMO, "has_media", lambda: self.media)
         return CliRunner().invoke(cli, ["demo", "--out", str(self.out), *arguments], obj=runner)
@@ -102,29 +92,26 @@ class DemoCommandTests(SynchronousTestCase):
             self.assertIn(text, got.output)
         self.assertIn("24 before the links, 24 after them", got.output)
         self.assertTrue((self.out / "summary.json").exists())
-        self.assertTrue((self.out / "samples.csv").exists())
 
     def test_plan(self) -> None:
         """The options say what is run."""
-        self.run_demo("--pairs", "7", "--exchanges", "8", "--ports", "1111,2222")
-        self.assertEqual(DemoPlan(pairs=7, exchanges=8, ports=(1111, 2222)), self.plan)
+        self.run_demo("--pairs", "7", "--exchanges", "8", "--ports", "1111,2222", "--quick")
+        self.assertEqual(DemoPlan(pairs=7, exchanges=8, ports=(1111, 2222), quick=True), self.plan)
 
     def test_steps(self) -> None:
         """Where nobody watches, each step gets one line on standard error; beside JSON there is none."""
-        steps = ["making a lab ...", "exchanges: 4 ...", "starting the routers again ..."]
+        steps = ["making a lab ...", "p2p: n9.n is gone", "1 of 1 blocks"]
         self.assertEqual(steps, self.run_demo("--quick").stderr.splitlines())
-        later = ["making a lab ...", "p2p: n9.n is gone", "1 of 1 blocks", "the report ..."]
-        self.assertEqual([*steps, *later], self.run_demo().stderr.splitlines())
+        self.assertEqual([*steps, "the report ..."], self.run_demo().stderr.splitlines())
         self.assertEqual("", self.run_demo("--json").stderr)
 
     def test_bars(self) -> None:
-        """On a terminal each step has a bar, and all are full at the end."""
-        for module in (DEMO, EXPERIMENT, REPORT):
+        """On a terminal there is a bar for the blocks, and one for the report."""
+        for module in (EXPERIMENT, REPORT):
             self.patch(module, "on_terminal", lambda: True)
         shown = self.run_demo().stderr
         self.assertEqual(len(self.reported), 1)
-        for step, count in (("making a lab", "1/1"), ("exchanges", "4/4"), ("starting the routers again", "1/1")):
-            self.assertRegex(shown, f"{step} .* {count}")
+        self.assertRegex(shown, "blocks .* 1/1")
 
     def test_json(self) -> None:
         """A program gets one object, which ``summary.json`` holds as well."""
@@ -138,37 +125,18 @@ class DemoCommandTests(SynchronousTestCase):
         """It ends with the answers of a short experiment, and says where the report lies."""
         got = self.run_demo()
         self.assertEqual(got.exit_code, 0, got.output)
-        self.assertEqual(self.experiments, [self.out / "run"])
-        self.assertEqual(self.reported, [(self.out / "run", self.out)])
+        self.assertEqual(self.reported, [(self.out, self.out)])
         self.assertIn("arm one: equivalent. It's so.", got.stdout)
         self.assertIn(f"The report: {self.out / 'report.html'} and {self.out / 'report.pdf'}", got.stdout)
         answer = json.loads(self.run_demo("--json").stdout)
         self.assertEqual(answer["report"]["verdicts"][0]["verdict"], "equivalent")
         self.assertEqual((answer["experiment"]["exchanges"], len(answer["experiment"]["missing"])), ({"ok": 3}, 1))
 
-    def test_in_its_place(self) -> None:
-        """The experiment takes the place of the one of an earlier demo, and leaves other files alone."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        (folder / "blocks.csv").touch()
-        (folder / "mine.txt").touch()
-
-        def runner(main: Any) -> Any:
-            return self.successResultOf(Deferred.fromCoroutine(main(None)))
-
-        async def experiment(*arguments: object) -> RunResult:
-            return RunResult(folder, 1)
-
-        self.patch(DEMO, "run_experiment", experiment)
-        runner(lambda reactor: DEMO.run_demo_experiment(reactor, folder, quiet=True))
-        self.assertEqual([one.name for one in folder.iterdir()], ["mine.txt"])
-
     def test_no_report(self) -> None:
-        """Without a report there is no experiment either, nor after a demo that failed."""
+        """Quickly, there is no report."""
         for options in (["--quick"], ["--no-report"]):
             self.assertEqual(self.run_demo(*options).exit_code, 0)
-        self.run_demo(result=demo_result(failures=["3 sockets are left"]))
-        self.assertEqual((self.experiments, self.reported), ([], []))
+        self.assertEqual(self.reported, [])
         self.assertIsNone(json.loads(self.run_demo("--quick", "--json").stdout)["report"])
 
     def test_not_installed(self) -> None:
@@ -176,17 +144,12 @@ class DemoCommandTests(SynchronousTestCase):
         self.unavailable = True
         got = self.run_demo()
         self.assertEqual(got.exit_code, 0, got.output)
-        self.assertIn(f"jinja2, which isn't installed; then: p2p report {self.out / 'run'}", got.stderr)
+        self.assertIn(f"jinja2, which isn't installed; then: p2p report {self.out}", got.stderr)
         self.media = False
         got = self.run_demo()
-        self.assertEqual((got.exit_code, len(self.experiments)), (0, 1))
-        self.assertIn("no experiment and no report: ", got.stderr)
+        self.assertEqual((got.exit_code, self.plan.media), (0, False))
+        self.assertIn("no experiment: ", got.stderr)
         self.assertIn("p2p[media]", got.stderr)
-
-    def test_no_plan(self) -> None:
-        """Where the demo's plan is missing, it is said where it was looked for."""
-        self.patch(DEMO, "installed_folders", lambda name: [Path("/nowhere") / name])
-        self.assertIn("/nowhere/etc/demo-experiment.yaml", str(self.assertRaises(P2PError, DEMO.demo_plan)))
 
     def test_failures(self) -> None:
         """What went wrong is said, and the exit code isn't 0."""

@@ -23,7 +23,7 @@ from p2p.measure.gauges import LocalGauges
 from p2p.measure.processes import Daemon
 from p2p.measure.raw_data import LookupRow, Placement
 from p2p.measure.raw_reader import read_run
-from p2p.measure.running_lab import ExperimentLab
+from p2p.measure.running_lab import ExperimentLab, LabHere
 from test.measure.test_conductor import PAIRS, StandInClient
 
 PLAN = """\
@@ -93,12 +93,13 @@ class ExperimentTests(SynchronousTestCase):
         self.labs.append((pairs, seed))
         progress("looking")
         conductor = Conductor(self.client, "coordinator.n", PAIRS, seed)  # type: ignore[arg-type]  # stands in
-        daemons = [Daemon("peers-n", self.folder / "log", reactor)] if self.gone else []
-        for one in daemons:
-            one.exit = -9
-        yield ExperimentLab(
-            conductor, LocalGauges({}), [Placement(what="n1.n", where="here")], self.inbox.parent, self.lacking, daemons
-        )
+        here = None
+        if self.gone:
+            here = LabHere(reactor, None, self.folder, {})  # type: ignore[arg-type]  # nothing is started
+            here.daemons["peers-n"] = Daemon("peers-n", self.folder / "log", reactor)
+            here.daemons["peers-n"].exit = -9
+        placement = [Placement(what="n1.n", where="here")]
+        yield ExperimentLab(conductor, LocalGauges(dict), placement, self.inbox.parent, self.lacking, here)
 
     def start(self) -> Deferred[RunResult]:
         """Start a run."""
@@ -203,6 +204,11 @@ class ExperimentTests(SynchronousTestCase):
         self.gone = True
         self.assertIn("peers-n has ended", str(self.failureResultOf(self.start(), P2PError).value))
         self.assertEqual(sum(read_run(self.out).broken["count"]), 4)
+
+    def test_routers(self) -> None:
+        """Routers are killed only in a lab that was started here."""
+        self.plan.write_text(PLAN.replace("sampling_cost", "kill_routers"))
+        self.assertIn("kill_routers is for a lab", str(self.failureResultOf(self.start(), ConfigError).value))
 
     def test_pilot(self) -> None:
         """What no plan says, a pilot finds out once for each level, before its first block and for later runs too."""

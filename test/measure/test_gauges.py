@@ -22,7 +22,7 @@ class GaugesTests(SynchronousTestCase):
 
     def test_local(self) -> None:
         """Processes that are there are read, under their names and roles."""
-        reader = LocalGauges({"peers-n": ("peer", os.getpid()), "gone": ("router", 2**30)})
+        reader = LocalGauges(lambda: {"peers-n": ("peer", os.getpid()), "gone": ("router", 2**30)})
         (row,) = self.successResultOf(Deferred.fromCoroutine(reader.read()))
         self.assertEqual((row.daemon, row.role), ("peers-n", "peer"))
         self.assertGreater(row.rss_bytes, 0)

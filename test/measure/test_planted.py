@@ -139,7 +139,9 @@ class PlantedCase(NodeCase):
         """The lab is there already."""
         client: Any = InMemoryClient(self)
         yield ExperimentLab(
-            Conductor(client, "coordinator.n", [Talkers(1, "n1.n", "m4.m")], seed, self.shifted_ns), LocalGauges({}), []
+            Conductor(client, "coordinator.n", [Talkers(1, "n1.n", "m4.m")], seed, self.shifted_ns),
+            LocalGauges(dict),
+            [],
         )
 
     def setUp(self) -> None:

@@ -38,16 +38,23 @@ class ExperimentLabTests(SynchronousTestCase):
 
     def test_dead_daemon(self) -> None:
         """Where a daemon of this machine has ended, its last words are told."""
-        lab = ExperimentLab(None, LocalGauges({}), [], _daemons=[Dead()])  # type: ignore[arg-type, list-item]  # stand in
+        here = LabHere(None, None, Path("lab"), {"router-n": 5555})  # type: ignore[arg-type]  # nothing is started
+        here.daemons["peers-n"] = Dead()  # type: ignore[assignment]  # stands in
+        lab = ExperimentLab(None, LocalGauges(dict), [], here=here)  # type: ignore[arg-type]  # no conductor is asked
         self.assertIn("last words", str(self.assertRaises(P2PError, lab.check)))
+
+    def test_described(self) -> None:
+        """Routers are listed with their port."""
+        here = LabHere(None, None, Path("lab"), {"router-n": 5555})  # type: ignore[arg-type]  # nothing is started
+        self.assertEqual((here.described("router-n"), here.described("peers-n")), ("router-n, port 5555", "peers-n"))
 
     def test_inboxes(self) -> None:
         """What was stored is removed from inboxes that belong to the experiment, and folders stay."""
         folder = Path(self.mktemp())
         (folder / "m1.m" / "kept").mkdir(parents=True)
         (folder / "m1.m" / "stored").write_text("x")
-        ExperimentLab(None, LocalGauges({}), []).empty_inboxes()  # type: ignore[arg-type]  # no conductor is asked
-        ExperimentLab(None, LocalGauges({}), [], folder).empty_inboxes()  # type: ignore[arg-type]  # as above
+        ExperimentLab(None, LocalGauges(dict), []).empty_inboxes()  # type: ignore[arg-type]  # no conductor is asked
+        ExperimentLab(None, LocalGauges(dict), [], folder).empty_inboxes()  # type: ignore[arg-type]  # as above
         self.assertEqual([one.name for one in (folder / "m1.m").iterdir()], ["kept"])
 
     def test_pairs(self) -> None:

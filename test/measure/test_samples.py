@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
-from p2p.measure.samples import Sample, drops, figures, message_figures, outcomes, write_csv
+from p2p.measure.samples import Sample, drops, figures, message_figures, outcomes
 
 
 def sample(**changes: object) -> Sample:
@@ -94,17 +91,3 @@ class MessageFiguresTests(SynchronousTestCase):
     def test_nothing_done(self) -> None:
         """Where nothing ended well, rates are 0."""
         self.assertEqual(message_figures([sample(outcome=Outcome.TIMEOUT)], 1)["throughput_bytes_per_s"], 0.0)
-
-
-class CSVTests(SynchronousTestCase):
-    """The raw data stay."""
-
-    def test_a_row_a_sample(self) -> None:
-        """The file has a row a sample under the names of its fields, and can be read back."""
-        path = Path(self.mktemp())
-        write_csv(path, [sample(), sample(name='odd, "name"', first_byte_ns=None, outcome=Outcome.RESET)])
-        with path.open(newline="") as file:
-            first, second = csv.DictReader(file)
-        self.assertEqual(first["outcome"], "ok")
-        self.assertEqual(first["end_ns"], "3000000000")
-        self.assertEqual((second["name"], second["first_byte_ns"], second["outcome"]), ('odd, "name"', "", "reset"))

@@ -7,17 +7,15 @@ result, to the byte of its JSON.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations, product
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from p2p.base.errors import Outcome
-from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order, is_interleaved, timed
+from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order
 from p2p.measure.estimates import RESAMPLES, Estimate, Values, estimate, p99, share
-from p2p.measure.matched import FACTORS, WITHIN_SETS, Matched, cells, matched_cells, matched_messages, pooled_cells
+from p2p.measure.questions import COMPARED, Conditions, by_latency, by_other_figures, of_runs, of_sampling
 from p2p.measure.raw_data import LINKS, MissingBlock
 from p2p.measure.results import (
     Analysis,
@@ -34,24 +32,13 @@ from p2p.measure.results import (
     RunComparison,
 )
 from p2p.measure.variation import Variation, variation
-from p2p.measure.verdicts import ALPHA, Criteria, EquivalenceVerdict, Inquiry, ResearchQuestion, judge
+from p2p.measure.verdicts import ALPHA, Criteria, EquivalenceVerdict, Inquiry, judge
 
-__all__ = [
-    "COMPARED",
-    "analyse",
-    "compare",
-    "tested",
-]
+__all__ = ["analyse", "compare"]
 
-COMPARED: Final = ("latency_s", "first_byte_s", "cycle_s", "throughput_bytes_per_s")
-"""What conditions are compared by; the first is what the verdict of an arm is about, fixed before any data is seen."""
-
-SAMPLING_MARGIN: Final = 0.02
 POINTS: Final = 201
 """Of an ECDF: every half percent from 0 to 1."""
 
-_CONTROLS: Final = frozenset({"zeros", "random"})
-_Pair = tuple[str, str]
 _Verdicts = tuple[tuple[ArmResult, ...], EquivalenceVerdict | None]
 _LINK_FIGURES: Final = [name for name in LINKS.columns if name.endswith(("_ns", "_us")) or name == "retransmits"]
 
@@ -73,7 +60,7 @@ def analyse(
     """
     rule = Criteria(margin, seed, resamples)
     blocks = block_figures(data.blocks, data.samples)
-    arms, sampling = _arms(blocks, data.samples, _sampling(data.blocks), rule)
+    arms, sampling = _arms(blocks, data.samples, of_sampling(data.blocks), rule)
     answered = _answered(blocks, data.samples)
     ecdfs = tuple(_ecdf(level, values) for level, values in answered.items())
     tails = {level: (len(values), p99(values)) for level, values in answered.items()}
@@ -116,7 +103,7 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
         margin=margin,
         verdicts=judge(
             [
-                _of_runs(both[both["arm"] == arm], arm, metric, rule)
+                of_runs(both[both["arm"] == arm], arm, metric, rule.margin)
                 for metric in COMPARED
                 for arm in sorted(arms[0] & arms[1])
                 if both.loc[both["arm"] == arm, metric].notna().any() or metric == COMPARED[0]
@@ -138,99 +125,30 @@ def compare(a: Frames, b: Frames, *, margin: float = 0.05, seed: int = 0, resamp
     )
 
 
-def _of_runs(both: pd.DataFrame, arm: str, metric: str, rule: Criteria) -> Inquiry:
-    table = cells(both, ["condition", *FACTORS, "repetition"], "run", metric)
-    pairs = [("A", "B")]
-    question = ResearchQuestion("runs", arm, metric, METRICS[metric])
-    return Inquiry(question, ("A", "B"), pairs, list(matched_cells(table, pairs)), table, rule.margin)
-
-
 # -- verdicts -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _ArmData:
-    """One arm: its figures by block and condition, and the exchanges of its interleaved blocks that were ok."""
-
-    arm: str
-    figures: pd.DataFrame
-    mixed: pd.DataFrame
-
-    def ask(
-        self, kind: str, metric: str, conditions: Sequence[str], rule: Criteria, pairs: Sequence[_Pair] | None = None
-    ) -> Inquiry:
-        """Ask whether conditions are equivalent by a figure; without pairs, each is compared with each."""
-        table = cells(self.figures, [*FACTORS, "repetition"], "condition", metric)
-        chosen = list(combinations(conditions, 2)) if pairs is None else list(pairs)
-        matched: list[Matched] = list(
-            matched_messages(self.mixed, chosen, metric)
-            if metric in WITHIN_SETS and len(self.mixed)
-            else matched_cells(table, chosen)
-        )
-        question = ResearchQuestion(kind, self.arm, metric, METRICS[metric])
-        return Inquiry(question, conditions, chosen, matched, table, rule.margin)
-
-
-def tested(data: Frames) -> dict[str, list[Matched]]:
-    """By arm, what its verdicts by the latency will test: conditions that are compared, at each level.
-
-    :raises Unaccounted: if the samples of a block aren't what was offered.
-    """
-    asked, _ = _inquiries(block_figures(data.blocks, data.samples), data.samples, Criteria())
-    found: dict[str, list[Matched]] = {}
-    for one in asked:
-        found.setdefault(one.question.arm, []).extend(one.matched)
-    return found
-
-
-def _inquiries(figures: pd.DataFrame, samples: pd.DataFrame, rule: Criteria) -> tuple[list[Inquiry], list[Inquiry]]:
-    """Ask what there is to ask of each arm: by the latency, and by other figures for information."""
-    mixed = timed(samples[is_interleaved(samples) & (samples["outcome"] == Outcome.OK.value)])
-    asked: list[Inquiry] = []
-    others: list[Inquiry] = []
-    for arm, group in _grouped(figures, "arm"):
-        about = _ArmData(str(arm), group, mixed[mixed["arm"] == arm])
-        conditions = in_order(group["condition"])
-        labels = [one for one in conditions if "-as-" in one]
-        types = [one for one in conditions if one not in labels and one not in _CONTROLS]
-        controls = [one for one in conditions if one in _CONTROLS]
-        first, *rest = COMPARED
-        asked.append(about.ask("types", first, types or controls, rule))
-        asked += [about.ask("label", first, (one.partition("-as-")[0], one), rule) for one in labels]
-        if controls and types:
-            against = [*product(types, controls), *combinations(controls, 2)]
-            asked.append(about.ask("content", first, [*types, *controls], rule, against))
-        others += [about.ask("types", one, types or controls, rule) for one in rest if group[one].notna().any()]
-    return asked, others
 
 
 def _arms(figures: pd.DataFrame, samples: pd.DataFrame, sampling: Inquiry | None, rule: Criteria) -> _Verdicts:
     """Reach all verdicts of a run: those by the latency, and on sampling, are corrected together."""
-    asked, others = _inquiries(figures, samples, rule)
-    judged = judge([*asked, *([sampling] if sampling else [])])
-    informed = judge(others)
+    judged = judge([*by_latency(figures, samples, rule.margin), *([sampling] if sampling else [])])
+    informed = judge(list(by_other_figures(figures, samples, rule.margin)))
+    cost = judged[-1] if sampling else None
     arms = []
-    for arm in sorted({one.question.arm for one in asked}):
-        by_kind = [one for one in judged if one.question.arm == arm and one.question.kind != "sampling"]
-        labelled = tuple(one for one in by_kind if one.question.kind == "label")
-        arms.append(
-            ArmResult(
-                arm=arm,
-                verdict=next(one for one in by_kind if one.question.kind == "types"),
-                others=tuple(one for one in informed if one.question.arm == arm),
-                content=next((one for one in by_kind if one.question.kind == "content"), None),
-                labels=labelled,
-                caution=_caution(arm, labelled),
-            )
-        )
-    return tuple(arms), judged[-1] if sampling else None
+    for arm in sorted({one.question.arm for one in judged if one is not cost}):
+        mine = [one for one in judged if one.question.arm == arm and one is not cost]
+        by_kind = {one.question.kind: one for one in mine}
+        labels = tuple(one for one in mine if one.question.kind == "label")
+        others = tuple(one for one in informed if one.question.arm == arm)
+        result = ArmResult(arm, by_kind["types"], others, by_kind.get("content"), labels, _caution(arm, labels))
+        arms.append(result)
+    return tuple(arms), cost
 
 
 def _variation(figures: pd.DataFrame) -> Iterable[Variation]:
     """Take the variation of each arm apart; controls aren't in it."""
     for arm, group in _grouped(figures, "arm"):
-        is_type = ~group["condition"].isin(_CONTROLS) & ~group["condition"].str.contains("-as-")
-        if (found := variation(str(arm), group[is_type])) is not None:
+        types = group["condition"].isin(Conditions.of(group["condition"]).types)
+        if (found := variation(str(arm), group[types])) is not None:
             yield found
 
 
@@ -249,16 +167,6 @@ def _caution(arm: str, same_bytes: Sequence[EquivalenceVerdict]) -> str:
             f"({', '.join(open_ones)}); the measurement may be too coarse for the margin."
         )
     return ""
-
-
-def _sampling(blocks: pd.DataFrame) -> Inquiry | None:
-    """Ask what sampling costs; in both kinds of blocks the initiators have told their rates."""
-    if not (blocks["sampling"] == "off").any():
-        return None
-    table = cells(blocks, ["arm", "condition", *FACTORS, "repetition"], "sampling", "bytes_per_s")
-    pairs = [("off", "on")]
-    question = ResearchQuestion("sampling", "", "throughput_bytes_per_s", "throughput")
-    return Inquiry(question, ("off", "on"), pairs, list(pooled_cells(table, pairs)), table, SAMPLING_MARGIN)
 
 
 # -- figures --------------------------------------------------------------------------------------------------------

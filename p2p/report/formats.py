@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -23,6 +24,7 @@ __all__ = [
     "interval",
     "listed",
     "number",
+    "ordinal",
     "percent",
     "probability",
     "rate",
@@ -32,6 +34,8 @@ __all__ = [
     "size",
     "spread",
     "times",
+    "tiny",
+    "wrapped",
 ]
 
 NOTHING: Final = "\u2013"
@@ -190,6 +194,22 @@ def probability(value: float | None) -> str:
     if value is None:
         return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def ordinal(value: int) -> str:
+    """Write a small ordinal number: ``fourth``."""
+    names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+    return names[value - 1] if 0 < value <= len(names) else f"{value}th"
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break a line at its spaces, as a terminal of this width does."""
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False))
+
+
+def tiny(share: float) -> str:
+    """Write a share that may be next to nothing: ``< 0.01 %``."""
+    return "< 0.01 %" if 0 <= share < 0.0001 else percent(share)
 
 
 def times(ratio: float) -> str:

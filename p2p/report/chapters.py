@@ -5,6 +5,7 @@ They are for somebody who reads of p2p for the first time. What depends on the r
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -197,7 +198,7 @@ def user_guide(answers: Sequence[str]) -> Section:
             Text("An experiment is a plan, a run and a report. This is what the last step says of this run:"),
             Code(
                 "$ p2p experiment run plan.yaml --out results\n$ p2p report results\n"
-                + "\n".join(formats.wrapped(line, 92) for line in answers[:ANSWERS]),
+                + "\n".join(line for answer in answers[:ANSWERS] for line in textwrap.wrap(answer, 92)),
                 terminal=True,
             ),
             Text(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -35,7 +34,6 @@ __all__ = [
     "spread",
     "times",
     "tiny",
-    "wrapped",
 ]
 
 NOTHING: Final = "\u2013"
@@ -200,11 +198,6 @@ def ordinal(value: int) -> str:
     """Write a small ordinal number: ``fourth``."""
     names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
     return names[value - 1] if 0 < value <= len(names) else f"{value}th"
-
-
-def wrapped(text: str, width: int) -> str:
-    """Break a line at its spaces, as a terminal of this width does."""
-    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False))
 
 
 def tiny(share: float) -> str:

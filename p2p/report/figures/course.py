@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from p2p.measure.details import Second
@@ -61,11 +60,12 @@ def _draw(there: Sequence[Second], theme: Theme) -> Figure:
         sheet.calm(axes, theme)
         xs, ys = _line(there, value)
         axes.plot(xs, ys, color=theme.text, linewidth=1.1)
-        most = float(np.nanmax(ys, initial=0.0))
+        held = sheet.finite(ys)
+        most = max(held, default=0.0)
         lost = [one for one in there if one.dropped]
         axes.plot([one.second for one in lost], [most * 1.02] * len(lost), "x", color=theme.differs, markersize=5)
-        if title.startswith("median") and most > 20 * float(np.nanmin(ys, initial=most)) > 0:
-            sheet.logarithmic(axes, "y", float(np.nanmin(ys)), most * 1.1, formats.seconds, inches=1.0)
+        if title.startswith("median") and held and most > 20 * min(held):
+            sheet.logarithmic(axes, "y", min(held), most * 1.1, formats.seconds, inches=1.0)
         else:
             sheet.linear(axes, "y", 0, most * 1.1 or 1.0, write, most=4)
     per = 3600.0 if end >= 7200 else 60.0 if end >= 120 else 1.0

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from p2p.measure.analysis import tested
 from p2p.measure.block_figures import frames
 from p2p.measure.estimates import Values
 from p2p.measure.precision import is_precise
+from p2p.measure.questions import tested
 from p2p.measure.raw_reader import RawRun
 
 __all__ = ["Precision"]

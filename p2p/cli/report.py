@@ -19,19 +19,23 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--out", type=_FOLDER, help="Folder for the report.  [default: DIR]")
+@click.option("--title", default="", help="Title of the report.  [default: the plan's]")
+@click.option("--author", default="", help="Who hands it in.")
+@click.option("--course", default="", help="What it is handed in for.")
 @json_option
-def report(folder: Path, out: Path | None, as_json: bool) -> None:
+def report(folder: Path, out: Path | None, title: str, author: str, course: str, as_json: bool) -> None:
     """Make the report of the run in DIR: report.html and report.pdf.
 
     Both say the same. The page needs no network and no other file, so it can be sent as it is. The same raw data give
-    the same report, to the byte.
+    the same report, to the byte. The folder report-source has the paper as Typst, with its pictures, to be edited.
 
     \b
       p2p experiment run etc/experiment.yaml --out results
       p2p report results
+      p2p report results --author "Ada L." --course "Networks 2"
     """
     with steps(quiet=as_json) as step:
-        made = write_report(folder, out, step)
+        made = write_report(folder, out, step, title=title, author=author, course=course)
     if as_json:
         show_json(report_fields(made))
         return
@@ -44,6 +48,7 @@ def report_fields(made: ReportFiles) -> dict[str, object]:
     return {
         "html": str(made.html),
         "pdf": str(made.pdf),
+        "source": str(made.source),
         "verdicts": [{"arm": one.arm, "verdict": one.verdict, "sentence": one.sentence} for one in made.verdicts],
     }
 

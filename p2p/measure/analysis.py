@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from p2p.base.errors import Outcome
-from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order
+from p2p.measure.block_figures import LEVEL, METRICS, Frames, block_figures, in_order, timed
+from p2p.measure.details import by_pair, by_second, by_size, spectrum
 from p2p.measure.estimates import RESAMPLES, Estimate, Values, estimate, p99, share
 from p2p.measure.questions import COMPARED, Conditions, by_latency, by_other_figures, of_runs, of_sampling
 from p2p.measure.raw_data import LINKS, MissingBlock
@@ -61,6 +62,7 @@ def analyse(
     rule = Criteria(margin, seed, resamples)
     blocks = block_figures(data.blocks, data.samples)
     arms, sampling = _arms(blocks, data.samples, of_sampling(data.blocks), rule)
+    times = timed(data.samples)
     answered = _answered(blocks, data.samples)
     ecdfs = tuple(_ecdf(level, values) for level, values in answered.items())
     tails = {level: (len(values), p99(values)) for level, values in answered.items()}
@@ -84,6 +86,9 @@ def analyse(
         sampling=sampling,
         missing=tuple(missing),
         variation=tuple(_variation(blocks)),
+        sizes=tuple(by_size(data.samples)),
+        pairs=tuple(by_pair(times)),
+        seconds=tuple(by_second(data.blocks, times)),
         notes=(*notes, *(f"block {number}, {arm} with {one}: no exchange was ok" for number, arm, one in silent)),
     )
 
@@ -211,7 +216,7 @@ def _answered(blocks: pd.DataFrame, samples: pd.DataFrame) -> dict[Level, Values
 
 def _ecdf(level: Level, values: Values) -> Ecdf:
     points = np.quantile(values, np.linspace(0, 1, POINTS))
-    return Ecdf(level, len(values), tuple(float(point) for point in points))
+    return Ecdf(level, len(values), tuple(float(point) for point in points), spectrum(values))
 
 
 def _drops(blocks: pd.DataFrame, samples: pd.DataFrame) -> Iterable[Drops]:

@@ -35,6 +35,7 @@ METRICS: Final = {
     "throughput_bytes_per_s": "throughput",
     "pair_bytes_per_s": "throughput of an initiator",
     "fairness": "Jain's index of fairness",
+    "messages_per_s": "messages per second",
 }
 """What is worked out for each block, and what people call it."""
 
@@ -118,6 +119,7 @@ def block_figures(blocks: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
             "throughput_bytes_per_s": rates.sum(min_count=1),
             "pair_bytes_per_s": rates.median(),
             "fairness": _fairness(rates),
+            "messages_per_s": _per_second(times).groupby(["block", "condition"], sort=True).sum(min_count=1),
         }
     )
     figures = figures.join(measured, on=["block", "condition"])
@@ -180,8 +182,17 @@ def _rates(times: pd.DataFrame) -> pd.Series[float]:
 
     Where content types alternate, that is the time that the exchanges of one of them took.
     """
-    both = times["bytes"] + times["reply_bytes"]
-    weighed = times.assign(moved=both.where(times["outcome"] == Outcome.OK.value, 0), mixed=is_interleaved(times))
+    return _over_time(times, times["bytes"] + times["reply_bytes"])
+
+
+def _per_second(times: pd.DataFrame) -> pd.Series[float]:
+    """Work out how many exchanges of each initiator were ok, over the time for all it was asked for."""
+    return _over_time(times, pd.Series(1, index=times.index))
+
+
+def _over_time(times: pd.DataFrame, amounts: pd.Series[Any]) -> pd.Series[float]:
+    ok = times["outcome"] == Outcome.OK.value
+    weighed = times.assign(moved=amounts.where(ok, 0), mixed=is_interleaved(times))
     grouped = weighed.groupby(["block", "condition", "pair", "direction"], sort=True)
     moved = grouped["moved"].sum()
     span = pd.Series(_seconds(grouped["end_ns"].max() - grouped["planned_ns"].min()), index=moved.index)

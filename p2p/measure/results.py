@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from p2p.measure.details import MessageSizes, PairFigures, Second
 from p2p.measure.estimates import Estimate, Share
 from p2p.measure.raw_data import MissingBlock
 from p2p.measure.variation import Variation
@@ -77,11 +78,15 @@ class LevelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Ecdf:
-    """The latency in seconds of all exchanges that were ok at a level, at 201 even steps of the share from 0 to 1."""
+    """The latency in seconds of all exchanges that were ok at a level, at 201 even steps of the share from 0 to 1.
+
+    :ivar tail: shares of exchanges that were slower, from a half down as far as there are ten, and slower than what.
+    """
 
     level: Level
     n: int
     latency_s: tuple[float, ...]
+    tail: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,9 @@ class Analysis:
     missing: tuple[MissingBlock, ...]
     notes: tuple[str, ...]
     variation: tuple[Variation, ...] = ()
+    sizes: tuple[MessageSizes, ...] = ()
+    pairs: tuple[PairFigures, ...] = ()
+    seconds: tuple[Second, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,15 @@ The page is one HTML file that needs nothing else: no network, no script, no oth
 A4, with page numbers, an outline, and tags for those who listen to it. Both are bytes here, and both are the same for
 the same raw data; :mod:`p2p.report.writing` puts them into files.
 
-Typst comes as a wheel with its own fonts and asks no network. The document reaches it as JSON, never as markup, so
-nothing in it can become any; the machine's own fonts are left alone.
+Typst comes as a wheel with its own fonts and asks no network; the machine's own fonts are left alone. The source that
+the paper is set from is written beside it, for whoever wants to edit it.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,9 +28,10 @@ from p2p.measure.block_figures import frames
 from p2p.measure.raw_reader import read_run
 from p2p.report import figures, formats
 from p2p.report.contents import contents, headlines
-from p2p.report.document import plain
+from p2p.report.document import NOTHING_ELSE, FrontMatter, plain
 from p2p.report.headlines import Headline
 from p2p.report.subject import subject_of
+from p2p.report.typst_source import source
 
 __all__ = ["Built", "build", "page", "paper"]
 
@@ -43,17 +42,20 @@ class Built:
 
     :ivar html: the page.
     :ivar pdf: the paper.
+    :ivar source: what the paper is set from, by the names of the files.
     :ivar answers: what came out for each arm.
     """
 
     html: bytes
     pdf: bytes
+    source: dict[str, bytes]
     answers: tuple[Headline, ...]
 
 
-def build(folder: Path, step: Callable[[str], None]) -> Built:
+def build(folder: Path, step: Callable[[str], None], front: FrontMatter = NOTHING_ELSE) -> Built:
     """Make the report of the run in a folder.
 
+    :param front: title, author and course, where they are to be other than the run says.
     :param step: is told what is being done.
     :raises LocalFileError: if the folder isn't a run or has no finished block, or there is no temporary folder.
     :raises Unaccounted: if the samples of a block aren't what was offered.
@@ -71,18 +73,18 @@ def build(folder: Path, step: Callable[[str], None]) -> Built:
     subject = subject_of(run, analysis)
     step("drawing")
     pictures = figures.pictures(run, analysis)
-    document = plain(contents(subject, pictures))
+    document = plain(contents(subject, pictures, front))
     step("writing the page")
     html = page(document, {one.name: figures.svg(one) for one in pictures})
     step("writing the paper")
-    drawn = {one.name: figures.pdf(one) for one in pictures}
+    drawn = {one.name: figures.print_svg(one) for one in pictures}
     try:
-        pdf = paper(document, drawn)
+        pdf, parts = paper(document, drawn)
     except OSError as error:
         raise LocalFileError(
             f"{error.filename}: {error.strerror}; name another folder for temporary files in TMPDIR"
         ) from error
-    return Built(html.encode(), pdf, headlines(subject))
+    return Built(html.encode(), pdf, parts, headlines(subject))
 
 
 def _first(notes: Sequence[str]) -> str:
@@ -117,29 +119,18 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def paper(document: dict[str, Any], pictures: Mapping[str, bytes]) -> bytes:
-    """Write the PDF.
+def paper(document: dict[str, Any], pictures: Mapping[str, bytes]) -> tuple[bytes, dict[str, bytes]]:
+    """Write the PDF, and the source that it is made of: ``report.typ`` and its pictures, by the names of the files.
 
     :param document: what :func:`p2p.report.document.plain` makes.
-    :param pictures: a PDF of one page each, by the names of the figures.
+    :param pictures: SVG by the names of the figures.
     :raises OSError: if there is no room for what Typst reads.
     """
+    text = source(document, files("p2p.report").joinpath("report.typ").read_text("utf-8"))
+    parts = {"report.typ": text.encode(), **{f"{name}.svg": content for name, content in pictures.items()}}
     with tempfile.TemporaryDirectory(prefix="p2p-report-") as name:
-        folder = Path(name)
-        main = folder / "main.typ"
-        main.write_bytes(files("p2p.report").joinpath("report.typ").read_bytes())
-        (folder / "report.json").write_text(json.dumps({**document, "day": _day(document["made"])}), encoding="utf-8")
-        for picture, content in pictures.items():
-            (folder / f"{picture}.pdf").write_bytes(content)
-        made: bytes = typst.compile(str(main), root=name, format="pdf", ignore_system_fonts=True)
-    return made
-
-
-def _day(moment: str) -> list[int] | None:
-    """Read the day of the run, in UTC; None if it is none."""
-    try:
-        when = datetime.fromisoformat(moment)
-        utc = when if when.tzinfo is None else when.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return [utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second]
+        for file, content in parts.items():
+            (Path(name) / file).write_bytes(content)
+        main = str(Path(name) / "report.typ")
+        made: bytes = typst.compile(main, root=name, format="pdf", ignore_system_fonts=True)
+    return made, parts

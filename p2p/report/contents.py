@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from p2p.report import (
+    chapters,
+    detail_findings,
+    detail_tables,
     exchange_findings,
     exchange_tables,
     formats,
@@ -17,7 +20,7 @@ from p2p.report import (
     verdict_tables,
 )
 from p2p.report.discussion import about_content, discussion, overall
-from p2p.report.document import Answer, Document, Graph, Items, Part, Section, Table, Text
+from p2p.report.document import NOTHING_ELSE, Answer, Document, FrontMatter, Graph, Items, Part, Section, Table, Text
 from p2p.report.headlines import Headline, control, headline
 from p2p.report.subject import Subject
 
@@ -46,26 +49,32 @@ def headlines(subject: Subject) -> tuple[Headline, ...]:
     return tuple(sorted(answers, key=lambda one: one.outcome == "not asked"))
 
 
-def contents(subject: Subject, pictures: Sequence[Drawn]) -> Document:
+def contents(subject: Subject, pictures: Sequence[Drawn], front: FrontMatter = NOTHING_ELSE) -> Document:
     """Put the document together; a section without figures and tables is left out."""
     drawn = {one.name: one for one in pictures}
     answers = headlines(subject)
+    said = [f"arm {one.arm}: {one.outcome}. {one.text}" for one in answers]
     sections = (
         _abstract(subject, answers),
-        _glance(subject),
-        setting.section(subject, _graphs(drawn, "setup-diagram")),
-        Section("results", "Results", sections=tuple(_results(subject, drawn))),
+        chapters.problem(subject),
+        chapters.design(_graphs(drawn, "setup-diagram"), _graphs(drawn, "link-sequence")),
+        Section(
+            "method",
+            "Method",
+            sections=(setting.section(subject), chapters.measuring(subject), chapters.analysis(subject)),
+        ),
+        Section("results", "Results", sections=(_glance(subject), *_results(subject, drawn))),
         Section("discussion", "Discussion", tuple(_discussion(subject))),
         Section("conclusions", "Conclusions", (Items(tuple(_conclusions(subject, answers))),)),
         limits.section(subject),
-        setting.again(subject),
-        setting.raw_data(subject),
+        chapters.user_guide(said),
+        Section("again", "How to run it again", sections=(setting.again(subject), setting.raw_data(subject))),
     )
     facts = subject.run.facts
-    title = formats.cut(facts.title, 200) or "An experiment"
-    return Document(
-        title, setting.byline(subject), facts.started, tuple(one for one in sections if one.parts or one.sections)
-    )
+    title = formats.cut(front.title or facts.title, 200) or "An experiment"
+    there = tuple(one for one in sections if one.parts or one.sections)
+    author, course = formats.cut(front.author, 200), formats.cut(front.course, 200)
+    return Document(title, setting.byline(subject), facts.started, there, author, course)
 
 
 def _graphs(drawn: Mapping[str, Drawn], *names: str) -> list[Part]:
@@ -169,14 +178,42 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
         verdict_tables.comparisons(subject),
         verdict_tables.other_measures(subject),
         verdict_tables.information(subject),
-        first=[*_verdicts(subject, headlines(subject)), *_controls(subject)],
+        first=[Text("The answer of each arm is in the abstract; this is what it rests on."), *_controls(subject)],
+    )
+    yield from question(
+        "where-from",
+        "Where does the variation come from?",
+        detail_findings.about_variation(subject),
+        ["variation"],
+        detail_tables.variation(subject),
+    )
+    yield from question(
+        "message-size",
+        "How large are messages?",
+        detail_findings.about_sizes(subject),
+        ["message-sizes"],
+        detail_tables.message_sizes(subject),
     )
     yield from question(
         "message-time",
         "How long does a message take?",
         exchange_findings.about_latency(subject),
-        ["latency"],
+        ["latency", "spectrum"],
         exchange_tables.latency(subject),
+    )
+    yield from question(
+        "cycle-time",
+        "How long is a cycle?",
+        detail_findings.about_cycles(subject),
+        ["cycle"],
+        detail_tables.cycles(subject),
+    )
+    yield from question(
+        "open-load",
+        "Does as much come out as was asked for?",
+        detail_findings.about_open_loads(subject),
+        ["offered"],
+        detail_tables.open_loads(subject),
     )
     yield from question(
         "bytes-per-second",
@@ -191,6 +228,13 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
         exchange_findings.about_pairs(subject),
         ["scaling"],
         exchange_tables.scaling(subject),
+    )
+    yield from question(
+        "single-pairs",
+        "Does every pair get the same?",
+        detail_findings.about_single_pairs(subject),
+        ["by-pair"],
+        detail_tables.pairs(subject),
     )
     yield from question(
         "look-up",
@@ -208,6 +252,13 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
         link_tables.legs(subject),
     )
     yield from question(
+        "seen-by-tcp",
+        "What did TCP see?",
+        link_findings.about_tcp(subject),
+        ["tcp"],
+        link_tables.tcp(subject),
+    )
+    yield from question(
         "message-drops",
         "How many messages were dropped, and why?",
         link_findings.about_drops(subject),
@@ -221,6 +272,12 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
         link_findings.about_resources(subject),
         ["resources"],
         link_tables.daemons(subject),
+    )
+    yield from question(
+        "seconds",
+        "What went on in each second?",
+        detail_findings.about_course(subject),
+        ["course"],
     )
     yield from question(
         "sampling",

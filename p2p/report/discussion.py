@@ -78,32 +78,28 @@ def discussion(subject: Subject) -> Iterator[str]:
 def _services(subject: Subject) -> Iterator[str]:
     """Tell the part of the services from that of the network: arms with one service for all against the others."""
     planned = [(result, arm) for result in subject.results if (arm := subject.planned_arm(result.arm)) is not None]
-    # What leaves least open comes first.
-    common = sorted(
-        (result for result, arm in planned if arm.service and result.verdict.ruled_out is not None),
-        key=lambda one: (one.verdict.ruled_out, one.arm),
-    )
+    common = [result for result, arm in planned if arm.service and len(result.verdict.conditions) > 1]
     for result, arm in planned:
         found = result.verdict.most_different
-        if arm.service or found is None:
-            continue
-        for other in common[:1]:
-            yield from _part_of_services(result.arm, other, found[1])
+        if not arm.service and found is not None and common:
+            yield from _part_of_services(result.arm, common, found[1])
 
 
-def _part_of_services(arm: str, common: ArmResult, level: LevelRatio) -> Iterator[str]:
-    assert level.low is not None and level.high is not None and common.verdict.ruled_out is not None
-    least, most = max(level.low, 1 / level.high), common.verdict.ruled_out
+def _part_of_services(arm: str, common: list[ArmResult], level: LevelRatio) -> Iterator[str]:
+    """Compare with all arms that have one service, so with the one that leaves most open."""
+    assert level.low is not None and level.high is not None
+    least, names = max(level.low, 1 / level.high), _arms([one.arm for one in common])
+    left = [one.verdict.ruled_out for one in common]
     own = f"with services of their own (arm {arm}) one takes at least {formats.ratio(least)} times as long as another"
-    if common.verdict.outcome == "equivalent":
+    if all(one.verdict.outcome == "equivalent" for one in common):
         yield (
-            f"With one service for all types (arm {common.arm}) they are equivalent, and {own}: the difference is what "
-            "the services do with the content, not what the network does with bytes."
+            f"With one service for all types ({names}) they are equivalent, and {own}: the difference is what the "
+            "services do with the content, not what the network does with bytes."
         )
-    elif least > 1 + most:
+    elif all(one is not None for one in left) and least > 1 + (most := max(one or 0.0 for one in left)):
         yield (
-            f"With one service for all types (arm {common.arm}) a difference of more than {formats.percent(most)} is "
-            f"ruled out, and {own}. So the larger part of that difference is what the services do with the content."
+            f"With one service for all types ({names}) a difference of more than {formats.percent(most)} is ruled out, "
+            f"and {own}. So the larger part of that difference is what the services do with the content."
         )
 
 

@@ -16,11 +16,13 @@ from p2p.report.formats import counted, cut, cut_words, shown
 __all__ = [
     "CELL",
     "INTERVALS",
+    "NOTHING_ELSE",
     "ROWS",
     "Answer",
     "Code",
     "Document",
     "Facts",
+    "FrontMatter",
     "Graph",
     "Items",
     "Part",
@@ -71,11 +73,13 @@ class Code:
     """Commands or the text of a file, line by line.
 
     :ivar caption: empty, or what it is; then it may be folded away where nobody prints.
+    :ivar terminal: whether it is what a terminal shows.
     """
 
     part: ClassVar[str] = "code"
     text: str
     caption: str = ""
+    terminal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +162,27 @@ class Document:
     """All of it.
 
     :ivar made: the run's own day, ISO 8601; a report of the same data is the same, whenever it is made.
+    :ivar author: who hands it in, and ``course`` for what; empty if nobody says.
     """
 
     title: str
     byline: str
     made: str
     sections: tuple[Section, ...]
+    author: str = ""
+    course: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """What stands on the first page, where it is to be other than the run says; empty texts aren't."""
+
+    title: str = ""
+    author: str = ""
+    course: str = ""
+
+
+NOTHING_ELSE: Final = FrontMatter()
 
 
 def plain(report: Document) -> dict[str, Any]:

@@ -104,13 +104,17 @@ def about_throughput(subject: Subject) -> Iterator[str]:
         f"all pairs together, with {level_name(best)}."
     )
     series = list(_series(subject, "size"))
+    if not series:
+        return
     rising = sum(_rises(first, last) for first, *_, last in series)
-    if rising and rising == len(series):
-        yield "Larger messages move more bytes per second, in every arm and with every content."
+    arms = list(dict.fromkeys(one[0].level.arm for one in series))
+    where = f"{'arms' if len(arms) > 1 else 'arm'} {formats.listed(arms)}"
+    if rising == len(series):
+        yield f"The largest messages move more bytes per second than the smallest, with every content of {where}."
     elif rising:
         yield (
-            f"Larger messages move more bytes per second in {formats.count(rising)} of {formats.count(len(series))} "
-            "series of sizes; in the others that isn't shown."
+            f"The largest messages move more bytes per second than the smallest in {formats.count(rising)} of "
+            f"{formats.counted(len(series), 'series', 'series')} of sizes ({where}); in the others that isn't shown."
         )
 
 

@@ -38,10 +38,10 @@ def _levels(subject: Subject) -> Iterator[LevelFigures]:
 
 
 def latency(subject: Subject) -> Table:
-    """Show the transmission time of each level: median, 99th percentile, first byte, cycle."""
+    """Show the transmission time of each level: median, 99th percentile, first byte."""
     return table(
         "Transmission time",
-        [*_PLACE, "median (95 % interval)", "99th percentile", "of messages", "first byte", "cycle time"],
+        [*_PLACE, "median (95 % interval)", "99th percentile", "of messages", "first byte"],
         [
             (
                 *_place(one),
@@ -49,7 +49,6 @@ def latency(subject: Subject) -> Table:
                 formats.seconds(one.p99_s),
                 formats.count(one.exchanges),
                 formats.seconds(one.estimates["first_byte_s"].median),
-                formats.seconds(one.estimates["cycle_s"].median),
             )
             for one in _levels(subject)
         ],

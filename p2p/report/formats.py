@@ -23,6 +23,7 @@ __all__ = [
     "interval",
     "listed",
     "number",
+    "ordinal",
     "percent",
     "probability",
     "rate",
@@ -32,6 +33,7 @@ __all__ = [
     "size",
     "spread",
     "times",
+    "tiny",
 ]
 
 NOTHING: Final = "\u2013"
@@ -190,6 +192,17 @@ def probability(value: float | None) -> str:
     if value is None:
         return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def ordinal(value: int) -> str:
+    """Write a small ordinal number: ``fourth``."""
+    names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+    return names[value - 1] if 0 < value <= len(names) else f"{value}th"
+
+
+def tiny(share: float) -> str:
+    """Write a share that may be next to nothing: ``< 0.01 %``."""
+    return "< 0.01 %" if 0 <= share < 0.0001 else percent(share)
 
 
 def times(ratio: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from p2p.measure.verdicts import FEWEST
 from p2p.report import formats
 from p2p.report.document import Items, Part, Section, Text, table
 from p2p.report.subject import Subject
@@ -38,6 +39,8 @@ def _more(found: Sequence[object]) -> str:
 
 
 def _limits(subject: Subject) -> Iterator[str]:
+    if subject.total.offered == 1:
+        yield "The run has a single message: every figure is that of this one, and none has an interval."
     if subject.is_one_machine:
         yield (
             "Everything ran on one machine: this is overhead, not the network. No cable, switch or radio was in the "
@@ -64,7 +67,7 @@ def _limits(subject: Subject) -> Iterator[str]:
     yield (
         "The unit is the block, not the message: a figure rests on at most "
         f"{formats.counted(repetitions, 'repetition')}, however many messages a block has. A verdict takes at least "
-        "five block sets."
+        f"{FEWEST} repetitions."
     )
     yield (
         "Medians and intervals are of this run alone; another day, machine or version may give others. p2p experiment "

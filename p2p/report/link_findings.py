@@ -10,7 +10,7 @@ from p2p.measure.verdicts import LevelRatio
 from p2p.report import formats
 from p2p.report.subject import Subject
 
-__all__ = ["about_drops", "about_links", "about_look_ups", "about_resources", "about_sampling"]
+__all__ = ["about_drops", "about_links", "about_look_ups", "about_resources", "about_sampling", "about_tcp"]
 
 FLAT: Final = 0.1
 """Growth by less than this share of proportion hardly depends on what grew."""
@@ -40,6 +40,13 @@ def about_look_ups(subject: Subject) -> Iterator[str]:
             f"{text}, which has {formats.times(larger)} fewer: the look-up hardly depends on the size."
             if by < FLAT * larger
             else f"{text}."
+        )
+    running = [one for one in subject.links("table_lookup_ns") if one.estimate.median]
+    if running and found and (running[0].estimate.median or 0.0) > 3 * max(one.estimate.median or 0.0 for one in found):
+        yield (
+            f"In the running router a look-up takes {formats.spread(running[0].estimate, 'ns')} with "
+            f"{formats.counted(running[0].pairs, 'pair')} at once, longer than in any of these tables: there it is one "
+            "step among other work, which leaves neither table nor code in the processor's caches."
         )
     tables = {one.pairs: one.estimate.median for one in subject.links("table_lookup_ns")}
     for one in subject.links("router_lookup_ns")[:1]:
@@ -96,6 +103,26 @@ def about_drops(subject: Subject) -> Iterator[str]:
     if total.refused:
         yield f"{formats.counted(total.refused, 'message')} {_were(total.refused)} refused, which is no drop."
     yield "In every block the outcomes add up to what was offered: no message is unaccounted for."
+
+
+def about_tcp(subject: Subject) -> Iterator[str]:
+    """Say how often the kernel sent something again, and what that means on one machine."""
+    again = subject.links("retransmits")
+    total, links = sum(one.total for one in again), sum(one.links for one in again)
+    if not again:
+        return
+    if not total:
+        yield f"On none of {formats.counted(links, 'link')} TCP sent a segment again."
+        return
+    yield (
+        f"TCP sent {formats.counted(round(total), 'segment')} again on {formats.counted(links, 'link')}, "
+        f"{formats.number(total / links)} on average."
+    )
+    if subject.is_one_machine:
+        yield (
+            "On one machine nothing gets lost on the way: the kernel sends a segment again when its acknowledgement is "
+            "late, because the receiving process waits for a processor or its buffer is full."
+        )
 
 
 def _were(number: int) -> str:

@@ -10,7 +10,7 @@ from p2p.report.document import INTERVALS, Table, table
 from p2p.report.formats import NOTHING
 from p2p.report.subject import Subject
 
-__all__ = ["causes", "daemons", "drops", "legs", "look_ups", "round_trips"]
+__all__ = ["causes", "daemons", "drops", "legs", "look_ups", "round_trips", "tcp"]
 
 
 def look_ups(subject: Subject) -> Table | None:
@@ -68,43 +68,53 @@ def legs(subject: Subject) -> Table | None:
 
 
 def round_trips(subject: Subject) -> Table | None:
-    """Show what routers take for a question, and what TCP saw of the links."""
+    """Show what a look-up takes in the running routers, and what the peer sees of it."""
+    return _by_pairs(
+        subject,
+        "Look-ups in the run",
+        {
+            "routing-table look-up": ("table_lookup_ns", "ns"),
+            "router to router": ("router_lookup_ns", "ns"),
+            "seen by the peer": ("instruct_ns", "ns"),
+        },
+        f"{INTERVALS} Router to router: there and back. Seen by the peer: from asking its router to the answer.",
+    )
+
+
+def tcp(subject: Subject) -> Table | None:
+    """Show what TCP saw of the links."""
+    return _by_pairs(
+        subject,
+        "TCP's round trip, and segments sent again",
+        {"TCP round trip": ("rtt_us", "µs"), "segments sent again, all links": ("retransmits", "")},
+        f"{INTERVALS} The round trip is TCP's own smoothed one at the end of a block, when the link was busy "
+        "(TCP_INFO).",
+    )
+
+
+def _by_pairs(subject: Subject, caption: str, figures: dict[str, tuple[str, str]], note: str) -> Table | None:
+    """Show figures of links, by the number of pairs that set up at once; without a unit, their sum."""
     found = {(one.figure, one.pairs): one for one in subject.analysis.links}
-    pairs = sorted({number for _, number in found})
+    wanted = {figure for figure, _ in figures.values()}
+    pairs = sorted({number for figure, number in found if figure in wanted})
     if not pairs:
         return None
 
     def cell(figure: str, number: int, unit: str) -> str:
         one = found.get((figure, number))
-        return NOTHING if one is None else formats.spread(one.estimate, unit)
+        if one is None:
+            return NOTHING
+        return formats.spread(one.estimate, unit) if unit else formats.number(one.total)
 
-    def total(figure: str, number: int) -> str:
-        one = found.get((figure, number))
-        return NOTHING if one is None else formats.number(one.total)
-
-    return table(
-        "Look-ups as the peers saw them, and TCP's round trip",
-        [
-            "pairs at once",
-            "routing-table look-up",
-            "router to router",
-            "TCP round trip",
-            "segments sent again, all links",
-        ],
-        [
-            (
-                formats.count(number),
-                cell("table_lookup_ns", number, "ns"),
-                cell("router_lookup_ns", number, "ns"),
-                cell("rtt_us", number, "µs"),
-                total("retransmits", number),
-            )
-            for number in pairs
-        ],
-        left=0,
-        note=f"{INTERVALS} The round trip is TCP's own smoothed one at the end of a block, when the link was busy "
-        "(TCP_INFO).",
-    )
+    rows = [
+        (
+            formats.count(number),
+            formats.count(max(one.links for (_, pairs_), one in found.items() if pairs_ == number)),
+            *(cell(figure, number, unit) for figure, unit in figures.values()),
+        )
+        for number in pairs
+    ]
+    return table(caption, ["pairs at once", "links", *figures], rows, left=0, note=note)
 
 
 def drops(subject: Subject) -> Table:

@@ -37,29 +37,15 @@ def byline(subject: Subject) -> str:
     return said[:1].upper() + said[1:]
 
 
-def section(subject: Subject, diagram: Sequence[Part]) -> Section:
+def section(subject: Subject) -> Section:
     """Tell what ran where, on which machine, with which versions, and by which plan."""
-    parts: list[Part] = [Text(" ".join(_method(subject)), "lead"), *diagram]
+    parts: list[Part] = []
     if placed := _placement(subject):
         parts.append(placed)
     parts.append(Facts(tuple(_facts(subject))))
     if subject.plan is not None:
         parts.append(_planned_arms(subject, subject.plan))
-    return Section("set-up-of-the-experiment", "Set-up of the experiment", tuple(parts))
-
-
-def _method(subject: Subject) -> Iterator[str]:
-    yield (
-        "Two routers know the peers of one cluster each. To talk to a peer of the other cluster, a peer listens on a "
-        "fresh socket and asks its router; that asks the other router, and the other peer then connects. From there on "
-        "both talk over a direct link of their own, without the routers."
-    )
-    if subject.plan is not None:
-        yield (
-            "Each combination of the factors of an arm is a block, which is run several times, in an order that the "
-            f"seed {subject.plan.seed} drew. A block begins with some messages that aren't counted, to warm up. The "
-            "initiator's clock alone takes the times."
-        )
+    return Section("set-up-of-the-experiment", "What ran where, and by which plan", tuple(parts))
 
 
 def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
@@ -191,7 +177,7 @@ def again(subject: Subject) -> Section:
     parts.append(Items(tuple(said)))
     if subject.run.plan:
         parts.append(Code(formats.cut(subject.run.plan.rstrip(), PLAN_CHARACTERS), f"The plan, {PLAN}"))
-    return Section("again", "How to run it again", tuple(parts))
+    return Section("commands", "Commands and plan", tuple(parts))
 
 
 def raw_data(subject: Subject) -> Section:

@@ -87,6 +87,11 @@ class Subject:
         return max(block.pairs for block in self.analysis.blocks)
 
     @property
+    def is_interleaved(self) -> bool:
+        """Whether content types alternate within some blocks."""
+        return any(one is not None for one in self.run.samples.get("set", ()))
+
+    @property
     def total(self) -> Drops:
         """What became of the messages of the whole run."""
         return next(one for one in self.analysis.drops if not one.arm)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2p.base.errors import LocalFileError, P2PError
+from p2p.report.document import FrontMatter
 
 __all__ = ["ArmVerdict", "ReportFiles", "ReportUnavailable", "write_report"]
 
@@ -32,6 +33,7 @@ class ReportFiles:
 
     html: Path
     pdf: Path
+    source: Path
     verdicts: tuple[ArmVerdict, ...]
 
 
@@ -39,9 +41,18 @@ def _nobody(step: str) -> None:
     """Hear of a step, and do nothing."""
 
 
-def write_report(folder: Path, out: Path | None = None, step: Callable[[str], None] = _nobody) -> ReportFiles:
-    """Write ``report.html`` and ``report.pdf`` of the run in a folder.
+def write_report(
+    folder: Path,
+    out: Path | None = None,
+    step: Callable[[str], None] = _nobody,
+    *,
+    title: str = "",
+    author: str = "",
+    course: str = "",
+) -> ReportFiles:
+    """Write ``report.html`` and ``report.pdf`` of the run in a folder, and what the paper is set from.
 
+    :param title: instead of the plan's; ``author`` and ``course`` stand below it, unless they are empty.
     :param out: the folder for both; without it, that of the run.
     :param step: is told what is being done.
     :raises ReportUnavailable: if the extra ``report`` isn't installed.
@@ -57,15 +68,18 @@ def write_report(folder: Path, out: Path | None = None, step: Callable[[str], No
         raise ReportUnavailable(
             f"a report needs {error.name}, which isn't installed; install it with: pip install 'p2p[report]'"
         ) from error
-    built = build(folder, step)
+    built = build(folder, step, FrontMatter(title, author, course))
     out = folder if out is None else out
     made = ReportFiles(
         out / "report.html",
         out / "report.pdf",
+        out / "report-source",
         tuple(ArmVerdict(one.arm, one.outcome, one.text) for one in built.answers),
     )
     _write(made.html, built.html)
     _write(made.pdf, built.pdf)
+    for name, content in built.source.items():
+        _write(made.source / name, content)
     return made
 
 

@@ -74,7 +74,8 @@ class DemoCommandTests(SynchronousTestCase):
                 raise ReportUnavailable("a report needs jinja2, which isn't installed")
             self.reported.append((run, out))
             step("drawing")
-            return ReportFiles(out / "report.html", out / "report.pdf", (ArmVerdict("one", "equivalent", "It's so."),))
+            verdict = ArmVerdict("one", "equivalent", "It's so.")
+            return ReportFiles(out / "report.html", out / "report.pdf", out / "report-source", (verdict,))
 
         def runner(main: Any) -> Any:
             return self.successResultOf(Deferred.fromCoroutine(main(None)))

@@ -23,15 +23,17 @@ class ReportTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make reports of nothing."""
         self.called: list[tuple[Path, Path | None]] = []
+        self.front: dict[str, str] = {}
         self.error: Exception | None = None
 
-        def write_report(folder: Path, out: Path | None, step: Callable[[str], None]) -> ReportFiles:
+        def write_report(folder: Path, out: Path | None, step: Callable[[str], None], **front: str) -> ReportFiles:
             self.called.append((folder, out))
+            self.front = front
             step("analysing")
             if self.error is not None:
                 raise self.error
             verdict = ArmVerdict("transport", "equivalent", "The content type doesn't matter: \x1b[2J.")
-            return ReportFiles(Path("run/report.html"), Path("run/report.pdf"), (verdict,))
+            return ReportFiles(Path("run/report.html"), Path("run/report.pdf"), Path("run/report-source"), (verdict,))
 
         self.patch(REPORT, "write_report", write_report)
 
@@ -54,6 +56,11 @@ class ReportTests(SynchronousTestCase):
         self.report("run", "--out", "elsewhere")
         self.assertEqual(self.called, [(Path("run"), Path("elsewhere"))])
 
+    def test_front(self) -> None:
+        """Whose report it is, and for what, is passed on."""
+        self.report("run", "--author", "Ada L.", "--course", "Networks 2", "--title", "Mine")
+        self.assertEqual(self.front, {"title": "Mine", "author": "Ada L.", "course": "Networks 2"})
+
     def test_json(self) -> None:
         """--json gives one object with the paths and the verdicts, and nothing beside it."""
         ended = self.report("run", "--json")
@@ -63,6 +70,7 @@ class ReportTests(SynchronousTestCase):
             {
                 "html": "run/report.html",
                 "pdf": "run/report.pdf",
+                "source": "run/report-source",
                 "verdicts": [
                     {
                         "arm": "transport",

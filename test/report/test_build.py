@@ -17,7 +17,20 @@ from p2p.measure.block_figures import Unaccounted
 from p2p.measure.raw_data import BLOCKS, FACTS, LINKS, PLAN, SAMPLES
 from p2p.report import build as module
 from p2p.report.build import build, page, paper
-from p2p.report.document import Answer, Code, Document, Facts, Graph, Items, Part, Section, Table, Text, plain
+from p2p.report.document import (
+    Answer,
+    Code,
+    Document,
+    Facts,
+    FrontMatter,
+    Graph,
+    Items,
+    Part,
+    Section,
+    Table,
+    Text,
+    plain,
+)
 from test.report.subjects import measured, write_run
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="A graph of the latency."></svg>'
@@ -73,20 +86,7 @@ ALL: tuple[Part, ...] = (
 )
 
 
-def picture() -> bytes:
-    """A PDF of one empty page."""
-    objects = (
-        b"<</Type/Catalog/Pages 2 0 R>>",
-        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 144 72]/Resources<<>>>>",
-    )
-    made, places = b"%PDF-1.4\n", []
-    for number, content in enumerate(objects, 1):
-        places.append(len(made))
-        made += b"%d 0 obj%sendobj\n" % (number, content)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    end = b"trailer<</Size 4/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(made)
-    return made + b"xref\n0 4\n0000000000 65535 f \n" + table + end
+PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="144" height="72"></svg>'
 
 
 @dataclass
@@ -110,8 +110,8 @@ class Figures:
         return f'<svg xmlns="http://www.w3.org/2000/svg"><title>{drawn.name}</title></svg>'
 
     @staticmethod
-    def pdf(drawn: Drawn) -> bytes:
-        return picture()
+    def print_svg(drawn: Drawn) -> bytes:
+        return PICTURE
 
 
 class BuildTests(SynchronousTestCase):
@@ -141,8 +141,18 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual([one.arm for one in made.answers], ["transport"])
         self.assertTrue(made.html.startswith(b"<!DOCTYPE html>"))
         self.assertTrue(made.pdf.startswith(b"%PDF-"))
+        self.assertEqual(sorted(made.source), ["latency.svg", "report.typ"])
+        self.assertIn(b"= Abstract", made.source["report.typ"])
         said = ["reading the raw data", "analysing", "drawing", "writing the page", "writing the paper"]
         self.assertEqual(self.steps, said)
+
+    def test_front(self) -> None:
+        """Author, course and a title of one's own stand on page and paper."""
+        front = FrontMatter("My <title>", "Ada & L.", "Networks #2")
+        made = build(write_run(Path(self.mktemp())), self.steps.append, front)
+        self.assertIn(b"<title>My &lt;title&gt;</title>", made.html)
+        self.assertIn(b'<p class="author">Ada &amp; L., Networks #2</p>', made.html)
+        self.assertIn(b'#let author = "Ada & L."', made.source["report.typ"])
 
     def test_same(self) -> None:
         """The same raw data give the same files, to the byte, wherever they lie and whenever they are made."""
@@ -303,7 +313,7 @@ class PaperTests(SynchronousTestCase):
 
     def made(self, *parts: Part, made: str = "2026-11-23T04:47:39+00:00", title: str = "Title") -> bytes:
         report = Document(title, "measured", made, (Section("a", "A", parts, (Section("b", "B", (Text("b"),)),)),) * 2)
-        return paper(plain(report), {"latency": picture()})
+        return paper(plain(report), {"latency": PICTURE})[0]
 
     def test_parts(self) -> None:
         """Every part can be set, also an empty one, and the same document is the same paper, to the byte."""

@@ -13,8 +13,9 @@ from p2p.report.subject import subject_of
 from test.report.subjects import arm, comparison, drops, measured, subject, verdict
 
 NAMES = (
-    *("setup-diagram", "latency", "throughput", "scaling", "lookup"),
-    *("setup-legs", "content-types", "ratios", "drops", "resources"),
+    *("setup-diagram", "link-sequence", "content-types", "ratios", "variation", "message-sizes", "latency", "spectrum"),
+    *("cycle", "offered", "throughput", "scaling", "by-pair", "lookup", "setup-legs", "tcp", "drops", "resources"),
+    "course",
 )
 
 
@@ -45,19 +46,14 @@ class ContentsTests(SynchronousTestCase):
         self.assertEqual(
             [one.key for one in report.sections],
             [
-                *("abstract", "glance", "set-up-of-the-experiment", "results", "discussion", "conclusions", "limits"),
-                *("again", "raw-data"),
+                *("abstract", "problem", "design", "method", "results", "discussion", "conclusions", "limits"),
+                *("user-guide", "again"),
             ],
         )
         questions = [
-            "types",
-            "message-time",
-            "bytes-per-second",
-            "pairs",
-            "look-up",
-            "set-up",
-            "message-drops",
-            "daemons",
+            *("glance", "types", "where-from", "message-size", "message-time", "cycle-time", "open-load"),
+            *("bytes-per-second", "pairs", "single-pairs", "look-up", "set-up", "seen-by-tcp", "message-drops"),
+            *("daemons", "seconds"),
         ]
         self.assertEqual([one.key for one in self.sections(report)["results"].sections], questions)
 

@@ -77,15 +77,15 @@ class ThroughputTests(SentenceCase):
         )
         self.assertIn("highest throughput is 3 MB/s", text)
         self.assertIn("with audio of 1 KiB in arm transport, 10 pairs", text)
-        self.assertNotIn("Larger messages", text)
+        self.assertNotIn("largest messages", text)
 
     def test_rising(self) -> None:
         """That larger messages move more is said of all series only if it is shown in all."""
         rising = [level(size=size, throughput_bytes_per_s=1e3 * size) for size in (KIB, MIB)]
         flat = [level(condition="audio", size=size, throughput_bytes_per_s=5e6) for size in (KIB, MIB)]
-        self.assertIn("in every arm and with every content", self.said(about_throughput, *rising))
-        self.assertIn("in 1 of 2 series of sizes", self.said(about_throughput, *rising, *flat))
-        self.assertNotIn("Larger messages", self.said(about_throughput, *flat))
+        self.assertIn("than the smallest, with every content of arm transport.", self.said(about_throughput, *rising))
+        self.assertIn("in 1 of 2 series of sizes (arm transport)", self.said(about_throughput, *rising, *flat))
+        self.assertNotIn("largest messages", self.said(about_throughput, *flat))
 
     def test_nothing(self) -> None:
         """Where nothing went through, nothing is said."""

@@ -37,11 +37,11 @@ class LevelTests(SynchronousTestCase):
         )
 
     def test_latency(self) -> None:
-        """Median with its interval, tail, first byte and cycle; what isn't known is a dash."""
+        """Median with its interval, tail and first byte; what isn't known is a dash."""
         one = replace(level(latency_s=0.001, first_byte_s=0.0005, load="open:20"), exchanges=300, p99_s=0.002)
         self.assertEqual(
             latency(subject(levels=(one,))).rows,
-            (("transport, open:20", "text", "1 KiB", "10", "1 ms (0.990 to 1.01)", "2 ms", "300", "500 µs", "\u2013"),),
+            (("transport, open:20", "text", "1 KiB", "10", "1 ms (0.990 to 1.01)", "2 ms", "300", "500 µs"),),
         )
 
     def test_throughput(self) -> None:

@@ -13,15 +13,8 @@ from p2p.report.figures.output import Picture
 from test.report.figures.cases import LAB, analysed, columns, empty, run, shown, small
 
 NAMES = [
-    "setup-diagram",
-    "latency",
-    "throughput",
-    "lookup",
-    "setup-legs",
-    "content-types",
-    "ratios",
-    "drops",
-    "resources",
+    *("setup-diagram", "link-sequence", "content-types", "ratios", "variation", "message-sizes", "latency", "spectrum"),
+    *("cycle", "throughput", "by-pair", "lookup", "setup-legs", "tcp", "drops", "resources"),
 ]
 
 

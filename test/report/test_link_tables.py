@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
 from p2p.measure.results import LookupFigures
-from p2p.report.link_tables import causes, daemons, drops, legs, look_ups, round_trips
+from p2p.report.link_tables import causes, daemons, drops, legs, look_ups, round_trips, tcp
 from test.report.subjects import arm, daemon, estimate, link, subject
 from test.report.subjects import drops as made_drops
 
@@ -45,13 +45,15 @@ class LinkTableTests(SynchronousTestCase):
             subject(links=(link("rtt_us", 10, 860.0), link("retransmits", 10, 1.0), link("table_lookup_ns", 1, 500.0)))
         )
         assert found is not None
-        self.assertEqual(found.rows[0], ("1", "500 ns (450 to 550)", "\u2013", "\u2013", "\u2013"))
-        self.assertEqual(found.rows[1], ("10", "\u2013", "\u2013", "860 µs (774 to 946)", "30"))
+        self.assertEqual(found.rows[0], ("1", "6", "500 ns (450 to 550)", "\u2013", "\u2013"))
+        seen = tcp(subject(links=(link("rtt_us", 10, 860.0), link("retransmits", 10, 1.0), link("setup_ns", 1, 1.0))))
+        assert seen is not None
+        self.assertEqual(seen.rows, (("10", "60", "860 µs (774 to 946)", "30"),))
 
     def test_nothing(self) -> None:
         """A run without them has no tables of them."""
         none = subject()
-        self.assertEqual([look_ups(none), legs(none), round_trips(none), daemons(none)], [None] * 4)
+        self.assertEqual([look_ups(none), legs(none), round_trips(none), tcp(none), daemons(none)], [None] * 5)
 
 
 class DropTests(SynchronousTestCase):

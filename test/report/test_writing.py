@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import LocalFileError
 from p2p.report.build import Built
+from p2p.report.document import FrontMatter
 from p2p.report.headlines import Headline
 from p2p.report.writing import ArmVerdict, ReportUnavailable, write_report
 
@@ -23,20 +24,26 @@ class WritingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Build a report at once, from whatever folder."""
 
-        def build(folder: Path, step: Callable[[str], None]) -> Built:
-            self.folder = folder
+        def build(folder: Path, step: Callable[[str], None], front: FrontMatter) -> Built:
+            self.folder, self.front = folder, front
             step("drawing")
-            return Built(b"<html>", b"%PDF-", (Headline("transport", "equivalent", "It doesn't matter."),))
+            return Built(
+                b"<html>",
+                b"%PDF-",
+                {"report.typ": b"= A"},
+                (Headline("transport", "equivalent", "It doesn't matter."),),
+            )
 
         self.patch(import_module("p2p.report.build"), "build", build)
 
     def test_files(self) -> None:
-        """Both files lie in the folder that was named, which is made if need be; nothing else does."""
+        """Page, paper and source lie in the folder that was named, which is made if need be; nothing else does."""
         out, steps = Path(self.mktemp()) / "deep", list[str]()
         made = write_report(Path("run"), out, steps.append)
         self.assertEqual(self.folder, Path("run"))
         self.assertEqual((made.html, made.pdf), (out / "report.html", out / "report.pdf"))
-        self.assertEqual(sorted(out.iterdir()), [made.html, made.pdf])
+        self.assertEqual(sorted(out.iterdir()), [made.source, made.html, made.pdf])
+        self.assertEqual([one.read_bytes() for one in made.source.iterdir()], [b"= A"])
         self.assertEqual((made.html.read_bytes(), made.pdf.read_bytes()), (b"<html>", b"%PDF-"))
         self.assertEqual(made.html.stat().st_mode & 0o777, 0o666 & ~_umask())
         self.assertEqual(made.verdicts, (ArmVerdict("transport", "equivalent", "It doesn't matter."),))
@@ -46,6 +53,11 @@ class WritingTests(SynchronousTestCase):
         """Without a folder of its own, the report lies with the run."""
         folder = Path(self.mktemp())
         self.assertEqual(write_report(folder).html, folder / "report.html")
+
+    def test_front(self) -> None:
+        """Title, author and course are passed on."""
+        write_report(Path("run"), Path(self.mktemp()), title="T", author="A", course="C")
+        self.assertEqual(self.front, FrontMatter("T", "A", "C"))
 
     def test_not_writable(self) -> None:
         """A folder that can't be written is named, with what to do."""

@@ -14,22 +14,33 @@ if TYPE_CHECKING:
     from p2p.measure.results import Analysis
     from p2p.report.figures.output import Picture
 
-__all__ = ["DARK", "LIGHT", "Theme", "pdf", "pictures", "svg"]
+__all__ = ["DARK", "LIGHT", "Theme", "pictures", "print_svg", "svg"]
 
 
 def pictures(run: RawRun, analysis: Analysis) -> tuple[Picture, ...]:
     """Say what there is to see in a run, in the report's order; a figure without data is left out."""
+    from p2p.report.figures.by_pair import by_pair
+    from p2p.report.figures.course import course
     from p2p.report.figures.diagram import setup_diagram
     from p2p.report.figures.drops import drops
     from p2p.report.figures.latency import latency
     from p2p.report.figures.legs import legs
+    from p2p.report.figures.link_sequence import link_sequence
     from p2p.report.figures.lookups import lookup
-    from p2p.report.figures.rates import scaling, throughput
+    from p2p.report.figures.message_sizes import message_sizes
+    from p2p.report.figures.offered import offered
+    from p2p.report.figures.rates import cycle, scaling, throughput
     from p2p.report.figures.ratios import ratios
     from p2p.report.figures.resources import resources
+    from p2p.report.figures.spectrum import spectrum
+    from p2p.report.figures.tcp import tcp
     from p2p.report.figures.types import content_types
+    from p2p.report.figures.variation import variation
 
-    every = (setup_diagram, latency, throughput, scaling, lookup, legs, content_types, ratios, drops, resources)
+    every = (
+        *(setup_diagram, link_sequence, content_types, ratios, variation, message_sizes, latency, spectrum, cycle),
+        *(offered, throughput, scaling, by_pair, lookup, legs, tcp, drops, resources, course),
+    )
     found = (figure(run, analysis) for figure in every)
     return tuple(one for one in found if one is not None)
 
@@ -44,8 +55,8 @@ def svg(picture: Picture) -> str:
     return draw(picture)
 
 
-def pdf(picture: Picture) -> bytes:
-    """Draw a figure for print: one page of vectors; the same data give the same bytes."""
-    from p2p.report.figures.output import pdf as draw
+def print_svg(picture: Picture) -> bytes:
+    """Draw a figure for print; the same data give the same bytes."""
+    from p2p.report.figures.output import print_svg as draw
 
     return draw(picture)

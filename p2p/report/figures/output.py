@@ -1,4 +1,4 @@
-"""What a figure is, and figures as SVG and PDF, the same bytes for the same data. Needs the extra ``report``."""
+"""What a figure is; figures as SVG for page and paper, the same bytes for the same data. Needs the extra ``report``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from p2p.report import formats
 from p2p.report.figures.theme import DARK, LIGHT, Theme
 
-__all__ = ["FONTS", "Picture", "drawing", "pdf", "svg"]
+__all__ = ["FONTS", "Picture", "drawing", "print_svg", "svg"]
 
 FONTS: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 """Of the page. Matplotlib measures text with its own DejaVu Sans, which is wider than any of these."""
@@ -55,8 +55,6 @@ _STYLE: Final[dict[str, Any]] = {
     "lines.linewidth": 1.5,
     "lines.markersize": 4.5,
     "path.simplify": True,
-    "pdf.compression": 6,
-    "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "text.parse_math": False,  # a name may hold a dollar sign
     "xtick.labelsize": 8.0,
@@ -110,12 +108,11 @@ def drawing(picture: Picture, theme: Theme) -> Iterator[Figure]:
         yield picture.draw(theme)
 
 
-def pdf(picture: Picture) -> bytes:
-    """Draw a figure for print, in the light theme."""
+def print_svg(picture: Picture) -> bytes:
+    """Draw a figure for print, in the light theme: letters are shapes, so that it looks the same everywhere."""
     content = io.BytesIO()
-    with drawing(picture, LIGHT) as figure:
-        nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
-        figure.savefig(content, format="pdf", metadata=nothing)
+    with drawing(picture, LIGHT) as figure, matplotlib.rc_context({"svg.fonttype": "path"}):
+        figure.savefig(content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return content.getvalue()
 
 

@@ -23,7 +23,7 @@ from p2p.report.figures.panels import arms, cut, spread, told
 from p2p.report.figures.theme import Theme
 from p2p.report.figures.units import rates, seconds
 
-__all__ = ["scaling", "throughput"]
+__all__ = ["cycle", "scaling", "throughput"]
 
 PANELS: Final = 4
 """Of the figure by size, as many as are still readable."""
@@ -51,18 +51,46 @@ class _Panel:
 
 def throughput(run: RawRun, analysis: Analysis) -> Picture | None:
     """Show the throughput against the size of the content."""
-    there = [one for one in analysis.levels if sheet.finite([one.estimates[THROUGHPUT].median])]
+    return _against_size(
+        run,
+        analysis,
+        THROUGHPUT,
+        ("throughput", "How many bytes per second, by size?", "throughput"),
+        "Throughput of all pairs together, both ways,",
+    )
+
+
+def cycle(run: RawRun, analysis: Analysis) -> Picture | None:
+    """Show the cycle time against the size of the content; nothing of an open load."""
+    return _against_size(
+        run,
+        analysis,
+        "cycle_s",
+        ("cycle", "How long is a cycle?", "cycle time"),
+        "Cycle time, from one message of a pair to its next in the closed loop,",
+    )
+
+
+def _against_size(
+    run: RawRun, analysis: Analysis, metric: str, names: tuple[str, str, str], what: str
+) -> Picture | None:
+    """Show a figure against the size of the content.
+
+    :param names: of the picture, its question, and the name of the axis.
+    """
+    there = [one for one in analysis.levels if sheet.finite([one.estimates[metric].median])]
     panels = _panels(run, analysis, there, lambda one: (one.level.pairs, one.level.load), _of_pairs)
     several = [one for one in panels if len({level.level.size for level in one.levels}) > 1]
     shown = spread(several or panels, PANELS)
     if not shown:
         return None
     caption = (
-        "Throughput of all pairs together, both ways, against the size of the content: medians of blocks with their "
-        f"95 % intervals{_beside(shown)}. {_scales(shown, THROUGHPUT)} {_rests_on(shown)} {_more(several, shown)}"
+        f"{what} against the size of the content: medians of blocks with their 95 % intervals{_beside(shown)}. "
+        f"{_scales(shown, metric, names[2])} {_rests_on(shown)} {_more(several, shown)}"
     ).strip()
-    alt = f"Throughput against size. {told(_said(shown, lambda one: formats.size(one.level.size)))}"
-    return Picture("throughput", "How many bytes per second, by size?", caption, alt, partial(_draw_throughput, shown))
+    name, question, axis = names
+    alt = f"{axis.capitalize()} against size. {told(_said(shown, lambda one: formats.size(one.level.size), metric))}"
+    return Picture(name, question, caption, alt, partial(_draw_against_size, shown, metric, axis))
 
 
 def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
@@ -80,7 +108,7 @@ def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
     ).strip()
     alt = (
         "Throughput and transmission time against the number of pairs. "
-        f"{told(_said(shown, lambda one: formats.counted(one.level.pairs, 'pair'), latency=True))}"
+        f"{told(_said(shown, lambda one: formats.counted(one.level.pairs, 'pair')))}"
     )
     return Picture("scaling", "What do more pairs at once do?", caption, alt, partial(_draw_scaling, shown))
 
@@ -105,9 +133,11 @@ def _beside(shown: Sequence[_Panel]) -> str:
     return "; marks of one place stand side by side, so that they don't cover each other" if many else ""
 
 
-def _scales(shown: Sequence[_Panel], metric: str) -> str:
-    values = [value for one in shown for value in one.values(metric)]
-    return "Both axes are logarithmic." if _is_wide(values) else "The axis of throughput begins at 0."
+def _scales(shown: Sequence[_Panel], metric: str, axis: str) -> str:
+    wide = {_is_wide(one.values(metric)) for one in shown}
+    if len(wide) > 1:
+        return f"The axis of {axis} is logarithmic where it has to be, and begins at 0 elsewhere."
+    return "Both axes are logarithmic." if True in wide else f"The axis of {axis} begins at 0."
 
 
 def _rests_on(shown: Sequence[_Panel]) -> str:
@@ -124,19 +154,20 @@ def _more(there: Sequence[_Panel], shown: Sequence[_Panel]) -> str:
     )
 
 
-def _said(shown: Sequence[_Panel], where: Callable[[LevelFigures], str], *, latency: bool = False) -> Iterator[str]:
+def _said(shown: Sequence[_Panel], where: Callable[[LevelFigures], str], metric: str = "") -> Iterator[str]:
+    """Say the ends of each line: one figure, or throughput and time of a message."""
     for panel in shown:
         for condition in panel.conditions():
             levels = [one for one in panel.levels if one.level.condition == condition]
             ends = [levels[0], *([levels[-1]] if len(levels) > 1 else [])]
-            said = [f"{_figures(one, latency=latency)} at {where(one)}" for one in ends]
+            said = [f"{_figures(one, metric)} at {where(one)}" for one in ends]
             yield f"{panel.title}, {cut(condition)}: {' and '.join(said)}."
 
 
-def _figures(one: LevelFigures, *, latency: bool) -> str:
+def _figures(one: LevelFigures, metric: str) -> str:
     rate = formats.rate(one.estimates[THROUGHPUT].median)
-    if not latency:
-        return rate
+    if metric:
+        return rate if metric == THROUGHPUT else formats.seconds(one.estimates[metric].median)
     return f"{rate}, {formats.seconds(one.estimates['latency_s'].median)} a message,"
 
 
@@ -159,7 +190,7 @@ def _panels(
     return found
 
 
-def _draw_throughput(shown: Sequence[_Panel], theme: Theme) -> Figure:
+def _draw_against_size(shown: Sequence[_Panel], metric: str, name: str, theme: Theme) -> Figure:
     columns = min(len(shown), 2)
     lines = math.ceil(len(shown) / columns)
     figure = sheet.new(0.4 + 2.5 * lines)
@@ -167,8 +198,8 @@ def _draw_throughput(shown: Sequence[_Panel], theme: Theme) -> Figure:
     grid = figure.subplots(lines, columns, squeeze=False).flat
     for panel, axes in zip(shown, grid, strict=False):
         axes.set_title(panel.title, fontweight="bold")
-        _curves(axes, panel, "size", THROUGHPUT, theme, columns)
-        axes.set_ylabel("throughput")
+        _curves(axes, panel, "size", metric, theme, columns)
+        axes.set_ylabel(name)
         axes.set_xlabel("size of the content")
     for axes in list(grid):
         axes.set_visible(False)

@@ -46,8 +46,8 @@ __all__ = [
 ROOT: Final = Path(__file__).resolve().parents[1]
 DURATIONS: Final = ROOT / "test" / "durations.txt"
 
-FUNCTIONAL: Final = "test.functional."
-"""How the names of modules begin whose tests start daemons."""
+UNMEASURED: Final = ("test.functional.", "test.fuzz.")
+"""How the names of modules begin whose tests start daemons, or feed parsers with whatever there is."""
 
 COVERAGE: Final = ("-m", "coverage", "run")
 
@@ -168,13 +168,13 @@ class Share:
 def shares_of(weights: Mapping[str, float], processes: int, logs: Path, *, coverage: bool) -> list[Share]:
     """Deal modules to processes.
 
-    Under coverage the functional tests have processes of their own, which come first and aren't measured: what runs in
-    their daemons is tested there, how much of the code is tested at all the unit tests say, and measuring doubles what
-    daemons take.
+    Under coverage the functional tests, and those of fuzzing, have processes of their own, which come first and aren't
+    measured: how much of the code is tested at all the unit tests say, and measuring doubles what daemons and parsers
+    take.
 
     :param logs: how the names of logs begin.
     """
-    apart = {name: weight for name, weight in weights.items() if coverage and name.startswith(FUNCTIONAL)}
+    apart = {name: weight for name, weight in weights.items() if coverage and name.startswith(UNMEASURED)}
     rest = {name: weight for name, weight in weights.items() if name not in apart}
     dealt = [(one, False) for one in deal(apart, processes)] + [(one, coverage) for one in deal(rest, processes)]
     return [Share(one, Path(f"{logs}-{at}.log"), measured) for at, (one, measured) in enumerate(dealt, 1)]

@@ -70,7 +70,7 @@ __all__ = [
 class StrictModel(BaseModel):
     """What every configuration is: unchangeable, without unknown keys, and without guessing at types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", strict=True)
 
 
 class RouterLimits(StrictModel):

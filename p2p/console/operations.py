@@ -59,7 +59,7 @@ __all__ = [
 class Arguments(BaseModel):
     """The arguments of an operation: nothing unknown, nothing of another type, nothing missing."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, strict=True, extra="forbid", populate_by_name=True)
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Self:
@@ -150,7 +150,7 @@ class ExchangeArguments(PeerArguments):
 class ConsoleAnswer(BaseModel):
     """What an operation answers, or a part of it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", populate_by_name=True)
 
 
 class Registered(ConsoleAnswer):

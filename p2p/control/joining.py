@@ -63,7 +63,7 @@ Binary = Annotated[
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, strict=True, extra="ignore")
 
     def frame(self) -> bytes:
         """The bytes that go over the connection."""

@@ -103,9 +103,11 @@ def _encode(stream: VideoStream, shape: _Shape, seed: int) -> list[bytes]:
 
 def _draw(width: int, height: int, number: int, most: int, key: str) -> bytes:
     """Draw one plane of a picture: a slope that drifts, under grain."""
-    slope = [56 + abs(place % 256 - 128) for place in range(width + 256)]
+    slope = bytes(56 + abs(place % 256 - 128) for place in range(width + 256))
+    grains = bytes(level % most for level in range(256))
     rows = []
     for variant in range(8):
-        grain = hashlib.shake_128(f"{key} {number} {variant}".encode()).digest(len(slope))
-        rows.append(bytes(level + one % most for level, one in zip(slope, grain, strict=True)))
+        grain = hashlib.shake_128(f"{key} {number} {variant}".encode()).digest(len(slope)).translate(grains)
+        # All levels at once: no sum of two is above 255, so that none is carried to the next.
+        rows.append((int.from_bytes(slope) + int.from_bytes(grain)).to_bytes(len(slope)))
     return b"".join(rows[row % 8][(row + 4 * number) % 256 :][:width] for row in range(height))

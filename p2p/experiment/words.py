@@ -58,7 +58,7 @@ MOST_CONTENTS: Final = 16
 
 
 class _Words(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, strict=True, extra="ignore")
 
 
 class Cell(_Words):

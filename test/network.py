@@ -40,7 +40,7 @@ from zope.interface import implementer
 
 from p2p.wire.fresh_port import FreshSockets
 
-__all__ = ["FRESH", "Network", "Wire"]
+__all__ = ["FRESH", "Network", "OrderedClock", "Wire"]
 
 BUFFER = 65536
 """Bytes a transport takes before it pauses its producer, as Twisted's TCP transport does."""
@@ -227,9 +227,9 @@ class OrderedClock(Clock):
     As a real reactor does it, a call that was put off is found to be so when its first time has come.
     """
 
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object) -> DelayedCall:  # noqa: A002  # as Twisted names it
         time = self.seconds() + delay
-        call = DelayedCall(time, callable, args, kw, self.calls.remove, self._sooner, self.seconds)
+        call = DelayedCall(time, callable, args, kwargs, self.calls.remove, self._sooner, self.seconds)
         insort(self.calls, call, key=_TIME)
         return call
 

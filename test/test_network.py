@@ -23,9 +23,33 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from test.network import BUFFER, Network
+from test.network import BUFFER, Network, OrderedClock
 
 DEADLINE_S = 20.0
+
+
+class OrderedClockTests(SynchronousTestCase):
+    """Calls come when it is their time, whatever happened to them meanwhile."""
+
+    def test_order(self) -> None:
+        """Those that were put off or brought forward come at their new time; of one time, those first that were asked
+        for first; what a call asks for at once comes in the same advance."""
+        clock, told = OrderedClock(), list[tuple[str, float]]()
+
+        def tell(name: str) -> None:
+            told.append((name, clock.seconds()))
+            if name == "first":
+                clock.callLater(0, tell, "asked by first")
+
+        calls = {name: clock.callLater(2, tell, name) for name in ("first", "second", "sooner", "later", "never")}
+        calls["sooner"].reset(1)
+        calls["later"].delay(1)
+        calls["never"].cancel()
+        clock.callLater(2.5, tell, "between")
+        clock.pump([1, 1, 0.5, 0.5])
+        expected = [("sooner", 1), ("first", 2), ("second", 2), ("asked by first", 2), ("between", 2.5), ("later", 3)]
+        self.assertEqual(expected, told)
+        self.assertEqual([], clock.getDelayedCalls())
 
 
 class Talker(Protocol):

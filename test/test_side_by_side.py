@@ -123,13 +123,13 @@ class DealTests(SynchronousTestCase):
         )
 
     def test_functional(self) -> None:
-        """Under coverage the functional tests have processes of their own, unmeasured; else all are together."""
-        weights = {"test.functional.test_a": 9.0, "test.functional.test_b": 5.0, "test.base.test_c": 1.0}
+        """Under coverage functional tests and fuzzing have processes of their own, unmeasured; else all are together."""
+        weights = {"test.functional.test_a": 9.0, "test.fuzz.test_b": 5.0, "test.base.test_c": 1.0}
         shares = shares_of(weights, 2, Path("/log"), coverage=True)
         self.assertEqual(
             [
                 (["test.functional.test_a"], False, "/log-1.log"),
-                (["test.functional.test_b"], False, "/log-2.log"),
+                (["test.fuzz.test_b"], False, "/log-2.log"),
                 (["test.base.test_c"], True, "/log-3.log"),
             ],
             [(share.modules, share.measured, str(share.log)) for share in shares],

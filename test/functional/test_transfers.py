@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from p2p.console.transfer_operations import TransfersArguments
@@ -17,6 +19,7 @@ from test.functional.lab import RunningLab, reactor, shared_lab, started, until
 CHUNK: Final = 1 << 20
 SIZE: Final = 12 * CHUNK + 12345
 SETTINGS: Final = "limits:\n  call_s: 2\n"
+HOSTS: Final = {"n": ["n1.n"], "m": ["m1.m"]}
 
 
 def tree(folder: Path) -> dict[str, Any]:
@@ -39,6 +42,21 @@ def events(run: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.printed.splitlines() if line.endswith(b"}")]
 
 
+def prepared() -> RunningLab:
+    """A lab in which m1.m shares a folder; nothing of it runs yet."""
+    lab = RunningLab(settings=SETTINGS)
+    (lab.folder / "share").mkdir()
+    path = lab.peers_file("m", "m1.m")
+    path.write_text(path.read_text().replace("    inbox: ", "    share:\n      share: share\n    inbox: "))
+    return lab
+
+
+def empty(folder: Path) -> None:
+    """Remove what a test has left in a folder, for the next one."""
+    for one in folder.iterdir():
+        shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+
+
 class TransferCase(FunctionalCase):
     """n1.n and m1.m in two clusters."""
 
@@ -46,14 +64,18 @@ class TransferCase(FunctionalCase):
 
     async def prepare(self) -> None:
         """Start the lab and make content."""
-        self.lab: RunningLab = self.own_lab(settings=SETTINGS)
-        (self.lab.folder / "share").mkdir()
-        shared = self.lab.peers_file("m", "m1.m")
-        shared.write_text(shared.read_text().replace("    inbox: ", "    share:\n      share: share\n    inbox: "))
-        await self.lab.start(n=["n1.n"], m=["m1.m"])
+        self.lab: RunningLab = await self.running()
         self.console = await self.client_of("n")
         self.film = self.lab.folder / "film"
         self.film.write_bytes(os.urandom(SIZE))
+
+    async def running(self) -> RunningLab:
+        """A lab for this test alone."""
+        lab = prepared()
+        self.addCleanup(lambda: Deferred.fromCoroutine(lab.stop()))
+        self.addCleanup(self.assert_no_faults, lab)
+        await lab.start(**HOSTS)
+        return lab
 
     async def client_of(self, daemon: str) -> Any:
         """A client of a daemon."""
@@ -73,7 +95,19 @@ class TransferCase(FunctionalCase):
         await until(holds, f"{least} bytes to arrive")
 
 
-class TransferTests(TransferCase):
+class SharedLabTransferCase(TransferCase):
+    """Tests that need no daemon of their own: one lab for all of a module."""
+
+    async def running(self) -> RunningLab:
+        """The lab of the module, started if no test before has."""
+        lab = await shared_lab(type(self).__module__, lambda: started(prepared(), **HOSTS))
+        self.addCleanup(self.assert_no_faults, lab)
+        for folder in (lab.folder / "inbox" / "m1.m", lab.folder / "share"):
+            self.addCleanup(empty, folder)
+        return lab
+
+
+class TransferTests(SharedLabTransferCase):
     """Nobody disturbs them."""
 
     async def test_folder(self) -> None:
@@ -139,7 +173,7 @@ class TransferTests(TransferCase):
         await self.ended(other, 0)
 
 
-class EndsToldTests(TransferCase):
+class EndsToldTests(SharedLabTransferCase):
     """How a transfer ended is told at both ends."""
 
     async def test_left_out(self) -> None:
@@ -286,13 +320,6 @@ async def consenting() -> RunningLab:
     end = text.index("\n", at) + 1
     path.write_text(text[:end] + rules + text[end:])
     return await started(lab, n=["n1.n"], m=["m1.m"])
-
-
-def empty(folder: Path) -> None:
-    """Remove the files that a test has left in an inbox, for the next one."""
-    for one in folder.iterdir():
-        if one.is_file():
-            one.unlink()
 
 
 class ConsentTests(FunctionalCase):

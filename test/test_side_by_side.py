@@ -123,7 +123,7 @@ class DealTests(SynchronousTestCase):
         )
 
     def test_functional(self) -> None:
-        """Under coverage functional tests and fuzzing have processes of their own, unmeasured; else all are together."""
+        """Under coverage functional tests and fuzzing have processes of their own, unmeasured; else there are none."""
         weights = {"test.functional.test_a": 9.0, "test.fuzz.test_b": 5.0, "test.base.test_c": 1.0}
         shares = shares_of(weights, 2, Path("/log"), coverage=True)
         self.assertEqual(

@@ -29,6 +29,7 @@ COMMANDS = {
     "send": "p2p.cli.send",
     "get": "p2p.cli.get",
     "ls": "p2p.cli.ls",
+    "play": "p2p.cli.play",
     "transfers": "p2p.cli.transfers",
     "offers": "p2p.cli.offers",
     "peers": "p2p.cli.peers",

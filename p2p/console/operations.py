@@ -136,7 +136,7 @@ class ExchangeArguments(PeerArguments):
     name: str = Field(default="", description="What to call it there.")
     text: str | None = None
     path: str | None = Field(default=None, description="An absolute path.")
-    show: Literal["text", "digest"] = Field(
+    show: Literal["text", "base64", "digest"] = Field(
         default="digest", description="Whether to give the reply, as events, or to tell its digest alone."
     )
 
@@ -317,7 +317,8 @@ class StoreReceipt(ConsoleAnswer):
 class Exchanged(ConsoleAnswer):
     """``exchange``: what was sent (bytes, BLAKE3 in hex), what came back, and when.
 
-    ``text`` is the body of the reply, put together by the client, where the request said to show it.
+    ``text`` is the body of the reply, put together by the client, where the request said to show it; ``said`` is what
+    the service said of it at its end.
     """
 
     peer: str
@@ -330,6 +331,7 @@ class Exchanged(ConsoleAnswer):
     reply_bytes: int = 0
     reply_digest: str = ""
     receipt: StoreReceipt | None = None
+    said: Mapping[str, str] = {}
     planned_ns: int
     first_byte_ns: int | None = None
     end_ns: int

@@ -150,7 +150,13 @@ class _Run:
         self._before = before = read_run(writer.folder)
         self._facts = before.facts
         self._has_lookups = bool(before.lookups["table_size"])
-        self._counts = {tuple(level): count for *level, count in _columns(before.pilots, *_LEVEL, "exchanges")}
+        # A run of an earlier version has no pilots: what was usual then stays so for the rest of it.
+        self._counts = {
+            tuple(level): offered // level[3]
+            for *level, offered, sets in _columns(before.blocks, *_LEVEL, "offered", "sets")
+            if sets is None
+        }
+        self._counts |= {tuple(level): count for *level, count in _columns(before.pilots, *_LEVEL, "exchanges")}
         self._attempts = Counter(dict(_columns(before.broken, "block", "attempt")))
         self._missing = {one.block: one.why for one in before.facts.missing if one.block not in writer.finished}
         self._endings = {one.arm: one for one in before.facts.endings}

@@ -73,7 +73,6 @@ class SampleRow:
     :ivar set: the matched set within an interleaved block, from 1; None in others.
     :ivar label: the content type in its head.
     :ivar content: which of the contents of its kind and size it had, from 1.
-    :ivar route: ``direct``, ``relayed`` or ``forward``.
     :raises ValueError: if a time makes no sense; every figure would be wrong without anybody noticing.
     """
 
@@ -97,7 +96,6 @@ class SampleRow:
     set: int | None = None
     label: str = ""
     content: int | None = None
-    route: str = "direct"
 
     def __post_init__(self) -> None:
         first = self.planned_ns if self.first_byte_ns is None else self.first_byte_ns
@@ -273,7 +271,6 @@ _VOCABULARY: Final[Mapping[str, Callable[[str], str]]] = {
     "outcome": _one_of(*Outcome),
     "sampling": _one_of("on", "off"),
     "sent": _one_of("yes", "no"),
-    "route": _one_of("direct", "relayed", "forward"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -233,7 +234,8 @@ class PeerConsole:
         sinks: list[DigestSink] = []
 
         def sink() -> Sink:
-            sinks.append(_TextSink(emit) if arguments.show == "text" else DigestSink())
+            shown = {"text": _as_text, "base64": _as_base64}.get(arguments.show)
+            sinks.append(DigestSink() if shown is None else _TextSink(emit, shown()))
             return sinks[-1]
 
         progress = LoopingCall(self._tell_progress, streams, source, emit)
@@ -265,6 +267,7 @@ class PeerConsole:
             "reply_bytes": result.reply_bytes,
             "reply_digest": sinks[-1].digest,
             "receipt": receipt,
+            "said": {} if receipt else {key: value for key, value in result.tail.items() if key != "outcome"},
             "planned_ns": planned_ns,
             "first_byte_ns": result.first_byte_ns,
             "end_ns": result.end_ns,
@@ -296,14 +299,34 @@ class PeerConsole:
         return peer
 
 
-class _TextSink(DigestSink):
-    """Passes a reply on to the console as text, at the pace at which it is read there."""
+def _as_text() -> Callable[[bytes, bool], str]:
+    return codecs.getincrementaldecoder("utf-8")("replace").decode
 
-    def __init__(self, emit: Emit) -> None:
+
+def _as_base64() -> Callable[[bytes, bool], str]:
+    kept = b""
+
+    def encode(data: bytes, final: bool) -> str:
+        nonlocal kept
+        data = kept + data
+        whole = len(data) if final else len(data) // 3 * 3
+        kept = data[whole:]
+        return base64.b64encode(data[:whole]).decode()
+
+    return encode
+
+
+class _TextSink(DigestSink):
+    """Passes a reply on to the console as text, at the pace at which it is read there.
+
+    :param shown: makes text of the bytes as they come, and of what is left at the end.
+    """
+
+    def __init__(self, emit: Emit, shown: Callable[[bytes, bool], str]) -> None:
         super().__init__()
         self._emit = emit
         self._producer: IPushProducer | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._shown = shown
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Get the stream to pause."""
@@ -316,11 +339,11 @@ class _TextSink(DigestSink):
     def write(self, data: bytes | memoryview) -> None:
         """Pass bytes on."""
         super().write(data)
-        self._pass_on(self._decoder.decode(bytes(data)))
+        self._pass_on(self._shown(bytes(data), False))
 
     async def complete(self, tail: Box) -> Mapping[str, str | bytes]:
         """Pass on what is left of the last character."""
-        self._pass_on(self._decoder.decode(b"", True))
+        self._pass_on(self._shown(b"", True))
         return {}
 
     def _pass_on(self, text: str) -> None:

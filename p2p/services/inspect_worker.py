@@ -6,6 +6,7 @@ anybody's word, so they run here, with limits that the kernel keeps, and never i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from p2p.services.drawing import CELL, Thumbnails, contact_sheet, waveform
+from p2p.services.file_ends import breaks_off
 
 __all__ = ["MEMORY_BYTES", "Report", "Undecodable", "inspect", "main"]
 
@@ -113,10 +115,24 @@ def inspect(file: BinaryIO) -> Report:
     """
     try:
         with av.open(file, "r", options={"format_whitelist": _FORMATS, "protocol_whitelist": "none"}) as container:
-            return _play(container)
-    except (av.error.FFmpegError, MemoryError) as error:
-        why = "it needs too much memory" if isinstance(error, MemoryError) else error.strerror or "it is damaged"
-        raise Undecodable(why) from error
+            report = _play(container)
+    except MemoryError as error:
+        raise Undecodable("it needs too much memory") from error
+    except av.error.FFmpegError as error:
+        raise Undecodable(_why(file, error)) from error
+    if breaks_off(file):
+        raise Undecodable(f"it breaks off after {float(report.fields['duration_s']):.1f} s")
+    return report
+
+
+def _why(file: BinaryIO, error: av.error.FFmpegError) -> str:
+    if breaks_off(file):
+        return "it breaks off before its end"
+    if error.errno == errno.EINVAL:  # what FFmpeg says of a container that it may not open
+        return f"it isn't in any container that is played here: {_FORMATS.replace(',', ', ')}"
+    if isinstance(error, av.error.InvalidDataError):
+        return "it is damaged, or no sound or film"
+    return error.strerror or "it is damaged"
 
 
 def _play(container: InputContainer) -> Report:
@@ -130,16 +146,22 @@ def _play(container: InputContainer) -> Report:
     for stream in streams:
         stream.codec_context.thread_count = 1  # the other processors have their own files to play
         stream.codec_context.options = {"err_detect": "explode"}
-    for packet in container.demux(streams):
-        for frame in packet.decode():
-            if isinstance(frame, VideoFrame):
-                pictures.play(frame, each)
-            else:
-                sound.play(cast(AudioFrame, frame))
+    said = (container.duration or 0) / av.time_base
+    try:
+        for packet in container.demux(streams):
+            for frame in packet.decode():
+                if isinstance(frame, VideoFrame):
+                    pictures.play(frame, each)
+                else:
+                    sound.play(cast(AudioFrame, frame))
+    except av.error.InvalidDataError as error:
+        seconds = max(pictures.seconds, sound.seconds)
+        if not seconds:
+            raise
+        raise Undecodable(f"it breaks off or is damaged after {seconds:.1f} of {said:.1f} s") from error
     if (moving and not pictures.frames) or (container.streams.audio and not sound.frames):
         raise Undecodable("nothing in it can be played")
     seconds = max(pictures.seconds, sound.seconds)
-    said = (container.duration or 0) / av.time_base
     if container.format.name not in _GUESSED and seconds < 0.9 * said - 1:
         raise Undecodable(f"it breaks off after {seconds:.1f} of {said:.1f} s")
     return _report(container, [stream.codec_context.name for stream in streams], pictures, sound, seconds)

@@ -7,7 +7,9 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import ExchangeFailed, Outcome
+from p2p.experiment.interleaving import MOST_CELLS
 from p2p.experiment.words import (
+    MOST_CONTENTS,
     BlockOrder,
     Ended,
     ExchangeTold,
@@ -35,6 +37,7 @@ BLOCK = BlockOrder(
     rate=20.0,
     deadline_s=60.0,
 )
+CELL = {"service": "echo", "content": "text", "label": "text", "name": "text"}
 SAMPLES = [ExchangeTold(5, 6, 10, None, 30, "reset", "gone"), ExchangeTold(5, 6, 40, 50, 60, "ok", "")]
 
 
@@ -53,6 +56,8 @@ class OrderTests(SynchronousTestCase):
             (b'{"order": "dance"}', "beginning"),
             (json.dumps({"order": "run", "block": {**block, "size": 1 << 40}}).encode(), "size"),
             (json.dumps({"order": "run", "block": {**block, "content": "smell"}}).encode(), "content"),
+            (json.dumps({"order": "run", "block": {**block, "seeds": [1] * (MOST_CONTENTS + 1)}}).encode(), "seeds"),
+            (json.dumps({"order": "run", "block": {**block, "cells": [CELL] * (MOST_CELLS + 1)}}).encode(), "cells"),
             (b"\xff", "isn't UTF-8"),
             (b'{"order": "gauge", "order": "gauge"}', "the key 'order' stands twice"),
             (json.dumps({"order": "run", "block": {**block, "service": "\ud800"}}).encode(), "service"),

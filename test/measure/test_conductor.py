@@ -25,7 +25,7 @@ from p2p.experiment.words import (
     parse_order,
 )
 from p2p.measure.blocks import Block, Load, Message, contents_of
-from p2p.measure.conductor import BlockDone, Conductor, Pair
+from p2p.measure.conductor import MOST_IN_PILOT, BlockDone, Conductor, Pair
 from p2p.measure.raw_data import PilotRow
 
 __all__ = ["BLOCK", "PAIRS", "StandInClient"]
@@ -265,7 +265,8 @@ class ConductorTests(SynchronousTestCase):
         self.assertEqual(row, PilotRow("transport", "text-as-video", 1024, 2, "closed", 13, 5, 80 * MS + 20))
         order = self.client.given[-1][1]
         assert isinstance(order, RunOrder)
-        self.assertEqual((order.block.span_s, order.block.sampling), (0.25, True))
+        limits = (order.block.span_s, order.block.sampling, order.block.exchanges)
+        self.assertEqual(limits, (0.25, True, MOST_IN_PILOT))
         messages = (BLOCK.messages[0], Message("text", "echo", "text", "text"))
         row = self.successResultOf(self.pilot(messages=messages, pairs=1))
         self.assertEqual((row.condition, row.exchanges, row.pilot_exchanges), ("interleaved", 8, 5))

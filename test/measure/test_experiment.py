@@ -229,6 +229,18 @@ class ExperimentTests(SynchronousTestCase):
         self.assertEqual(self.done().finished, 4)
         self.assertEqual(len(self.client.given) - given, 4, "no pilot any more")
 
+    def test_older(self) -> None:
+        """A run of an earlier version, which had no pilots, goes on with as many exchanges as its blocks have."""
+        self.done()
+        self.plan.write_text(PLAN.replace("exchanges: 2\n", ""))
+        (self.out / "plan.yaml").write_text(self.plan.read_text())
+        (self.out / "pilots.csv").unlink()
+        blocks = self.out / "blocks.csv"
+        blocks.write_text("".join(blocks.read_text().splitlines(keepends=True)[:-1]))
+        self.assertEqual(self.done().finished, 8)
+        run = read_run(self.out)
+        self.assertEqual((set(run.blocks["offered"]), run.pilots["exchanges"]), ({4}, []))
+
     def until(self, spread: int) -> RunResult:
         """Run until it is precise, or 15 s are over by a clock of which each look takes 0.1 s."""
         times = count()

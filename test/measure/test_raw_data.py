@@ -78,10 +78,10 @@ class LoadTests(SynchronousTestCase):
         older = BLOCKS.header().replace(",bytes_per_s,sets", "") + "1,1,a,text,1,1,closed,1,0,0,1,1,on,7\n"
         columns, notes = BLOCKS.load(self.write(BLOCKS, older))
         self.assertEqual((columns["bytes_per_s"], columns["sets"], notes), ([None], [None], []))
-        header = SAMPLES.header().replace(",set,label,content,route", "")
+        header = SAMPLES.header().replace(",set,label,content", "")
         older = header + "1,a,text,1,1,closed,1,x>y,echo,n,1,1,1,2,3,ok,\n"
         columns, notes = SAMPLES.load(self.write(SAMPLES, older))
-        self.assertEqual((columns["set"], columns["route"], notes), ([None], ["direct"], []))
+        self.assertEqual((columns["set"], columns["label"], notes), ([None], [""], []))
 
     def test_cut_off(self) -> None:
         """A last line without its end is left out, even if it looks whole, and told by its number."""

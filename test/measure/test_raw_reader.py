@@ -129,6 +129,18 @@ class ReadRunTests(SynchronousTestCase):
         with self.assertRaisesRegex(Unaccounted, "block 2: 6 messages were planned, and 5 are in samples.csv"):
             read_run(self.folder)
 
+    def test_older(self) -> None:
+        """A run of an earlier version lacks columns and files that came later, and is read without a word."""
+        for table, later in ((SAMPLES, ("set", "label", "content")), (BLOCKS, ("sets",))):
+            path = self.folder / table.file
+            kept = len(table.columns) - len(later)
+            self.assertEqual(table.columns[kept:], list(later))
+            lines = [line.split(",")[:kept] for line in path.read_text("utf-8").splitlines()]
+            path.write_text("".join(",".join(line) + "\n" for line in lines), encoding="utf-8")
+        run = read_run(self.folder)
+        self.assertEqual((run.finished, run.notes), (frozenset(range(1, 7)), ()))
+        self.assertEqual((set(run.samples["set"]), set(run.blocks["sets"])), ({None}, {None}))
+
     def test_broken(self) -> None:
         """The rows of a try that came to nothing must come to what was planned, unless the file is damaged."""
         path = self.folder / BROKEN.file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class ExchangeTests(ConsoleCase):
                 "reply_bytes": len(came),
                 "reply_digest": blake3(came).hexdigest(),
                 "receipt": None,
+                "said": {},
                 "planned_ns": SECOND,
                 "first_byte_ns": SECOND,
                 "end_ns": SECOND,
@@ -66,6 +68,15 @@ class ExchangeTests(ConsoleCase):
         """A reply that needn't be shown is told by its digest alone."""
         answer = self.answer("exchange", peer="m4.m", service="echo", text="hello", show="digest")
         self.assertEqual(([], answer["digest"]), (self.events, answer["reply_digest"]))
+
+    def test_base64(self) -> None:
+        """A reply that isn't text comes in a form that is, however it is cut; what the service said comes with it."""
+        for data in (bytes(range(256)) * 400, b"a", b""):
+            self.events.clear()
+            self.path.write_bytes(data)
+            answer = self.answer("exchange", peer="m4.m", service="echo", path=str(self.path), show="base64")
+            self.assertEqual(data, base64.b64decode(self.texts(), validate=True))
+            self.assertEqual({}, answer["said"])
 
     def test_text_across_cuts(self) -> None:
         """The reply is shown as the text that it is, however it is cut, and what isn't text is shown as such."""

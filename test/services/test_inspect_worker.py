@@ -94,7 +94,7 @@ class InspectTests(SynchronousTestCase):
     def test_no_media(self) -> None:
         """Text and nothing at all can't be played."""
         for data in (b"", b"RIFF", text(5000, 1), bytes(5000)):
-            self.assertIn("Invalid data", self.refused(data))
+            self.assertIn("it is damaged, or no sound or film", self.refused(data))
 
     def test_damaged(self) -> None:
         """A film with a hole doesn't count as played."""
@@ -104,7 +104,24 @@ class InspectTests(SynchronousTestCase):
     def test_cut_off(self) -> None:
         """A film that breaks off doesn't count as played."""
         self.assertIn("breaks off after 0.8 of 7.0 s", self.refused((DATA / "video-256k.webm").read_bytes()[:50000]))
-        self.refused((DATA / "video-96k.mp4").read_bytes()[:50000])
+        for name, told in (
+            ("video-96k.mp4", "it breaks off before its end"),
+            ("audio-32k.wav", "it breaks off after 1.0 s"),
+            ("audio-256k.opus", "it breaks off after 10.0 s"),
+            ("audio-512k.flac", "it breaks off or is damaged after 3.9 of 8.0 s"),
+        ):
+            data = (DATA / name).read_bytes()
+            self.assertEqual(told, self.refused(data[: len(data) // 2]))
+
+    def test_other_container(self) -> None:
+        """A container that isn't played here is told, with those that are."""
+        file = io.BytesIO()
+        with av.open(file, "w", format="gif") as container:
+            stream = container.add_stream("gif", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "rgb8"
+            for packet in [*stream.encode(av.VideoFrame(16, 16, "rgb8")), *stream.encode(None)]:
+                container.mux(packet)
+        self.assertRegex(self.refused(file.getvalue()), "any container that is played here: aac, .* wav, webm")
 
     def test_empty_sound(self) -> None:
         """A file with a sound that has no samples holds nothing that plays."""
@@ -166,7 +183,7 @@ class MainTests(SynchronousTestCase):
         good, bad = self.ask(audio(5000, 1), b"nothing")
         self.assertEqual("pcm_s16le", good["fields"]["codecs"])
         self.assertTrue(good["picture"].startswith(PNG))
-        self.assertEqual((b"", "Invalid data found when processing input"), (bad["picture"], bad["undecodable"]))
+        self.assertEqual((b"", "it is damaged, or no sound or film"), (bad["picture"], bad["undecodable"]))
 
     def test_deadline(self) -> None:
         """While a file plays, a timer runs that would end the process."""

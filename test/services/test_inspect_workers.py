@@ -148,7 +148,7 @@ class ProcessTests(SynchronousTestCase):
         self.addCleanup(process.close)
         good = self.path.read_bytes()
         self.path.write_bytes(b"nothing")
-        self.assertIn("Invalid data", self.play(process).undecodable)
+        self.assertIn("it is damaged", self.play(process).undecodable)
         self.path.write_bytes(good)
         self.assertEqual("", self.play(process).undecodable)
 

@@ -135,9 +135,8 @@ class ContentsTests(SynchronousTestCase):
     def test_overloaded(self) -> None:
         """Of an arm whose load passes what the system can do, the abstract says what its times are."""
         levels = (level(load="open:900", messages_per_s=20.0), level("own", load="open:9", messages_per_s=90.0))
-        found = subject(
-            arms=(arm("own"), arm("transport")), levels=levels, drops=(drops(), drops("own"), drops("transport"))
-        )
+        lost = (drops(), drops("own"), drops("transport"))
+        found = subject(arms=(arm("own"), arm("transport")), levels=levels, drops=lost, plan="")
         parts = self.sections(contents(found, []))["abstract"].parts
         (caution,) = [one.text for one in parts if isinstance(one, Text) and one.kind == "caution"]
         self.assertIn("Arm transport: its load passes what the system can do", caution)

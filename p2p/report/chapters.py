@@ -93,16 +93,18 @@ def _measuring(subject: Subject) -> Iterator[str]:
         "of pairs and load. A block begins with messages that aren't counted, to warm up."
     )
     seed = "" if subject.plan is None else f", which the seed {subject.plan.seed} drew"
-    yield (
-        "Each block is run several times. These repetitions are spread over the run, and the blocks that are compared "
-        f"follow one another, in an order of their own each time{seed}. What else the machine does meanwhile then "
-        "meets all of them alike."
-    )
+    if any(one.repetition > 1 for one in subject.analysis.blocks):
+        yield (
+            "Each block is run several times. These repetitions are spread over the run, and the blocks that are "
+            f"compared follow one another, in an order of their own each time{seed}. What else the machine does "
+            "meanwhile then meets all of them alike."
+        )
     if subject.is_interleaved:
         yield (
             "In an interleaved arm the types alternate message by message within a block, in matched sets: each type "
             "once, of one size, in an order that is drawn. So even what lasts for a few messages meets all types alike."
         )
+    yield from _endings(subject)
     yield (
         "The initiator takes all times of an exchange, by its own monotonic clock: when it was planned, when the first "
         "byte of the reply came, and when it ended. No two clocks are ever compared."
@@ -115,6 +117,19 @@ def _measuring(subject: Subject) -> Iterator[str]:
         "Every message that was planned has its row in the raw data, whatever became of it. If the outcomes of a block "
         "don't add up to what was planned, there is no report."
     )
+
+
+def _endings(subject: Subject) -> Iterator[str]:
+    """Say of the arms that go on until they are precise why they ended."""
+    for one in subject.run.facts.endings:
+        times = formats.counted(one.repetitions, "repetition")
+        if one.why == "precise":
+            yield f"Arm {one.arm} went on until its intervals were narrow enough, which took {times}."
+        elif one.why == "time":
+            yield (
+                f"Arm {one.arm} was to go on until its intervals were narrow enough; its time was over before, after "
+                f"{times}."
+            )
 
 
 def analysis(subject: Subject) -> Section:

@@ -97,7 +97,7 @@ def _shown(sentences: Iterable[str]) -> list[Part]:
 def _abstract(subject: Subject, answers: Sequence[Headline]) -> Section:
     parts: list[Part] = [Text(" ".join(_what_was_done(subject)), "lead")]
     parts += _verdicts(subject, answers)
-    if cautions := " ".join(one.caution for one in subject.results if one.caution):
+    if cautions := " ".join([*(one.caution for one in subject.results if one.caution), *_overloaded(subject)]):
         parts.append(Text(cautions, "caution"))
     parts.append(Items(tuple(_answers(subject))))
     if subject.lacking or subject.analysis.missing or subject.run.notes:
@@ -108,12 +108,16 @@ def _abstract(subject: Subject, answers: Sequence[Headline]) -> Section:
 def _what_was_done(subject: Subject) -> Iterable[str]:
     total = subject.total
     where = "on one machine" if subject.is_one_machine else "in a lab"
+    if total.offered == 1:
+        yield f"Two peers exchanged a single message {where}, so every figure here is that of this one message."
+        return
     yield (
         f"Peers of two clusters exchanged {formats.counted(total.offered, 'message')} over direct links {where}, up to "
         f"{formats.counted(subject.most_pairs, 'pair')} at once, in "
-        f"{formats.counted(len(subject.analysis.blocks), 'block')}."
+        f"{formats.counted(subject.measured, 'block')}."
     )
-    yield "Does it matter to the network what type of content they sent?"
+    if any(one.outcome != "not asked" for one in headlines(subject)):
+        yield "Does it matter to the network what type of content they sent?"
 
 
 def _answers(subject: Subject) -> Iterable[str]:
@@ -125,6 +129,16 @@ def _answers(subject: Subject) -> Iterable[str]:
         link_findings.about_links(subject),
     ):
         yield from list(found)[:1]
+
+
+def _overloaded(subject: Subject) -> Iterable[str]:
+    """Say of which arms the times are those of a queue."""
+    for arm in subject.arms:
+        if any(detail_findings.is_overloaded(one) for one in subject.levels(arm)):
+            yield (
+                f"Arm {arm}: its load passes what the system can do, so its times say how long a queue had grown, and "
+                "nothing about the network."
+            )
 
 
 def _glance(subject: Subject) -> Section:
@@ -178,7 +192,9 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
         verdict_tables.comparisons(subject),
         verdict_tables.other_measures(subject),
         verdict_tables.information(subject),
-        first=[Text("The answer of each arm is in the abstract; this is what it rests on."), *_controls(subject)],
+        first=[Text("The answer of each arm is in the abstract; this is what it rests on."), *_controls(subject)]
+        if any(one.outcome != "not asked" for one in headlines(subject))
+        else (),
     )
     yield from question(
         "where-from",

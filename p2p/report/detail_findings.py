@@ -47,8 +47,11 @@ def about_cycles(subject: Subject) -> Iterator[str]:
     if not levels:
         return
     short, long = (choose(levels, key=lambda one: figure(one, "cycle_s")) for choose in (min, max))
-    yield f"The shortest cycle takes {formats.seconds(figure(short, 'cycle_s'))}, with {level_name(short)}."
-    if long is not short:
+    took = formats.seconds(figure(short, "cycle_s"))
+    if long is short:
+        yield f"A cycle takes {took}, with {level_name(short)}."
+    else:
+        yield f"The shortest cycle takes {took}, with {level_name(short)}."
         yield f"The longest takes {formats.seconds(figure(long, 'cycle_s'))}, with {level_name(long)}."
 
 

@@ -99,8 +99,9 @@ def about_throughput(subject: Subject) -> Iterator[str]:
     if not levels:
         return
     best = max(levels, key=lambda one: figure(one, "throughput_bytes_per_s"))
+    which = "highest throughput" if len(levels) > 1 else "throughput"
     yield (
-        f"The highest throughput is {formats.rate(figure(best, 'throughput_bytes_per_s'))}, requests and replies of "
+        f"The {which} is {formats.rate(figure(best, 'throughput_bytes_per_s'))}, requests and replies of "
         f"all pairs together, with {level_name(best)}."
     )
     series = list(_series(subject, "size"))

@@ -37,7 +37,7 @@ def about_look_ups(subject: Subject) -> Iterator[str]:
             f"{formats.count(first.table_size)}"
         )
         yield (
-            f"{text}, which has {formats.times(larger)} fewer: the look-up hardly depends on the size."
+            f"{text}, which has {formats.times(larger)} fewer: the look-up grows far less than the table."
             if by < FLAT * larger
             else f"{text}."
         )
@@ -86,7 +86,9 @@ def about_drops(subject: Subject) -> Iterator[str]:
     """Say how many messages were lost, and by what."""
     total = subject.total
     lost = total.dropped
-    if not lost.count:
+    if lost.of == 1 and not lost.count:
+        yield "The one message wasn't dropped, which says next to nothing about the share of drops."
+    elif not lost.count:
         yield (
             f"None of {formats.counted(lost.of, 'message')} was dropped; with 95 % confidence the share of drops is at "
             f"most {formats.percent(lost.high)}."
@@ -112,7 +114,7 @@ def about_tcp(subject: Subject) -> Iterator[str]:
     if not again:
         return
     if not total:
-        yield f"On none of {formats.counted(links, 'link')} TCP sent a segment again."
+        yield f"TCP sent no segment again on {formats.counted(links, 'link')}."
         return
     yield (
         f"TCP sent {formats.counted(round(total), 'segment')} again on {formats.counted(links, 'link')}, "

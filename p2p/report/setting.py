@@ -75,7 +75,7 @@ def _blocks(subject: Subject) -> str:
         if subject.planned
         else formats.count(done)
     )
-    silent = done - len(subject.analysis.blocks)
+    silent = done - subject.measured
     return f"{text}; {formats.count(silent)} of them without sampling, to see what it costs" if silent else text
 
 

@@ -82,6 +82,11 @@ class Subject:
         return value if isinstance(value, int) else 0
 
     @property
+    def measured(self) -> int:
+        """How many blocks have figures; one in which types alternate counts once."""
+        return len({one.block for one in self.analysis.blocks})
+
+    @property
     def most_pairs(self) -> int:
         """The most pairs that talked at once."""
         return max(block.pairs for block in self.analysis.blocks)

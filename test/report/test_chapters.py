@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.measure.raw_data import ArmEnding
 from p2p.report import chapters
 from p2p.report.document import Code, Graph, Items, Section, Text
-from test.report.subjects import subject
+from test.report.subjects import FACTS_OF_RUN, subject
 
 
 def texts(section: Section) -> str:
@@ -58,3 +59,12 @@ class ChapterTests(SynchronousTestCase):
         terminals = [part for part in made.parts if isinstance(part, Code) and part.terminal]
         self.assertIn("arm transport: equivalent.", terminals[-1].text)
         self.assertLessEqual(max(len(line) for one in terminals for line in one.text.splitlines()), 92)
+
+    def test_endings(self) -> None:
+        """Why an arm ended that was to go on until it is precise is said; of others there is nothing to say."""
+        endings = tuple(ArmEnding(arm=why, repetitions=12, why=why) for why in ("planned", "precise", "time"))
+        found = subject(facts=FACTS_OF_RUN.model_copy(update={"endings": endings}))
+        text = texts(chapters.measuring(found))
+        self.assertIn("Arm precise went on until its intervals were narrow enough, which took 12 repetitions.", text)
+        self.assertIn("its time was over before, after 12 repetitions.", text)
+        self.assertNotIn("Arm planned", text)

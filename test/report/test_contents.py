@@ -10,7 +10,7 @@ from p2p.measure.raw_data import MissingBlock, RunFacts
 from p2p.report.contents import contents, headlines
 from p2p.report.document import Answer, Document, Graph, Items, Section, Table, Text
 from p2p.report.subject import subject_of
-from test.report.subjects import arm, comparison, drops, measured, subject, verdict
+from test.report.subjects import arm, comparison, drops, level, measured, subject, verdict
 
 NAMES = (
     *("setup-diagram", "link-sequence", "content-types", "ratios", "variation", "message-sizes", "latency", "spectrum"),
@@ -131,3 +131,23 @@ class ContentsTests(SynchronousTestCase):
         assert isinstance(items, Items)
         self.assertTrue(items.items[0].startswith("Does the content type matter?"))
         self.assertGreater(len(items.items), 3)
+
+    def test_overloaded(self) -> None:
+        """Of an arm whose load passes what the system can do, the abstract says what its times are."""
+        levels = (level(load="open:900", messages_per_s=20.0), level("own", load="open:9", messages_per_s=90.0))
+        lost = (drops(), drops("own"), drops("transport"))
+        found = subject(arms=(arm("own"), arm("transport")), levels=levels, drops=lost, plan="")
+        parts = self.sections(contents(found, []))["abstract"].parts
+        (caution,) = [one.text for one in parts if isinstance(one, Text) and one.kind == "caution"]
+        self.assertIn("Arm transport: its load passes what the system can do", caution)
+        self.assertNotIn("Arm own", caution)
+
+    def test_one_message(self) -> None:
+        """A run of one message says that it is one, and claims nothing of shares."""
+        parts = self.sections(contents(subject(drops=(drops(offered=1), drops("transport", offered=1))), []))
+        text = "\n".join(one.text for one in parts["abstract"].parts if isinstance(one, Text))
+        self.assertIn("a single message on one machine, so every figure here is that of this one", text)
+        (items,) = [one for one in parts["abstract"].parts if isinstance(one, Items)]
+        self.assertIn("The one message wasn't dropped", items.items[0])
+        limits = next(one for one in parts["limits"].parts if isinstance(one, Items))
+        self.assertIn("a single message: every figure", limits.items[0])

@@ -75,7 +75,7 @@ class ThroughputTests(SentenceCase):
         text = self.said(
             about_throughput, level(throughput_bytes_per_s=2e6), level(condition="audio", throughput_bytes_per_s=3e6)
         )
-        self.assertIn("highest throughput is 3 MB/s", text)
+        self.assertIn("The highest throughput is 3 MB/s", text)
         self.assertIn("with audio of 1 KiB in arm transport, 10 pairs", text)
         self.assertNotIn("largest messages", text)
 

@@ -51,8 +51,8 @@ def lookup(run: RawRun, analysis: Analysis) -> Picture | None:
         pairs = seen[0][1].pairs
         said.append(
             f"{'Right: what' if tables else 'What'} became of it in the run, with {formats.counted(pairs, 'pair')} at "
-            f"once, on a logarithmic axis: medians of {formats.counted(seen[0][1].estimate.n, 'block')} with their 95 "
-            "% intervals."
+            f"once, on a logarithmic axis: medians of {formats.counted(seen[0][1].estimate.n, 'block')}"
+            f"{'' if seen[0][1].estimate.low is None else ' with their 95 % intervals'}."
         )
     parts = [f"{formats.count(one.table_size)} entries: {formats.seconds(_median(one) / 1e9)}" for one in tables]
     alt = f"Look-up times. {'; '.join(parts)}. " if parts else "Look-up times. "

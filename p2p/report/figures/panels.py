@@ -133,4 +133,4 @@ def left_out(run: RawRun, analysis: Analysis, shown: Iterable[Row]) -> str:
 def number_of_blocks(analysis: Analysis, shown: Sequence[Row]) -> int:
     """Count the blocks that the panels rest on."""
     held = {row.arm: row.columns for row in shown}
-    return sum(any(column.holds(one) for column in held.get(one.arm, ())) for one in analysis.blocks)
+    return len({one.block for one in analysis.blocks if any(column.holds(one) for column in held.get(one.arm, ()))})

@@ -85,7 +85,7 @@ def _against_size(
     if not shown:
         return None
     caption = (
-        f"{what} against the size of the content: medians of blocks with their 95 % intervals{_beside(shown)}. "
+        f"{what} against the size of the content: medians of blocks{_intervals(shown, metric)}{_beside(shown)}. "
         f"{_scales(shown, metric, names[2])} {_rests_on(shown)} {_more(several, shown)}"
     ).strip()
     name, question, axis = names
@@ -103,7 +103,7 @@ def scaling(run: RawRun, analysis: Analysis) -> Picture | None:
         return None
     caption = (
         "What many pairs at once do to the throughput of all of them, to the transmission time, and to what one "
-        f"initiator gets: medians of blocks with their 95 % intervals{_beside(shown)}. {_rests_on(shown)} "
+        f"initiator gets: medians of blocks{_intervals(shown, THROUGHPUT)}{_beside(shown)}. {_rests_on(shown)} "
         f"{_more(several, shown)}"
     ).strip()
     alt = (
@@ -126,6 +126,11 @@ def _of_size(one: LevelFigures) -> str:
 
 def _load(one: LevelFigures) -> str:
     return "" if one.level.load == "closed" else f", {cut(one.level.load)}"
+
+
+def _intervals(shown: Sequence[_Panel], metric: str) -> str:
+    there = any(level.estimates[metric].low is not None for one in shown for level in one.levels)
+    return " with their 95 % intervals" if there else ""
 
 
 def _beside(shown: Sequence[_Panel]) -> str:

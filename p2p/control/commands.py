@@ -35,6 +35,7 @@ __all__ = [
     "Refused",
     "Register",
     "RequestConnect",
+    "Revoke",
     "TooManyPeers",
     "UnknownCluster",
     "UnknownPeer",
@@ -107,9 +108,10 @@ class Register(Command):
     """Peer to router: enter me into your routing table.
 
     Answers the lease (seconds of silence after which the entry goes) and the address that the router observed.
+    ``revocations`` is the largest number of those that the peer knows, if it takes :class:`Revoke`.
     """
 
-    arguments = [(b"name", Unicode()), (b"version", Unicode())]
+    arguments = [(b"name", Unicode()), (b"version", Unicode()), (b"revocations", Integer(optional=True))]
     response = [(b"lease", Float()), (b"observed", Unicode())]
     errors = {
         NameMismatch: b"NAME_MISMATCH",
@@ -306,8 +308,24 @@ class Enrol(Command):
     errors = {Refused: b"REFUSED", Busy: b"BUSY"}
 
 
+class Revoke(Command):
+    """Signer to router, router to router, router to peer: these keys aren't believed any more.
+
+    ``statements`` are the authority's, in order. A router is sent it by a neighbour only if its answer to Ping says
+    that it takes them, a peer only if it has said so when it registered.
+    """
+
+    arguments = [(b"statements", ListOf(String()))]
+    errors = {Refused: b"REFUSED", Busy: b"BUSY"}
+
+
 class Ping(Command):
-    """Either way, at any time: are you there?"""
+    """Either way, at any time: are you there?
+
+    A router answers a neighbour's, and the signer's, with the largest number of the revocations that it knows.
+    """
+
+    response = [(b"revocations", Integer(optional=True))]
 
 
 class Farewell(Command):

@@ -30,11 +30,12 @@ from zope.interface import implementer
 
 from p2p.base.errors import IdentityError
 from p2p.identity.invitation import BINDING_BYTES
-from p2p.identity.pem_files import load_certificate, load_key
+from p2p.identity.pem_files import load_certificate, load_key, public_key_of
+from p2p.identity.revocations import RevocationList, hash_of
 from p2p.wire.private import STOCK, Way, link_way
 
 __all__ = ["CONTROL_ALPN", "JOIN_ALPN", "LINK_ALPN", "Credentials", "Newcomer", "binding_of", "connection_failure"]
-__all__ += ["remote_name", "require_name", "require_vouched"]
+__all__ += ["remote_key", "remote_name", "require_believed", "require_name", "require_vouched"]
 
 CONTROL_ALPN = b"p2p-control/1"
 LINK_ALPN = b"p2p/1"
@@ -82,12 +83,14 @@ class _TLSFactory(TLSMemoryBIOFactory):
 
     alpn = b""
     joins = False
+    revocations = RevocationList()
 
 
 class Credentials:
     """The certificate and key of one router or peer, and the authority it trusts.
 
     :ivar name: the DNS name in the certificate, ``router.n`` or ``n1.n``.
+    :ivar revocations: whom not to believe although the authority vouches for them; whoever knows some sets it.
     """
 
     def __init__(self, certificate: Path, key: Path, authority: Path, *, now: datetime | None = None) -> None:
@@ -99,6 +102,7 @@ class Credentials:
         :raises IdentityError: if a file can't be read or isn't what it should be, the key isn't the certificate's, or
             the certificate isn't the authority's, has expired, or isn't for both ends of TLS.
         """
+        self.revocations = RevocationList()
         own = load_certificate(certificate)
         self.name = _only_name(_checked(own, str(certificate)), str(certificate))
         # OpenSSL would ask for the password of an encrypted key at the terminal, and names no file in its errors.
@@ -128,7 +132,10 @@ class Credentials:
             What they speak stands in ``negotiatedProtocol`` of their transports.
         """
         way = STOCK if buffering else link_way()
-        return _wrapped(self._context, factory, client, alpn, clock, way, joins)
+        wrapped = _wrapped(self._context, factory, client, alpn, clock, way)
+        wrapped.joins = joins
+        wrapped.revocations = self.revocations
+        return wrapped
 
 
 class Newcomer:
@@ -140,7 +147,7 @@ class Newcomer:
 
     def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> TLSMemoryBIOFactory:
         """Put TLS under a factory's protocols, which have to call :func:`require_vouched` before they say anything."""
-        return _wrapped(self._context, factory, True, JOIN_ALPN, clock, STOCK, False)
+        return _wrapped(self._context, factory, True, JOIN_ALPN, clock, STOCK)
 
 
 def _wrapped(
@@ -150,11 +157,9 @@ def _wrapped(
     alpn: bytes,
     clock: IReactorTime,
     way: Way,
-    joins: bool,
-) -> TLSMemoryBIOFactory:
+) -> _TLSFactory:
     wrapped = _TLSFactory(_Connections(context, alpn, way), client, factory, clock)
     wrapped.alpn = alpn
-    wrapped.joins = joins
     wrapped.protocol = way.transport
     return wrapped
 
@@ -196,11 +201,33 @@ def remote_name(transport: Any) -> str:
     return _only_name(_checked(certificate.to_cryptography(), _OTHER), _OTHER)
 
 
+def remote_key(transport: Any) -> bytes:
+    """Return what stands for the key at the other end of TLS, see :func:`~p2p.identity.revocations.hash_of`.
+
+    :raises IdentityError: if it has shown none.
+    """
+    certificate = transport.getPeerCertificate()
+    if certificate is None:
+        raise IdentityError("the other end showed no certificate")
+    return hash_of(public_key_of(certificate.to_cryptography()))
+
+
+def require_believed(transport: Any) -> None:
+    """Check that the key at the other end of a TLS transport isn't revoked, as far as that is known here.
+
+    :raises IdentityError: if it is.
+    """
+    known: RevocationList | None = getattr(getattr(transport, "factory", None), "revocations", None)
+    if known and remote_key(transport) in known:
+        raise IdentityError("the lab's authority has revoked the key of the certificate at the other end")
+
+
 def require_name(transport: Any, name: str) -> None:
-    """Check with service_identity that a TLS transport ends at ``name``.
+    """Check with service_identity that a TLS transport ends at ``name``, with a key that isn't revoked.
 
     :raises IdentityError: if the certificate there is somebody else's, or one that nobody may have.
     """
+    require_believed(transport)
     certificate = transport.getPeerCertificate()
     if certificate is None:
         raise IdentityError(f"expected {name}, but the other end showed no certificate")

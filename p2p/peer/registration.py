@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from twisted.application.internet import backoffPolicy
@@ -22,8 +22,10 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import DialFailed, Go, InstructConnect, Register, responder
-from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
+from p2p.control.commands import DialFailed, Go, InstructConnect, Refused, Register, Revoke, responder
+from p2p.identity.believed import Believed
+from p2p.identity.revocations import BadStatement
+from p2p.identity.tls import CONTROL_ALPN, Credentials, remote_key, require_name
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 
 __all__ = ["Registrant", "Registration", "RouterAccess", "RouterChannel"]
@@ -90,8 +92,9 @@ class RouterChannel(Channel):
 class _Orders(CommandLocator):
     """What a router may tell its peer."""
 
-    def __init__(self, registrant: Registrant) -> None:
+    def __init__(self, registrant: Registrant, believed: Believed | None) -> None:
         self._registrant = registrant
+        self._believed = believed
 
     @responder(InstructConnect)
     async def instruct(self, **arguments: Any) -> Mapping[str, Any]:
@@ -105,6 +108,16 @@ class _Orders(CommandLocator):
     @responder(DialFailed)
     async def report(self, **arguments: Any) -> Mapping[str, Any]:
         self._registrant.reported(arguments)
+        return {}
+
+    @responder(Revoke)
+    async def revoke(self, statements: list[bytes]) -> Mapping[str, Any]:
+        if self._believed is None:
+            raise Refused("this peer takes no revocations")
+        try:
+            self._believed.add(statements)
+        except BadStatement as error:
+            raise Refused(str(error)) from error
         return {}
 
 
@@ -148,6 +161,7 @@ class Registration:
     """Keeps one peer registered at its router for as long as it runs.
 
     :param turn: shared by the peers of a daemon, so that a thousand of them don't storm a router at once.
+    :param believed: is told by the router what is revoked, if there is one.
     :ivar router: the router's name.
     :ivar registered: whether the router has this peer in its table now.
     :ivar last_error: why it isn't registered, if it isn't.
@@ -163,6 +177,7 @@ class Registration:
         credentials: Credentials,
         limits: PeerLimits,
         turn: DeferredSemaphore,
+        believed: Believed | None = None,
     ) -> None:
         self.name = credentials.name
         self.router = router_name(parse_peer(credentials.name).cluster)
@@ -171,6 +186,7 @@ class Registration:
         self._credentials = credentials
         self._limits = limits
         self._turn = turn
+        self._believed = believed
         self._channel: RouterChannel | None = None
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
@@ -231,6 +247,13 @@ class Registration:
             elif where.elsewhere(local, remote):
                 self._woke = True
                 channel.doubted(ANSWER_S)
+
+    def revoked(self, keys: Collection[bytes]) -> None:
+        """Be told that keys were revoked: the router's may be one of them."""
+        channel = self._channel
+        if channel is not None and channel.is_open and remote_key(channel.transport) in keys:
+            self.registered = False
+            channel.abort("the lab's authority has revoked its key")
 
     async def stop(self) -> None:
         """Leave the router gracefully: it drops the entry when the connection ends."""
@@ -318,7 +341,7 @@ class Registration:
     async def _enter(self, registrant: Registrant) -> RouterChannel:
         """Connect and register, in turn with the daemon's other peers."""
         async with self._turn:
-            channel = RouterChannel(self._clock, self._limits, self.router, _Orders(registrant))
+            channel = RouterChannel(self._clock, self._limits, self.router, _Orders(registrant, self._believed))
             factory = Factory.forProtocol(lambda: channel)
             factory.noisy = False
             wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)
@@ -328,7 +351,8 @@ class Registration:
             self._channel = channel
             await channel.ready
             try:
-                answer = await channel.call(Register, name=self.name, version=__version__)
+                known = None if self._believed is None else self._believed.revocations.latest
+                answer = await channel.call(Register, name=self.name, version=__version__, revocations=known)
             except P2PError:
                 channel.close()
                 raise

@@ -25,7 +25,9 @@ from p2p.console.server import ConsoleServer, Handler
 from p2p.exchange.inbox import clear_leftovers
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
+from p2p.identity.believed import Believed
 from p2p.identity.expiry import ExpiryWatch
+from p2p.identity.revocations import Revocation
 from p2p.identity.tls import Credentials
 from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
@@ -168,8 +170,13 @@ class PeerService(MultiService):
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
         router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
+        self._believed = Believed(self._state, config.authority, wall)
+        self._believed.watchers.append(self._revoked)
+        self._registrations: list[Registration] = []
         for entry, own in zip(config.peers, credentials, strict=True):
-            registration = Registration(reactor, router, own, config.limits, turn)
+            own.revocations = self._believed.revocations
+            registration = Registration(reactor, router, own, config.limits, turn, self._believed)
+            self._registrations.append(registration)
             self.peers[entry.name] = HostedPeer(
                 own,
                 entry.inbox,
@@ -258,6 +265,14 @@ class PeerService(MultiService):
             await transfers.close()
             self._transfers = None
         self._gate.close()
+
+    def _revoked(self, new: list[Revocation]) -> None:
+        """Links to whoever has one of these keys end at once, and so does the connection to a router that has one."""
+        keys = {one.key for one in new}
+        for registration in self._registrations:
+            registration.revoked(keys)
+        for peer in self.peers.values():
+            peer.revoked(keys)
 
     def _slept(self, seconds: float) -> None:
         """The other ends may have given their connections up meanwhile, without a word that arrived here."""

@@ -27,7 +27,9 @@ from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
 from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
 from p2p.control.door import Door, defer_accept
+from p2p.identity.believed import Believed
 from p2p.identity.expiry import ExpiryWatch
+from p2p.identity.revocations import Revocation
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.core import Router
 from p2p.router.federation import Federation
@@ -75,6 +77,7 @@ class RouterService(MultiService):
     :ivar meter: counts what goes through the sockets.
     :ivar admission: the places of those of whom it isn't known who they are.
     :ivar gate: what others can provoke in the log passes here.
+    :ivar believed: what is revoked.
     :ivar listening: the address that the router listens on, empty while it doesn't.
     """
 
@@ -99,6 +102,9 @@ class RouterService(MultiService):
         self._port: IListeningPort | None = None
         limits = config.limits
         self.gate = LogGate(reactor)
+        self.believed = Believed(config.state, config.tls.authority, wall)
+        self.believed.watchers.append(self._revoked)
+        credentials.revocations = self.believed.revocations
         self.federation = Federation(
             reactor,
             {cluster: clientFromString(reactor, one.endpoint) for cluster, one in config.neighbours.items()},
@@ -107,12 +113,13 @@ class RouterService(MultiService):
             wrap=lambda factory: self._wrapped(factory, client=True),
             random=random,
             gate=self.gate,
+            revocations=self.believed.revocations,
         )
         self._add(self.federation)
         self.router = Router(config.cluster, limits, config.networks, self.federation, reactor.seconds, config.relays)
         tls = config.tls
         joins = Joins(reactor, config.cluster, limits, tls.authority.read_bytes(), self.gate)
-        self._channels = AcceptedChannels(self.router, self.gate, reactor, joins)
+        self._channels = AcceptedChannels(self.router, self.gate, reactor, joins, self.believed)
         self._expiry = ExpiryWatch(reactor, {credentials.name: tls.certificate}, tls.authority, wall)
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         total = limits.pending_connections
@@ -193,6 +200,13 @@ class RouterService(MultiService):
         await cast("Deferred[None]", MultiService.stopService(self))
         self.gate.close()
         log.info("router: stopped")
+
+    def _revoked(self, new: list[Revocation]) -> None:
+        """Whoever has one of these keys is no longer here; the others are told."""
+        keys = {one.key for one in new}
+        for channel in list(self._channels.open):
+            channel.revoked(keys)
+        self.federation.revoked(keys)
 
     def _slept(self, seconds: float) -> None:
         """Who was asleep can't know who is still there."""

@@ -399,6 +399,7 @@ class HostedStatus(ConsoleAnswer):
     problem: str = ""
     attempts: list[LinkAttempt] = []
     relay: Relayed | None = None
+    certificate_days: float | None = None
 
 
 class OpenSockets(ConsoleAnswer):
@@ -454,3 +455,4 @@ class RouterStatus(ConsoleAnswer):
     lookups: int
     table_lookup_ns: Mean
     warnings: list[str] = []
+    certificate_days: float | None = None

@@ -34,6 +34,7 @@ __all__ = [
     "Ping",
     "Refused",
     "Register",
+    "Renew",
     "RequestConnect",
     "Revoke",
     "TooManyPeers",
@@ -108,11 +109,12 @@ class Register(Command):
     """Peer to router: enter me into your routing table.
 
     Answers the lease (seconds of silence after which the entry goes) and the address that the router observed.
-    ``revocations`` is the largest number of those that the peer knows, if it takes :class:`Revoke`.
+    ``revocations`` is the largest number of those that the peer knows, if it takes :class:`Revoke`; ``renews`` says
+    that the router takes :class:`Renew`.
     """
 
     arguments = [(b"name", Unicode()), (b"version", Unicode()), (b"revocations", Integer(optional=True))]
-    response = [(b"lease", Float()), (b"observed", Unicode())]
+    response = [(b"lease", Float()), (b"observed", Unicode()), (b"renews", Boolean(optional=True))]
     errors = {
         NameMismatch: b"NAME_MISMATCH",
         ClusterMismatch: b"CLUSTER_MISMATCH",
@@ -305,6 +307,18 @@ class Enrol(Command):
         (b"proof", String()),
     ]
     response = [(b"certificate", String()), (b"links", Unicode()), (b"proof", String())]
+    errors = {Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class Renew(Command):
+    """Peer to router, router to signer: a new certificate for the same name and the same key.
+
+    ``certificate`` is the one that ends, which is public: who hasn't its key can do nothing with the answer. A peer
+    asks only if the answer to :class:`Register` has ``renews``.
+    """
+
+    arguments = [(b"certificate", String())]
+    response = [(b"certificate", String())]
     errors = {Refused: b"REFUSED", Busy: b"BUSY"}
 
 

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from p2p.base.errors import IdentityError
@@ -29,7 +30,8 @@ SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519Pri
 """What an authority may sign with; :meth:`Authority.create` makes the first kind, ``openssl`` makes all of them."""
 
 AUTHORITY_DAYS = 3650
-CERTIFICATE_DAYS = 825
+CERTIFICATE_DAYS = 30
+"""Days that a certificate is valid. Daemons renew theirs after two thirds of it, see :mod:`p2p.identity.renewal`."""
 
 _SKEW = timedelta(hours=1)
 """How far a certificate begins in the past: clocks of lab machines differ."""
@@ -124,7 +126,7 @@ class Authority:
     def certify(
         self,
         dns_name: str,
-        key: ec.EllipticCurvePublicKey,
+        key: CertificatePublicKeyTypes,
         *,
         days: float = CERTIFICATE_DAYS,
         now: datetime | None = None,
@@ -202,7 +204,7 @@ def _subject(dns_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePublicKey, start: datetime, until: datetime
+    subject: x509.Name, key: CertificatePublicKeyTypes, start: datetime, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

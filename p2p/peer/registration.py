@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
@@ -22,10 +24,11 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import DialFailed, Go, InstructConnect, Refused, Register, Revoke, responder
+from p2p.control.commands import DialFailed, Go, InstructConnect, Refused, Register, Renew, Revoke, responder
+from p2p.control.joining import Renewing
 from p2p.identity.believed import Believed
 from p2p.identity.revocations import BadStatement
-from p2p.identity.tls import CONTROL_ALPN, Credentials, remote_key, require_name
+from p2p.identity.tls import CONTROL_ALPN, Credentials, Newcomer, remote_key, require_name
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 
 __all__ = ["Registrant", "Registration", "RouterAccess", "RouterChannel"]
@@ -194,6 +197,7 @@ class Registration:
         self._pausing: Deferred[None] | None = None
         self._woke = False
         self._stopping = False
+        self._renews = False
         self.registered = False
         self.last_error = "not connected yet"
         self.observed = ""
@@ -247,6 +251,43 @@ class Registration:
             elif where.elsewhere(local, remote):
                 self._woke = True
                 channel.doubted(ANSWER_S)
+
+    async def renew(self, certificate: bytes) -> bytes:
+        """Get a new certificate from the router: over the control channel, or, if it has ended, as one who joins.
+
+        :param certificate: the one that ends, DER.
+        :returns: the new one, DER.
+        :raises P2PError: if that doesn't work now.
+        """
+        if self.registered and self._renews:
+            fresh: bytes = (await self.call(Renew, certificate=certificate))["certificate"]
+            return fresh
+        if self.registered:
+            raise ControlLost(f"{self.router} knows nothing of renewals; its p2p is older")
+        asking = Renewing(
+            self._clock,
+            self._limits.handshake_s + self._limits.call_s,
+            self.router,
+            x509.load_der_x509_certificate(certificate),
+            self._credentials.authorities,
+        )
+        factory = Factory.forProtocol(lambda: asking)
+        factory.noisy = False
+        connecting = self._endpoint.connect(Newcomer().wrap(factory, self._clock))
+        connecting.addTimeout(self._limits.handshake_s, self._clock, onTimeoutCancel=self._not_accepted)
+        try:
+            await connecting
+        except P2PError:
+            raise
+        except Exception as error:
+            raise ControlLost(f"{self.router} isn't reached: {reason_of(Failure(error))}") from error
+        return (await asking.joined).certificate.public_bytes(Encoding.DER)
+
+    def dial_now(self) -> None:
+        """Dial the router at once, if the next dial would come later."""
+        if self._pausing is not None:
+            self._woke = True
+            self._pausing.cancel()
 
     def revoked(self, keys: Collection[bytes]) -> None:
         """Be told that keys were revoked: the router's may be one of them."""
@@ -356,6 +397,7 @@ class Registration:
             except P2PError:
                 channel.close()
                 raise
+        self._renews = answer["renews"] or False
         self.registered = True
         self.observed = printable(answer["observed"])
         self._log.info(

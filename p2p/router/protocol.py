@@ -32,6 +32,7 @@ from p2p.control.commands import (
     Observe,
     Refused,
     Register,
+    Renew,
     RequestConnect,
     Revoke,
     TooManyPeers,
@@ -53,7 +54,7 @@ from p2p.router.core import (
     Router,
     checked_request,
 )
-from p2p.router.joins import Joins
+from p2p.router.joins import Joins, SignerCommands
 from p2p.router.mappings import EACH
 from p2p.router.meters import REGISTRATION_WAIT_S
 from p2p.router.reports import AwaitedReports
@@ -105,7 +106,7 @@ class PeerCommands(CommandLocator):
             if revocations is not None:
                 self._channel.takes_revocations(revocations)
             self._channel.note("router: {who} registered, version {version}", version=printable(version[:40]))
-        return {"lease": self._router.limits.silence_s, "observed": self._channel.address}
+        return {"lease": self._router.limits.silence_s, "observed": self._channel.address, "renews": True}
 
     async def _turn(self) -> None:
         """Wait until this name may register once more: one that does so all the time is slowed down.
@@ -161,6 +162,12 @@ class PeerCommands(CommandLocator):
         with self._request(f"a report to {printable(report['initiator'][:130])}"):
             await self._router.dial_failed(self._channel, report)
         return {}
+
+    @responder(Renew)
+    async def renew(self, certificate: bytes) -> Mapping[str, Any]:
+        """Have the signer renew the certificate of this peer."""
+        with self._request("a new certificate"):
+            return {"certificate": await self._channel.renewed(certificate)}
 
     @responder(ListPeers)
     async def list_peers(self, cluster: str, after: str) -> NamesAnswer:
@@ -265,18 +272,6 @@ class NeighbourCommands(CommandLocator):
         self._channel.charge(self._quota, self._router.limits.lookups_per_s)
 
 
-class SignerCommands(CommandLocator):
-    """What the signer may ask."""
-
-    def __init__(self, channel: AcceptedChannel) -> None:
-        self._channel = channel
-
-    @responder(Revoke)
-    async def revoke(self, statements: list[bytes]) -> Mapping[str, Any]:
-        """Believe some keys no more."""
-        return self._channel.told_of_revocations(statements)
-
-
 class AcceptedChannel(PeerHandle):
     """The router's end of an accepted connection, whoever is at the other.
 
@@ -347,7 +342,7 @@ class AcceptedChannel(PeerHandle):
         self._key = remote_key(self.transport)
         if name == SIGNER:
             self._place.leave(known=True)
-            self.locator = SignerCommands(self)
+            self.locator = SignerCommands(self.told_of_revocations)
             channels.joins.signer_linked(self)
             self.note("router: the signer linked to this router")
             return
@@ -367,6 +362,13 @@ class AcceptedChannel(PeerHandle):
             raise IdentityError(f"the certificate is neither a peer's nor a router's: {error}") from error
         self.locator = PeerCommands(channels.router, self, self._clock)
         self.expect("Register", channels.router.limits.handshake_s)
+
+    async def renewed(self, certificate: bytes) -> bytes:
+        """Have the signer renew a certificate, DER.
+
+        :raises Refused: if there is nobody to do it, or the signer doesn't want to.
+        """
+        return await self._channels.joins.renew(certificate)
 
     def pinged(self) -> AmpBox:
         """Tell a neighbour, and the signer, how much is known of revocations; a peer of the cluster is told in turn."""

@@ -27,6 +27,7 @@ from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
 from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
 from p2p.control.door import Door, defer_accept
+from p2p.control.renewer import Renewer
 from p2p.identity.believed import Believed
 from p2p.identity.expiry import ExpiryWatch
 from p2p.identity.revocations import Revocation
@@ -43,6 +44,9 @@ __all__ = ["RouterService", "load_credentials"]
 GOODBYE_S = 5.0
 """Seconds that the other ends have for a polite close when the router stops."""
 
+RENEWED = "certificates"
+"""The folder for renewed certificates in that of the state."""
+
 KEPT = 0.25
 """The part of ``pending_connections`` that is kept for addresses from which somebody has registered before."""
 
@@ -54,7 +58,8 @@ def load_credentials(config: RouterConfig) -> Credentials:
 
     :raises IdentityError: if they can't be used, or aren't those of this cluster's router.
     """
-    credentials = Credentials(config.tls.certificate, config.tls.key, config.tls.authority)
+    renewed = None if config.state is None else config.state / RENEWED / f"{router_name(config.cluster)}.pem"
+    credentials = Credentials(config.tls.certificate, config.tls.key, config.tls.authority, renewed=renewed)
     expected = router_name(config.cluster)
     if credentials.name != expected:
         raise IdentityError(
@@ -120,7 +125,10 @@ class RouterService(MultiService):
         tls = config.tls
         joins = Joins(reactor, config.cluster, limits, tls.authority.read_bytes(), self.gate)
         self._channels = AcceptedChannels(self.router, self.gate, reactor, joins, self.believed)
-        self._expiry = ExpiryWatch(reactor, {credentials.name: tls.certificate}, tls.authority, wall)
+        self._expiry = ExpiryWatch(reactor, [credentials], tls.authority, wall)
+        self._renewer = Renewer(reactor, wall)
+        self._renewer.add(credentials, joins.renew)
+        joins.linked = self._renewer.again
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         total = limits.pending_connections
         self.admission = Admission(total, limits.pending_per_address, kept=int(total * KEPT))
@@ -151,6 +159,7 @@ class RouterService(MultiService):
         except LocalFileError as error:
             raise CannotStart(str(error)) from error
         self._sleep.start()
+        self._renewer.start()
         log.info(
             "router: serving cluster {cluster} at {listening}, neighbours: {neighbours}",
             cluster=self.router.cluster,
@@ -178,12 +187,14 @@ class RouterService(MultiService):
             socket_bytes=SocketBytes(received=self.meter.received, sent=self.meter.sent),
             lookups=times.count,
             warnings=self._expiry.warnings(),
+            certificate_days=self._expiry.days_left(self._credentials.name),
             table_lookup_ns=Mean(count=times.count, mean=times.mean, max=times.longest),
         )
 
     async def _stop(self) -> None:
         self._tell(STOPPING)
         self._expiry.stop()
+        self._renewer.stop()
         self._sleep.stop()
         port, self._port = self._port, None
         if port is not None:

@@ -92,6 +92,7 @@ class SignerService(MultiService):
         self._watch()
         credentials = _own_credentials(authority, directory, datetime.fromtimestamp(wall(), UTC))
         credentials.revocations = self.revocations
+        credentials.patient = True
         desk = Desk(authority, self._ledger, plan.links, wall, used)
         self._clusters = list(plan.clusters)
         for cluster, place in plan.clusters.items():

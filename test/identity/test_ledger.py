@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -44,7 +45,7 @@ class LedgerTests(SynchronousTestCase):
         """A key that gets several certificates is known until the last of them ends."""
         issued = self.authority.issue("n1.n", self.folder, days=30)
         certificate = load_certificate(issued.certificate)
-        shorter = self.authority.certify("n1.n", certificate.public_key(), days=1)  # type: ignore[arg-type]  # it is one of P-256
+        shorter = self.authority.certify("n1.n", certificate.public_key(), days=1)
         ledger = self.open()
         ledger.record([certificate])
         ledger.record([shorter])
@@ -88,19 +89,19 @@ class LedgerTests(SynchronousTestCase):
 
     def test_revoked(self) -> None:
         """A key is revoked once, with a number that grows; the certificate's end is that of the revocation."""
-        ledger = self.open()
+        ledger, now = self.open(), time.time()
         certificates = [load_certificate(self.authority.issue(f"n{one}.n", self.folder).certificate) for one in (1, 2)]
         ledger.record(certificates)
         keys = [public_key_of(one) for one in certificates]
         seen = ledger.changes()
         other = self.open()
-        first = other.revoke(keys[0], self.authority.sign, NOW)
+        first = other.revoke(keys[0], self.authority.sign, now)
         self.assertNotEqual(seen, ledger.changes())
-        self.assertEqual(int(NOW * 1000), first.number)
-        self.assertEqual(first, ledger.revoke(keys[0], self.authority.sign, NOW + 5))
-        second = ledger.revoke(keys[1], self.authority.sign, NOW - 99)  # the clock was set back
+        self.assertEqual(int(now * 1000), first.number)
+        self.assertEqual(first, ledger.revoke(keys[0], self.authority.sign, now + 5))
+        second = ledger.revoke(keys[1], self.authority.sign, now - 99)  # the clock was set back
         self.assertEqual(first.number + 1, second.number)
-        self.assertEqual([first, second], ledger.revocations(NOW))
+        self.assertEqual([first, second], ledger.revocations(now))
         self.assertEqual([], ledger.revocations(float(second.until)))
         self.assertEqual([True, True], [one.revoked for one in ledger.issued()])
         parsed = parse_statement(

@@ -42,8 +42,13 @@ TYPES: Final[dict[type[Argument], str]] = {
     Integer: "Integer",
     Float: "Float",
     Boolean: "Boolean",
-    ListOf: "ListOf(Unicode)",
 }
+
+
+def shown_type(kind: Argument) -> str:
+    """The type of an argument as the document has it."""
+    return f"ListOf({shown_type(kind.elementType)})" if isinstance(kind, ListOf) else TYPES[type(kind)]
+
 
 ARGUMENTS: Final[dict[str, type[BaseModel]]] = {
     "status": operations.NoArguments,
@@ -119,10 +124,10 @@ class CommandTests(SynchronousTestCase):
 
     def test_arguments(self) -> None:
         """Each command has a section whose table holds its arguments and answers, in order, with their types."""
-        self.assertEqual(11, len(COMMANDS))
+        self.assertEqual(12, len(COMMANDS))
         for command in COMMANDS:
             expected = [
-                (direction, name.decode(), TYPES[type(kind)])
+                (direction, name.decode(), shown_type(kind))
                 for direction, fields in (("argument", command.arguments), ("answer", command.response))
                 for name, kind in fields
             ]

@@ -179,6 +179,7 @@ class RouterConfig(StrictModel):
     )
     relays: Relays = Field(default=[], description="a list of peers that relay for those who can't link directly")
     console: Console | None = Field(default=None, description="the path of this daemon's UNIX socket")
+    state: StateFolder | None = Field(default=None, description="the folder for what must outlive the daemon")
     limits: RouterLimits = Field(default_factory=RouterLimits, description="a mapping of limits")
 
     @field_validator("neighbours")

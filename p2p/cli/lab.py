@@ -11,6 +11,7 @@ import click
 
 from p2p.base.names import router_name
 from p2p.cli.lab_invite import invite
+from p2p.cli.lab_revoke import list_names, revoke
 from p2p.cli.output import json_option, printable, show_json
 from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedName, Lab, create_lab, issue_name
@@ -138,7 +139,8 @@ def issue(name: str, directory: Path, as_json: bool) -> None:
         click.echo(printable(_peer_text(made, directory), lines=True))
 
 
-lab.add_command(invite)
+for command in (invite, list_names, revoke):
+    lab.add_command(command)
 
 
 def _lab_fields(made: Lab) -> dict[str, Any]:

@@ -93,10 +93,13 @@ def _made(directory: Path, name: str, place: RouterPlace, hours: float) -> tuple
     """
     authority, now = Authority.load(directory), time.time()
     with Ledger.open(directory) as ledger:
-        holder = next((one for one in ledger.issued(name) if one.until > now), None)
+        holder = next((one for one in ledger.issued(name) if one.until > now and not one.revoked), None)
         if holder is not None:
             until = datetime.fromtimestamp(holder.until, UTC)
-            raise IdentityError(f"{name} has a certificate until {until:%Y-%m-%d}; invite a machine by another name")
+            raise IdentityError(
+                f"{name} has a certificate until {until:%Y-%m-%d}; where that machine is gone, p2p lab revoke {name} "
+                "first, else take another name"
+            )
         made = ledger.invite(
             name, secrets.token_bytes(SECRET_BYTES), int.from_bytes(os.urandom(8)), now + 3600 * hours, now
         )

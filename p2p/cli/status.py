@@ -3,31 +3,71 @@
 from __future__ import annotations
 
 import click
+from click.exceptions import Exit
 
-from p2p.cli.output import columns, duration, json_option, printable, show_json, size
+from p2p.base.names import router_name
+from p2p.cli.output import ExitCode, columns, duration, json_option, printable, show_json, size
 from p2p.cli.session import ConsoleSession
 from p2p.console.operations import PeerStatus, RouterStatus
+from p2p.identity.expiry import EXPIRES_SOON_DAYS
 
 __all__ = ["status"]
 
 
 @click.command()
+@click.option(
+    "--check",
+    is_flag=True,
+    help="For monitoring: print only what is wrong, and exit with 4 if the router, or a neighbour, isn't connected, "
+    "with 2 if a certificate ends within 7 days.",
+)
 @json_option
 @click.pass_obj
-def status(session: ConsoleSession, as_json: bool) -> None:
+def status(session: ConsoleSession, check: bool, as_json: bool) -> None:
     """Show what the daemon is doing.
 
     For a peer daemon these are its router, its peers and their links; for a router, its neighbours and what it did.
 
     \b
       p2p status
+      p2p status --check
       p2p --config lab/router-n.yaml status
     """
     answer = session.run(lambda client, reactor: client.status(), router=True)
+    code, wrong = _checked(answer)
     if as_json:
         show_json(answer.model_dump(mode="json"))
+    elif check:
+        click.echo(printable("\n".join(wrong) or "ok", lines=True))
     else:
         click.echo(_of_router(answer) if isinstance(answer, RouterStatus) else _of_peers(answer))
+    if check and code is not ExitCode.OK:
+        raise Exit(code)
+
+
+def _checked(answer: PeerStatus | RouterStatus) -> tuple[ExitCode, list[str]]:
+    """What is wrong with a daemon, the worst first, and the exit code for that."""
+    if isinstance(answer, RouterStatus):
+        away = [
+            f"router.{name} isn't connected: {answer.neighbour_problems.get(name, 'it is being dialled')}"
+            for name, up in sorted(answer.neighbours.items())
+            if not up
+        ]
+        left = {router_name(answer.cluster): answer.certificate_days}
+    else:
+        away = [
+            f"{one.name} isn't registered: {one.problem or 'it is being dialled'}"
+            for one in answer.peers
+            if not one.registered
+        ]
+        left = {one.name: one.certificate_days for one in answer.peers}
+    ending = [
+        f"the certificate of {name} {f'ends in {days:.1f} days' if days > 0 else 'has ended'}"
+        for name, days in left.items()
+        if days is not None and days < EXPIRES_SOON_DAYS
+    ]
+    code = ExitCode.UNREACHABLE if away else ExitCode.USAGE if ending else ExitCode.OK
+    return code, [*away, *ending]
 
 
 def _of_peers(answer: PeerStatus) -> str:
@@ -47,9 +87,15 @@ def _of_peers(answer: PeerStatus) -> str:
         ("open", ", ".join(held)),
     ]
     peers = columns(
-        ("PEER", "REGISTERED", "LINKS", "SEEN AT"),
+        ("PEER", "REGISTERED", "LINKS", "SEEN AT", "CERTIFICATE"),
         [
-            (one.name, "yes" if one.registered else "no", str(len(one.links)), one.observed or "-")
+            (
+                one.name,
+                "yes" if one.registered else "no",
+                str(len(one.links)),
+                one.observed or "-",
+                _days(one.certificate_days),
+            )
             for one in answer.peers
         ],
     )
@@ -89,11 +135,18 @@ def _of_router(answer: RouterStatus) -> str:
         ("sockets", f"{answer.connections} connections"),
         ("bytes", f"{size(through.received)} received, {size(through.sent)} sent"),
         ("look-ups", f"{answer.lookups}{took if times.count else ''}"),
+        ("certificate", _days(answer.certificate_days)),
     ]
     neighbours = [(name, "connected" if up else "not connected") for name, up in sorted(answer.neighbours.items())]
     table = [columns(("NEIGHBOUR", "CONTROL CHANNEL"), neighbours)] if neighbours else []
     problems = [f"router.{name}: {why}" for name, why in sorted(answer.neighbour_problems.items())]
     return "\n\n".join([_facts(facts), *table, *_notes([*problems, *answer.warnings])])
+
+
+def _days(left: float | None) -> str:
+    if left is None:  # an older daemon doesn't say
+        return "-"
+    return f"{left:.0f} days" if left > 0 else "ended"
 
 
 def _notes(notes: list[str]) -> list[str]:

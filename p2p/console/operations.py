@@ -401,6 +401,7 @@ class HostedStatus(ConsoleAnswer):
     problem: str = ""
     attempts: list[LinkAttempt] = []
     relay: Relayed | None = None
+    certificate_days: float | None = None
 
 
 class OpenSockets(ConsoleAnswer):
@@ -456,3 +457,4 @@ class RouterStatus(ConsoleAnswer):
     lookups: int
     table_lookup_ns: Mean
     warnings: list[str] = []
+    certificate_days: float | None = None

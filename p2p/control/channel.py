@@ -28,7 +28,7 @@ from p2p.base.waiters import Waiters
 from p2p.control.backlog import Backlog
 from p2p.control.commands import Farewell, Ping
 from p2p.control.questions import Question, Questions
-from p2p.identity.tls import CONTROL_ALPN, connection_failure, remote_name
+from p2p.identity.tls import CONTROL_ALPN, connection_failure, remote_name, require_believed
 
 __all__ = ["BACKLOG_BYTES", "BOX_KEYS", "Channel", "ControlLost", "ControlTimeout", "reason_of"]
 
@@ -128,6 +128,10 @@ class Channel(amp.AMP):
 
         :raises IdentityError: to refuse it, which is logged and cuts the connection off.
         """
+
+    def pinged(self) -> amp.AmpBox:
+        """Return the answer to a Ping."""
+        return amp.AmpBox()
 
     def closed(self, reason: Failure) -> None:
         """Be told that the connection ended; the questions that wait fail after this."""
@@ -272,6 +276,7 @@ class Channel(amp.AMP):
             self.remote_name = remote_name(self.transport)
             self._state = _State.OPEN
             self.transport.registerProducer(self._backlog, True)
+            require_believed(self.transport)
             self.authenticated()
         except IdentityError as error:
             if self._state is _State.OPEN:
@@ -389,7 +394,7 @@ class Channel(amp.AMP):
             return
         name, tag = box[amp.COMMAND], box.get(amp.ASK)
         if name == Ping.commandName:
-            self._reply(amp.AmpBox(), tag)
+            self._reply(self.pinged(), tag)
             return
         if name == Farewell.commandName:
             self.farewell = f"{self.remote_name} said: {printable(box.get(b'reason', b''))}"

@@ -34,7 +34,9 @@ __all__ = [
     "Ping",
     "Refused",
     "Register",
+    "Renew",
     "RequestConnect",
+    "Revoke",
     "TooManyPeers",
     "UnknownCluster",
     "UnknownPeer",
@@ -107,10 +109,12 @@ class Register(Command):
     """Peer to router: enter me into your routing table.
 
     Answers the lease (seconds of silence after which the entry goes) and the address that the router observed.
+    ``revocations`` is the largest number of those that the peer knows, if it takes :class:`Revoke`; ``renews`` says
+    that the router takes :class:`Renew`.
     """
 
-    arguments = [(b"name", Unicode()), (b"version", Unicode())]
-    response = [(b"lease", Float()), (b"observed", Unicode())]
+    arguments = [(b"name", Unicode()), (b"version", Unicode()), (b"revocations", Integer(optional=True))]
+    response = [(b"lease", Float()), (b"observed", Unicode()), (b"renews", Boolean(optional=True))]
     errors = {
         NameMismatch: b"NAME_MISMATCH",
         ClusterMismatch: b"CLUSTER_MISMATCH",
@@ -306,8 +310,36 @@ class Enrol(Command):
     errors = {Refused: b"REFUSED", Busy: b"BUSY"}
 
 
+class Renew(Command):
+    """Peer to router, router to signer: a new certificate for the same name and the same key.
+
+    ``certificate`` is the one that ends, which is public: who hasn't its key can do nothing with the answer. A peer
+    asks only if the answer to :class:`Register` has ``renews``.
+    """
+
+    arguments = [(b"certificate", String())]
+    response = [(b"certificate", String())]
+    errors = {Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class Revoke(Command):
+    """Signer to router, router to router, router to peer: these keys aren't believed any more.
+
+    ``statements`` are the authority's, in order. A router is sent it by a neighbour only if its answer to Ping says
+    that it takes them, a peer only if it has said so when it registered.
+    """
+
+    arguments = [(b"statements", ListOf(String()))]
+    errors = {Refused: b"REFUSED", Busy: b"BUSY"}
+
+
 class Ping(Command):
-    """Either way, at any time: are you there?"""
+    """Either way, at any time: are you there?
+
+    A router answers a neighbour's, and the signer's, with the largest number of the revocations that it knows.
+    """
+
+    response = [(b"revocations", Integer(optional=True))]
 
 
 class Farewell(Command):

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 from cryptography import x509
@@ -31,7 +31,7 @@ from p2p.identity.pem_files import public_key_of
 from p2p.identity.tls import JOIN_ALPN, binding_of, require_vouched
 
 __all__ = ["MESSAGE_BYTES", "Enrolment", "JoinAnswer", "JoinGreeting", "JoinRefused", "JoinReply", "JoinRequest"]
-__all__ += ["Joined", "Joining", "authorities_in", "read_message"]
+__all__ += ["Joined", "Joining", "RenewRequest", "Renewing", "authorities_in", "read_message", "read_request"]
 
 MESSAGE_BYTES: Final = 65_536
 """The longest message; a greeting with one authority has about 1 KiB."""
@@ -94,6 +94,15 @@ class JoinRequest(_Message):
     locator: Annotated[int, Field(ge=0, lt=LOCATORS)]
     key: Binary
     proof: Binary
+
+
+class RenewRequest(_Message):
+    """What a machine asks for whose certificate has ended, so that its router can't let it in: one more for its key.
+
+    :ivar renew: the certificate, DER. It is public, and so is the answer: nobody but who has the key can use it.
+    """
+
+    renew: Binary
 
 
 class JoinAnswer(_Message):
@@ -184,6 +193,17 @@ def read_message(kind: type[_M], data: bytes) -> _M:
         raise ProtocolViolation(f"a {kind.__name__} that can't be read: {error}") from error
 
 
+def read_request(data: bytes) -> JoinRequest | RenewRequest:
+    """Read what a machine asks for.
+
+    :raises ProtocolViolation: if it is neither.
+    """
+    try:
+        return read_message(RenewRequest, data)
+    except ProtocolViolation:
+        return read_message(JoinRequest, data)
+
+
 class Joining(_Framed):
     """A router's end.
 
@@ -198,7 +218,7 @@ class Joining(_Framed):
         clock: IReactorTime,
         seconds: float,
         authorities: Sequence[bytes],
-        ask: Callable[[JoinRequest, bytes], Coroutine[Any, Any, JoinAnswer]],
+        ask: Callable[[JoinRequest | RenewRequest, bytes], Coroutine[Any, Any, JoinAnswer]],
         tell: Callable[[str], object],
         left: Callable[[], object],
     ) -> None:
@@ -217,14 +237,15 @@ class Joining(_Framed):
     def taken(self, message: bytes) -> None:
         if self._asking is not None:
             raise ProtocolViolation("a second request")
-        request = read_message(JoinRequest, message)
+        request = read_request(message)
         self._asking = Deferred.fromCoroutine(self._answered(request, binding_of(self.transport)))
 
-    async def _answered(self, request: JoinRequest, binding: bytes) -> None:
+    async def _answered(self, request: JoinRequest | RenewRequest, binding: bytes) -> None:
         try:
             reply = JoinReply(answer=await self._ask(request, binding))
         except P2PError as error:
-            self._tell(f"{printable(request.name)} gets no certificate: {error}")
+            who = printable(request.name) if isinstance(request, JoinRequest) else "who asks for a renewal"
+            self._tell(f"{who} gets no certificate: {error}")
             reply = JoinReply(refused=str(error)[:TEXT_CHARACTERS])
         if not self._over:
             self._over = True
@@ -243,24 +264,17 @@ class Joining(_Framed):
 
 
 @implementer(IHandshakeListener)
-class Enrolment(_Framed):
-    """A new machine's end.
+class _Machine(_Framed):
+    """A machine's end.
 
     :param router: the name that the router must have.
-    :param name: whose certificate it shall be.
-    :param key: SubjectPublicKeyInfo, DER.
     :ivar joined: fires with what was got, or fails.
     """
 
-    def __init__(
-        self, clock: IReactorTime, seconds: float, router: str, name: str, code: InviteCode, key: bytes
-    ) -> None:
+    def __init__(self, clock: IReactorTime, seconds: float, router: str) -> None:
         super().__init__(clock, seconds)
         self.joined: Deferred[Joined] = Deferred()
         self._router = router
-        self._name = name
-        self._code = code
-        self._key = key
         self._authority: x509.Certificate | None = None
 
     def handshakeCompleted(self) -> None:
@@ -273,13 +287,28 @@ class Enrolment(_Framed):
         else:
             self._answered(self._authority, read_message(JoinReply, message))
 
+    def believed(self, public_key: bytes) -> bool:
+        """Whether an authority is the right one, by its SubjectPublicKeyInfo, DER."""
+        raise NotImplementedError
+
+    def request(self) -> _Message:
+        """Return what to ask for."""
+        raise NotImplementedError
+
+    def check(self, answer: JoinAnswer, certificate: x509.Certificate) -> None:
+        """See whether an answer is good.
+
+        :raises ProtocolViolation: if it isn't.
+        """
+        raise NotImplementedError
+
     def _greeted(self, greeting: JoinGreeting) -> None:
-        """See whether this is the lab of the code before anything is said."""
+        """See whether this is the right lab before anything is said."""
         try:
             known = [x509.load_der_x509_certificate(one) for one in greeting.authorities]
         except ValueError as error:
             raise ProtocolViolation("an authority whose certificate can't be read") from error
-        found = [one for one in known if mark_of(public_key_of(one)) == self._code.mark]
+        found = [one for one in known if self.believed(public_key_of(one))]
         if not found:
             self.failed(JoinRefused("it isn't a router of the lab that made this code; it wasn't told anything"))
             return
@@ -289,24 +318,18 @@ class Enrolment(_Framed):
             self.failed(JoinRefused(f"{error}; it wasn't told anything"))
             return
         self._authority = found[0]
-        proof = newcomer_proof(self._code.secret, binding_of(self.transport), self._name, self._key)
-        request = JoinRequest(name=self._name, locator=self._code.locator, key=self._key, proof=proof)
-        self.transport.write(request.frame())
+        self.transport.write(self.request().frame())
 
     def _answered(self, authority: x509.Certificate, reply: JoinReply) -> None:
         answer = reply.answer
         if answer is None:
             self.failed(JoinRefused(printable(reply.refused or "it gave no reason")))
             return
-        wanted = signer_proof(self._code.secret, binding_of(self.transport), answer.certificate, answer.links)
-        if not same_proof(wanted, answer.proof):
-            raise ProtocolViolation("an answer that doesn't come from who made the code")
         try:
             certificate = x509.load_der_x509_certificate(answer.certificate)
         except ValueError as error:
             raise ProtocolViolation("a certificate that can't be read") from error
-        if public_key_of(certificate) != self._key:
-            raise ProtocolViolation("a certificate for another key")
+        self.check(answer, certificate)
         self.transport.loseConnection()
         self.joined.callback(Joined(authority, certificate, answer.links))
 
@@ -314,6 +337,65 @@ class Enrolment(_Framed):
         if not self.joined.called:
             self.joined.errback(error)
             self.transport.abortConnection()
+
+
+class Enrolment(_Machine):
+    """A new machine's end.
+
+    :param name: whose certificate it shall be.
+    :param key: SubjectPublicKeyInfo, DER.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, seconds: float, router: str, name: str, code: InviteCode, key: bytes
+    ) -> None:
+        super().__init__(clock, seconds, router)
+        self._name = name
+        self._code = code
+        self._key = key
+
+    def believed(self, public_key: bytes) -> bool:
+        return mark_of(public_key) == self._code.mark
+
+    def request(self) -> JoinRequest:
+        proof = newcomer_proof(self._code.secret, binding_of(self.transport), self._name, self._key)
+        return JoinRequest(name=self._name, locator=self._code.locator, key=self._key, proof=proof)
+
+    def check(self, answer: JoinAnswer, certificate: x509.Certificate) -> None:
+        wanted = signer_proof(self._code.secret, binding_of(self.transport), answer.certificate, answer.links)
+        if not same_proof(wanted, answer.proof):
+            raise ProtocolViolation("an answer that doesn't come from who made the code")
+        if public_key_of(certificate) != self._key:
+            raise ProtocolViolation("a certificate for another key")
+
+
+class Renewing(_Machine):
+    """The end of a machine whose certificate has ended.
+
+    :param certificate: that one.
+    :param authorities: the public keys of those that it trusts, SubjectPublicKeyInfo, DER.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        seconds: float,
+        router: str,
+        certificate: x509.Certificate,
+        authorities: Collection[bytes],
+    ) -> None:
+        super().__init__(clock, seconds, router)
+        self._certificate = certificate
+        self._authorities = authorities
+
+    def believed(self, public_key: bytes) -> bool:
+        return public_key in self._authorities
+
+    def request(self) -> RenewRequest:
+        return RenewRequest(renew=self._certificate.public_bytes(serialization.Encoding.DER))
+
+    def check(self, answer: JoinAnswer, certificate: x509.Certificate) -> None:
+        """Whether it is for the right key and from the right authority is seen where it is taken into use."""
 
 
 def authorities_in(pem: bytes) -> list[bytes]:

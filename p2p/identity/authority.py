@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from p2p.base.errors import IdentityError
 from p2p.base.names import ROUTER, SIGNER, parse_cluster, parse_peer
 from p2p.identity.pem_files import load_certificate, load_key, require_private, write_pair
 
-__all__ = ["AUTHORITY_CERTIFICATE", "AUTHORITY_KEY", "Authority", "Issued", "days_left"]
+__all__ = ["AUTHORITY_CERTIFICATE", "AUTHORITY_KEY", "Authority", "Issued", "days_left", "has_signed"]
 
 AUTHORITY_CERTIFICATE = "ca.pem"
 AUTHORITY_KEY = "ca.key"
@@ -28,10 +30,13 @@ SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519Pri
 """What an authority may sign with; :meth:`Authority.create` makes the first kind, ``openssl`` makes all of them."""
 
 AUTHORITY_DAYS = 3650
-CERTIFICATE_DAYS = 825
+CERTIFICATE_DAYS = 30
+"""Days that a certificate is valid. Daemons renew theirs after two thirds of it, see :mod:`p2p.identity.renewal`."""
 
 _SKEW = timedelta(hours=1)
 """How far a certificate begins in the past: clocks of lab machines differ."""
+
+_PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 
 _BOTH_ENDS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 
@@ -121,7 +126,7 @@ class Authority:
     def certify(
         self,
         dns_name: str,
-        key: ec.EllipticCurvePublicKey,
+        key: CertificatePublicKeyTypes,
         *,
         days: float = CERTIFICATE_DAYS,
         now: datetime | None = None,
@@ -148,6 +153,32 @@ class Authority:
             .sign(self._key, _hash_for(self._key))
         )
 
+    def sign(self, data: bytes) -> bytes:
+        """Sign something that isn't a certificate, which has to say what it is."""
+        key = self._key
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key.sign(data, ec.ECDSA(hashes.SHA256()))
+        if isinstance(key, rsa.RSAPrivateKey):
+            return key.sign(data, _PSS, hashes.SHA256())
+        return key.sign(data)
+
+
+def has_signed(authority: x509.Certificate, signature: bytes, data: bytes) -> bool:
+    """Whether an authority has made a signature, see :meth:`Authority.sign`."""
+    key = authority.public_key()
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, data, _PSS, hashes.SHA256())
+        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, data)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
 
 def days_left(certificate_path: Path, now: datetime | None = None) -> float:
     """Return how many days a certificate is still valid, less than 0 if it has expired.
@@ -173,7 +204,7 @@ def _subject(dns_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePublicKey, start: datetime, until: datetime
+    subject: x509.Name, key: CertificatePublicKeyTypes, start: datetime, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,21 +12,33 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from p2p.identity.pem_files import load_certificate
+from p2p.identity.tls import Credentials
 
-__all__ = ["ExpiryWatch"]
+__all__ = ["EXPIRES_SOON_DAYS", "ExpiryWatch"]
 
-EXPIRES_SOON_DAYS: Final = 14
-"""Days before the end of a certificate from which on it is warned of, at the start of a daemon and daily."""
+EXPIRES_SOON_DAYS: Final = 7
+"""Days before the end of a certificate from which on it is warned of, at the start of a daemon and daily. By then it
+has been tried for some days to renew it."""
 
 _DAY_S: Final = 86400.0
 
+_RENEWED = (
+    "it is renewed as soon as a signer is linked to the router; where the authority's key is: "
+    "twistd -n --pidfile= p2p-signer --lab DIR"
+)
+_NOT_RENEWED = (
+    "it can't be renewed without 'state: FOLDER' in the YAML file; add that, or make a new one (p2p lab issue) and "
+    "start this daemon again"
+)
+
 
 class ExpiryWatch:
-    """Warns of the certificates that a daemon has loaded, whatever has become of the files meanwhile.
+    """Warns of the certificates that a daemon uses.
 
-    :param certificates: the files by the names in them, and that of the authority.
+    :param credentials: whose they are, by the names in them.
+    :param authority: the file with that of the authority.
     :param wall: reads the Unix time, seconds: certificates end by the calendar.
-    :raises IdentityError: if one can't be read.
+    :raises IdentityError: if that can't be read.
     """
 
     _log = Logger()
@@ -34,12 +46,12 @@ class ExpiryWatch:
     def __init__(
         self,
         clock: IReactorTime,
-        certificates: Mapping[str, Path],
+        credentials: Iterable[Credentials],
         authority: Path,
         wall: Callable[[], float],
     ) -> None:
         self._wall = wall
-        self._ends = {name: (path, load_certificate(path).not_valid_after_utc) for name, path in certificates.items()}
+        self._credentials = {one.name: one for one in credentials}
         self._authority = authority, load_certificate(authority).not_valid_after_utc
         self._telling = LoopingCall(self._tell)
         self._telling.clock = clock
@@ -59,16 +71,18 @@ class ExpiryWatch:
         :param name: of one of them; None for all.
         """
         found = []
-        for one, (path, end) in self._ends.items():
-            if name in (None, one) and (when := self._soon(end)):
-                found.append(
-                    f"the certificate of {one} ({path}) {when}: make a new one (move the old one and its key away, "
-                    f"then p2p lab issue {one}), and start this daemon again"
-                )
+        for one, credentials in self._credentials.items():
+            if name in (None, one) and (when := self._soon(credentials.certificate.not_valid_after_utc)):
+                found.append(f"the certificate of {one} {when}: {_RENEWED if credentials.renewable else _NOT_RENEWED}")
         path, end = self._authority
         if when := self._soon(end):
             found.append(f"the lab's authority ({path}) {when}, and all certificates with it: make a new lab")
         return found
+
+    def days_left(self, name: str) -> float:
+        """Days until the certificate of a name ends, below 0 if it has."""
+        end = self._credentials[name].certificate.not_valid_after_utc
+        return (end - datetime.fromtimestamp(self._wall(), UTC)) / timedelta(days=1)
 
     def _soon(self, end: datetime) -> str:
         left = (end - datetime.fromtimestamp(self._wall(), UTC)) / timedelta(days=1)

@@ -272,6 +272,8 @@ def router_yaml(plan: LabPlan, cluster: str) -> str:
         *([] if others else [f"#   {quote(cluster)}: [192.0.2.0/24]"]),
         "# The UNIX socket on which this daemon answers about itself.",
         f"console: {quote(console_of(plan, router_file(cluster)))}",
+        "# The folder for the keys that the lab's authority has revoked; the daemon makes it.",
+        f"state: {quote(state_of(plan, router_file(cluster)))}",
         "# Limits stand at their defaults; docs/limits.rst lists them.",
         "# limits:",
         "#   peers: 20000",

@@ -1,4 +1,4 @@
-"""What an authority remembers: whom it has issued which key, and which invitations it has made.
+"""What an authority remembers: whom it has issued which key, which it has revoked, and which invitations it has made.
 
 It is a SQLite database beside the authority's key, ``authority.sqlite``, mode 0600, which the signer and the commands
 of ``p2p lab`` share. All functions block, for a moment.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from math import ceil
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -19,8 +20,9 @@ from p2p.base.errors import IdentityError, P2PError
 from p2p.base.names import SIGNER
 from p2p.identity.invitation import LOCATORS
 from p2p.identity.pem_files import load_certificate, name_of, public_key_of
+from p2p.identity.revocations import Revocation, hash_of, make_revocation
 
-__all__ = ["LEDGER", "WRONG_TRIES", "Invitation", "IssuedKey", "Ledger"]
+__all__ = ["LEDGER", "REVOCATIONS", "WRONG_TRIES", "Invitation", "IssuedKey", "Ledger"]
 
 LEDGER: Final = "authority.sqlite"
 
@@ -29,6 +31,9 @@ WRONG_TRIES: Final = 5
 
 INVITATIONS: Final = 10_000
 """Invitations that are kept, those that were used or have expired included; one of 100 locators is taken at most."""
+
+REVOCATIONS: Final = 20_000
+"""Revocations that haven't ended; more are a mistake, and every daemon keeps all of them."""
 
 KEPT_S: Final = 30 * 86400.0
 """Seconds after its end for which an invitation is still known, so that whoever uses it then is told why in vain."""
@@ -42,7 +47,16 @@ CREATE TABLE IF NOT EXISTS invitations (
     locator INTEGER PRIMARY KEY, name TEXT NOT NULL, secret BLOB NOT NULL, until REAL NOT NULL,
     wrong INTEGER NOT NULL DEFAULT 0, key BLOB
 );
+CREATE TABLE IF NOT EXISTS revocations (
+    number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, until INTEGER NOT NULL, statement BLOB NOT NULL
+);
 """
+
+
+_KEYS: Final = (
+    "SELECT keys.key, name, keys.until, number IS NOT NULL "
+    "FROM keys LEFT JOIN revocations ON revocations.key = keys.key"
+)
 
 
 class IssuedKey(NamedTuple):
@@ -50,11 +64,13 @@ class IssuedKey(NamedTuple):
 
     :ivar key: its SubjectPublicKeyInfo, DER.
     :ivar until: when the last of them ends, Unix seconds.
+    :ivar revoked: whether it has been revoked.
     """
 
     key: bytes
     name: str
     until: float
+    revoked: bool = False
 
 
 class Invitation(NamedTuple):
@@ -123,16 +139,57 @@ class Ledger:
         where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
         with _told(self.path):
             rows = self._connection.execute(
-                f"SELECT key, name, until FROM keys {where} ORDER BY name, until DESC",
+                f"{_KEYS} {where} ORDER BY name, keys.until DESC",
                 values,
             )
-            return [IssuedKey(*row) for row in rows]
+            return [_issued(row) for row in rows]
 
     def key(self, key: bytes) -> IssuedKey | None:
         """What is known of a key."""
         with _told(self.path):
-            row = self._connection.execute("SELECT key, name, until FROM keys WHERE key = ?", (key,)).fetchone()
-        return None if row is None else IssuedKey(*row)
+            row = self._connection.execute(f"{_KEYS} WHERE keys.key = ?", (key,)).fetchone()
+        return None if row is None else _issued(row)
+
+    def revoke(self, key: bytes, sign: Callable[[bytes], bytes], now: float) -> Revocation:
+        """Remember that a key isn't believed any more, and say so; a key that is revoked already stays as it is.
+
+        :param key: its SubjectPublicKeyInfo, DER, one that has been issued.
+        :param sign: signs as the authority.
+        :raises IdentityError: if too many are.
+        """
+        with self._change() as change:
+            for known in self._revocations("WHERE key = ?", (key,)):
+                return known
+            count = change.execute("SELECT count(*) FROM revocations WHERE until > ?", (now,)).fetchone()[0]
+            if count >= REVOCATIONS:
+                raise IdentityError(f"{self.path}: {count} keys are revoked, which is the limit")
+            latest = change.execute("SELECT max(number) FROM revocations").fetchone()[0] or 0
+            (until,) = change.execute("SELECT until FROM keys WHERE key = ?", (key,)).fetchone()
+            number = max(latest + 1, int(now * 1000))
+            made = make_revocation(number, ceil(until), hash_of(key), sign)
+            change.execute(
+                "INSERT INTO revocations (number, key, until, statement) VALUES (?, ?, ?, ?)",
+                (number, key, made.until, made.statement),
+            )
+        return made
+
+    def revocations(self, now: float) -> list[Revocation]:
+        """The revocations that haven't ended, in order."""
+        with _told(self.path):
+            return self._revocations("WHERE until > ?", (now,))
+
+    def changes(self) -> int:
+        """A number that is another one after another process has changed anything."""
+        with _told(self.path):
+            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def _revocations(self, where: str, values: tuple[object, ...]) -> list[Revocation]:
+        rows = self._connection.execute(
+            f"SELECT number, until, key, statement FROM revocations {where} ORDER BY number",
+            values,
+        )
+        return [Revocation(number, until, hash_of(key), statement) for number, until, key, statement in rows]
 
     def invite(self, name: str, secret: bytes, random: int, until: float, now: float) -> Invitation:
         """Remember a new invitation; an earlier one for the same name that nobody has used is void.
@@ -186,6 +243,11 @@ class Ledger:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _issued(row: tuple[bytes, str, float, int]) -> IssuedKey:
+    key, name, until, revoked = row
+    return IssuedKey(key, name, until, bool(revoked))
 
 
 @contextmanager

@@ -7,11 +7,13 @@ alone; the name in the certificate is checked with service_identity (RFC 9525).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
 from service_identity import VerificationError
@@ -29,12 +31,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import IdentityError
+from p2p.base.saving import save_file
 from p2p.identity.invitation import BINDING_BYTES
-from p2p.identity.pem_files import load_certificate, load_key
+from p2p.identity.pem_files import load_certificate, load_key, public_key_of
+from p2p.identity.revocations import RevocationList, hash_of
 from p2p.wire.private import STOCK, Way, link_way
 
 __all__ = ["CONTROL_ALPN", "JOIN_ALPN", "LINK_ALPN", "Credentials", "Newcomer", "binding_of", "connection_failure"]
-__all__ += ["remote_name", "require_name", "require_vouched"]
+__all__ += ["remote_key", "remote_name", "require_believed", "require_name", "require_vouched"]
 
 CONTROL_ALPN = b"p2p-control/1"
 LINK_ALPN = b"p2p/1"
@@ -61,20 +65,23 @@ _FOREIGN = "the authority of this lab doesn't vouch for it"
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class _Connections:
-    """Makes the OpenSSL connections of one shared context that speak one application protocol."""
+    """Makes the OpenSSL connections of one shared context that speak one application protocol.
 
-    def __init__(self, context: SSL.Context, alpn: bytes, way: Way) -> None:
+    :param context: returns the context, which is another one after the certificate has been renewed.
+    """
+
+    def __init__(self, context: Callable[[], SSL.Context], alpn: bytes, way: Way) -> None:
         self._context = context
         self._alpn = alpn
         self._way = way
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = self._way.connection(self._context)
+        connection = self._way.connection(self._context())
         connection.set_alpn_protos([self._alpn])
         return connection
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        return self._way.connection(self._context)
+        return self._way.connection(self._context())
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
@@ -82,31 +89,113 @@ class _TLSFactory(TLSMemoryBIOFactory):
 
     alpn = b""
     joins = False
+    patient = False
+    revocations = RevocationList()
 
 
 class Credentials:
     """The certificate and key of one router or peer, and the authority it trusts.
 
     :ivar name: the DNS name in the certificate, ``router.n`` or ``n1.n``.
+    :ivar certificate: the certificate that is in use.
+    :ivar revocations: whom not to believe although the authority vouches for them; whoever knows some sets it.
+    :ivar patient: whether a router's certificate may have expired, for the signer alone, which is there to renew it.
     """
 
-    def __init__(self, certificate: Path, key: Path, authority: Path, *, now: datetime | None = None) -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        authority: Path,
+        *,
+        now: datetime | None = None,
+        renewed: Path | None = None,
+    ) -> None:
         """Load the files, all of them PEM.
 
         What the other end would refuse is refused here already, where the reason can be told.
 
         :param now: the time at which the certificate must be valid, if not the clock's.
+        :param renewed: where a renewed certificate is kept. With it the certificate may have expired, since it can be
+            renewed.
         :raises IdentityError: if a file can't be read or isn't what it should be, the key isn't the certificate's, or
             the certificate isn't the authority's, has expired, or isn't for both ends of TLS.
         """
+        self.revocations = RevocationList()
+        self.patient = False
+        self._files = certificate, key, authority
+        self._renewed = renewed
+        self.name, self.certificate, self._context = self._load(now)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether there is a place for a renewed certificate."""
+        return self._renewed is not None
+
+    @property
+    def authorities(self) -> list[bytes]:
+        """The public keys of the authorities that are trusted, SubjectPublicKeyInfo, DER. Blocks for a moment.
+
+        :raises IdentityError: if they can't be read.
+        """
+        try:
+            found = x509.load_pem_x509_certificates(self._files[2].read_bytes())
+        except (OSError, ValueError) as error:
+            raise IdentityError(f"{self._files[2]}: the authority's certificate can't be read") from error
+        return [public_key_of(one) for one in found]
+
+    def reload(self) -> None:
+        """Load the files again, for the connections that are made from now on.
+
+        :raises IdentityError: as when they were loaded first; then nothing changes.
+        """
+        name, certificate, context = self._load(None)
+        if name != self.name:
+            raise IdentityError(f"{self._files[0]}: is the certificate of {name} now, not that of {self.name}")
+        self.certificate, self._context = certificate, context
+
+    def renew(self, certificate: bytes) -> None:
+        """Take a renewed certificate for the same key into use, for the connections that are made from now on.
+
+        Blocks while it is written.
+
+        :param certificate: DER.
+        :raises IdentityError: if it isn't one for this name and key, isn't the authority's, or can't be kept.
+        """
+        if self._renewed is None:
+            raise IdentityError(f"there is no folder to keep the renewed certificate of {self.name} in")
+        try:
+            fresh = x509.load_der_x509_certificate(certificate)
+        except ValueError as error:
+            raise IdentityError("what came as a renewed certificate can't be read") from error
+        where = f"the renewed certificate of {self.name}"
+        if public_key_of(fresh) != public_key_of(self.certificate) or _only_name(fresh, where) != self.name:
+            raise IdentityError(f"{where} is for another name, or another key")
+        try:
+            self._renewed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            candidate = self._renewed.with_name(f".{self._renewed.name}.candidate")
+            save_file(candidate, fresh.public_bytes(Encoding.PEM))
+            _check_chain(fresh, candidate, self._files[2], datetime.now(UTC), expired=False)
+            candidate.replace(self._renewed)
+        except OSError as error:
+            raise IdentityError(f"{self._renewed}: can't be written ({error.strerror})") from error
+        self.reload()
+
+    def _load(self, now: datetime | None) -> tuple[str, x509.Certificate, SSL.Context]:
+        certificate, key, authority = self._files
         own = load_certificate(certificate)
-        self.name = _only_name(_checked(own, str(certificate)), str(certificate))
+        if self._renewed is not None and self._renewed.is_file():
+            later = load_certificate(self._renewed)
+            if public_key_of(later) == public_key_of(own) and later.not_valid_after_utc > own.not_valid_after_utc:
+                own, certificate = later, self._renewed
+        name = _only_name(_checked(own, str(certificate)), str(certificate))
         # OpenSSL would ask for the password of an encrypted key at the terminal, and names no file in its errors.
         if load_key(key).public_key() != own.public_key():
             raise IdentityError(f"{key}: isn't the private key of {certificate}; use the pair that was made together")
-        self._context = _context(certificate, key, authority)
+        context = _context(certificate, key, authority)
         _check_usage(own, certificate)
-        _check_chain(own, certificate, authority, now or datetime.now(UTC))
+        _check_chain(own, certificate, authority, now or datetime.now(UTC), expired=self._renewed is not None)
+        return name, own, context
 
     def wrap(
         self,
@@ -128,7 +217,11 @@ class Credentials:
             What they speak stands in ``negotiatedProtocol`` of their transports.
         """
         way = STOCK if buffering else link_way()
-        return _wrapped(self._context, factory, client, alpn, clock, way, joins)
+        wrapped = _wrapped(lambda: self._context, factory, client, alpn, clock, way)
+        wrapped.joins = joins
+        wrapped.patient = self.patient
+        wrapped.revocations = self.revocations
+        return wrapped
 
 
 class Newcomer:
@@ -140,21 +233,19 @@ class Newcomer:
 
     def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> TLSMemoryBIOFactory:
         """Put TLS under a factory's protocols, which have to call :func:`require_vouched` before they say anything."""
-        return _wrapped(self._context, factory, True, JOIN_ALPN, clock, STOCK, False)
+        return _wrapped(lambda: self._context, factory, True, JOIN_ALPN, clock, STOCK)
 
 
 def _wrapped(
-    context: SSL.Context,
+    context: Callable[[], SSL.Context],
     factory: IProtocolFactory,
     client: bool,
     alpn: bytes,
     clock: IReactorTime,
     way: Way,
-    joins: bool,
-) -> TLSMemoryBIOFactory:
+) -> _TLSFactory:
     wrapped = _TLSFactory(_Connections(context, alpn, way), client, factory, clock)
     wrapped.alpn = alpn
-    wrapped.joins = joins
     wrapped.protocol = way.transport
     return wrapped
 
@@ -196,11 +287,33 @@ def remote_name(transport: Any) -> str:
     return _only_name(_checked(certificate.to_cryptography(), _OTHER), _OTHER)
 
 
+def remote_key(transport: Any) -> bytes:
+    """Return what stands for the key at the other end of TLS, see :func:`~p2p.identity.revocations.hash_of`.
+
+    :raises IdentityError: if it has shown none.
+    """
+    certificate = transport.getPeerCertificate()
+    if certificate is None:
+        raise IdentityError("the other end showed no certificate")
+    return hash_of(public_key_of(certificate.to_cryptography()))
+
+
+def require_believed(transport: Any) -> None:
+    """Check that the key at the other end of a TLS transport isn't revoked, as far as that is known here.
+
+    :raises IdentityError: if it is.
+    """
+    known: RevocationList | None = getattr(getattr(transport, "factory", None), "revocations", None)
+    if known and remote_key(transport) in known:
+        raise IdentityError("the lab's authority has revoked the key of the certificate at the other end")
+
+
 def require_name(transport: Any, name: str) -> None:
-    """Check with service_identity that a TLS transport ends at ``name``.
+    """Check with service_identity that a TLS transport ends at ``name``, with a key that isn't revoked.
 
     :raises IdentityError: if the certificate there is somebody else's, or one that nobody may have.
     """
+    require_believed(transport)
     certificate = transport.getPeerCertificate()
     if certificate is None:
         raise IdentityError(f"expected {name}, but the other end showed no certificate")
@@ -268,6 +381,8 @@ def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
 
 def _verified(connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, good: int) -> bool:
     """Leave it to OpenSSL whether a certificate is good; where it isn't, have the error say why, as it doesn't else."""
+    if number == SSL.X509VerificationCodes.ERR_CERT_HAS_EXPIRED and connection.get_app_data().factory.patient:
+        return True
     if not good:
         raise SSL.Error([("p2p", "", f"certificate verify failed: {_NOT_GOOD.get(number, _FOREIGN)}")])
     return True
@@ -283,7 +398,10 @@ def _check_usage(own: x509.Certificate, path: Path) -> None:
         raise IdentityError(f"{path}: its extendedKeyUsage must hold serverAuth and clientAuth")
 
 
-def _check_chain(own: x509.Certificate, path: Path, authority: Path, now: datetime) -> None:
+def _check_chain(own: x509.Certificate, path: Path, authority: Path, now: datetime, *, expired: bool) -> None:
+    """Check that the authority vouches for a certificate now, or, if it may be ``expired``, that it did so."""
+    if expired and now > own.not_valid_after_utc:
+        now = own.not_valid_after_utc
     if now > own.not_valid_after_utc:
         raise IdentityError(
             f"{path}: the certificate expired on {own.not_valid_after_utc:%Y-%m-%d}; move it and its key away "

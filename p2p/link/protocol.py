@@ -24,7 +24,7 @@ from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.scopes import Full, System
 from p2p.base.silence import Silence
 from p2p.base.texts import address_text
-from p2p.identity.tls import LINK_ALPN, connection_failure, require_name
+from p2p.identity.tls import LINK_ALPN, connection_failure, remote_key, require_name
 from p2p.link.boxes import Box, BoxParser
 from p2p.link.conduct import Conduct
 from p2p.link.events import DataReceived, Event, Ponged, StreamEnded, StreamOpened, StreamRefused, StreamReset, WentAway
@@ -151,6 +151,14 @@ class DirectLink(TwistedProtocol):
     def stream_count(self) -> int:
         """How many streams are open."""
         return len(self._streams)
+
+    @property
+    def remote_key(self) -> bytes | None:
+        """What stands for the key at the other end; None if none has been shown, as on a plain link."""
+        transport: Any = self.transport
+        if self.terms.plain or transport is None or transport.getPeerCertificate() is None:
+            return None
+        return remote_key(transport)
 
     @property
     def addresses(self) -> tuple[str, str]:

@@ -73,6 +73,7 @@ class PeerConsole:
     :param console_clients: how many clients the console has now.
     :param transfers: moves files and folders.
     :param consent: holds the offers about which a person decides.
+    :param days_left: says for how many days the certificate of a peer is still valid.
     :param warnings: warns of the certificate of a peer, or of all of them.
     """
 
@@ -92,6 +93,7 @@ class PeerConsole:
         transfers: Mover,
         consent: Consent,
         warnings: Callable[[str | None], list[str]],
+        days_left: Callable[[str], float | None] = lambda name: None,
     ) -> None:
         self._clock = clock
         self._peers = peers
@@ -102,6 +104,7 @@ class PeerConsole:
         self._now_ns = now_ns
         self._console_clients = console_clients
         self._warnings = warnings
+        self._days_left = days_left
         self._of_transfers = TransferConsole(clock, self._acting, transfers=transfers, consent=consent, now_ns=now_ns)
 
     def handlers(self) -> dict[str, Handler]:
@@ -135,6 +138,7 @@ class PeerConsole:
                     links=[_shown(link, now) for link in peer.links.values()],
                     observed=peer.registration.observed or None,
                     relay=_relayed(peer.meetings),
+                    certificate_days=self._days_left(peer.name),
                     problem="" if peer.registration.registered else peer.registration.last_error,
                     attempts=[
                         LinkAttempt(peer=target, port=moments.port, dials=moments.dials)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -286,6 +286,12 @@ class HostedPeer:
     def reported(self, arguments: Mapping[str, Any]) -> None:
         """Take the report of a target that couldn't dial this peer."""
         self.pursuit.reported(arguments)
+
+    def revoked(self, keys: Collection[bytes]) -> None:
+        """Be told that keys aren't believed any more: links to those who have them end at once."""
+        for link in self.connections:
+            if link.remote_key in keys:
+                link.abort(f"the lab's authority has revoked the key of {link.remote}")
 
     def seen_at(self, observed: str) -> None:
         """Warn of what keeps others from dialling this peer where its router sees it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
@@ -22,8 +24,11 @@ from p2p.base.names import parse_peer, router_name
 from p2p.base.texts import printable
 from p2p.base.waiters import Waiters
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
-from p2p.control.commands import DialFailed, Go, InstructConnect, Register, responder
-from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
+from p2p.control.commands import DialFailed, Go, InstructConnect, Refused, Register, Renew, Revoke, responder
+from p2p.control.joining import Renewing
+from p2p.identity.believed import Believed
+from p2p.identity.revocations import BadStatement
+from p2p.identity.tls import CONTROL_ALPN, Credentials, Newcomer, remote_key, require_name
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 
 __all__ = ["Registrant", "Registration", "RouterAccess", "RouterChannel"]
@@ -90,8 +95,9 @@ class RouterChannel(Channel):
 class _Orders(CommandLocator):
     """What a router may tell its peer."""
 
-    def __init__(self, registrant: Registrant) -> None:
+    def __init__(self, registrant: Registrant, believed: Believed | None) -> None:
         self._registrant = registrant
+        self._believed = believed
 
     @responder(InstructConnect)
     async def instruct(self, **arguments: Any) -> Mapping[str, Any]:
@@ -105,6 +111,16 @@ class _Orders(CommandLocator):
     @responder(DialFailed)
     async def report(self, **arguments: Any) -> Mapping[str, Any]:
         self._registrant.reported(arguments)
+        return {}
+
+    @responder(Revoke)
+    async def revoke(self, statements: list[bytes]) -> Mapping[str, Any]:
+        if self._believed is None:
+            raise Refused("this peer takes no revocations")
+        try:
+            self._believed.add(statements)
+        except BadStatement as error:
+            raise Refused(str(error)) from error
         return {}
 
 
@@ -148,6 +164,7 @@ class Registration:
     """Keeps one peer registered at its router for as long as it runs.
 
     :param turn: shared by the peers of a daemon, so that a thousand of them don't storm a router at once.
+    :param believed: is told by the router what is revoked, if there is one.
     :ivar router: the router's name.
     :ivar registered: whether the router has this peer in its table now.
     :ivar last_error: why it isn't registered, if it isn't.
@@ -163,6 +180,7 @@ class Registration:
         credentials: Credentials,
         limits: PeerLimits,
         turn: DeferredSemaphore,
+        believed: Believed | None = None,
     ) -> None:
         self.name = credentials.name
         self.router = router_name(parse_peer(credentials.name).cluster)
@@ -171,6 +189,7 @@ class Registration:
         self._credentials = credentials
         self._limits = limits
         self._turn = turn
+        self._believed = believed
         self._channel: RouterChannel | None = None
         self._keeping: Deferred[None] | None = None
         self._delays = backoffPolicy(initialDelay=0.5, maxDelay=30.0)
@@ -178,6 +197,7 @@ class Registration:
         self._pausing: Deferred[None] | None = None
         self._woke = False
         self._stopping = False
+        self._renews = False
         self.registered = False
         self.last_error = "not connected yet"
         self.observed = ""
@@ -231,6 +251,50 @@ class Registration:
             elif where.elsewhere(local, remote):
                 self._woke = True
                 channel.doubted(ANSWER_S)
+
+    async def renew(self, certificate: bytes) -> bytes:
+        """Get a new certificate from the router: over the control channel, or, if it has ended, as one who joins.
+
+        :param certificate: the one that ends, DER.
+        :returns: the new one, DER.
+        :raises P2PError: if that doesn't work now.
+        """
+        if self.registered and self._renews:
+            fresh: bytes = (await self.call(Renew, certificate=certificate))["certificate"]
+            return fresh
+        if self.registered:
+            raise ControlLost(f"{self.router} knows nothing of renewals; its p2p is older")
+        asking = Renewing(
+            self._clock,
+            self._limits.handshake_s + self._limits.call_s,
+            self.router,
+            x509.load_der_x509_certificate(certificate),
+            self._credentials.authorities,
+        )
+        factory = Factory.forProtocol(lambda: asking)
+        factory.noisy = False
+        connecting = self._endpoint.connect(Newcomer().wrap(factory, self._clock))
+        connecting.addTimeout(self._limits.handshake_s, self._clock, onTimeoutCancel=self._not_accepted)
+        try:
+            await connecting
+        except P2PError:
+            raise
+        except Exception as error:
+            raise ControlLost(f"{self.router} isn't reached: {reason_of(Failure(error))}") from error
+        return (await asking.joined).certificate.public_bytes(Encoding.DER)
+
+    def dial_now(self) -> None:
+        """Dial the router at once, if the next dial would come later."""
+        if self._pausing is not None:
+            self._woke = True
+            self._pausing.cancel()
+
+    def revoked(self, keys: Collection[bytes]) -> None:
+        """Be told that keys were revoked: the router's may be one of them."""
+        channel = self._channel
+        if channel is not None and channel.is_open and remote_key(channel.transport) in keys:
+            self.registered = False
+            channel.abort("the lab's authority has revoked its key")
 
     async def stop(self) -> None:
         """Leave the router gracefully: it drops the entry when the connection ends."""
@@ -318,7 +382,7 @@ class Registration:
     async def _enter(self, registrant: Registrant) -> RouterChannel:
         """Connect and register, in turn with the daemon's other peers."""
         async with self._turn:
-            channel = RouterChannel(self._clock, self._limits, self.router, _Orders(registrant))
+            channel = RouterChannel(self._clock, self._limits, self.router, _Orders(registrant, self._believed))
             factory = Factory.forProtocol(lambda: channel)
             factory.noisy = False
             wrapped = self._credentials.wrap(factory, client=True, alpn=CONTROL_ALPN, clock=self._clock)
@@ -328,10 +392,12 @@ class Registration:
             self._channel = channel
             await channel.ready
             try:
-                answer = await channel.call(Register, name=self.name, version=__version__)
+                known = None if self._believed is None else self._believed.revocations.latest
+                answer = await channel.call(Register, name=self.name, version=__version__, revocations=known)
             except P2PError:
                 channel.close()
                 raise
+        self._renews = answer["renews"] or False
         self.registered = True
         self.observed = printable(answer["observed"])
         self._log.info(

@@ -22,10 +22,13 @@ from p2p.base.names import router_name
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.base.process import CannotStart, keep_memory, most_open_files, raise_open_files
 from p2p.console.server import ConsoleServer, Handler
+from p2p.control.renewer import Renewer
 from p2p.exchange.inbox import clear_leftovers
 from p2p.exchange.rules import Offer
 from p2p.exchange.service import IContentService, Services
+from p2p.identity.believed import Believed
 from p2p.identity.expiry import ExpiryWatch
+from p2p.identity.revocations import Revocation
 from p2p.identity.tls import Credentials
 from p2p.peer.ages import Ages
 from p2p.peer.console import PeerConsole
@@ -56,6 +59,9 @@ THREADS: Final = 64
 a pipe, or for the slowest of several receivers."""
 
 
+RENEWED: Final = "certificates"
+"""The folder for renewed certificates in that of the state; no peer is called so, as the name has a dot."""
+
 OwnServices = Callable[[Mapping[str, HostedPeer], Jobs, Path], Iterable[IContentService]]
 """Makes the content services that belong to one daemon, from its hosted peers by name (filled in later), its threads,
 and the folder of its state."""
@@ -66,10 +72,11 @@ def load_credentials(config: PeerConfig) -> list[Credentials]:
 
     :raises ConfigError: if one can't be used, or is for another name than the peer's.
     """
-    credentials = []
+    credentials, state = [], find_state(config)
     for peer in config.peers:
         try:
-            loaded = Credentials(peer.certificate, peer.key, config.authority)
+            renewed = state / RENEWED / f"{peer.name}.pem"
+            loaded = Credentials(peer.certificate, peer.key, config.authority, renewed=renewed)
         except IdentityError as error:
             raise ConfigError(str(error)) from error
         if loaded.name != peer.name:
@@ -168,8 +175,15 @@ class PeerService(MultiService):
         self._transfers: Transfers | None = None
         self._starting: Deferred[None] = succeed(None)
         router, turn = clientFromString(reactor, config.router), DeferredSemaphore(config.limits.connecting)
+        self._believed = Believed(self._state, config.authority, wall)
+        self._believed.watchers.append(self._revoked)
+        self._registrations: list[Registration] = []
+        self._renewer = Renewer(reactor, wall)
         for entry, own in zip(config.peers, credentials, strict=True):
-            registration = Registration(reactor, router, own, config.limits, turn)
+            own.revocations = self._believed.revocations
+            registration = Registration(reactor, router, own, config.limits, turn, self._believed)
+            self._registrations.append(registration)
+            self._renewer.add(own, registration.renew, registration.dial_now)
             self.peers[entry.name] = HostedPeer(
                 own,
                 entry.inbox,
@@ -179,8 +193,7 @@ class PeerService(MultiService):
                 relay=_relay_terms(entry.relay),
                 relayed=entry.relayed,
             )
-        certificates = {entry.name: entry.certificate for entry in config.peers}
-        self._expiry = ExpiryWatch(reactor, certificates, config.authority, wall)
+        self._expiry = ExpiryWatch(reactor, credentials, config.authority, wall)
         inboxes = {entry.name: entry.inbox for entry in config.peers}
         self._leftovers = Leftovers(
             reactor,
@@ -231,6 +244,7 @@ class PeerService(MultiService):
         self._starting = Deferred.fromCoroutine(transfers.start())
         self._starting.addErrback(lambda failure: self._log.failure("unfinished transfers can't be taken up", failure))
         self._leftovers.start()
+        self._renewer.start()
         self._sleep.start()
         self._network.start()
         self._log.info("{count} peers of cluster {cluster}", count=len(self.peers), cluster=self._config.cluster)
@@ -243,6 +257,7 @@ class PeerService(MultiService):
 
     async def _stop(self) -> None:
         self._expiry.stop()
+        self._renewer.stop()
         self._leftovers.stop()
         self._sleep.stop()
         self._network.stop()
@@ -258,6 +273,14 @@ class PeerService(MultiService):
             await transfers.close()
             self._transfers = None
         self._gate.close()
+
+    def _revoked(self, new: list[Revocation]) -> None:
+        """Links to whoever has one of these keys end at once, and so does the connection to a router that has one."""
+        keys = {one.key for one in new}
+        for registration in self._registrations:
+            registration.revoked(keys)
+        for peer in self.peers.values():
+            peer.revoked(keys)
 
     def _slept(self, seconds: float) -> None:
         """The other ends may have given their connections up meanwhile, without a word that arrived here."""
@@ -346,6 +369,7 @@ class PeerService(MultiService):
             transfers=self._transfers,
             consent=self._offers,
             warnings=lambda name: [*self._ports.warnings, *self._expiry.warnings(name)],
+            days_left=self._expiry.days_left,
         )
         self._operations.update(operations.handlers())
         return self._transfers

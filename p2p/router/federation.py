@@ -6,7 +6,7 @@ connection that the neighbour dialled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from time import perf_counter_ns
 from typing import Any
@@ -30,7 +30,9 @@ from p2p.base.texts import printable
 from p2p.control.admission import Slots
 from p2p.control.channel import Channel, ControlLost, ControlTimeout, reason_of
 from p2p.control.commands import Busy, ClusterUnreachable, DialFailed, Go, InstructConnect, ListPeers, LookupPeer, Ping
-from p2p.identity.tls import require_name
+from p2p.control.revoking import RevocationFeed
+from p2p.identity.revocations import RevocationList
+from p2p.identity.tls import remote_key, require_name
 from p2p.router.addresses import behind_one_nat, granted, seen_through
 from p2p.router.broker import CANDIDATES, ConnectRequest, Forbidden, check_relays
 from p2p.router.core import PAGE, Brokered, DialAnswer, DialReport, NamesAnswer
@@ -78,6 +80,7 @@ class Federation(MultiService):
     :param wrap: makes the factory of the dialled connections from that of their channels.
     :param random: gives numbers between 0 and 1.
     :param gate: what the neighbours can provoke in the log passes here.
+    :param revocations: those that are known here, of which the neighbours are told.
     """
 
     def __init__(
@@ -90,13 +93,14 @@ class Federation(MultiService):
         wrap: Wrap,
         random: Callable[[], float],
         gate: LogGate,
+        revocations: RevocationList,
     ) -> None:
         MultiService.__init__(self)
         self._clock = clock
         self._limits = limits
         self._networks = networks
         self._links = {
-            cluster: _Link(clock, cluster, endpoint, limits, wrap, random, gate)
+            cluster: _Link(clock, cluster, endpoint, limits, wrap, random, gate, revocations)
             for cluster, endpoint in endpoints.items()
         }
         for link in self._links.values():
@@ -211,6 +215,11 @@ class Federation(MultiService):
             else:
                 link.dial_now()
 
+    def revoked(self, keys: Collection[bytes]) -> None:
+        """Be told that keys were revoked: tell the neighbours, and end the links to those who have one of them."""
+        for link in self._links.values():
+            link.revoked(keys)
+
     async def close(self, deadline: float) -> None:
         """End every link politely, within so many seconds; the service is to be stopped after this."""
         channels = [link.channel for link in self._links.values() if link.channel is not None]
@@ -232,6 +241,7 @@ class _Link:
         wrap: Wrap,
         random: Callable[[], float],
         gate: LogGate,
+        revocations: RevocationList,
     ) -> None:
         self.gate = gate
         self.name = router_name(cluster)
@@ -240,6 +250,8 @@ class _Link:
         self._clock = clock
         self._slots = Slots(limits.lookups_in_flight)
         self._random = random
+        self._revocations = revocations
+        self._telling: RevocationFeed | None = None
         self._attempts = 0
         self._pausing = False
         factory = Factory.forProtocol(lambda: _LinkChannel(self, clock, limits))
@@ -267,8 +279,12 @@ class _Link:
         finally:
             self._slots.leave()
 
-    def up(self, channel: _LinkChannel) -> None:
+    def up(self, channel: _LinkChannel, known: int | None) -> None:
+        """The link stands; ``known`` is the largest number of the revocations there, None if it takes none."""
         self.channel, self.last_error = channel, ""
+        self._telling = None if known is None else RevocationFeed(channel, self._revocations, known)
+        if self._telling is not None:
+            self._telling.update()
         self.gate.info(log, self.name, "federation: linked to {who}", who=channel.who)
 
     def down(self, channel: _LinkChannel) -> None:
@@ -279,6 +295,12 @@ class _Link:
         if self._clock.seconds() - channel.since >= _STEADY_S:
             self._attempts = 0
         self._warn("federation: the link to {name} ended: {reason}", channel.end_reason)
+
+    def revoked(self, keys: Collection[bytes]) -> None:
+        if self.channel is not None and remote_key(self.channel.transport) in keys:
+            self.channel.abort("the lab's authority has revoked its key")
+        elif self._telling is not None:
+            self._telling.update()
 
     def dial_now(self) -> None:
         if self._pausing:
@@ -315,7 +337,9 @@ class _LinkChannel(Channel):
         require_name(self.transport, self._link.name)
         self.since = self._clock.seconds()
         # What it does first if it doesn't let this router in is to say why: the answer to a question comes after that.
-        self.ask(Ping).addCallbacks(lambda _: self._link.up(self), lambda failure: failure.trap(P2PError))
+        self.ask(Ping).addCallbacks(
+            lambda answer: self._link.up(self, answer["revocations"]), lambda failure: failure.trap(P2PError)
+        )
 
     def closed(self, reason: Failure) -> None:
         self._link.down(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Unpack, cast
 
@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.protocols.amp import CommandLocator
+from twisted.protocols.amp import AmpBox, CommandLocator
 from twisted.python.failure import Failure
 
 from p2p.base.errors import IdentityError, InvalidName
@@ -32,13 +32,18 @@ from p2p.control.commands import (
     Observe,
     Refused,
     Register,
+    Renew,
     RequestConnect,
+    Revoke,
     TooManyPeers,
     UnknownCluster,
     responder,
 )
 from p2p.control.door import Arriving
-from p2p.identity.tls import JOIN_ALPN
+from p2p.control.revoking import RevocationFeed
+from p2p.identity.believed import Believed
+from p2p.identity.revocations import BadStatement
+from p2p.identity.tls import JOIN_ALPN, remote_key
 from p2p.router.broker import LIFETIME_S
 from p2p.router.core import (
     ConnectAnswer,
@@ -49,7 +54,7 @@ from p2p.router.core import (
     Router,
     checked_request,
 )
-from p2p.router.joins import Joins
+from p2p.router.joins import Joins, SignerCommands
 from p2p.router.mappings import EACH
 from p2p.router.meters import REGISTRATION_WAIT_S
 from p2p.router.reports import AwaitedReports
@@ -79,7 +84,7 @@ class PeerCommands(CommandLocator):
         self._attempts = Slots(limits.attempts_in_flight)
 
     @responder(Register)
-    async def register(self, name: str, version: str) -> Mapping[str, Any]:
+    async def register(self, name: str, version: str, revocations: int | None) -> Mapping[str, Any]:
         """Enter the peer into the routing table."""
         if self._quota.ask(self._clock.seconds()):
             limit = self._router.limits.requests_per_s
@@ -98,8 +103,10 @@ class PeerCommands(CommandLocator):
                 self._channel.tell("router: {who} can't register: {reason}", reason=error)
                 raise
             self._channel.registered()
+            if revocations is not None:
+                self._channel.takes_revocations(revocations)
             self._channel.note("router: {who} registered, version {version}", version=printable(version[:40]))
-        return {"lease": self._router.limits.silence_s, "observed": self._channel.address}
+        return {"lease": self._router.limits.silence_s, "observed": self._channel.address, "renews": True}
 
     async def _turn(self) -> None:
         """Wait until this name may register once more: one that does so all the time is slowed down.
@@ -155,6 +162,12 @@ class PeerCommands(CommandLocator):
         with self._request(f"a report to {printable(report['initiator'][:130])}"):
             await self._router.dial_failed(self._channel, report)
         return {}
+
+    @responder(Renew)
+    async def renew(self, certificate: bytes) -> Mapping[str, Any]:
+        """Have the signer renew the certificate of this peer."""
+        with self._request("a new certificate"):
+            return {"certificate": await self._channel.renewed(certificate)}
 
     @responder(ListPeers)
     async def list_peers(self, cluster: str, after: str) -> NamesAnswer:
@@ -241,6 +254,12 @@ class NeighbourCommands(CommandLocator):
         await self._router.pass_on(report)
         return {}
 
+    @responder(Revoke)
+    async def revoke(self, statements: list[bytes]) -> Mapping[str, Any]:
+        """Believe some keys no more."""
+        self._charge()
+        return self._channel.told_of_revocations(statements)
+
     @responder(ListPeers)
     async def list_peers(self, cluster: str, after: str) -> NamesAnswer:
         """Give a page of the names in this router's own cluster; it doesn't ask further for others."""
@@ -275,6 +294,8 @@ class AcceptedChannel(PeerHandle):
         self._port = address.port or 0
         self._channels = channels
         self._ticket: bytes | None = None
+        self._key = b""
+        self._telling: RevocationFeed | None = None
         self.is_registered = False
 
     def note(self, text: str, **fields: Any) -> None:
@@ -318,8 +339,10 @@ class AcceptedChannel(PeerHandle):
     def authenticated(self) -> None:
         """Choose what the other end may ask by what its certificate says it is."""
         channels, name = self._channels, self.remote_name
+        self._key = remote_key(self.transport)
         if name == SIGNER:
             self._place.leave(known=True)
+            self.locator = SignerCommands(self.told_of_revocations)
             channels.joins.signer_linked(self)
             self.note("router: the signer linked to this router")
             return
@@ -339,6 +362,50 @@ class AcceptedChannel(PeerHandle):
             raise IdentityError(f"the certificate is neither a peer's nor a router's: {error}") from error
         self.locator = PeerCommands(channels.router, self, self._clock)
         self.expect("Register", channels.router.limits.handshake_s)
+
+    async def renewed(self, certificate: bytes) -> bytes:
+        """Have the signer renew a certificate, DER.
+
+        :raises Refused: if there is nobody to do it, or the signer doesn't want to.
+        """
+        return await self._channels.joins.renew(certificate)
+
+    def pinged(self) -> AmpBox:
+        """Tell a neighbour, and the signer, how much is known of revocations; a peer of the cluster is told in turn."""
+        box = super().pinged()
+        if isinstance(self.locator, NeighbourCommands | SignerCommands):
+            box[b"revocations"] = b"%d" % self._channels.believed.revocations.latest
+        return box
+
+    def takes_revocations(self, known: int) -> None:
+        """Tell this peer what is revoked, now and later.
+
+        :param known: the largest number that it has.
+        """
+        self._telling = RevocationFeed(self, self._channels.believed.revocations, known)
+        self._telling.update()
+
+    def told_of_revocations(self, statements: list[bytes]) -> Mapping[str, Any]:
+        """Take what the other end says is revoked.
+
+        :raises Refused: if the authority hasn't said so.
+        """
+        try:
+            self._channels.believed.add(statements)
+        except BadStatement as error:
+            self.tell("router: {who} told {what}", what=str(error))
+            raise Refused(str(error)) from error
+        return {}
+
+    def revoked(self, keys: Collection[bytes]) -> None:
+        """Be told that keys were revoked: end this connection if its other end has one of them, else pass it on."""
+        if self._key in keys:
+            self._channels.router.table.remove(self.remote_name, self)
+            self.is_registered = False
+            self.tell("router: the key of {who} has been revoked")
+            self.part("the lab's authority has revoked the key of this certificate", REPLACED_S)
+        elif self._telling is not None:
+            self._telling.update()
 
     def registered(self) -> None:
         """Be told that the routing table has this peer."""
@@ -395,12 +462,14 @@ class AcceptedChannels(Factory):
     :param gate: what others can provoke in the log passes here.
     :ivar open: the channels whose connections are open.
     :ivar joins: new machines, and the signer.
+    :ivar believed: what is revoked.
     """
 
     noisy = False
 
-    def __init__(self, router: Router, gate: LogGate, clock: IReactorTime, joins: Joins) -> None:
+    def __init__(self, router: Router, gate: LogGate, clock: IReactorTime, joins: Joins, believed: Believed) -> None:
         self.router = router
+        self.believed = believed
         self.joins = joins
         self.gate = gate
         self.clock = clock

@@ -27,7 +27,10 @@ from p2p.console.operations import Mean, NoArguments, RouterStatus, SocketBytes
 from p2p.console.server import ConsoleServer, Emit, checked
 from p2p.control.admission import Admission
 from p2p.control.door import Door, defer_accept
+from p2p.control.renewer import Renewer
+from p2p.identity.believed import Believed
 from p2p.identity.expiry import ExpiryWatch
+from p2p.identity.revocations import Revocation
 from p2p.identity.tls import CONTROL_ALPN, Credentials
 from p2p.router.core import Router
 from p2p.router.federation import Federation
@@ -41,6 +44,9 @@ __all__ = ["RouterService", "load_credentials"]
 GOODBYE_S = 5.0
 """Seconds that the other ends have for a polite close when the router stops."""
 
+RENEWED = "certificates"
+"""The folder for renewed certificates in that of the state."""
+
 KEPT = 0.25
 """The part of ``pending_connections`` that is kept for addresses from which somebody has registered before."""
 
@@ -52,7 +58,8 @@ def load_credentials(config: RouterConfig) -> Credentials:
 
     :raises IdentityError: if they can't be used, or aren't those of this cluster's router.
     """
-    credentials = Credentials(config.tls.certificate, config.tls.key, config.tls.authority)
+    renewed = None if config.state is None else config.state / RENEWED / f"{router_name(config.cluster)}.pem"
+    credentials = Credentials(config.tls.certificate, config.tls.key, config.tls.authority, renewed=renewed)
     expected = router_name(config.cluster)
     if credentials.name != expected:
         raise IdentityError(
@@ -75,6 +82,7 @@ class RouterService(MultiService):
     :ivar meter: counts what goes through the sockets.
     :ivar admission: the places of those of whom it isn't known who they are.
     :ivar gate: what others can provoke in the log passes here.
+    :ivar believed: what is revoked.
     :ivar listening: the address that the router listens on, empty while it doesn't.
     """
 
@@ -99,6 +107,9 @@ class RouterService(MultiService):
         self._port: IListeningPort | None = None
         limits = config.limits
         self.gate = LogGate(reactor)
+        self.believed = Believed(config.state, config.tls.authority, wall)
+        self.believed.watchers.append(self._revoked)
+        credentials.revocations = self.believed.revocations
         self.federation = Federation(
             reactor,
             {cluster: clientFromString(reactor, one.endpoint) for cluster, one in config.neighbours.items()},
@@ -107,13 +118,17 @@ class RouterService(MultiService):
             wrap=lambda factory: self._wrapped(factory, client=True),
             random=random,
             gate=self.gate,
+            revocations=self.believed.revocations,
         )
         self._add(self.federation)
         self.router = Router(config.cluster, limits, config.networks, self.federation, reactor.seconds, config.relays)
         tls = config.tls
         joins = Joins(reactor, config.cluster, limits, tls.authority.read_bytes(), self.gate)
-        self._channels = AcceptedChannels(self.router, self.gate, reactor, joins)
-        self._expiry = ExpiryWatch(reactor, {credentials.name: tls.certificate}, tls.authority, wall)
+        self._channels = AcceptedChannels(self.router, self.gate, reactor, joins, self.believed)
+        self._expiry = ExpiryWatch(reactor, [credentials], tls.authority, wall)
+        self._renewer = Renewer(reactor, wall)
+        self._renewer.add(credentials, joins.renew)
+        joins.linked = self._renewer.again
         self._sleep = SleepWatch(reactor, self._slept, asleep)
         total = limits.pending_connections
         self.admission = Admission(total, limits.pending_per_address, kept=int(total * KEPT))
@@ -144,6 +159,7 @@ class RouterService(MultiService):
         except LocalFileError as error:
             raise CannotStart(str(error)) from error
         self._sleep.start()
+        self._renewer.start()
         log.info(
             "router: serving cluster {cluster} at {listening}, neighbours: {neighbours}",
             cluster=self.router.cluster,
@@ -171,12 +187,14 @@ class RouterService(MultiService):
             socket_bytes=SocketBytes(received=self.meter.received, sent=self.meter.sent),
             lookups=times.count,
             warnings=self._expiry.warnings(),
+            certificate_days=self._expiry.days_left(self._credentials.name),
             table_lookup_ns=Mean(count=times.count, mean=times.mean, max=times.longest),
         )
 
     async def _stop(self) -> None:
         self._tell(STOPPING)
         self._expiry.stop()
+        self._renewer.stop()
         self._sleep.stop()
         port, self._port = self._port, None
         if port is not None:
@@ -193,6 +211,13 @@ class RouterService(MultiService):
         await cast("Deferred[None]", MultiService.stopService(self))
         self.gate.close()
         log.info("router: stopped")
+
+    def _revoked(self, new: list[Revocation]) -> None:
+        """Whoever has one of these keys is no longer here; the others are told."""
+        keys = {one.key for one in new}
+        for channel in list(self._channels.open):
+            channel.revoked(keys)
+        self.federation.revoked(keys)
 
     def _slept(self, seconds: float) -> None:
         """Who was asleep can't know who is still there."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.x509 import load_der_x509_certificate
 from twisted.logger import Logger
 from twisted.protocols.amp import CommandLocator
 
 from p2p.base.errors import P2PError
 from p2p.base.texts import printable
-from p2p.control.commands import Enrol, Refused, responder
+from p2p.control.commands import Enrol, Refused, Renew, responder
 from p2p.identity.authority import Authority
 from p2p.identity.invitation import newcomer_proof, same_proof, signer_proof
 from p2p.identity.ledger import WRONG_TRIES, Invitation, Ledger
+from p2p.identity.pem_files import name_of, public_key_of
 
 __all__ = ["Desk", "DeskCommands"]
 
@@ -84,6 +88,31 @@ class Desk:
             "proof": signer_proof(invitation.secret, binding, der, self._links),
         }
 
+    def renew(self, cluster: str, certificate: bytes) -> bytes:
+        """Give somebody who has a certificate of this lab, also one that has ended, a new one for the same key.
+
+        :param cluster: that of the router that passes it on, which speaks for itself and its own peers.
+        :param certificate: DER.
+        :returns: the new one, DER.
+        :raises Refused: if it isn't one of this lab, or its key is revoked.
+        """
+        try:
+            old = load_der_x509_certificate(certificate)
+            old.verify_directly_issued_by(self._authority.certificate)
+            name = name_of(old)
+        except (ValueError, TypeError, InvalidSignature, P2PError) as error:
+            raise Refused("the authority of this lab hasn't issued this certificate") from error
+        if name.rpartition(".")[2] != cluster:
+            raise Refused(f"{printable(name[:130])} isn't of cluster {cluster}")
+        known = self._ledger.key(public_key_of(old))
+        if known is not None and known.revoked:
+            raise Refused(f"the key of {name} is revoked")
+        fresh = self._authority.certify(name, old.public_key(), now=datetime.fromtimestamp(self._wall(), UTC))
+        self._ledger.record([fresh])
+        until = fresh.not_valid_after_utc
+        log.info("signer: the certificate of {name} is renewed until {until:%Y-%m-%d}", name=name, until=until)
+        return fresh.public_bytes(Encoding.DER)
+
     def _check(self, invitation: Invitation, name: str, cluster: str, key: bytes) -> None:
         """See whether somebody who has the code may use it so.
 
@@ -110,11 +139,23 @@ class DeskCommands(CommandLocator):
     @responder(Enrol)
     async def enrol(self, name: str, locator: int, key: bytes, binding: bytes, proof: bytes) -> Mapping[str, Any]:
         """Give a new machine a certificate."""
-        try:
+        with self._told(printable(name)):
             return self._desk.enrol(self._cluster, name, locator, key, binding, proof)
+
+    @responder(Renew)
+    async def renew(self, certificate: bytes) -> Mapping[str, Any]:
+        """Give whoever has a certificate a new one."""
+        with self._told(f"somebody of {self._cluster}"):
+            return {"certificate": self._desk.renew(self._cluster, certificate)}
+
+    @contextmanager
+    def _told(self, who: str) -> Iterator[None]:
+        """Say in the log who gets nothing, and in an answer why."""
+        try:
+            yield
         except Refused as refused:
-            log.info("signer: {name} gets no certificate: {reason}", name=printable(name), reason=str(refused))
+            log.info("signer: {who} gets no certificate: {reason}", who=who, reason=str(refused))
             raise
         except P2PError as error:
-            log.warn("signer: {name} gets no certificate: {reason}", name=printable(name), reason=str(error))
+            log.warn("signer: {who} gets no certificate: {reason}", who=who, reason=str(error))
             raise Refused(f"the signer can't: {error}") from error

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -24,10 +25,12 @@ from p2p.base.names import SIGNER, router_name
 from p2p.base.notify import READY, STOPPING, notify
 from p2p.control.channel import Channel
 from p2p.control.commands import Ping
+from p2p.control.revoking import RevocationFeed
 from p2p.identity.authority import Authority
 from p2p.identity.lab import load_plan
 from p2p.identity.lab_files import CERTIFICATES
 from p2p.identity.ledger import Ledger
+from p2p.identity.revocations import RevocationList
 from p2p.identity.tls import CONTROL_ALPN, Credentials, require_name
 from p2p.signer.desk import Desk, DeskCommands
 
@@ -43,6 +46,9 @@ CALL_S: Final = 10.0
 HANDSHAKE_S: Final = 10.0
 LONGEST_RETRY_S: Final = 15.0
 
+WATCH_S: Final = 0.5
+"""Seconds between two looks at what the commands of ``p2p lab`` have changed."""
+
 log = Logger()
 
 
@@ -54,6 +60,7 @@ class SignerService(MultiService):
     :param used: is told the name of each new machine that has got its certificate.
     :param wall: reads the Unix time, seconds.
     :ivar linked: the clusters to whose routers it is linked.
+    :ivar revocations: what it tells them.
     :raises P2PError: if the folder can't be used.
     """
 
@@ -75,15 +82,26 @@ class SignerService(MultiService):
         self._lock = _locked(directory)
         if self._lock is None:
             raise IdentityError(f"{directory}: another signer works with this lab already")
+        self.revocations = RevocationList()
+        self._wall = wall
+        self._tellings: dict[str, RevocationFeed] = {}
         self._ledger = Ledger.open(directory)
+        self._seen = -1
+        self._watching = LoopingCall(self._watch)
+        self._watching.clock = reactor
+        self._watch()
         credentials = _own_credentials(authority, directory, datetime.fromtimestamp(wall(), UTC))
+        credentials.revocations = self.revocations
+        credentials.patient = True
         desk = Desk(authority, self._ledger, plan.links, wall, used)
+        self._clusters = list(plan.clusters)
         for cluster, place in plan.clusters.items():
             self._add(reactor, cluster, place.endpoint, credentials, desk)
 
     def startService(self) -> None:
         """Begin to dial the routers."""
         MultiService.startService(self)
+        self._watching.start(WATCH_S, now=False).addErrback(lambda failure: log.failure("no more watching", failure))
         log.info("signer: for the lab in {lab}", lab=str(self._directory))
         self._tell(READY)
 
@@ -93,6 +111,8 @@ class SignerService(MultiService):
 
     async def _stop(self) -> None:
         self._tell(STOPPING)
+        if self._watching.running:
+            self._watching.stop()
         for channel in list(self.linked.values()):
             channel.close()
             await channel.when_ended()
@@ -103,8 +123,39 @@ class SignerService(MultiService):
             os.close(self._lock)
             self._lock = None
 
+    def behind(self) -> list[str]:
+        """The clusters whose routers haven't been told everything."""
+        latest = self.revocations.latest
+        told = [cluster for cluster, telling in self._tellings.items() if telling.known >= latest]
+        return [cluster for cluster in self._clusters if cluster not in told]
+
+    def _watch(self) -> None:
+        """See whether a command has revoked something, and tell the routers."""
+        try:
+            changes = self._ledger.changes()
+            if changes == self._seen:
+                return
+            self._seen = changes
+            self.revocations.add(self._ledger.revocations(self._wall()), self._wall())
+        except P2PError as error:
+            log.warn("signer: {reason}", reason=str(error))
+            return
+        for telling in self._tellings.values():
+            telling.update()
+
+    def _up(self, cluster: str, channel: Channel, known: int | None) -> None:
+        self.linked[cluster] = channel
+        log.info("signer: linked to {name}", name=router_name(cluster))
+        self._tellings[cluster] = RevocationFeed(channel, self.revocations, known or 0)
+        self._tellings[cluster].update()
+
+    def _down(self, cluster: str, channel: Channel) -> None:
+        if self.linked.get(cluster) is channel:
+            del self.linked[cluster], self._tellings[cluster]
+        log.info("signer: no link to {name}: {reason}", name=router_name(cluster), reason=channel.end_reason)
+
     def _add(self, reactor: Any, cluster: str, endpoint: str, credentials: Credentials, desk: Desk) -> None:
-        factory = Factory.forProtocol(lambda: _SignerChannel(reactor, cluster, desk, self.linked))
+        factory = Factory.forProtocol(lambda: _SignerChannel(reactor, cluster, desk, self._up, self._down))
         factory.noisy = False
         ClientService(
             clientFromString(reactor, endpoint),
@@ -117,7 +168,14 @@ class SignerService(MultiService):
 class _SignerChannel(Channel):
     """The signer's end of a channel to one router."""
 
-    def __init__(self, clock: IReactorTime, cluster: str, desk: Desk, linked: dict[str, Channel]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        cluster: str,
+        desk: Desk,
+        up: Callable[[str, Channel, int | None], None],
+        down: Callable[[str, Channel], None],
+    ) -> None:
         super().__init__(
             clock,
             silence_s=SILENCE_S,
@@ -126,21 +184,19 @@ class _SignerChannel(Channel):
             locator=DeskCommands(desk, cluster),
         )
         self._cluster = cluster
-        self._linked = linked
+        self._up = up
+        self._down = down
 
     def authenticated(self) -> None:
         require_name(self.transport, router_name(self._cluster))
         # A router that doesn't let signers in says so first, and never answers.
-        self.ask(Ping).addCallbacks(lambda _: self._up(), lambda failure: failure.trap(P2PError))
+        self.ask(Ping).addCallbacks(
+            lambda answer: self._up(self._cluster, self, answer["revocations"]),
+            lambda failure: failure.trap(P2PError),
+        )
 
     def closed(self, reason: Failure) -> None:
-        if self._linked.get(self._cluster) is self:
-            del self._linked[self._cluster]
-        log.info("signer: no link to {name}: {reason}", name=router_name(self._cluster), reason=self.end_reason)
-
-    def _up(self) -> None:
-        self._linked[self._cluster] = self
-        log.info("signer: linked to {name}", name=router_name(self._cluster))
+        self._down(self._cluster, self)
 
 
 def signer_runs(directory: Path) -> bool:

@@ -26,6 +26,7 @@ from p2p.control.commands import (
     Ping,
     Register,
     RequestConnect,
+    Revoke,
     responder,
 )
 from test.control.conversation import CALL_S, HANDSHAKE_S, SILENCE_S, Line
@@ -35,7 +36,7 @@ TICKET = bytes(range(32))
 NOT_SAID = ("dials", "port", "addresses", "observed", "attached", "mapped", "goes", "relays")
 
 CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
-    Register: ({"name": "n1.n", "version": "0.1.0"}, {"lease": 60.0, "observed": "192.0.2.7"}),
+    Register: ({"name": "n1.n", "version": "0.1.0", "revocations": 7}, {"lease": 60.0, "observed": "192.0.2.7"}),
     RequestConnect: (
         {
             "target": "m4.m",
@@ -99,6 +100,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
         {"name": "n5.n", "locator": 77, "key": b"key", "binding": TICKET, "proof": TICKET},
         {"certificate": b"certificate", "links": "tls", "proof": TICKET},
     ),
+    Revoke: ({"statements": [b"one", b"other"]}, {}),
     ListPeers: ({"cluster": "m", "after": ""}, {"names": ["m1.m", "m2.m"], "more": True}),
 }
 
@@ -148,6 +150,10 @@ class Answers(CommandLocator):
     async def enrol(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
+    @responder(Revoke)
+    async def revoke(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
     @responder(ListPeers)
     async def list_peers(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
@@ -189,7 +195,7 @@ class ConversationTests(SynchronousTestCase):
         """Both ends answer a Ping."""
         asked = [channel.ask(Ping) for channel, _ in self.line.ends]
         self.line.settle()
-        self.assertEqual([{}, {}], [self.successResultOf(one) for one in asked])
+        self.assertEqual([{"revocations": None}] * 2, [self.successResultOf(one) for one in asked])
 
     def test_everything_is_tried(self) -> None:
         """No command of the schema is left out above."""

@@ -28,6 +28,8 @@ from p2p.control.joining import (
     JoinRefused,
     JoinReply,
     JoinRequest,
+    Renewing,
+    RenewRequest,
     authorities_in,
     read_message,
 )
@@ -78,13 +80,17 @@ class JoiningCase(SynchronousTestCase):
         self.clock = Clock()
         self.asked: list[tuple[JoinRequest, bytes]] = []
         self.told: list[str] = []
+        self.renewed: list[bytes] = []
         self.left = 0
         self.answering: Callable[[JoinRequest, bytes], Deferred[JoinAnswer]] | None = None
 
     def code(self, lab: str = "lab") -> InviteCode:
         return InviteCode(mark_of(public_key_of(authority(lab).certificate)), 77, SECRET)
 
-    async def ask(self, request: JoinRequest, binding: bytes) -> JoinAnswer:
+    async def ask(self, request: JoinRequest | RenewRequest, binding: bytes) -> JoinAnswer:
+        if isinstance(request, RenewRequest):
+            self.renewed.append(request.renew)
+            return JoinAnswer(certificate=request.renew, links="", proof=b"")
         self.asked.append((request, binding))
         if self.answering is not None:
             return await self.answering(request, binding)
@@ -102,10 +108,16 @@ class JoiningCase(SynchronousTestCase):
         return Joining(self.clock, SECONDS, known, self.ask, self.told.append, left)
 
     def connect(
-        self, router: Protocol, *, name: str = "router.n", lab: str = "lab", code: InviteCode | None = None
+        self,
+        router: Protocol,
+        *,
+        name: str = "router.n",
+        lab: str = "lab",
+        code: InviteCode | None = None,
+        machine: Enrolment | Renewing | None = None,
     ) -> tuple[Deferred[Any], IOPump]:
-        """Connect a new machine to this end."""
-        self.machine = Enrolment(self.clock, SECONDS, "router.n", "n5.n", code or self.code(), KEY)
+        """Connect a machine to this end, a new one if nothing else is said."""
+        self.machine = machine or Enrolment(self.clock, SECONDS, "router.n", "n5.n", code or self.code(), KEY)
         server = credentials(name, lab).wrap(
             Factory.forProtocol(lambda: router), client=False, alpn=CONTROL_ALPN, clock=self.clock, joins=True
         )
@@ -329,3 +341,36 @@ class BindingTests(JoiningCase):
         self.connect(router)
         self.assertEqual(binding_of(router.transport), binding_of(self.machine.transport))
         self.assertEqual(32, len(binding_of(router.transport)))
+
+
+class RenewingTests(JoiningCase):
+    """A machine whose certificate has ended."""
+
+    def renewing(self, lab: str = "lab") -> Renewing:
+        known = [public_key_of(authority(lab).certificate)]
+        return Renewing(self.clock, SECONDS, "router.n", credentials("n1.n").certificate, known)
+
+    def test_renewed(self) -> None:
+        """It shows the certificate that has ended and gets another one, of which its daemon sees whether it is good."""
+        joined, _ = self.connect(self.joining(), machine=self.renewing())
+        certificate = credentials("n1.n").certificate
+        self.assertEqual(certificate, self.successResultOf(joined).certificate)
+        self.assertEqual([certificate.public_bytes(Encoding.DER)], self.renewed)
+
+    def test_other_lab(self) -> None:
+        """It says nothing to a router of another lab."""
+        joined, _ = self.connect(self.joining(), machine=self.renewing("other"))
+        self.failureResultOf(joined, JoinRefused)
+        self.assertEqual([], self.renewed)
+
+    def test_refused(self) -> None:
+        """What the signer refuses is told on both sides."""
+
+        async def refuse(request: JoinRequest | RenewRequest, binding: bytes) -> JoinAnswer:
+            raise Refused("the key of n1.n is revoked")
+
+        joining = self.joining()
+        joining._ask = refuse
+        joined, _ = self.connect(joining, machine=self.renewing())
+        self.assertIn("is revoked", str(self.failureResultOf(joined, JoinRefused).value))
+        self.assertEqual(["who asks for a renewal gets no certificate: the key of n1.n is revoked"], self.told)

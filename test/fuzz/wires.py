@@ -19,6 +19,13 @@ from p2p.exchange.message import Head, MessageDecoder
 from p2p.exchange.request import Request
 from p2p.experiment.words import parse_lines, parse_order
 from p2p.identity.invitation import BadCode, InviteCode, parse_code
+from p2p.identity.revocations import (
+    BadStatement,
+    encode_statements,
+    make_revocation,
+    parse_statement,
+    split_statements,
+)
 from p2p.link.boxes import BoxParser, BoxReader
 from p2p.link.events import DataReceived
 from p2p.link.hello import HELLO_BYTES, LinkTerms, check_hello
@@ -320,6 +327,18 @@ def invitations(data: bytes) -> None:
     """The code of an invitation: what is read is written the same way."""
     code = parse_code(data.decode("utf-8", "replace"))
     assert parse_code(str(code)) == code
+
+
+@target(
+    parse_statement,
+    declared=(BadStatement,),
+    seeds=[encode_statements([make_revocation(7, 1 << 33, bytes(32), lambda data: b"signed").statement] * 2)],
+)
+def revocations(data: bytes) -> None:
+    """A file of revocations, of which each either is one or says why not; none is taken that isn't signed."""
+    for statement in split_statements(data):
+        found = parse_statement(statement, lambda signature, signed: signature == b"signed")
+        assert found.statement == statement
 
 
 @target(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import IdentityError
 from p2p.identity import ledger as module
-from p2p.identity.authority import Authority
+from p2p.identity.authority import Authority, has_signed
 from p2p.identity.ledger import KEPT_S, LEDGER, Ledger
 from p2p.identity.pem_files import load_certificate, public_key_of
+from p2p.identity.revocations import hash_of, parse_statement
 
 NOW = 1_800_000_000.0
 
@@ -34,7 +36,7 @@ class LedgerTests(SynchronousTestCase):
         (self.folder / "certificates" / "ca.pem").write_bytes(self.authority.path.read_bytes())
         ledger = self.open()
         key = public_key_of(load_certificate(issued.certificate))
-        self.assertEqual([(key, "n1.n", issued.until.timestamp())], ledger.issued())
+        self.assertEqual([(key, "n1.n", issued.until.timestamp(), False)], ledger.issued())
         self.assertEqual("n1.n", getattr(ledger.key(key), "name", None))
         self.assertIsNone(ledger.key(b"another"))
         self.assertEqual(0o600, (self.folder / LEDGER).stat().st_mode & 0o777)
@@ -43,7 +45,7 @@ class LedgerTests(SynchronousTestCase):
         """A key that gets several certificates is known until the last of them ends."""
         issued = self.authority.issue("n1.n", self.folder, days=30)
         certificate = load_certificate(issued.certificate)
-        shorter = self.authority.certify("n1.n", certificate.public_key(), days=1)  # type: ignore[arg-type]  # it is one of P-256
+        shorter = self.authority.certify("n1.n", certificate.public_key(), days=1)
         ledger = self.open()
         ledger.record([certificate])
         ledger.record([shorter])
@@ -84,6 +86,37 @@ class LedgerTests(SynchronousTestCase):
         self.assertIsNotNone(ledger.invitation(5))
         ledger.invite("n6.n", b"s" * 10, 6, NOW, NOW + KEPT_S + 1)
         self.assertIsNone(ledger.invitation(5))
+
+    def test_revoked(self) -> None:
+        """A key is revoked once, with a number that grows; the certificate's end is that of the revocation."""
+        ledger, now = self.open(), time.time()
+        certificates = [load_certificate(self.authority.issue(f"n{one}.n", self.folder).certificate) for one in (1, 2)]
+        ledger.record(certificates)
+        keys = [public_key_of(one) for one in certificates]
+        seen = ledger.changes()
+        other = self.open()
+        first = other.revoke(keys[0], self.authority.sign, now)
+        self.assertNotEqual(seen, ledger.changes())
+        self.assertEqual(int(now * 1000), first.number)
+        self.assertEqual(first, ledger.revoke(keys[0], self.authority.sign, now + 5))
+        second = ledger.revoke(keys[1], self.authority.sign, now - 99)  # the clock was set back
+        self.assertEqual(first.number + 1, second.number)
+        self.assertEqual([first, second], ledger.revocations(now))
+        self.assertEqual([], ledger.revocations(float(second.until)))
+        self.assertEqual([True, True], [one.revoked for one in ledger.issued()])
+        parsed = parse_statement(
+            second.statement, lambda signature, data: has_signed(self.authority.certificate, signature, data)
+        )
+        self.assertEqual((hash_of(keys[1]), second.until), (parsed.key, parsed.until))
+
+    def test_many_revoked(self) -> None:
+        """There is a limit to how many keys are revoked at a time."""
+        self.patch(module, "REVOCATIONS", 0)
+        ledger = self.open()
+        certificate = load_certificate(self.authority.issue("n1.n", self.folder).certificate)
+        ledger.record([certificate])
+        with self.assertRaisesRegex(IdentityError, "0 keys are revoked, which is the limit"):
+            ledger.revoke(public_key_of(certificate), self.authority.sign, NOW)
 
     def test_broken(self) -> None:
         """A file that is something else is told."""

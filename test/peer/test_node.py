@@ -12,9 +12,11 @@ from twisted.logger import capturedLogs
 from p2p.base.errors import InvalidName, Outcome
 from p2p.control.channel import ControlLost, ControlTimeout
 from p2p.control.commands import Busy, ClusterUnreachable, Refused, UnknownCluster, UnknownPeer
+from p2p.identity.revocations import Revocation, RevocationList
 from p2p.peer.moments import Setup
 from p2p.peer.node import LOST_S, HostedPeer
 from p2p.peer.roaming import ANSWER_S, Whereabouts
+from test.identities import credentials
 from test.network import Machine
 from test.peer.pair import M4, N1, NodeCase, Pair
 
@@ -356,6 +358,34 @@ class FailureTests(NodeCase):
         self.assertEqual(("m4.m", "n1.n"), (told["name"], told["other"]))
         self.assertIn("TLS: ", told["reason"])
         self.assertEqual({}, pair.leftovers())
+
+    def test_revoked(self) -> None:
+        """A link to whoever has a revoked key ends at once, and none comes to stand again, whoever asks for it."""
+        pair = self.make_pair()
+        link, _ = pair.run(pair.n1.link_to("m4.m"))
+        key = link.remote_key
+        assert key is not None
+        pair.n1.revoked({b"another"})
+        self.assertTrue(link.reusable)
+        pair.n1.revoked({key})
+        pair.network.settle()
+        self.assertEqual(({}, {}), (pair.n1.links, pair.m4.links))
+        known = RevocationList()
+        known.add([Revocation(1, 1 << 33, key, b"")], 0)
+        own = credentials("n1.n", "lab")
+        self.patch(own, "revocations", known)
+        for waiting in (pair.start(pair.n1.link_to("m4.m")), pair.start(pair.m4.link_to("n1.n"))):
+            pair.network.advance(31)
+            self.failed(waiting, Outcome.CONNECT_FAILED)
+        self.assertEqual({}, pair.leftovers())
+
+    def test_revoked_plain(self) -> None:
+        """A plain link has shown no key."""
+        pair = self.make_pair(plain=(True, True))
+        link, _ = pair.run(pair.n1.link_to("m4.m"))
+        self.assertIsNone(link.remote_key)
+        pair.n1.revoked({b"another"})
+        self.assertTrue(link.reusable)
 
     def test_cancelled(self) -> None:
         """An attempt goes on as long as somebody waits for it, and ends with the last of them."""

@@ -16,11 +16,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p import __version__
 from p2p.base.config import PeerLimits
 from p2p.control.channel import ControlLost
-from p2p.control.commands import DialFailed, Go, InstructConnect, ListPeers, NameMismatch, Ping
+from p2p.control.commands import DialFailed, Go, InstructConnect, ListPeers, NameMismatch, Ping, Refused, Revoke
+from p2p.identity.authority import Authority
+from p2p.identity.believed import Believed
+from p2p.identity.pem_files import load_certificate, public_key_of
+from p2p.identity.revocations import hash_of, make_revocation
+from p2p.identity.tls import remote_key
 from p2p.peer import registration as module
 from p2p.peer.registration import LONGEST_OUT_S, STEADY_S, THROWN_OUT_S, Registration
 from p2p.peer.roaming import ANSWER_S, Whereabouts
-from test.identities import credentials
+from test.identities import credentials, tls_files
 from test.network import Network
 from test.peer.routers import PEER, ROUTER, Router
 
@@ -39,7 +44,7 @@ class RegistrationCase(SynchronousTestCase):
         self.turn = DeferredSemaphore(8)
         self.registration = self.make()
 
-    def make(self, name: str = "n1.n", **limits: Any) -> Registration:
+    def make(self, name: str = "n1.n", *, believed: Believed | None = None, **limits: Any) -> Registration:
         """Make a registration."""
 
         return Registration(
@@ -48,6 +53,7 @@ class RegistrationCase(SynchronousTestCase):
             credentials(name),
             PeerLimits().model_copy(update=limits),
             self.turn,
+            believed,
         )
 
     async def instructed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -90,7 +96,7 @@ class ComingTests(RegistrationCase):
         waiting = Deferred.fromCoroutine(self.registration.when_registered())
         self.assertEqual((False, "not connected yet"), (self.registration.registered, self.registration.last_error))
         self.start()
-        self.assertEqual([{"name": "n1.n", "version": __version__}], router.asked)
+        self.assertEqual([{"name": "n1.n", "version": __version__, "revocations": None}], router.asked)
         self.assertTrue(self.registration.registered)
         self.successResultOf(waiting)
         self.successResultOf(Deferred.fromCoroutine(self.registration.when_registered()))
@@ -598,3 +604,55 @@ class _Log:
 
     def failure(self, format: str, failure: Failure, **fields: Any) -> None:  # noqa: A002 - as Twisted names it
         self._told.append(format.format(**fields))
+
+
+class RevocationTests(RegistrationCase):
+    """What the router tells of keys that are revoked."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.router = Router(self.network)
+        files = tls_files("n1.n", "lab")
+        self.authority = Authority.load(files.authority.parent)
+        self.believed = Believed(None, files.authority, lambda: 1.0)
+
+    def revoke(self, name: str, authority: Authority | None = None) -> Deferred[Any]:
+        """Have the router tell of a key."""
+        key = hash_of(public_key_of(load_certificate(tls_files(name, "lab").certificate)))
+        statement = make_revocation(7, 1 << 33, key, (authority or self.authority).sign).statement
+        answer = Deferred.fromCoroutine(self.router.connections[0].call(Revoke, statements=[statement]))
+        self.network.settle()
+        return answer
+
+    def test_taken(self) -> None:
+        """It says how much it knows when it registers, and takes what the authority has signed, and nothing else."""
+        self.registration = self.make(believed=self.believed)
+        self.start()
+        self.assertEqual(0, self.router.asked[0]["revocations"])
+        self.assertEqual({}, self.successResultOf(self.revoke("m4.m")))
+        self.assertEqual(7, self.believed.revocations.latest)
+        other = Authority.load(tls_files("n1.n", "other").authority.parent)
+        self.failureResultOf(self.revoke("m5.m", other), Refused)
+        self.assertEqual(1, len(self.believed.revocations))
+        self.stop()
+
+    def test_not_taken(self) -> None:
+        """One that doesn't keep any says nothing of them, and takes none."""
+        self.start()
+        self.failureResultOf(self.revoke("m4.m"), Refused)
+        self.stop()
+
+    def test_router(self) -> None:
+        """A router whose own key is revoked is left at once; another one's makes no difference."""
+        self.start()
+        self.registration.revoked({b"another"})
+        self.assertTrue(self.registration.registered)
+        key = remote_key(self.router.connections[0].transport)
+        self.assertEqual(hash_of(public_key_of(load_certificate(tls_files("n1.n", "lab").certificate))), key)
+        assert self.registration._channel is not None
+        self.registration.revoked({remote_key(self.registration._channel.transport)})
+        self.assertFalse(self.registration.registered)
+        self.network.advance(0.1)
+        self.assertIn("has revoked its key", self.registration.last_error)
+        self.stop()
+        self.registration.revoked({key})

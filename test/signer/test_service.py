@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from p2p.base.errors import IdentityError
+from p2p.identity.authority import Authority
 from p2p.identity.tls import Credentials
-from p2p.signer.service import SILENCE_S, signer_runs
+from p2p.signer.service import SILENCE_S, WATCH_S, signer_runs
 from test.signer.lab import SignerTestCase
 
 
@@ -68,3 +69,39 @@ class SignerServiceTests(SignerTestCase):
         self.network.settle()
         self.assertFalse(old.is_open)
         self.assertIn("n", second.linked)
+
+
+class RevokingTests(SignerTestCase):
+    """What the commands of ``p2p lab`` have revoked."""
+
+    def revoke(self, name: str) -> None:
+        authority = Authority.load(self.folder)
+        self.ledger.revoke(self.ledger.issued(name)[0].key, authority.sign, self.now)
+
+    def test_told(self) -> None:
+        """Routers that are linked are told within a second, those that come later as soon as they come."""
+        signer = self.start_signer()
+        self.revoke("n1.n")
+        self.network.advance(2 * WATCH_S)
+        self.assertEqual(1, len(self.router.believed.revocations))
+        self.assertEqual(["m"], signer.behind())
+        other = self.start_router("m")
+        self.network.advance(20)
+        self.assertEqual((1, []), (len(other.believed.revocations), signer.behind()))
+
+    def test_before(self) -> None:
+        """What was revoked while no signer ran is told by the next one, once."""
+        self.revoke("n1.n")
+        self.revoke("m1.m")
+        self.start_signer()
+        self.assertEqual(2, len(self.router.believed.revocations))
+
+    def test_broken(self) -> None:
+        """A ledger that can't be read for a moment is read the next time."""
+        signer = self.start_signer()
+        self.patch(signer._ledger, "changes", self._broken)
+        self.network.advance(WATCH_S)
+        self.assertEqual({"n"}, set(signer.linked))
+
+    def _broken(self) -> int:
+        raise IdentityError("locked")

@@ -31,6 +31,8 @@ COMMANDS = {
     "ls": "p2p.cli.ls",
     "transfers": "p2p.cli.transfers",
     "offers": "p2p.cli.offers",
+    "tunnel": "p2p.cli.tunnel",
+    "pipe": "p2p.cli.pipe",
     "peers": "p2p.cli.peers",
     "ping": "p2p.cli.ping",
     "why": "p2p.cli.why",

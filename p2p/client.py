@@ -110,7 +110,7 @@ from p2p.console.transfer_operations import (
     Waiting,
     read_event,
 )
-from p2p.console.tunnel_operations import Joined, PipeArguments, PipeListenArguments, TunnelArguments, TunnelTold
+from p2p.console.tunnel_operations import PipeArguments, PipeListenArguments, ProgramJoined, TunnelArguments, TunnelTold
 
 __all__ = [
     "ANSWER_S",
@@ -123,7 +123,6 @@ __all__ = [
     "ExchangeArguments",
     "Failed",
     "GetArguments",
-    "Joined",
     "Listed",
     "ListedEntry",
     "Moved",
@@ -139,6 +138,7 @@ __all__ = [
     "Pending",
     "PendingOffer",
     "PipeListenArguments",
+    "ProgramJoined",
     "Progress",
     "Resumed",
     "SendArguments",
@@ -439,28 +439,28 @@ class Client:
 
     async def tunnel(
         self, peer: str, port: int, file: int, *, acting: str | None = None, on_joined: OnJoined | None = None
-    ) -> Joined:
+    ) -> ProgramJoined:
         """Join a connection with one to a port that a peer opens, until both have ended.
 
         :param file: the descriptor of a connected stream socket. The daemon gets a copy, reads and writes it, and shuts
             it down at the end.
         """
         arguments = TunnelArguments(peer=peer, port=port, acting=acting, stream=True)
-        return await self._ask("tunnel", arguments, Joined, file=file, on_event=_joined(on_joined))
+        return await self._ask("tunnel", arguments, ProgramJoined, file=file, on_event=_joined(on_joined))
 
     async def pipe(
         self, peer: str, file: int, *, acting: str | None = None, on_joined: OnJoined | None = None
-    ) -> Joined:
+    ) -> ProgramJoined:
         """Join a connection with one that :meth:`pipe_listen` has at a peer, until both have ended."""
         arguments = PipeArguments(peer=peer, acting=acting, stream=True)
-        return await self._ask("pipe", arguments, Joined, file=file, on_event=_joined(on_joined))
+        return await self._ask("pipe", arguments, ProgramJoined, file=file, on_event=_joined(on_joined))
 
     async def pipe_listen(
         self, arguments: PipeListenArguments, file: int, *, on_joined: OnJoined | None = None
-    ) -> Joined:
+    ) -> ProgramJoined:
         """Wait for a peer that comes with :meth:`pipe`, for as long as it takes, and join it with a connection."""
         asked = arguments.model_copy(update={"stream": True})
-        return await self._ask("pipe-listen", asked, Joined, file=file, on_event=_joined(on_joined))
+        return await self._ask("pipe-listen", asked, ProgramJoined, file=file, on_event=_joined(on_joined))
 
 
 def _joined(on_joined: OnJoined | None) -> OnEvent:

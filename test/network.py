@@ -23,6 +23,7 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import (
     IConnector,
+    IHalfCloseableProtocol,
     IListeningPort,
     IProtocol,
     IProtocolFactory,
@@ -59,6 +60,7 @@ class Wire:
         self.paused_producer = False
         self.reading = True
         self.disconnecting = False
+        self.half_closed = False
         self.connected = True
         self.sent = 0
         self.connector: Any = None
@@ -87,7 +89,7 @@ class Wire:
             self.network.callLater(0, self._end, ConnectionAborted(), ConnectionLost("reset by peer"))
 
     def loseWriteConnection(self) -> None:
-        self.loseConnection()
+        self.half_closed = True
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.producer is not None:
@@ -155,6 +157,13 @@ class Wire:
         elif source.disconnecting and not source.outgoing and self.connected:
             moved = True
             source._end(ConnectionDone(), ConnectionDone())
+        elif source.half_closed and not source.outgoing and self.connected:
+            moved = True
+            source.half_closed = False
+            if IHalfCloseableProtocol.providedBy(self.protocol):
+                self.protocol.readConnectionLost()
+            else:
+                source._end(ConnectionDone(), ConnectionDone())
         return moved
 
     def _end(self, mine: Exception, theirs: Exception) -> None:

@@ -17,7 +17,7 @@ __all__ = [
     "Address",
     "Network",
     "NotAllowed",
-    "Place",
+    "ProgramPlace",
     "checked_address",
     "is_loopback",
     "normalised",
@@ -34,7 +34,7 @@ _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 """RFC 1122, section 3.2.1.3: only ever a source; Linux connects 0.0.0.0 to the machine itself."""
 
 
-class Place(NamedTuple):
+class ProgramPlace(NamedTuple):
     """Where a program listens: an IP address and a port."""
 
     host: str
@@ -98,7 +98,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> ProgramPlace:
     """Read an address and a port, like ``127.0.0.1:5432`` or ``[::1]:5432``; ``localhost`` is ``127.0.0.1``.
 
     :raises NotAllowed: with the reason, if it is none that a TCP connection may go to.
@@ -108,4 +108,4 @@ def parse_place(text: str) -> Place:
     is_port = colon and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
     if not is_port or (":" in bare) != (bare != host):  # brackets belong to IPv6, and to nothing else
         raise NotAllowed(f"{text[:60]!r} isn't an address and a port, expected them like 127.0.0.1:5432 or [::1]:5432")
-    return Place(str(checked_address("127.0.0.1" if bare == "localhost" else bare)), int(port))
+    return ProgramPlace(str(checked_address("127.0.0.1" if bare == "localhost" else bare)), int(port))

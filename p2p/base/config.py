@@ -32,7 +32,7 @@ from p2p.base.config_fields import (
     Patterns,
     Places,
     PortRange,
-    ProgramPlace,
+    ProgramAddress,
     ReadableFile,
     Relays,
     RouterEndpoint,
@@ -224,7 +224,7 @@ class RelayGrant(StrictModel):
 class TunnelGrant(StrictModel):
     """A program of this machine, or of its network, that others may reach through a tunnel."""
 
-    to: ProgramPlace = Field(description="the address and port of the program, like 127.0.0.1:5432")
+    to: ProgramAddress = Field(description="the address and port of the program, like 127.0.0.1:5432")
     peers: Patterns = Field(alias="from", description="patterns of peers' names, like '*.m'")
 
 

@@ -19,7 +19,7 @@ from p2p.client import Client
 from p2p.console.operations import PeerStatus
 from p2p.console.transfer_operations import ChatLine
 
-__all__ = ["chat"]
+__all__ = ["chat", "in_thread"]
 
 _LINE_BYTES: Final = 10_000
 """Bytes that are sent as one line; a longer one goes as several. What isn't UTF-8 may take three times as many."""

@@ -10,7 +10,7 @@ from p2p.base.names import parse_peer
 from p2p.cli.parameters import complete_peers, option
 from p2p.cli.session import ConsoleSession
 from p2p.cli.standard_streams import with_standard_streams
-from p2p.client import Client, Joined, PipeListenArguments
+from p2p.client import Client, PipeListenArguments, ProgramJoined
 
 __all__ = ["pipe"]
 
@@ -43,8 +43,8 @@ def pipe(session: ConsoleSession, peer: str | None, listen: bool, senders: tuple
     if peer is not None:
         parse_peer(peer)
 
-    async def work(client: Client, reactor: Any) -> Joined:
-        async def ask(descriptor: int) -> Joined:
+    async def work(client: Client, reactor: Any) -> ProgramJoined:
+        async def ask(descriptor: int) -> ProgramJoined:
             if peer is not None:
                 return await client.pipe(peer, descriptor, acting=session.acting)
             asked: dict[str, Any] = {"acting": session.acting, **({"senders": list(senders)} if senders else {})}

@@ -11,7 +11,7 @@ from pydantic import Field
 from p2p.base.config_fields import Patterns
 from p2p.console.operations import ActingArguments, ConsoleAnswer, PeerArguments
 
-__all__ = ["Joined", "PipeArguments", "PipeListenArguments", "TunnelArguments", "TunnelTold"]
+__all__ = ["PipeArguments", "PipeListenArguments", "ProgramJoined", "TunnelArguments", "TunnelTold"]
 
 
 class TunnelArguments(PeerArguments):
@@ -46,7 +46,7 @@ class PipeListenArguments(ActingArguments):
     stream: bool = False
 
 
-class Joined(ConsoleAnswer):
+class ProgramJoined(ConsoleAnswer):
     """How it went: the peer, and the bytes that the program here sent and got."""
 
     peer: str

@@ -1,8 +1,8 @@
 """An exchange whose request and reply flow at the same time, each for as long as whoever writes it wants.
 
 The end that began it uses :class:`Duplex`. At the other end a service takes the request's body and writes the reply's,
-as ever, or uses :class:`Answer`, which is the same thing from that side: there the head of the reply, with ``joined``
-in it, says that everything stands. Each direction ends by itself (half-close): its message has a tail then.
+as ever, or uses :class:`DuplexAnswer`, which is the same thing from that side: there the head of the reply, with
+``joined`` in it, says that everything stands. Each direction ends by itself (half-close): its message has a tail then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from p2p.exchange.request import BaseSink, Request
 from p2p.link.boxes import Box, text_of
 from p2p.link.flow import Stream
 
-__all__ = ["JOINED", "Answer", "Duplex", "DuplexEnd"]
+__all__ = ["JOINED", "Duplex", "DuplexAnswer", "DuplexEnd"]
 
 JOINED: Final = "joined"
 """The field of a reply's head which says that both ends are there."""
@@ -136,7 +136,7 @@ class Duplex(MessageReceiver):
             self._end.broken(failure)
 
 
-class Answer:
+class DuplexAnswer:
     """The other end of it, from a request that a service takes: a :class:`Duplex` from that side.
 
     Nothing is delivered before :meth:`begin`, and whoever began the exchange sends nothing before that.
@@ -202,7 +202,7 @@ class _Asked(BaseSink):
 
     stream: Any  # from registerProducer on, which comes before all else
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: DuplexAnswer) -> None:
         self._answer = answer
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:

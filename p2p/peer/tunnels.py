@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.console.operations import ActingArguments
 from p2p.console.server import Emit, Handler, checked_with_file
-from p2p.console.tunnel_operations import Joined, PipeArguments, PipeListenArguments, TunnelArguments, TunnelTold
+from p2p.console.tunnel_operations import PipeArguments, PipeListenArguments, ProgramJoined, TunnelArguments, TunnelTold
 from p2p.exchange.duplex import Duplex
 from p2p.exchange.exchange import Request
 from p2p.exchange.request import DigestSink
@@ -24,10 +24,7 @@ from p2p.services.store import BytesSource
 from p2p.services.tunnel import DIAL, TUNNEL
 from p2p.wire.adopted import NotConnected, adopt, is_connected
 
-__all__ = ["Adopt", "TunnelConsole"]
-
-Adopt = Callable[[int, Splice], None]
-"""Gives a protocol the connection that a descriptor stands for; raises ``NotConnected``."""
+__all__ = ["TunnelConsole"]
 
 
 class TunnelConsole:
@@ -35,11 +32,15 @@ class TunnelConsole:
 
     :param reactor: provides ``IReactorSocket`` and time.
     :param acting: finds the hosted peer that acts.
+    :param adopt: gives a protocol the connection that a descriptor stands for.
     """
 
-    def __init__(self, reactor: Any, acting: Callable[[ActingArguments], HostedPeer]) -> None:
+    def __init__(
+        self, reactor: Any, acting: Callable[[ActingArguments], HostedPeer], adopt: Callable[..., None] = adopt
+    ) -> None:
         self._reactor = reactor
         self._acting = acting
+        self._adopt = adopt
 
     def handlers(self) -> dict[str, Handler]:
         """The operations by name."""
@@ -49,7 +50,7 @@ class TunnelConsole:
             "pipe-listen": checked_with_file(PipeListenArguments, self._listen),
         }
 
-    async def _tunnel(self, arguments: TunnelArguments, emit: Emit, file: int | None) -> Joined | TunnelTold:
+    async def _tunnel(self, arguments: TunnelArguments, emit: Emit, file: int | None) -> ProgramJoined | TunnelTold:
         peer, more = self._acting(arguments), {"port": str(arguments.port)}
         if arguments.stream:
             return await self._join(peer, arguments.peer, Request(TUNNEL, more=more), _checked(file), emit)
@@ -57,10 +58,10 @@ class TunnelConsole:
         asked = await peer.exchange(arguments.peer, request, BytesSource(b""), DigestSink, planned_ns=0)
         return TunnelTold(peer=arguments.peer, to=asked.tail.get("to", ""))
 
-    async def _pipe(self, arguments: PipeArguments, emit: Emit, file: int | None) -> Joined:
+    async def _pipe(self, arguments: PipeArguments, emit: Emit, file: int | None) -> ProgramJoined:
         return await self._join(self._acting(arguments), arguments.peer, Request(PIPE), _checked(file), emit)
 
-    async def _listen(self, arguments: PipeListenArguments, emit: Emit, file: int | None) -> Joined:
+    async def _listen(self, arguments: PipeListenArguments, emit: Emit, file: int | None) -> ProgramJoined:
         descriptor = _checked(file)
         visitor = await self._acting(arguments).pipes.listen(arguments.senders)
         splice = Splice()
@@ -70,7 +71,9 @@ class TunnelConsole:
             raise visitor.answer.failure
         return await self._spliced(visitor.sender, splice, descriptor, emit)
 
-    async def _join(self, peer: HostedPeer, target: str, request: Request, descriptor: int, emit: Emit) -> Joined:
+    async def _join(
+        self, peer: HostedPeer, target: str, request: Request, descriptor: int, emit: Emit
+    ) -> ProgramJoined:
         for _ in range(TRIES):
             link, _ = await peer.link_to(target)
             try:
@@ -114,20 +117,16 @@ class TunnelConsole:
             raise
         return splice
 
-    async def _spliced(self, other: str, splice: Splice, descriptor: int, emit: Emit) -> Joined:
+    async def _spliced(self, other: str, splice: Splice, descriptor: int, emit: Emit) -> ProgramJoined:
         """Give the connection to the exchange, and wait for the end of both."""
         try:
-            adopt(self._reactor, descriptor, splice)
+            self._adopt(self._reactor, descriptor, splice)
         except NotConnected as error:
             splice.break_off()
             raise InvalidRequest(f"the program's connection is gone: {error}") from error
         emit("joined", peer=other)
-        try:
-            await splice.over
-        except BaseException:
-            splice.break_off()
-            raise
-        return Joined(peer=other, sent=splice.sent, received=splice.received)
+        await splice.over
+        return ProgramJoined(peer=other, sent=splice.sent, received=splice.received)
 
 
 def _checked(file: int | None) -> int:

@@ -16,12 +16,12 @@ from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed, InvalidRequest, Outcome
 from p2p.base.log_gate import LogGate
-from p2p.exchange.duplex import Answer
+from p2p.exchange.duplex import DuplexAnswer
 from p2p.exchange.exchange import ReplyWriter, Request, Sink
 from p2p.exchange.rules import Offer, Rule
 from p2p.exchange.service import Context, IContentService
 
-__all__ = ["PIPE", "PipeRoom", "Visitor", "pipe"]
+__all__ = ["PIPE", "PipeRoom", "PipeVisitor", "pipe"]
 
 PIPE: Final = "pipe"
 """The name of the service."""
@@ -33,7 +33,7 @@ WAITING: Final = 64
 """Peers that wait for one hosted peer at once; also how many programs listen there at once."""
 
 
-class Visitor:
+class PipeVisitor:
     """Somebody who came: an end of the exchange (``DuplexEnd``) until it is joined with a program.
 
     :ivar answer: the exchange.
@@ -41,7 +41,7 @@ class Visitor:
 
     def __init__(self, sender: str, reply: ReplyWriter) -> None:
         self.sender = sender
-        self.answer = Answer(reply, self)
+        self.answer = DuplexAnswer(reply, self)
         self.gone: Deferred[None] = Deferred()
 
     def came(self, data: memoryview) -> None:
@@ -65,22 +65,22 @@ class PipeRoom:
         self._clock = clock
         self._peer = peer
         self._gate = gate or LogGate(clock)
-        self._listeners: dict[Deferred[Visitor], Rule] = {}
-        self._visitors: dict[Visitor, IDelayedCall] = {}
+        self._listeners: dict[Deferred[PipeVisitor], Rule] = {}
+        self._visitors: dict[PipeVisitor, IDelayedCall] = {}
 
     @property
     def waiting(self) -> list[str]:
         """Who waits, the longest first."""
         return [visitor.sender for visitor in self._visitors]
 
-    def listen(self, senders: Sequence[str]) -> Deferred[Visitor]:
+    def listen(self, senders: Sequence[str]) -> Deferred[PipeVisitor]:
         """Wait for one peer whose name fits one of the patterns; cancel it to wait no more.
 
         :raises InvalidRequest: if too many listen.
         """
         if len(self._listeners) >= WAITING:
             raise InvalidRequest(f"{WAITING} programs listen at {self._peer} already; end some of them first")
-        listener: Deferred[Visitor] = Deferred(self._forget)
+        listener: Deferred[PipeVisitor] = Deferred(self._forget)
         self._listeners[listener] = Rule(senders=tuple(senders))
         self._match()
         return listener
@@ -92,7 +92,7 @@ class PipeRoom:
         """
         if len(self._visitors) >= WAITING:
             raise ExchangeFailed(Outcome.REFUSED, f"{WAITING} peers wait at {self._peer} already; try again later")
-        visitor = Visitor(request.sender, reply)
+        visitor = PipeVisitor(request.sender, reply)
         self._visitors[visitor] = self._clock.callLater(WAIT_S, self._in_vain, visitor)
         visitor.gone.addCallback(lambda _: self._leave(visitor))
         self._clock.callLater(0, self._match)  # not at once: the request isn't in the hands of its sink yet
@@ -104,7 +104,7 @@ class PipeRoom:
             visitor.answer.fail(ExchangeFailed(Outcome.RESET, f"{self._peer} is stopping"))
             self._leave(visitor)
 
-    def _forget(self, listener: Deferred[Visitor]) -> None:
+    def _forget(self, listener: Deferred[PipeVisitor]) -> None:
         self._listeners.pop(listener, None)
 
     def _match(self) -> None:
@@ -116,12 +116,12 @@ class PipeRoom:
                 self._leave(visitor)
                 listener.callback(visitor)
 
-    def _leave(self, visitor: Visitor) -> None:
+    def _leave(self, visitor: PipeVisitor) -> None:
         call = self._visitors.pop(visitor, None)
         if call is not None and call.active():
             call.cancel()
 
-    def _in_vain(self, visitor: Visitor) -> None:
+    def _in_vain(self, visitor: PipeVisitor) -> None:
         self._leave(visitor)
         self._gate.info(
             self._log,

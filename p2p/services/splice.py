@@ -16,37 +16,17 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.base.errors import ExchangeFailed
+from p2p.link.relayed import Carrier
 from p2p.wire.wide_socket import WideSocket, widened
 
-__all__ = ["Carrier", "Splice"]
+__all__ = ["Splice", "SpliceCarrier"]
 
 
-class Carrier(Typed):
-    """An exchange that flows both ways, from either end: :class:`~p2p.exchange.duplex.Duplex` or ``Answer``."""
+class SpliceCarrier(Carrier, Typed):
+    """An exchange that flows both ways, at either end: ``Duplex`` or ``DuplexAnswer`` of ``p2p/exchange/duplex.py``."""
 
     def begin(self) -> None:
         """Both ends are there."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Send bytes, which don't change afterwards."""
-
-    def finish(self) -> None:
-        """Send nothing more after what is queued."""
-
-    def abort(self) -> None:
-        """Give up both directions; nothing more is told of them."""
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Pace a producer."""
-
-    def unregisterProducer(self) -> None:
-        """The producer is done."""
-
-    def pauseProducing(self) -> None:
-        """Deliver nothing for now."""
-
-    def resumeProducing(self) -> None:
-        """Deliver again."""
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -54,16 +34,17 @@ class Splice(Protocol):
     """The protocol of the connection, and the end of the exchange (``DuplexEnd``).
 
     :ivar carrier: the exchange; it is given before the connection is made.
-    :ivar over: fires when the connection is closed and nothing is left; with the failure if the exchange broke.
+    :ivar over: fires when the connection is closed and nothing is left; with the failure if the exchange broke. To
+        cancel it breaks both off.
     :ivar sent: bytes that came from the connection.
     :ivar received: bytes that went to it.
     """
 
     transport: Any  # a stream transport; Twisted's own annotation is the narrower ITransport
-    carrier: Carrier
+    carrier: SpliceCarrier
 
     def __init__(self) -> None:
-        self.over: Deferred[None] = Deferred()
+        self.over: Deferred[None] = Deferred(lambda over: self.break_off())
         self.sent = self.received = 0
         self._reads = self._writes = True
         self._failure: ExchangeFailed | None = None

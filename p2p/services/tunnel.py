@@ -19,11 +19,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.base.addresses import Place
+from p2p.base.addresses import ProgramPlace
 from p2p.base.errors import ExchangeFailed, Outcome
 from p2p.base.log_gate import LogGate
 from p2p.base.texts import printable
-from p2p.exchange.duplex import Answer
+from p2p.exchange.duplex import DuplexAnswer
 from p2p.exchange.exchange import ReplyWriter, Request, Sink
 from p2p.exchange.request import BaseSink
 from p2p.exchange.rules import Offer, Rule
@@ -58,7 +58,7 @@ class Opening:
     :ivar peers: patterns of the names of those who may.
     """
 
-    to: Place
+    to: ProgramPlace
     peers: tuple[str, ...]
 
 
@@ -111,11 +111,13 @@ class TunnelDoor:
     def ended(self, tunnel: _Tunnel, moved: int) -> None:
         """It is over, and so many bytes went through it."""
         self._tunnels.discard(tunnel)
+        if not tunnel.stood:
+            return
         text = "{peer}: the connection of {sender} to {to} has ended after {moved} bytes"
         known = {"peer": self.peer, "sender": tunnel.sender, "to": str(tunnel.to), "moved": moved}
         self._gate.info(self._log, tunnel.sender, text, **known)
 
-    def _granted(self, request: Request) -> Place:
+    def _granted(self, request: Request) -> ProgramPlace:
         offer = Offer(request.sender, TUNNEL)
         text = request.more.get("port", b"")
         port = printable(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)[:20]
@@ -132,7 +134,7 @@ class TunnelDoor:
 class _Word(BaseSink):
     """Takes a request that only asks."""
 
-    def __init__(self, to: Place) -> None:
+    def __init__(self, to: ProgramPlace) -> None:
         self._to = to
 
     def write(self, data: bytes | memoryview) -> None:
@@ -149,13 +151,14 @@ class _Tunnel(ClientFactory):
 
     noisy = False
 
-    def __init__(self, door: TunnelDoor, sender: str, to: Place, reply: ReplyWriter) -> None:
+    def __init__(self, door: TunnelDoor, sender: str, to: ProgramPlace, reply: ReplyWriter) -> None:
         self.sender = sender
         self.to = to
+        self.stood = False
         self._door = door
         self._connector: IConnector | None = None
         self._splice = Splice()
-        self.answer = self._splice.carrier = Answer(reply, self._splice)
+        self.answer = self._splice.carrier = DuplexAnswer(reply, self._splice)
         self._descriptor = account_of(reply.stream).files_open()
         self._splice.over.addBoth(self._over)
 
@@ -170,6 +173,7 @@ class _Tunnel(ClientFactory):
         self._splice.broken(failure)
 
     def buildProtocol(self, addr: IAddress | None) -> Splice:
+        self.stood = True
         self._door.begun(self)
         return self._splice
 

@@ -110,6 +110,7 @@ from p2p.console.transfer_operations import (
     Waiting,
     read_event,
 )
+from p2p.console.tunnel_operations import PipeArguments, PipeListenArguments, ProgramJoined, TunnelArguments, TunnelTold
 
 __all__ = [
     "ANSWER_S",
@@ -130,11 +131,14 @@ __all__ = [
     "Offers",
     "OnChat",
     "OnEvent",
+    "OnJoined",
     "OnLeg",
     "OnProgress",
     "OnTransferEvent",
     "Pending",
     "PendingOffer",
+    "PipeListenArguments",
+    "ProgramJoined",
     "Progress",
     "Resumed",
     "SendArguments",
@@ -164,6 +168,9 @@ OnLeg = Callable[[Leg], None]
 
 OnTransferEvent = Callable[[TransferEvent], object]
 """Is called with each event of a transfer; what it raises ends the request with that error."""
+
+OnJoined = Callable[[str], object]
+"""Is called with the name of the peer whose end is there."""
 
 OnChat = Callable[[ChatLine], object]
 """Is called with what happens in a chat."""
@@ -419,6 +426,49 @@ class Client:
         It returns when there is room for the next line.
         """
         await self._ask("chat-say", ChatSayArguments(peer=peer, line=line, acting=acting), ConsoleAnswer)
+
+    # -- tunnels and pipes ------------------------------------------------------------------------------------
+
+    async def tunnel_told(self, peer: str, port: int, *, acting: str | None = None) -> str:
+        """Where a tunnel to a port of a peer would lead, as ``address:port`` there.
+
+        :raises ExchangeFailed: with ``refused``, if the peer doesn't open it to this one.
+        """
+        arguments = TunnelArguments(peer=peer, port=port, acting=acting)
+        return (await self._ask("tunnel", arguments, TunnelTold, deadline=NETWORK_S)).to
+
+    async def tunnel(
+        self, peer: str, port: int, file: int, *, acting: str | None = None, on_joined: OnJoined | None = None
+    ) -> ProgramJoined:
+        """Join a connection with one to a port that a peer opens, until both have ended.
+
+        :param file: the descriptor of a connected stream socket. The daemon gets a copy, reads and writes it, and shuts
+            it down at the end.
+        """
+        arguments = TunnelArguments(peer=peer, port=port, acting=acting, stream=True)
+        return await self._ask("tunnel", arguments, ProgramJoined, file=file, on_event=_joined(on_joined))
+
+    async def pipe(
+        self, peer: str, file: int, *, acting: str | None = None, on_joined: OnJoined | None = None
+    ) -> ProgramJoined:
+        """Join a connection with one that :meth:`pipe_listen` has at a peer, until both have ended."""
+        arguments = PipeArguments(peer=peer, acting=acting, stream=True)
+        return await self._ask("pipe", arguments, ProgramJoined, file=file, on_event=_joined(on_joined))
+
+    async def pipe_listen(
+        self, arguments: PipeListenArguments, file: int, *, on_joined: OnJoined | None = None
+    ) -> ProgramJoined:
+        """Wait for a peer that comes with :meth:`pipe`, for as long as it takes, and join it with a connection."""
+        asked = arguments.model_copy(update={"stream": True})
+        return await self._ask("pipe-listen", asked, ProgramJoined, file=file, on_event=_joined(on_joined))
+
+
+def _joined(on_joined: OnJoined | None) -> OnEvent:
+    def passed_on(event: Mapping[str, Any]) -> None:
+        if event["event"] == "joined" and on_joined is not None:
+            on_joined(str(event.get("peer")))
+
+    return passed_on
 
 
 def _events(on_event: OnTransferEvent | None) -> OnEvent | None:

@@ -26,6 +26,7 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import (
     IConnector,
+    IHalfCloseableProtocol,
     IListeningPort,
     IProtocol,
     IProtocolFactory,
@@ -62,6 +63,7 @@ class Wire:
         self.paused_producer = False
         self.reading = True
         self.disconnecting = False
+        self.half_closed = False
         self.connected = True
         self.sent = 0
         self.connector: Any = None
@@ -90,7 +92,7 @@ class Wire:
             self.network.callLater(0, self._end, ConnectionAborted(), ConnectionLost("reset by peer"))
 
     def loseWriteConnection(self) -> None:
-        self.loseConnection()
+        self.half_closed = True
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.producer is not None:
@@ -158,6 +160,13 @@ class Wire:
         elif source.disconnecting and not source.outgoing and self.connected:
             moved = True
             source._end(ConnectionDone(), ConnectionDone())
+        elif source.half_closed and not source.outgoing and self.connected:
+            moved = True
+            source.half_closed = False
+            if IHalfCloseableProtocol.providedBy(self.protocol):
+                self.protocol.readConnectionLost()
+            else:
+                source._end(ConnectionDone(), ConnectionDone())
         return moved
 
     def _end(self, mine: Exception, theirs: Exception) -> None:

@@ -14,7 +14,7 @@ from twisted.protocols.amp import Argument, Command
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.base.errors import Outcome
-from p2p.console import operations, transfer_operations
+from p2p.console import operations, transfer_operations, tunnel_operations
 from p2p.control import commands
 from p2p.control.arguments import Boolean, Float, Integer, ListOf, String, Unicode
 from p2p.experiment.words import (
@@ -66,6 +66,9 @@ ARGUMENTS: Final[dict[str, type[BaseModel]]] = {
     "cancel-transfer": transfer_operations.CancelArguments,
     "offers": transfer_operations.OffersArguments,
     "decide": transfer_operations.DecideArguments,
+    "tunnel": tunnel_operations.TunnelArguments,
+    "pipe": tunnel_operations.PipeArguments,
+    "pipe-listen": tunnel_operations.PipeListenArguments,
     "chat": transfer_operations.ChatArguments,
     "chat-say": transfer_operations.ChatSayArguments,
 }
@@ -191,7 +194,8 @@ class ConsoleTests(SynchronousTestCase):
                     self.assertEqual(event["transfer"], told.model_dump(mode="json"))
             if name != "example":
                 answer = {key: value for key, value in last.items() if key not in ("id", "event")}
-                model = getattr(operations, name, None) or getattr(transfer_operations, name)
+                rooms = (operations, transfer_operations, tunnel_operations)
+                model = next(getattr(room, name) for room in rooms if hasattr(room, name))
                 whole = model.model_validate(answer).model_dump()
                 self.assertEqual({**whole, "text": ""}, {**answer, "text": ""}, name)
 

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from p2p.base.errors import P2PError
 
-__all__ = ["PORTS", "Address", "Network", "NotAllowed", "checked_address", "is_loopback", "normalised"]
+__all__ = [
+    "PORTS",
+    "Address",
+    "Network",
+    "NotAllowed",
+    "ProgramPlace",
+    "checked_address",
+    "is_loopback",
+    "normalised",
+    "parse_place",
+]
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -22,6 +32,16 @@ PORTS: Final = range(1024, 65536)
 
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 """RFC 1122, section 3.2.1.3: only ever a source; Linux connects 0.0.0.0 to the machine itself."""
+
+
+class ProgramPlace(NamedTuple):
+    """Where a program listens: an IP address and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class NotAllowed(P2PError):
@@ -76,3 +96,16 @@ def is_loopback(host: str) -> bool:
         return ip_address(normalised(host)).is_loopback
     except ValueError:
         return False
+
+
+def parse_place(text: str) -> ProgramPlace:
+    """Read an address and a port, like ``127.0.0.1:5432`` or ``[::1]:5432``; ``localhost`` is ``127.0.0.1``.
+
+    :raises NotAllowed: with the reason, if it is none that a TCP connection may go to.
+    """
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_port = colon and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
+    if not is_port or (":" in bare) != (bare != host):  # brackets belong to IPv6, and to nothing else
+        raise NotAllowed(f"{text[:60]!r} isn't an address and a port, expected them like 127.0.0.1:5432 or [::1]:5432")
+    return ProgramPlace(str(checked_address("127.0.0.1" if bare == "localhost" else bare)), int(port))

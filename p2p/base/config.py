@@ -32,6 +32,7 @@ from p2p.base.config_fields import (
     Patterns,
     Places,
     PortRange,
+    ProgramAddress,
     ReadableFile,
     Relays,
     RouterEndpoint,
@@ -221,6 +222,13 @@ class RelayGrant(StrictModel):
     pair_rate: Size | None = Field(default=None, ge=1, description="bytes a second of one link, like 10MB")
 
 
+class TunnelGrant(StrictModel):
+    """A program of this machine, or of its network, that others may reach through a tunnel."""
+
+    to: ProgramAddress = Field(description="the address and port of the program, like 127.0.0.1:5432")
+    peers: Patterns = Field(alias="from", description="patterns of peers' names, like '*.m'")
+
+
 class PeerEntry(StrictModel):
     """One hosted peer."""
 
@@ -235,6 +243,7 @@ class PeerEntry(StrictModel):
     keep_free: Size = Field(default=0, description="bytes that stay free on the inbox's disk, like 1GB")
     relay: RelayGrant | None = Field(default=None, description="a mapping that says for whom this peer is a relay")
     relayed: bool = Field(default=True, description="whether links of this peer may go through a relay")
+    tunnel: list[TunnelGrant] = Field(default=[], description="a list of programs that others may reach")
     share: Shared = Field(default={}, description="a mapping from names to folders or files, or a list of their paths")
 
 

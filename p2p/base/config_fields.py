@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
-from p2p.base.addresses import PORTS
+from p2p.base.addresses import PORTS, NotAllowed, ProgramPlace, parse_place
 from p2p.base.endpoints import check_fresh_listener, check_listener, check_router
 from p2p.base.names import PeerName, parse_cluster, parse_peer
 from p2p.base.values import ContentType, parse_size
@@ -41,6 +41,7 @@ __all__ = [
     "Patterns",
     "Places",
     "PortRange",
+    "ProgramAddress",
     "ReadableFile",
     "Relays",
     "RouterEndpoint",
@@ -270,11 +271,20 @@ def _port_range(value: object) -> range:
     return ports
 
 
+def _program(value: object) -> ProgramPlace:
+    """Read where a program listens."""
+    try:
+        return parse_place(str(value))
+    except NotAllowed as error:
+        raise ValueError(str(error)) from error
+
+
 ClusterName = Annotated[str, AfterValidator(parse_cluster)]
 HostedName = Annotated[str, AfterValidator(_hosted)]
 Listener = Annotated[str, AfterValidator(check_listener)]
 FreshListener = Annotated[str, AfterValidator(check_fresh_listener)]
 PortRange = Annotated[range, PlainValidator(_port_range)]
+ProgramAddress = Annotated[ProgramPlace, PlainValidator(_program)]
 RouterEndpoint = Annotated[str, AfterValidator(check_router)]
 ReadableFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file)]
 KeyFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_key)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from codecs import getincrementaldecoder
 from collections.abc import Callable
-from threading import Thread
 from typing import Any, Final
 
 import click
@@ -15,11 +14,12 @@ from twisted.python.failure import Failure
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.parameters import peer_argument
 from p2p.cli.session import ConsoleSession
+from p2p.cli.standard_streams import in_thread
 from p2p.client import Client
 from p2p.console.operations import PeerStatus
 from p2p.console.transfer_operations import ChatLine
 
-__all__ = ["chat"]
+__all__ = ["chat", "in_thread"]
 
 _LINE_BYTES: Final = 10_000
 """Bytes that are sent as one line; a longer one goes as several. What isn't UTF-8 may take three times as many."""
@@ -115,23 +115,3 @@ class _Typed:
         line = bytes(self._rest[:end])
         del self._rest[:end]
         return line or None
-
-
-def in_thread(reactor: Any, read: Callable[[], bytes | None]) -> Deferred[bytes | None]:
-    """Wait for what somebody types, in a thread that holds up nobody: it is left alone when the command ends."""
-    line: Deferred[bytes | None] = Deferred()
-
-    def tell(result: bytes | Failure | None) -> None:
-        if not line.called:
-            line.callback(result)
-
-    def run() -> None:
-        result: bytes | Failure | None
-        try:
-            result = read()
-        except (OSError, ValueError):  # a terminal that has gone away
-            result = Failure()
-        reactor.callFromThread(tell, result)
-
-    Thread(target=run, daemon=True, name="standard input").start()
-    return line

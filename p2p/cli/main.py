@@ -32,6 +32,8 @@ COMMANDS = {
     "play": "p2p.cli.play",
     "transfers": "p2p.cli.transfers",
     "offers": "p2p.cli.offers",
+    "tunnel": "p2p.cli.tunnel",
+    "pipe": "p2p.cli.pipe",
     "peers": "p2p.cli.peers",
     "ping": "p2p.cli.ping",
     "why": "p2p.cli.why",

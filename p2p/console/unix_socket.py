@@ -15,7 +15,7 @@ from twisted.internet.protocol import Factory
 from p2p.base.config import check_console
 from p2p.base.errors import LocalFileError
 
-__all__ = ["listen_privately"]
+__all__ = ["bind_privately", "listen_privately"]
 
 
 def listen_privately(reactor: IReactorUNIX, path: Path, factory: Factory[Any]) -> IListeningPort:
@@ -39,6 +39,29 @@ def listen_privately(reactor: IReactorUNIX, path: Path, factory: Factory[Any]) -
         os.umask(before)
 
 
+def bind_privately(path: Path) -> socket.socket:
+    """Return a socket that listens at a path, of mode 0600, in the place of one at which nobody listens any more.
+
+    :raises LocalFileError: if the path can't be used, or a program listens on it.
+    """
+    try:
+        check_console(path)
+    except ValueError as error:
+        raise LocalFileError(str(error)) from error
+    _make_way(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # as above
+    try:
+        listener.bind(str(path))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise LocalFileError(f"{path}: can't listen here: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    return listener
+
+
 def _make_way(path: Path) -> None:
     """Remove the socket that a dead daemon left at the path.
 
@@ -51,7 +74,7 @@ def _make_way(path: Path) -> None:
     except OSError as error:
         raise LocalFileError(_cant_listen(path, error)) from error
     if not stat.S_ISSOCK(mode):
-        raise LocalFileError(f"{path}: this is no socket; name another file as the console, or remove this one")
+        raise LocalFileError(f"{path}: this is no socket; name another file, or remove this one")
     if _is_live(path):
         raise LocalFileError(f"{path}: a daemon answers on this console already; stop it, or name another console")
     try:

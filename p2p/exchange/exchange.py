@@ -271,6 +271,11 @@ class Serving(MessageReceiver):
             self._reply.failure = ExchangeFailed(outcome, reason)
             self._refused()
         self._abandon()
+        if self._reply.ended and not self._over:  # it has said ok already, so only a reset can tell
+            self._over = True
+            self._watch.stop()
+            self.stream.reset()
+            return
         cancelled = {CANCELLED: "1"} if isinstance(error, CancelledThere) else {}
         self._finish(outcome, {"reason": reason, **cancelled})
 

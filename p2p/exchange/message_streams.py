@@ -39,10 +39,10 @@ class MessageWriter:
         """The producer is done."""
         self.stream.unregisterProducer()
 
-    def begin(self) -> None:
-        """Send the head now."""
+    def begin(self, more: Mapping[str, str | bytes] | None = None) -> None:
+        """Send the head now, with some more fields, unless it is out already."""
         if self._head is not None:
-            self.stream.write(encode_head(self._head))
+            self.stream.write(encode_head({**self._head, **(more or {})}))
             self._head = None
 
     def write(self, data: bytes | memoryview) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -51,6 +51,7 @@ from p2p.link.protocol import DirectLink
 from p2p.peer.node import HostedPeer
 from p2p.peer.transfer_console import Consent, Mover, TransferConsole
 from p2p.peer.transfers.targets import list_peers
+from p2p.peer.tunnels import TunnelConsole
 from p2p.peer.why import why
 from p2p.services.relay import MeetingPoint
 from p2p.services.store import BytesSource, FileSource
@@ -69,6 +70,7 @@ HEAD_MARGIN: Final = 256
 class PeerConsole:
     """The operations of a peer daemon.
 
+    :param clock: the reactor, for time and for connections that are handed over.
     :param peers: the hosted peers by name.
     :param console_clients: how many clients the console has now.
     :param transfers: moves files and folders.
@@ -81,7 +83,7 @@ class PeerConsole:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: Any,
         peers: Mapping[str, HostedPeer],
         *,
         cluster: str,
@@ -119,6 +121,7 @@ class PeerConsole:
             "disconnect": checked(DisconnectArguments, self._disconnect),
             "exchange": checked(ExchangeArguments, self._exchange),
             **self._of_transfers.handlers(),
+            **TunnelConsole(self._clock, self._acting).handlers(),
         }
 
     async def _status(self, arguments: NoArguments, emit: Emit) -> PeerStatus:

@@ -32,7 +32,9 @@ from p2p.peer.relayed import DirectAgain, Relaying
 from p2p.peer.rendezvous import survivor
 from p2p.peer.roaming import ANSWER_S, Whereabouts
 from p2p.services.chat_room import ChatRoom
+from p2p.services.pipe import PipeRoom
 from p2p.services.relay import MeetingPoint, RelayTerms
+from p2p.services.tunnel import Opening, TunnelDoor
 
 __all__ = ["HostedPeer"]
 
@@ -52,8 +54,11 @@ class HostedPeer:
     :ivar link_watchers: are called with the other's name whenever a link has come to stand.
     :param relayed: whether its own links may be relayed.
     :param relay: who may use it as a relay, and how much; None if it is none.
+    :param openings: the programs that others may reach through tunnels.
     :ivar chats: its conversations.
     :ivar meetings: those whose streams it joins, if it is a relay.
+    :ivar pipes: the programs that wait to be joined with others.
+    :ivar tunnels: the connections of others to programs here.
     """
 
     _log = Logger()
@@ -68,6 +73,7 @@ class HostedPeer:
         *,
         relay: RelayTerms | None = None,
         relayed: bool = True,
+        openings: Sequence[Opening] = (),
     ) -> None:
         self.name = credentials.name
         self._around = surroundings
@@ -90,6 +96,9 @@ class HostedPeer:
         self.registration = registration
         self.chats = ChatRoom(self._clock, self.name, self._gate)
         self.meetings = MeetingPoint(self._clock, self.name, relay, self._gate)
+        self.pipes = PipeRoom(self._clock, self.name, self._gate)
+        self.tunnels = TunnelDoor(surroundings.reactor, self.name, openings, self._gate)
+        beside = (self.chats, self.meetings, self.pipes, self.tunnels)
         self._context = Context(
             peer=self.name,
             inbox=inbox,
@@ -98,7 +107,7 @@ class HostedPeer:
             now=self._clock.seconds,
             clock=self._clock,
             host=host,
-            beside={ChatRoom: self.chats, MeetingPoint: self.meetings},
+            beside={type(one): one for one in beside},
         )
         self.link_watchers: list[Callable[[str], None]] = []
         self.links: dict[str, DirectLink] = {}
@@ -151,7 +160,8 @@ class HostedPeer:
         for again in list(self._relinking.values()):
             again.cancel()
         self.pursuit.close(self._is_stopping())
-        self.meetings.close()
+        for room in (self.meetings, self.pipes, self.tunnels):
+            room.close()
         self._direct_again.close()
         for link in list(self._connections):
             link.close()

@@ -47,6 +47,7 @@ from p2p.peer.transfers.journal import Journal
 from p2p.peer.transfers.manager import Transfers
 from p2p.peer.upkeep import JOURNAL, Leftovers, find_state, make_private
 from p2p.services.relay import RelayTerms
+from p2p.services.tunnel import Opening
 from p2p.wire.monotonic import SleepWatch, asleep_s, boot_id, since_boot_s
 from p2p.wire.netlink import watch_network
 from p2p.wire.own_address import Attachment, attachment, source_towards
@@ -192,6 +193,7 @@ class PeerService(MultiService):
                 registration,
                 relay=_relay_terms(entry.relay),
                 relayed=entry.relayed,
+                openings=[Opening(one.to, tuple(one.peers)) for one in entry.tunnel],
             )
         self._expiry = ExpiryWatch(reactor, credentials, config.authority, wall)
         inboxes = {entry.name: entry.inbox for entry in config.peers}

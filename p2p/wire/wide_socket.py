@@ -11,6 +11,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -49,7 +50,7 @@ class Wire(Protocol):
 
 
 def widened(transport: Any, deliver: Callable[[bytes | memoryview], object]) -> Any:
-    """Put a :class:`WideSocket` in the place of a TCP transport, where there is a socket that can be used so.
+    """Put a :class:`WideSocket` in the place of a TCP or UNIX transport, where there is a socket that can be used so.
 
     :param deliver: gets what arrives, and may keep it.
     :returns: the transport itself if there is none: in memory, with a reactor that has no descriptors, on Windows; and
@@ -58,7 +59,7 @@ def widened(transport: Any, deliver: Callable[[bytes | memoryview], object]) -> 
     handle = transport.getHandle()
     if not isinstance(handle, socket.socket):
         return transport
-    if _NOT_SENT_LOWAT is not None:
+    if _NOT_SENT_LOWAT is not None and handle.family in (socket.AF_INET, socket.AF_INET6):
         handle.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, NOT_SENT)
     if not hasattr(handle, "sendmsg") or not IReactorFDSet.providedBy(getattr(transport, "reactor", None)):
         return transport
@@ -70,7 +71,7 @@ def widened(transport: Any, deliver: Callable[[bytes | memoryview], object]) -> 
 
 
 class WideSocket(FileDescriptor):
-    """Stands in the place of a connected TCP transport, which closes the socket in the end.
+    """Stands in the place of a connected TCP or UNIX transport, which closes the socket in the end.
 
     It belongs below a protocol whose producer, if it has one, pushes.
 
@@ -86,6 +87,7 @@ class WideSocket(FileDescriptor):
         self.wire = wire
         self._below = below
         self._unsent: deque[memoryview] = deque()
+        self._ending = False  # nothing more will be written
         self.connected = 1
         below.stopReading()
         self.startReading()  # type: ignore[no-untyped-call]  # Twisted's, untyped
@@ -124,6 +126,12 @@ class WideSocket(FileDescriptor):
                 self.producer.resumeProducing()  # writes at once, most often
         if why is not None or self._unsent:
             return why
+        if self._ending and not self.disconnecting:
+            self._ending = False
+            self.stopWriting()  # type: ignore[no-untyped-call]  # Twisted's, untyped
+            with suppress(OSError):  # reading finds what is wrong with it
+                self.getHandle().shutdown(socket.SHUT_WR)
+            return None
         return super().doWrite()  # type: ignore[no-any-return, no-untyped-call]  # Twisted's, untyped
 
     def writeSomeData(self, data: bytes) -> int:
@@ -135,6 +143,16 @@ class WideSocket(FileDescriptor):
         return self.wire.read()
 
     # -- the end ----------------------------------------------------------------------------------------------
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """Called by the reactor when the other end sends nothing more, which may be all that has ended."""
+        self._below.readConnectionLost(reason)
+
+    def loseWriteConnection(self) -> None:
+        """Send nothing more after what waits; what comes is still read. Nothing may be registered to produce more."""
+        self._ending = True
+        if self.connected:
+            self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's, untyped
 
     def connectionLost(self, reason: Failure) -> None:
         """Let the transport close the socket and tell the protocol."""

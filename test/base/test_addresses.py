@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.base.addresses import NotAllowed, checked_address, is_loopback, normalised
+from p2p.base.addresses import NotAllowed, checked_address, is_loopback, normalised, parse_place
 from test.properties import PROPERTY
 
 
@@ -89,3 +89,29 @@ class CheckedAddressTests(SynchronousTestCase):
             self.assertTrue(is_loopback(host), host)
         for host in ("192.0.2.7", "2001:db8::1", "localhost", "", "/run/p2p.sock"):
             self.assertFalse(is_loopback(host), host)
+
+
+class PlaceTests(SynchronousTestCase):
+    """Where a program listens."""
+
+    def test_read(self) -> None:
+        """An address and a port are read, and written as they are read."""
+        for text in ("127.0.0.1:22", "[::1]:5432", "192.0.2.7:65535"):
+            self.assertEqual(text, str(parse_place(text)))
+        self.assertEqual(("127.0.0.1", 80), parse_place("localhost:80"))
+
+    def test_none(self) -> None:
+        """Whatever is no such place is refused."""
+        for text in (
+            "22",
+            "127.0.0.1",
+            "127.0.0.1:",
+            "127.0.0.1:0",
+            "127.0.0.1:65536",
+            ":22",
+            "::1:22",
+            "[127.0.0.1]:22",
+        ):
+            self.assertRaises(NotAllowed, parse_place, text)
+        for text in ("0.0.0.0:22", "224.0.0.1:22", "db:22", "127.0.0.1:\u0662", "[::1:22", "127.0.0.1:9999999999"):
+            self.assertRaises(NotAllowed, parse_place, text)

@@ -25,6 +25,7 @@ from p2p.peer.roaming import Whereabouts
 from p2p.services.echo import echo, uppercase
 from p2p.services.relay import RelayTerms
 from p2p.services.store import store
+from p2p.services.tunnel import Opening
 from test.exchange.doubles import OpenHost
 from test.identities import credentials
 from test.network import FRESH, Network
@@ -193,6 +194,7 @@ class Pair:
         lab: str = "lab",
         ports: range = range(0),
         relay: RelayTerms | None = None,
+        openings: Sequence[Opening] = (),
     ) -> HostedPeer:
         inbox = self._folder / name
         inbox.mkdir(exist_ok=True)
@@ -217,7 +219,9 @@ class Pair:
             lambda arguments: self.routers.report(arguments),
         )
         host = self.host_of(name, inbox)
-        peer = HostedPeer(credentials(name, lab), inbox, surroundings, host, registration, relay=relay)
+        peer = HostedPeer(
+            credentials(name, lab), inbox, surroundings, host, registration, relay=relay, openings=openings
+        )
         self.peers[name] = peer
         self.routers.peers[name] = (peer, address)
         return peer

@@ -58,6 +58,7 @@ class MovingPair(Pair):
         lab: str = "lab",
         ports: range = range(0),
         relay: Any = None,
+        openings: Any = (),
     ) -> HostedPeer:
         peer = super().host(name, address, plain=True, lab=lab, ports=ports, relay=relay)
         self.begin_daemon(name)

@@ -17,10 +17,8 @@ from twisted.internet.task import react
 
 from p2p.base.errors import P2PError
 from test.functional.lab import RunningLab
-from test.functional.reach.matrix import EITHER, RELAYED, Matrix, Tried, expected
-from test.functional.reach.net import ALL_SITES, DELAY_S, Site, impossible
-
-R = 2 * DELAY_S
+from test.functional.reach.matrix import EITHER, RELAYED, Matrix, R, Tried, expected, limit_s
+from test.functional.reach.net import ALL_SITES, Site, impossible
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +41,7 @@ async def _run(reactor: Any, sites: list[Site], rounds: int) -> None:
         matrix = Matrix(sites, Path(folder), stack)
         lab = RunningLab(hosts={"n": matrix.host, "m": matrix.host})
         try:
-            await matrix.start(lab, stack)
+            await matrix.start(lab)
             click.echo(f"R is {R * 1000:g} ms: the round trip between two sites, plus what this machine takes")
             click.echo(f"{'asks':<26} {'is asked':<26} {'ends':<9} {'link':>8} {'first byte':>11}")
             for _ in range(rounds):
@@ -68,7 +66,8 @@ async def _tried(matrix: Matrix, asking: int, asked: int, one: str, other: str) 
         click.echo(f"{one:<26} {other:<26} failed: {error}")
         return True
     times = f"{_trips(tried.setup_s):>8} {_trips(tried.first_byte_s):>11}"
-    click.echo(f"{one:<26} {other:<26} {tried.how:<9} {times}{_note(wanted, tried)}")
+    late = "  LATE" if tried.setup_s > limit_s(one, other) else ""
+    click.echo(f"{one:<26} {other:<26} {tried.how:<9} {times}{_note(wanted, tried)}{late}")
     return wanted not in (EITHER, tried.how)
 
 

@@ -16,42 +16,108 @@ from p2p.client import Client
 from p2p.console.operations import PeerStatus
 from test.functional.lab import RunningLab
 from test.functional.machines import interpreter
-from test.functional.reach.net import ALL_SITES, Host, Site, internet
+from test.functional.reach.net import ALL_SITES, DELAY_S, Host, Site, internet
 
-__all__ = ["DIRECT", "EITHER", "RELAYED", "Matrix", "Tried", "expected"]
+__all__ = [
+    "DIRECT",
+    "EITHER",
+    "RELAYED",
+    "SITUATIONS",
+    "Matrix",
+    "R",
+    "Tried",
+    "expected",
+    "limit_s",
+    "situation",
+]
+
+R: Final = 2 * DELAY_S
+"""A round trip between two sites, seconds."""
 
 DIRECT: Final = "direct"
 RELAYED: Final = "relayed"
 EITHER: Final = "either"
 """What it comes to is a matter of milliseconds."""
 
+SITUATIONS: Final = {
+    "nothing": DIRECT,
+    "a firewall on one side, whether it drops or answers with a reset": DIRECT,
+    "a firewall on each side, at least one of which drops": DIRECT,
+    "a firewall on each side, and both answer with a reset": EITHER,
+    "a NAT on one side, of any kind": DIRECT,
+    "a NAT on each side that keeps ports, as Linux does while it can": DIRECT,
+    "a NAT on each side that gives other ports, the same for whoever is dialled": DIRECT,
+    "a NAT on one side that gives other ports, and on the other one that answers with a reset": EITHER,
+    "both behind one NAT, on one network": DIRECT,
+    "both behind one NAT that lets one reach the other at its outer address": DIRECT,
+    "both behind one NAT, on two networks": RELAYED,
+    "a NAT on each side, one of which gives out ports at random": RELAYED,
+    "nothing that passes at all, or no IP version that both have": RELAYED,
+}
+"""What comes of each situation in the table of ``docs/reach.rst``, by its words there, with a relay that all reach."""
+
 RELAY: Final = "relay.n"
 
 AT_ONCE: Final = 4
 """Daemons that start beside each other."""
 
-OPEN: Final = {"open", "dead IPv6", "a dead interface"}
+_OPEN: Final = {"open", "dead IPv6", "a dead interface"}
 """Where others' dials come in, over IPv4."""
 
-TWO_VERSIONS: Final = {"open", "IPv6 alone"}
+_TWO_VERSIONS: Final = {"open", "IPv6 alone"}
 """Where they come in over IPv6."""
 
-RESETS: Final = "NAT that answers with RST"
-RANDOM: Final = "NAT with random ports"
+_TOGETHER: Final = {
+    "one NAT, one network": "both behind one NAT, on one network",
+    "one NAT, two networks": "both behind one NAT, on two networks",
+    "one NAT with hairpin": "both behind one NAT that lets one reach the other at its outer address",
+}
+"""The situation of two machines that are both at such a site."""
+
+_WALL: Final = "host firewall"
+_RESETS: Final = "NAT that answers with RST"
+_RANDOM: Final = "NAT with random ports"
+_OTHER_PORTS: Final = "NAT with other ports"
+
+
+def situation(asking: str, asked: str) -> str:
+    """In which of ``SITUATIONS`` two machines are, by the names of their sites."""
+    pair = {asking, asked}
+    if "IPv6 alone" in pair:
+        passes = pair <= _TWO_VERSIONS
+        return "nothing" if passes else "nothing that passes at all, or no IP version that both have"
+    if pair <= _OPEN:
+        return "nothing"
+    if pair & _OPEN:
+        if _WALL in pair:
+            return "a firewall on one side, whether it drops or answers with a reset"
+        return "a NAT on one side, of any kind"
+    if asking == asked and asking in _TOGETHER:
+        return _TOGETHER[asking]
+    if _RANDOM in pair:
+        return "a NAT on each side, one of which gives out ports at random"
+    if pair == {_RESETS}:
+        return "a firewall on each side, and both answer with a reset"
+    if pair == {_RESETS, _OTHER_PORTS}:
+        return "a NAT on one side that gives other ports, and on the other one that answers with a reset"
+    if _OTHER_PORTS in pair:
+        return "a NAT on each side that gives other ports, the same for whoever is dialled"
+    if _WALL in pair:
+        return "a firewall on each side, at least one of which drops"
+    return "a NAT on each side that keeps ports, as Linux does while it can"
 
 
 def expected(asking: str, asked: str) -> str:
     """What comes of a request, by the names of the two sites."""
-    pair = {asking, asked}
-    if "IPv6 alone" in pair:
-        return DIRECT if pair <= TWO_VERSIONS else RELAYED
-    if pair & OPEN:
-        return DIRECT
-    if asking == asked:
-        return {RESETS: EITHER, RANDOM: RELAYED, "one NAT, two networks": RELAYED}.get(asking, DIRECT)
-    if RANDOM in pair:
-        return RELAYED
-    return EITHER if pair == {RESETS, "NAT with other ports"} else DIRECT
+    return SITUATIONS[situation(asking, asked)]
+
+
+def limit_s(asking: str, asked: str) -> float:
+    """Within how many seconds the link stands on machines that do nothing else."""
+    if expected(asking, asked) != DIRECT:
+        return 3.0
+    mapped = "other ports" in situation(asking, asked)
+    return 12 * R + 0.5 if mapped else 6 * R + 0.3
 
 
 @dataclass(frozen=True)
@@ -70,18 +136,20 @@ class Tried:
 class Matrix:
     """The lab: both routers at one open machine, a relay at another, and two peers at each site, one of each cluster.
 
-    :param lab: that lab, whose routers' host isn't known yet; it is made by ``make``.
+    :param relay: whether there is one.
+    :ivar host: the routers' address, which the lab must know.
     """
 
-    def __init__(self, sites: Sequence[Site], folder: Path, stack: ExitStack) -> None:
+    def __init__(self, sites: Sequence[Site], folder: Path, stack: ExitStack, *, relay: bool = True) -> None:
         self._sites = sites
+        self._has_relay = relay
         self._folder = folder
         machines = stack.enter_context(internet(ALL_SITES[0], ALL_SITES[0], *sites, *sites))
         self._routers, self._relay, *self._machines = machines
         self.host = self._routers.seen
         self._clients: dict[str, Client] = {}
 
-    async def start(self, lab: RunningLab, stack: ExitStack) -> None:
+    async def start(self, lab: RunningLab) -> None:
         """Start everybody, in a lab whose routers are to be at ``host``."""
         self._put(lab, "router-n", self._routers)
         lab.pythons["router-m"] = lab.pythons["router-n"]
@@ -89,13 +157,16 @@ class Matrix:
             path = lab.folder / f"router-{cluster}.yaml"
             port = lab.ports[cluster]
             path.write_text(path.read_text().replace(f"listen: tcp:{port}", f"listen: tcp6:{port}"))
-            with path.open("a") as file:
-                file.write(f"relays: {RELAY}\n")
-        self._put(lab, "relay", self._relay)
-        path = lab.peers_file("relay", RELAY)
-        name = f"  - name: {RELAY}\n"
-        path.write_text(path.read_text().replace(name, f"{name}    relay: {{from: '*'}}\n"))
-        hosts = {"relay": [RELAY]}
+            if self._has_relay:
+                with path.open("a") as file:
+                    file.write(f"relays: {RELAY}\n")
+        hosts: dict[str, list[str]] = {}
+        if self._has_relay:
+            hosts["relay"] = [RELAY]
+            self._put(lab, "relay", self._relay)
+            path = lab.peers_file("relay", RELAY)
+            name = f"  - name: {RELAY}\n"
+            path.write_text(path.read_text().replace(name, f"{name}    relay: {{from: '*', each: 16}}\n"))
         for number, machine in enumerate(self._machines):
             cluster, site = "nm"[number // len(self._sites)], number % len(self._sites)
             name = self._name(cluster, site)

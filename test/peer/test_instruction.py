@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.control.commands import Refused
-from p2p.peer.instruction import MAX_CANDIDATES, Instruction, check_instruction, failures_of
+from p2p.peer.instruction import MAX_CANDIDATES, Instruction, check_instruction, check_reachable, failures_of
 from p2p.peer.offered import OwnAddresses
 
 ARGUMENTS: dict[str, Any] = {
@@ -58,3 +58,36 @@ class InstructionTests(SynchronousTestCase):
         """Only a router on this machine may name an address of it."""
         self.assertRaises(Refused, self.check, candidates=["127.0.0.1"])
         self.assertEqual(["127.0.0.1"], self.check(candidates=["127.0.0.1"], nearby=True).candidates)
+
+
+class ReachableTests(SynchronousTestCase):
+    """Where a router says that a target is: an initiator dials it as little blindly as a target does."""
+
+    def test_taken(self) -> None:
+        """Addresses that anybody can be told are dialled, as many as there can be; one of this machine if the router is
+        on it."""
+        many = [f"192.0.2.{number}" for number in range(1, MAX_CANDIDATES + 1)]
+        self.assertEqual(many, check_reachable(42000, many, nearby=False, mapped=61000))
+        self.assertEqual(["127.0.0.1"], check_reachable(42000, ["127.0.0.1"], nearby=True))
+
+    def test_refused(self) -> None:
+        """Loopback, what isn't one machine, a hundred addresses and ports out of range are refused, in short and
+        harmless words."""
+        wrong: list[tuple[int, list[str], int | None]] = [
+            (42000, ["127.0.0.1"], None),
+            (42000, ["192.0.2.1", "::1"], None),
+            (42000, ["::ffff:127.0.0.1"], None),
+            (42000, ["224.0.0.1"], None),
+            (42000, ["\x1b" * 1000], None),
+            (42000, ["192.0.2.1"] * 100, None),
+            (22, ["192.0.2.1"], None),
+            (65536, ["192.0.2.1"], None),
+            (42000, ["192.0.2.1"], 22),
+            (42000, ["192.0.2.1"], 65536),
+            (42000, [], 61000),
+        ]
+        for port, addresses, mapped in wrong:
+            refusal = str(self.assertRaises(Refused, check_reachable, port, addresses, nearby=False, mapped=mapped))
+            self.assertIn("the router has it dialled where nobody can be", refusal)
+            self.assertTrue(refusal.isprintable(), refusal)
+            self.assertLess(len(refusal), 300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import subprocess
 import time
 from contextlib import ExitStack
 from itertools import permutations
@@ -13,12 +14,23 @@ from unittest import SkipTest, skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from test.functional.reach.net import SITES, Host, impossible, internet
+from test.functional.reach.net import SITES, Host, Site, impossible, internet
 from test.needs import needs
 
 DEADLINE_S = 3.5
 PUNCHED = {"host firewall", "NAT that drops", "NAT behind NAT"}
 CROSSING = {*PUNCHED, "NAT with random ports"}
+
+REACH = Path(__file__).parents[3] / "docs" / "reach.rst"
+_REJECTS = """table inet filter {
+ chain input {
+ type filter hook input priority 0; policy accept;
+ iifname "lo" accept
+ ct state established,related accept
+ reject
+}
+}
+"""
 
 
 def bound(host: Host, port: int) -> socket.socket:
@@ -45,6 +57,11 @@ def connected(dials: list[tuple[socket.socket, tuple[str, int]]]) -> list[bool]:
                 if not key.data.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     done.add(key.data)
     return [one in done for one, _ in dials]
+
+
+def dialled(stack: ExitStack, one: Host, other: Host, ports: list[int]) -> list[tuple[socket.socket, tuple[str, int]]]:
+    """Dials from one machine to some ports of another, that aren't begun yet."""
+    return [(stack.enter_context(bound(one, 0)), (other.seen, port)) for port in ports]
 
 
 @skipUnless(os.geteuid() == 0 and Path("/dev/net/tun").exists(), "needs root and /dev/net/tun")
@@ -80,6 +97,17 @@ class SitesTests(SynchronousTestCase):
             ends = connected(dials)
             for ((a, _), (b, _)), one, other in zip(pairs, ends[::2], ends[1::2], strict=True):
                 self.assertEqual(one and other, {a.name, b.name} <= PUNCHED, f"{a.name} with {b.name}")
+
+    def test_opened(self) -> None:
+        """The rule for nftables in ``docs/reach.rst`` opens its ports and no other, also where a rule rejects all."""
+        (command,) = [line.split() for line in REACH.read_text("utf-8").splitlines() if line.startswith("    nft ")]
+        ports = [42000, 42099, 42100]
+        with ExitStack() as stack, internet(SITES[0], Site("rejecting", host=_REJECTS)) as (outside, inside):
+            for port in ports:
+                stack.enter_context(bound(inside, port)).listen()
+            self.assertEqual([False] * 3, connected(dialled(stack, outside, inside, ports)))
+            inside.run(lambda: subprocess.run(command, check=True, timeout=10))
+            self.assertEqual([True, True, False], connected(dialled(stack, outside, inside, ports)))
 
     def test_removed(self) -> None:
         """Nothing of a net is left open when it is gone."""

@@ -66,6 +66,17 @@ class WideSocketTests(WideSocketCase):
         self.reactor.settle()
         self.assertTrue(written == self.there.received)
 
+    def test_half_close(self) -> None:
+        """The end of what is sent comes behind all that waits, and what the other end sends is still read."""
+        self.near.write(bytes(4_000_000))
+        self.near.loseWriteConnection()
+        self.assertTrue(self.near.unsent)
+        self.far.write(b"still")
+        self.reactor.settle()
+        self.assertEqual(4_000_000, len(self.there.received))
+        self.assertEqual(b"still", bytes(self.here.received))
+        self.assert_ended(self.there, ConnectionDone)
+
     def test_at_once(self) -> None:
         """What the system has room for is there before the reactor turns."""
         self.near.writeSequence([b"head", b"body"])

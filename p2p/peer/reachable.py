@@ -107,10 +107,12 @@ def unreached(
         return told
     own = [f"{host}, port {target_port}: {_PHRASES.get(how, 'it came to nothing')}" for host, how in own_failures]
     here = f"from here, {'; '.join(own)}" if own else "from here it can't be dialled"
-    return (
-        f"{told}; {here.format(target='here')}: neither machine lets in what the other begins; "
-        "let a firewall on one of the two let TCP in"
-    )
+    kinds = {how for _, how in (*failures, *own_failures)}
+    if kinds == {DialFailure.UNREACHABLE}:
+        why = "the two have no IP version, or no network, in common; give both an address of one, or appoint a relay"
+    else:
+        why = "neither machine lets in what the other begins; let a firewall on one of the two let TCP in"
+    return f"{told}; {here.format(target='here')}: {why}"
 
 
 def no_common_family(address: str, dials: Sequence[str]) -> bool:

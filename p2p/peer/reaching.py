@@ -89,7 +89,8 @@ class Reaching:
         self._race.broke(host)
 
     def end_in(self, seconds: float, expires: float) -> None:
-        """Say that it is over after so many seconds; a handshake under way may take until the ticket expires."""
+        """Say that it is over after so many seconds; what is on its way may take until the ticket expires: a handshake,
+        or a relay, which gives up by itself."""
         self._expires = expires
         self._end = self._clock.callLater(seconds, self._look)
 
@@ -128,7 +129,8 @@ class Reaching:
             self._not_relayed(str(failure.value))
 
     def _look(self) -> None:
-        if self._gate.handshake_age() is not None and self._clock.seconds() < self._expires:
+        connected = self._gate.handshake_age() is not None or self._relaying is not None
+        if connected and self._clock.seconds() < self._expires:
             self._end = self._clock.callLater(LOOK_S, self._look)
         else:
             self._over()

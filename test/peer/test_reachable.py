@@ -13,6 +13,7 @@ from p2p.peer.reachable import (
     is_foreign,
     no_common_family,
     told_to_dial,
+    unreached,
 )
 
 
@@ -93,6 +94,18 @@ class DialTests(SynchronousTestCase):
             "m4.m was told to dial 192.0.2.1 and ::1, port 7", told_to_dial("m4.m", ["192.0.2.1", "::1"], 7)
         )
         self.assertEqual("m4.m was told to dial this machine, port 7", told_to_dial("m4.m", [], 7))
+
+    def test_unreached(self) -> None:
+        """What both ends dialled is said, and what to do: another remedy where there is no way at all."""
+        theirs, ours = [("192.0.2.1", "unreachable")], [("2001:db8::4", "unreachable")]
+        said = unreached("m4.m", 7, ["192.0.2.1"], theirs, 8, ours)
+        self.assertIn("m4.m was told to dial 192.0.2.1, port 7: there is no way there from m4.m; from here, ", said)
+        self.assertIn("2001:db8::4, port 8: there is no way there from here: the two have no IP version", said)
+        said = unreached("m4.m", 7, ["192.0.2.1"], theirs, 8, [("2001:db8::4", "refused")])
+        self.assertTrue(said.endswith("let a firewall on one of the two let TCP in"), said)
+        said = unreached("m4.m", 7, ["192.0.2.1"], [], 8, [])
+        self.assertIn("and says nothing; from here it can't be dialled: neither machine", said)
+        self.assertNotIn("from here", unreached("m4.m", 7, ["192.0.2.1"], theirs, 0, []))
 
     def test_foreign(self) -> None:
         """Whether all that was dialled is somebody else."""

@@ -141,6 +141,17 @@ class TimeTests(ReachingCase):
             self.clock.advance(0.3)
         self.assertEqual(["over", "over"], self.told)
 
+    def test_relay_under_way(self) -> None:
+        """A relay on its way, which gives up by itself, is waited for when the time is over."""
+        reaching = self.make(A)
+        reaching.end_in(2.0, 30.0)
+        self.clock.advance(RELAY_S)
+        self.clock.advance(1.0)
+        self.assertEqual([], self.told)
+        self.relaying[-1][2].errback(P2PError("nobody came"))
+        self.clock.advance(LOOK_S)
+        self.assertEqual(["nobody came", "over"], self.told)
+
     def test_more(self) -> None:
         """Further endpoints are dialled, also when all before came to nothing, but not once it is closed."""
         reaching = self.make(A, relays=False)

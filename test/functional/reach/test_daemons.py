@@ -23,6 +23,8 @@ ERROR_S: Final = 5.0
 """Seconds within which it is said that no link can be."""
 SLACK_S: Final = 2.0
 """Seconds that a machine which does much else may take besides."""
+ALIKE: Final = {"NAT that drops", "NAT behind NAT", "one NAT, two networks", "dead IPv6", "a dead interface"}
+"""Sites at which the same happens as at others."""
 TURNS_AT_ONCE: Final = 3
 REACH: Final = Path(__file__).parents[3] / "docs" / "reach.rst"
 
@@ -61,9 +63,9 @@ class DaemonsCase(FunctionalCase):
 
 
 class EveryPairTests(DaemonsCase):
-    """All kinds of sites, and a relay."""
+    """A site for each way in which a link comes up, and a relay; ``python -m test.functional.reach`` tries all."""
 
-    sites = ALL_SITES
+    sites = tuple(site for site in ALL_SITES if site.name not in ALIKE)
 
     async def test_every_pair(self) -> None:
         """Every ordered pair is tried, each initiator beside the others: those that come to a direct link in turns, and
@@ -103,7 +105,8 @@ class NoRelayTests(DaemonsCase):
         except ExchangeFailed as error:
             self.assertLess(reactor.seconds() - began, ERROR_S + SLACK_S, names)
             self.assertIn("was told to dial", str(error), names)
-            self.assertIn("let TCP in", str(error), names)
+            remedy = "appoint a relay" if "IPv6 alone" in names else "let TCP in"
+            self.assertIn(remedy, str(error), names)
         else:
             self.fail(f"{names}: {tried}")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 from p2p.report import (
+    broken_blocks,
     chapters,
     detail_findings,
     detail_tables,
@@ -124,6 +126,7 @@ def _answers(subject: Subject) -> Iterable[str]:
     """The other questions, each in a sentence: the first finding of each."""
     for found in (
         link_findings.about_drops(subject),
+        broken_blocks.about_broken(subject),
         exchange_findings.about_throughput(subject),
         link_findings.about_look_ups(subject),
         link_findings.about_links(subject),
@@ -277,10 +280,11 @@ def _results(subject: Subject, drawn: Mapping[str, Drawn]) -> Iterable[Section]:
     yield from question(
         "message-drops",
         "How many messages were dropped, and why?",
-        link_findings.about_drops(subject),
+        chain(link_findings.about_drops(subject), broken_blocks.about_broken(subject)),
         ["drops"],
         link_tables.causes(subject.total),
         link_tables.drops(subject),
+        broken_blocks.broken(subject),
     )
     yield from question(
         "daemons",

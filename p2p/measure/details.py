@@ -14,7 +14,17 @@ from p2p.base.errors import Outcome
 from p2p.measure.block_figures import in_order
 from p2p.measure.estimates import Values
 
-__all__ = ["MessageSizes", "PairFigures", "Second", "by_pair", "by_second", "by_size", "spectrum", "target_per_s"]
+__all__ = [
+    "MessageSizes",
+    "PairFigures",
+    "Second",
+    "by_pair",
+    "by_second",
+    "by_size",
+    "second_of",
+    "spectrum",
+    "target_per_s",
+]
 
 BREAK_S: Final = 5.0
 """Where nothing was under way for longer, the time is left out: the run was interrupted, or a lab was made ready."""
@@ -116,22 +126,11 @@ def by_second(blocks: pd.DataFrame, times: pd.DataFrame) -> Iterator[Second]:
     The clocks of a lab needn't agree, so a message is placed by when its block began, and by how much later than the
     first of its initiator it ended. Where nothing was under way for more than 5 s, time doesn't count.
     """
-    if times.empty:
-        return
-    began = blocks.drop_duplicates("block").set_index("block")["started_ns"].sort_values()
-    first = times.groupby(["block", "direction"])["planned_ns"].transform("min")
-    placed = times.assign(at=times["block"].map(began) + (times["end_ns"] - first)).sort_values("at", kind="stable")
-    at = placed["at"].to_numpy(dtype=np.int64)
-    gaps = np.diff(at, prepend=at[0])
-    gaps = np.where(gaps > BREAK_S * 1e9, 0, gaps)
-    seconds = np.cumsum(gaps) // 1_000_000_000
+    placed = _placed(blocks, times)
     ok = placed["outcome"] == _OK
     moved = (placed["bytes"] + placed["reply_bytes"]).where(ok, 0)
-    whole = placed.assign(
-        second=seconds, moved=moved, done=placed["latency_s"].where(ok), lost=placed["outcome"].isin(_LOST)
-    )
-    grouped = whole.groupby("second", sort=True)
-    table = grouped.agg(
+    whole = placed.assign(moved=moved, done=placed["latency_s"].where(ok), lost=placed["outcome"].isin(_LOST))
+    table = whole.groupby("second", sort=True).agg(
         messages=("moved", "size"), lost=("lost", "sum"), moved=("moved", "sum"), done=("done", "median")
     )
     for number, row in table.iterrows():
@@ -143,6 +142,24 @@ def by_second(blocks: pd.DataFrame, times: pd.DataFrame) -> Iterator[Second]:
             int(row["moved"]),
             None if math.isnan(median) else median,
         )
+
+
+def second_of(blocks: pd.DataFrame, times: pd.DataFrame, t_ns: int) -> int:
+    """Find the second of :func:`by_second` in which something happened, by the coordinator's clock."""
+    placed = _placed(blocks, times)
+    before = placed.loc[placed["at"] <= t_ns, "second"]
+    return int(before.iloc[-1]) if len(before) else 0
+
+
+def _placed(blocks: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Put exchanges in the order in which they ended: ``at`` by the coordinator's clock, in ``second`` of the run."""
+    began = blocks.drop_duplicates("block").set_index("block")["started_ns"]
+    first = times.groupby(["block", "direction"])["planned_ns"].transform("min")
+    placed = times.assign(at=times["block"].map(began) + (times["end_ns"] - first)).sort_values("at", kind="stable")
+    at = placed["at"].to_numpy(dtype=np.int64)
+    gaps = np.diff(at, prepend=at[:1])
+    gaps = np.where(gaps > BREAK_S * 1e9, 0, gaps)
+    return placed.assign(second=np.cumsum(gaps) // 1_000_000_000)
 
 
 def spectrum(values: Values) -> tuple[tuple[float, float], ...]:

@@ -1,4 +1,4 @@
-"""The paper as Typst source that a person can edit: markup, with every text of the report escaped. Pure.
+"""The paper as Typst source that a person can edit: markup, with every text of the report escaped.
 
 Typst reads some characters as markup. All of them are escaped here, so nothing that came with the raw data can become
 any; strings are quoted in the same way. The functions that the source calls are those of ``report.typ``.

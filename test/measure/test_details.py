@@ -10,7 +10,7 @@ import pandas as pd
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.block_figures import timed
-from p2p.measure.details import BREAK_S, by_pair, by_second, by_size, spectrum, target_per_s
+from p2p.measure.details import BREAK_S, by_pair, by_second, by_size, second_of, spectrum, target_per_s
 from test.measure.synthetic_run import Synthetic
 
 S = 1_000_000_000
@@ -83,6 +83,11 @@ class SecondTests(SynchronousTestCase):
             [(one.second, one.messages, one.dropped, one.bytes) for one in found], [(0, 2, 1, 150), (2, 2, 0, 300)]
         )
         self.assertAlmostEqual(found[0].latency_s or 0, 0.1)
+
+    def test_when(self) -> None:
+        """What happened at a time is in the second of the last message before it, or in the first."""
+        rows = exchanges({"planned_ns": 500, "end_ns": 500.1}, {"planned_ns": 500.1, "end_ns": 502.4})
+        self.assertEqual([second_of(self.blocks(10), rows, at * S) for at in (1, 11, 99)], [0, 0, 2])
 
     def test_all_lost(self) -> None:
         """A second in which everything was lost has no median; without messages there are no seconds."""

@@ -138,3 +138,21 @@ class ShareTests(SynchronousTestCase):
         self.assertEqual(formats.share_interval(share(0, 300)), "≤ 0.994 %")
         self.assertEqual(formats.share_interval(share(3, 300)), "0.207 % to 2.89 %")
         self.assertEqual(formats.share_interval(share(0, 0)), NOTHING)
+
+
+class WordTests(SynchronousTestCase):
+    """Numbers that are words, and shares that are next to nothing."""
+
+    def test_ordinal(self) -> None:
+        """Small ordinal numbers are words."""
+        self.assertEqual([formats.ordinal(value) for value in (1, 4, 10, 11)], ["first", "fourth", "tenth", "11th"])
+
+    def test_tiny(self) -> None:
+        """What is less than a hundredth of a percent is only called that."""
+        for value, text in ((0.0, "< 0.01 %"), (0.00009, "< 0.01 %"), (0.0001, "0.0100 %"), (0.5, "50 %")):
+            self.assertEqual(formats.tiny(value), text)
+
+    def test_ratio(self) -> None:
+        """Ratios near 1 have three decimals, others three digits."""
+        for value, text in ((0.99, "0.990"), (1.0, "1.000"), (2.5, "2.50"), (15.62, "15.6"), (0.0549, "0.0549")):
+            self.assertEqual(formats.ratio(value), text)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.results import LookupFigures
 from p2p.measure.verdicts import VerdictOutcome
-from p2p.report.link_findings import about_drops, about_links, about_look_ups, about_resources, about_sampling
-from test.report.subjects import comparison, daemon, drops, estimate, link, subject, verdict
+from p2p.report.link_findings import (
+    about_drops,
+    about_links,
+    about_look_ups,
+    about_resources,
+    about_sampling,
+    about_tcp,
+)
+from test.report.subjects import FACTS_OF_RUN, comparison, daemon, drops, estimate, link, subject, verdict
 
 
 class LookUpTests(SynchronousTestCase):
@@ -143,6 +152,25 @@ class ResourceTests(SynchronousTestCase):
         self.assertNotIn("open sockets", steady)
         self.assertNotIn("No router", steady)
         self.assertEqual(list(about_resources(subject())), [])
+
+
+class TcpTests(SynchronousTestCase):
+    """What TCP sent again."""
+
+    def test_again(self) -> None:
+        """How many segments, on how many links; on one machine that isn't loss, and it is said what it is."""
+        links = (link("retransmits", 10, 1.0),)
+        text = "\n".join(about_tcp(subject(links=links)))
+        self.assertIn("TCP sent 30 segments again on 60 links, 0.500 on average.", text)
+        self.assertIn("On one machine nothing gets lost on the way", text)
+        elsewhere = FACTS_OF_RUN.model_copy(update={"placement": ()})
+        self.assertNotIn("one machine", "\n".join(about_tcp(subject(links=links, facts=elsewhere))))
+
+    def test_none(self) -> None:
+        """None is said to be none, and nothing is said of what nobody knows."""
+        never = (replace(link("retransmits", 10, 0.0), total=0.0),)
+        self.assertEqual(list(about_tcp(subject(links=never))), ["TCP sent no segment again on 60 links."])
+        self.assertEqual(list(about_tcp(subject())), [])
 
 
 class SamplingTests(SynchronousTestCase):

@@ -42,7 +42,7 @@ def content_types(run: RawRun, analysis: Analysis) -> Picture | None:
     caption = (
         "The median transmission time of each block (points) by content type, at equal size and number of pairs. The "
         "box holds the middle half of the blocks, the line in it is their median, and the whiskers reach as far as "
-        f"there are blocks within 1.5 times the length of the box. {formats.counted(points, 'block')}. The axes are "
+        f"there are blocks within 1.5 times the length of the box. {formats.counted(points, 'point')}. The axes are "
         f"logarithmic, and each panel has its own. {left_out(run, analysis, shown)}"
     ).strip()
     alt = f"Medians of the transmission time over blocks. {told(_said(blocks, shown))}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.measure.details import Second
+from p2p.measure.raw_data import RunEvent
 from p2p.report.figures.course import POINTS, course
 from test.report.figures.cases import drawn, said, small
 
@@ -51,3 +52,18 @@ class CourseTests(SynchronousTestCase):
         """A run of two seconds has no course."""
         made, analysis = small()
         self.assertIsNone(course(made, replace(analysis, seconds=seconds(1, 2))))
+
+    def test_events(self) -> None:
+        """What was done on purpose is a line in each panel, and named with its second."""
+        made, analysis = small()
+        block = made.blocks["started_ns"][-1]
+        events = (RunEvent(block=1, t_ns=1, what="routers killed"), RunEvent(block=9, t_ns=block + 10**12, what="late"))
+        marked = replace(made, facts=made.facts.model_copy(update={"events": events}))
+        picture, figure = drawn(course, marked, replace(analysis, seconds=seconds(1, 2, 3)))
+        self.assertIn("done on purpose: routers killed in second 0 and late in second", picture.caption)
+        upright = [
+            line
+            for line in figure.axes[2].get_lines()
+            if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+        ]
+        self.assertEqual(len(upright), 2)

@@ -31,7 +31,7 @@ class ContentTypesTests(SynchronousTestCase):
             self.assertIn(text, texts)
         self.assertTrue(any(text.endswith((" ms", " µs")) for text in texts), texts)
         self.assertIn("whiskers", picture.caption)
-        self.assertIn("30 blocks.", picture.caption)
+        self.assertIn("30 points.", picture.caption)
         self.assertRegex(picture.alt, r"1 KiB: text [\d.]+ (ms|µs), text-as-audio [\d.]+ (ms|µs) and audio")
 
     def test_noise_is_small(self) -> None:

@@ -119,7 +119,7 @@ class StartTests(SynchronousTestCase):
             self.assertEqual(told[:warnings], status.warnings)
             for one in told:
                 self.assertIn("the certificate of router.n ", one)
-                self.assertIn("p2p lab issue router.n", one)
+                self.assertIn("p2p lab issue", one)
 
     def test_backlog(self) -> None:
         """Connections that wait to be accepted may be as many as may be pending: more than Twisted's 50."""

@@ -127,7 +127,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_arguments(self) -> None:
         """Each command has a section whose table holds its arguments and answers, in order, with their types."""
-        self.assertEqual(12, len(COMMANDS))
+        self.assertEqual(13, len(COMMANDS))
         for command in COMMANDS:
             expected = [
                 (direction, name.decode(), shown_type(kind))

@@ -86,15 +86,16 @@ def _of_peers(answer: PeerStatus) -> str:
         ("links", "TLS" if answer.security == "tls" else f"{answer.security}: closed labs only"),
         ("open", ", ".join(held)),
     ]
+    told = any(one.certificate_days is not None for one in answer.peers)  # an older daemon doesn't say
     peers = columns(
-        ("PEER", "REGISTERED", "LINKS", "SEEN AT", "CERTIFICATE"),
+        ("PEER", "REGISTERED", "LINKS", "SEEN AT", *(["CERTIFICATE"] if told else [])),
         [
             (
                 one.name,
                 "yes" if one.registered else "no",
                 str(len(one.links)),
                 one.observed or "-",
-                _days(one.certificate_days),
+                *([_days(one.certificate_days)] if told else []),
             )
             for one in answer.peers
         ],
@@ -135,7 +136,7 @@ def _of_router(answer: RouterStatus) -> str:
         ("sockets", f"{answer.connections} connections"),
         ("bytes", f"{size(through.received)} received, {size(through.sent)} sent"),
         ("look-ups", f"{answer.lookups}{took if times.count else ''}"),
-        ("certificate", _days(answer.certificate_days)),
+        *([("valid", _days(answer.certificate_days))] if answer.certificate_days is not None else []),
     ]
     neighbours = [(name, "connected" if up else "not connected") for name, up in sorted(answer.neighbours.items())]
     table = [columns(("NEIGHBOUR", "CONTROL CHANNEL"), neighbours)] if neighbours else []
@@ -144,7 +145,7 @@ def _of_router(answer: RouterStatus) -> str:
 
 
 def _days(left: float | None) -> str:
-    if left is None:  # an older daemon doesn't say
+    if left is None:
         return "-"
     return f"{left:.0f} days" if left > 0 else "ended"
 

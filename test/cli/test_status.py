@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from click.testing import Result
 
 from test.cli.commands import CommandCase
 from test.consoles import HOSTILE, peer_operations, router_operations
@@ -107,3 +110,60 @@ class StatusTests(CommandCase):
         self.assertEqual(self.json_output("status")["peers"][0]["links"][0]["sent_bytes"], 1_500_000)
         answer = self.json_output("status", config=self.router_config, operations=router_operations())
         self.assertEqual(answer["neighbours"], {"m": True, "o": False})
+
+
+class CheckTests(CommandCase):
+    """``p2p status --check`` and what is shown of certificates."""
+
+    def checked(self, operations: Mapping[str, Any], *arguments: str, router: bool = False, **fields: Any) -> Result:
+        """Run the command against a daemon whose status differs in these fields."""
+        works = operations["status"]
+
+        async def status(request: Mapping[str, Any], emit: Any) -> Mapping[str, Any]:
+            return {**await works(request, emit), **fields}
+
+        config = self.router_config if router else self.config
+        return self.run_command("status", *arguments, config=config, operations={"status": status})
+
+    def peer(self, *, days: float | None = 20.0, registered: bool = True, **fields: Any) -> Result:
+        one = {"name": "n1.n", "registered": registered, "links": [], "certificate_days": days, "problem": "it is away"}
+        return self.checked(peer_operations(), "--check", peers=[one], **fields)
+
+    def test_peer(self) -> None:
+        """All is well, or the router is away, or a certificate ends soon, or has ended; the worst decides the code."""
+        for result, code, text in (
+            (self.peer(), 0, "ok\n"),
+            (self.peer(days=None), 0, "ok\n"),
+            (self.peer(registered=False), 4, "n1.n isn't registered: it is away\n"),
+            (self.peer(days=6.5), 2, "the certificate of n1.n ends in 6.5 days\n"),
+            (self.peer(days=-1), 2, "the certificate of n1.n has ended\n"),
+        ):
+            self.assertEqual((code, text), (result.exit_code, result.stdout))
+        both = self.peer(days=1, registered=False)
+        self.assertEqual((4, 2), (both.exit_code, both.stdout.count("\n")))
+
+    def test_router(self) -> None:
+        """A router whose neighbour isn't connected isn't well; a lonely one is."""
+        result = self.checked(router_operations(), "--check", router=True)
+        self.assertEqual(4, result.exit_code)
+        self.assertEqual("router.o isn't connected: router.o said: router.n isn't a neighbour\n", result.stdout)
+        alone = self.checked(router_operations(), "--check", router=True, neighbours={}, certificate_days=3.0)
+        self.assertEqual((2, "the certificate of router.n ends in 3.0 days\n"), (alone.exit_code, alone.stdout))
+
+    def test_json(self) -> None:
+        """With ``--json``, the answer is printed, and the exit code is the same."""
+        result = self.checked(router_operations(), "--check", "--json", router=True)
+        self.assertEqual((4, "n"), (result.exit_code, json.loads(result.stdout)["cluster"]))
+
+    def test_days(self) -> None:
+        """The days that are left are shown of each peer and of a router."""
+        peers: list[dict[str, Any]] = [
+            {"name": f"n{number}.n", "registered": True, "links": [], "certificate_days": days}
+            for number, days in enumerate((20.4, -0.5, None))
+        ]
+        shown = self.checked(peer_operations(), peers=peers).stdout
+        self.assertIn("SEEN AT   CERTIFICATE", shown)
+        self.assertIn("20 days", shown)
+        self.assertIn("ended", shown)
+        shown = self.checked(router_operations(), router=True, certificate_days=20.4).stdout
+        self.assertIn("valid     20 days", shown)

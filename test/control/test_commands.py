@@ -25,6 +25,7 @@ from p2p.control.commands import (
     Observe,
     Ping,
     Register,
+    Renew,
     RequestConnect,
     Revoke,
     responder,
@@ -36,7 +37,10 @@ TICKET = bytes(range(32))
 NOT_SAID = ("dials", "port", "addresses", "observed", "attached", "mapped", "goes", "relays")
 
 CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
-    Register: ({"name": "n1.n", "version": "0.1.0", "revocations": 7}, {"lease": 60.0, "observed": "192.0.2.7"}),
+    Register: (
+        {"name": "n1.n", "version": "0.1.0", "revocations": 7},
+        {"lease": 60.0, "observed": "192.0.2.7", "renews": True},
+    ),
     RequestConnect: (
         {
             "target": "m4.m",
@@ -100,6 +104,7 @@ CONVERSATIONS: dict[type[Command], tuple[dict[str, Any], dict[str, Any]]] = {
         {"name": "n5.n", "locator": 77, "key": b"key", "binding": TICKET, "proof": TICKET},
         {"certificate": b"certificate", "links": "tls", "proof": TICKET},
     ),
+    Renew: ({"certificate": b"old"}, {"certificate": b"new"}),
     Revoke: ({"statements": [b"one", b"other"]}, {}),
     ListPeers: ({"cluster": "m", "after": ""}, {"names": ["m1.m", "m2.m"], "more": True}),
 }
@@ -148,6 +153,10 @@ class Answers(CommandLocator):
 
     @responder(Enrol)
     async def enrol(self, **arguments: Any) -> Mapping[str, Any]:
+        return await self._answer(arguments)
+
+    @responder(Renew)
+    async def renew(self, **arguments: Any) -> Mapping[str, Any]:
         return await self._answer(arguments)
 
     @responder(Revoke)

@@ -14,7 +14,7 @@ from p2p.base.strict_json import read_json
 from p2p.base.texts import printable
 from p2p.base.ticket import Ticket, TicketBook, TicketRefused
 from p2p.control.commands import InstructConnect, ListPeers, LookupPeer, Register, RequestConnect, responder
-from p2p.control.joining import JoinGreeting, JoinReply, JoinRequest, read_message
+from p2p.control.joining import JoinGreeting, JoinReply, JoinRequest, read_message, read_request
 from p2p.exchange.message import Head, MessageDecoder
 from p2p.exchange.request import Request
 from p2p.experiment.words import parse_lines, parse_order
@@ -343,12 +343,14 @@ def revocations(data: bytes) -> None:
 
 @target(
     read_message,
+    read_request,
     declared=(ProtocolViolation,),
     seeds=[
         b'{"authorities":["AAAA"]}',
         b'{"name":"n5.n","locator":77,"key":"AAAA","proof":"AAAA"}',
         b'{"answer":{"certificate":"AAAA","links":"tls","proof":"AAAA"}}',
         b'{"refused":"no"}',
+        b'{"renew":"AAAA"}',
     ],
 )
 def joining(data: bytes) -> None:
@@ -358,6 +360,7 @@ def joining(data: bytes) -> None:
             read_message(kind, data)
         except ProtocolViolation as error:
             assert str(error).isprintable() and len(str(error)) < 700
+    read_request(data)
 
 
 @target(

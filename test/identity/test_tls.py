@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from p2p.base.errors import IdentityError
 from p2p.identity.authority import Authority
+from p2p.identity.pem_files import public_key_of
 from p2p.identity.tls import (
     CONTROL_ALPN,
     LINK_ALPN,
@@ -497,3 +498,94 @@ authorityKeyIdentifier = keyid
         issued = Authority.load(self.folder).issue("n2.n", self.folder)
         self.assertEqual(Credentials(issued.certificate, issued.key, authority).name, "n2.n")
         self.openssl("verify -x509_strict -CAfile ca.pem n1.n.pem n2.n.pem")
+
+
+class RenewedTests(TLSTestCase):
+    """Certificates that are renewed while they are in use."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.files = self.issue("n1.n", days=5)
+        self.renewed = self.folder / "state" / "n1.n.pem"
+        self.own = Credentials(*self.files, renewed=self.renewed)
+
+    def fresh(self, *, name: str = "n1.n", days: float = 30, authority: Authority | None = None) -> bytes:
+        certificate = (authority or self.authority).certify(name, self.own.certificate.public_key(), days=days)
+        return certificate.public_bytes(serialization.Encoding.DER)
+
+    def test_taken(self) -> None:
+        """A renewed certificate is what new connections show, and the next start finds; the file stays as it was."""
+        before, shown = self.files.certificate.read_bytes(), self.own.certificate
+        client = self.own.wrap(_Only(End()), client=True, alpn=LINK_ALPN, clock=self.clock)
+        self.own.renew(self.fresh())
+        self.assertNotEqual(shown, self.own.certificate)
+        server = self.credentials("m4.m").wrap(_Only(End()), client=False, alpn=LINK_ALPN, clock=self.clock)
+        ends = [factory.buildProtocol(ADDRESS) for factory in (client, server)]
+        pump = connect(ends[1], FakeTransport(ends[1], True), ends[0], FakeTransport(ends[0], False), greet=False)
+        self.pump(pump)
+        self.assertEqual(self.own.certificate, ends[1].getPeerCertificate().to_cryptography())
+        self.assertEqual(before, self.files.certificate.read_bytes())
+        self.assertEqual(self.own.certificate, Credentials(*self.files, renewed=self.renewed).certificate)
+        self.assertEqual([self.renewed], list(self.renewed.parent.iterdir()))
+
+    def test_not_taken(self) -> None:
+        """One for another name or key, of another authority, or unreadable isn't taken, and nothing changes."""
+        before = self.own.certificate
+        home = self.folder / "other"
+        home.mkdir()
+        key = Authority.create(home).certificate.public_key()
+        other = self.authority.certify("n1.n", key).public_bytes(serialization.Encoding.DER)
+        foreign = self.fresh(authority=Authority.load(home))
+        for wrong, why in (
+            (self.fresh(name="n2.n"), "is for another name, or another key"),
+            (other, "is for another name, or another key"),
+            (foreign, "doesn't vouch for this certificate"),
+            (b"nothing", "can't be read"),
+        ):
+            with self.assertRaisesRegex(IdentityError, why):
+                self.own.renew(wrong)
+        self.assertEqual(before, self.own.certificate)
+        self.assertFalse(self.renewed.exists())
+
+    def test_no_place(self) -> None:
+        """Without a place to keep it, or where it can't be written, none is taken."""
+        self.assertFalse(Credentials(*self.files).renewable)
+        with self.assertRaisesRegex(IdentityError, "no folder to keep the renewed certificate of n1.n in"):
+            Credentials(*self.files).renew(self.fresh())
+        self.renewed.parent.write_text("a file")
+        with self.assertRaisesRegex(IdentityError, "can't be written"):
+            self.own.renew(self.fresh())
+
+    def test_expired(self) -> None:
+        """Where it can be renewed, a certificate may have ended; one that was never good isn't taken all the same."""
+        lab = self.folder / "older"
+        lab.mkdir()
+        start = datetime.now(UTC) - timedelta(days=20)
+        authority = Authority.create(lab, now=start)
+        issued = authority.issue("n2.n", lab, days=10, now=start)
+        files = Files(issued.certificate, issued.key, authority.path)
+        self.assertRaises(IdentityError, Credentials, *files)
+        self.assertEqual("n2.n", Credentials(*files, renewed=self.folder / "none.pem").name)
+        home = self.folder / "other"
+        home.mkdir()
+        foreign = Files(files.certificate, files.key, Authority.create(home).path)
+        self.assertRaises(IdentityError, Credentials, *foreign, renewed=self.folder / "none.pem")
+
+    def test_reload(self) -> None:
+        """Files that have changed are loaded again; wrong ones change nothing."""
+        before = self.own.certificate
+        self.own.reload()
+        other = self.issue("n2.n")
+        self.files.certificate.write_bytes(other.certificate.read_bytes())
+        self.files.key.write_bytes(other.key.read_bytes())
+        with self.assertRaisesRegex(IdentityError, "is the certificate of n2.n now, not that of n1.n"):
+            self.own.reload()
+        self.files.certificate.write_text("nothing")
+        self.assertRaises(IdentityError, self.own.reload)
+        self.assertEqual(before, self.own.certificate)
+
+    def test_authorities(self) -> None:
+        """The keys of the authorities that are trusted can be asked; a file that is gone is told."""
+        self.assertEqual([public_key_of(self.authority.certificate)], self.own.authorities)
+        self.authority.path.unlink()
+        self.assertRaises(IdentityError, lambda: self.own.authorities)

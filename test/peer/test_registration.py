@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.endpoints import clientFromString
@@ -656,3 +657,41 @@ class RevocationTests(RegistrationCase):
         self.assertIn("has revoked its key", self.registration.last_error)
         self.stop()
         self.registration.revoked({key})
+
+
+class RenewalTests(RegistrationCase):
+    """Getting a new certificate."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.own = credentials("n1.n").certificate.public_bytes(Encoding.DER)
+
+    def renew(self) -> Deferred[bytes]:
+        renewing = Deferred.fromCoroutine(self.registration.renew(self.own))
+        self.network.settle()
+        return renewing
+
+    def test_older_router(self) -> None:
+        """A router that hasn't said that it takes it isn't asked, since that would end the connection."""
+        Router(self.network)
+        self.start()
+        failed = self.failureResultOf(self.renew(), ControlLost)
+        self.assertIn("its p2p is older", str(failed.value))
+        self.assertTrue(self.registration.registered)
+        self.stop()
+
+    def test_no_router(self) -> None:
+        """A router that isn't there is told."""
+        failed = self.failureResultOf(self.renew(), ControlLost)
+        self.assertIn("router.n isn't reached", str(failed.value))
+
+    def test_dial_now(self) -> None:
+        """Whoever has a good certificate again doesn't wait for the next try."""
+        self.start()
+        self.network.advance(20)
+        Router(self.network)
+        self.registration.dial_now()
+        self.network.settle()
+        self.assertTrue(self.registration.registered)
+        self.registration.dial_now()
+        self.stop()

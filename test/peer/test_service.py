@@ -270,9 +270,11 @@ class StartTests(ServiceCase):
     def test_expiry(self) -> None:
         """A certificate that ends soon is warned of at the start."""
         with capturedLogs() as logs:
-            self.make(days=10).startService()
+            self.make(days=5).startService()
         told = [str(formatEvent(one)) for one in logs]
-        self.assertEqual(2, len([one for one in told if "expires in " in one and "p2p lab issue n" in one]))
+        self.assertEqual(
+            2, len([one for one in told if "expires in " in one and "it is renewed as soon as a signer" in one])
+        )
 
     def test_limits(self) -> None:
         """The limits of the server, of registrations and of transfers at once are those of the configuration."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from p2p.control.joining import JoinRefused
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.protocol import Factory
+
+from p2p.control.joining import JoinRefused, Renewing
+from p2p.identity.authority import Authority
 from p2p.identity.invitation import InviteCode
+from p2p.identity.pem_files import load_certificate, public_key_of
+from p2p.identity.tls import Newcomer
 from p2p.router.joins import JOINS_AT_ONCE
-from test.signer.lab import SignerTestCase
+from test.signer.lab import HOSTS, SignerTestCase
 
 
 class JoinsTests(SignerTestCase):
@@ -68,3 +76,20 @@ class JoinsTests(SignerTestCase):
         self.failureResultOf(joined)
         self.assertEqual(0, self.router.admission.pending)
         channel.transport.resumeProducing()
+
+    def test_renewed(self) -> None:
+        """A machine whose certificate has ended gets another one as who joins does; and a router its own."""
+        self.start_signer()
+        own = load_certificate(self.folder / "certificates" / "n1.n.pem")
+        known = [public_key_of(Authority.load(self.folder).certificate)]
+        asking = Renewing(self.network, 30.0, "router.n", own, known)
+        factory = Factory.forProtocol(lambda: asking)
+        endpoint = clientFromString(self.network.on("10.9.9.9"), f"tcp:{HOSTS['n']}:5555")
+        endpoint.connect(Newcomer().wrap(factory, self.network))
+        self.network.settle()
+        fresh = self.successResultOf(asking.joined).certificate
+        self.assertEqual(public_key_of(own), public_key_of(fresh))
+        router = load_certificate(self.folder / "certificates" / "router.n.pem").public_bytes(Encoding.DER)
+        renewing = Deferred.fromCoroutine(self.router._channels.joins.renew(router))
+        self.network.settle()
+        self.assertNotEqual(router, self.successResultOf(renewing))

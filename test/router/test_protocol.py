@@ -41,7 +41,7 @@ class RegisterTests(RouterTestCase):
         self.start()
         peer = self.lab.connect("n1.n", host="10.1.1.1")
         self.assertIsNone(self.router.table.lookup("n1.n"))
-        self.assertEqual({"lease": 60.0, "observed": "10.1.1.1"}, self.successResultOf(peer.register()))
+        self.assertEqual({"lease": 60.0, "observed": "10.1.1.1", "renews": True}, self.successResultOf(peer.register()))
         entry = self.router.table.lookup("n1.n")
         assert entry is not None
         self.assertEqual("10.1.1.1", entry.address)
@@ -127,7 +127,8 @@ class RegisterTests(RouterTestCase):
         self.assertEqual(3, len(reasons))
         self.network.advance(4.0)
         self.assertEqual(
-            [{"lease": 60.0, "observed": "10.9.9.9"}] * 5, [self.successResultOf(one) for one in answers[:5]]
+            [{"lease": 60.0, "observed": "10.9.9.9", "renews": True}] * 5,
+            [self.successResultOf(one) for one in answers[:5]],
         )
         self.network.advance(REPLACED_S)
         self.assertEqual(2, len(self.service._channels.open))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_der_x509_certificate
@@ -10,8 +11,9 @@ from p2p.control.commands import Refused
 from p2p.identity.authority import Authority
 from p2p.identity.invitation import newcomer_proof, same_proof, signer_proof
 from p2p.identity.ledger import LEDGER, WRONG_TRIES
-from p2p.identity.pem_files import public_key_of
+from p2p.identity.pem_files import load_certificate, name_of, public_key_of
 from p2p.signer.desk import Desk, DeskCommands
+from test.identities import tls_files
 from test.signer.lab import SECRET, SignerTestCase
 
 BINDING = b"b" * 32
@@ -87,6 +89,36 @@ class DeskTests(SignerTestCase):
         self.assertIn("can't be read", self.refused(key=b"no key"))
         for key in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())):
             self.assertIn("isn't one of P-256", self.refused(key=public(key)))
+
+    def renew(self, certificate: bytes, cluster: str = "n") -> x509.Certificate:
+        return load_der_x509_certificate(self.desk.renew(cluster, certificate))
+
+    def test_renewed(self) -> None:
+        """Who has a certificate of this lab gets one more for its key, also a router, and one whose has ended."""
+        for name in ("n1.n", "router.n"):
+            old = load_certificate(self.folder / "certificates" / f"{name}.pem")
+            fresh = self.renew(old.public_bytes(Encoding.DER))
+            self.assertEqual(public_key_of(old), public_key_of(fresh))
+            self.assertEqual(name, name_of(fresh))
+        self.now += 400 * 86400
+        fresh = self.renew(old.public_bytes(Encoding.DER))
+        self.assertEqual(fresh.not_valid_after_utc.timestamp(), self.ledger.issued("router.n")[0].until)
+
+    def test_not_renewed(self) -> None:
+        """Nothing is renewed that this authority hasn't issued, that is revoked, or is of another cluster."""
+        old = load_certificate(self.folder / "certificates" / "n1.n.pem").public_bytes(Encoding.DER)
+        with self.assertRaisesRegex(Refused, "n1.n isn't of cluster m"):
+            self.renew(old, "m")
+        other = load_certificate(tls_files("n1.n", "lab").certificate).public_bytes(Encoding.DER)
+        for foreign in (other, b"nothing"):
+            with self.assertRaisesRegex(Refused, "hasn't issued this certificate"):
+                self.renew(foreign)
+        commands = DeskCommands(self.desk, "n")
+        answer = self.successResultOf(commands.renew(certificate=old))
+        self.assertEqual({"certificate"}, set(answer))
+        self.ledger.revoke(self.ledger.issued("n1.n")[0].key, Authority.load(self.folder).sign, self.now)
+        with self.assertRaisesRegex(Refused, "the key of n1.n is revoked"):
+            self.renew(old)
 
     def test_commands(self) -> None:
         """What a router is answered is the same; a fault of the ledger is told in one line."""

@@ -103,9 +103,9 @@ def parse_place(text: str) -> ProgramPlace:
 
     :raises NotAllowed: with the reason, if it is none that a TCP connection may go to.
     """
-    host, colon, port = text.rpartition(":")
+    host, _, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    is_port = colon and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
+    is_port = len(port) <= 5 and port.isascii() and port.isdigit() and 0 < int(port) < 65536
     if not is_port or (":" in bare) != (bare != host):  # brackets belong to IPv6, and to nothing else
         raise NotAllowed(f"{text[:60]!r} isn't an address and a port, expected them like 127.0.0.1:5432 or [::1]:5432")
     return ProgramPlace(str(checked_address("127.0.0.1" if bare == "localhost" else bare)), int(port))

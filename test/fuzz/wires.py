@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.task import Clock
 from twisted.protocols.amp import CommandLocator
 
-from p2p.base.addresses import NotAllowed, checked_address
+from p2p.base.addresses import NotAllowed, checked_address, parse_place
 from p2p.base.errors import ExchangeFailed, ProtocolViolation
 from p2p.base.strict_json import read_json
 from p2p.base.texts import printable
@@ -375,6 +375,19 @@ def addresses(data: bytes) -> None:
     checked_address(text)
     for one in dialable(text, [text], [], via="192.0.2.1", target="198.51.100.1", here="192.0.2.2"):
         assert not checked_address(one).is_loopback
+
+
+@target(
+    parse_place,
+    declared=(NotAllowed,),
+    seeds=[b"127.0.0.1:5432", b"[::1]:22", b"localhost:80", b"[fe80::1%lo]:22", b"1.2.3.4:000000022"],
+    most=100,
+)
+def places(data: bytes) -> None:
+    """Addresses with ports, as a configuration opens them: what is read can be written and read again."""
+    place = parse_place(data.decode("utf-8", "replace"))
+    assert 0 < place.port < 65536
+    assert parse_place(str(place)) == place
 
 
 @target(parse_tcp_info, seeds=[bytes(104), bytes(232), bytes(8)], most=300)

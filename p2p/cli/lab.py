@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from p2p.base.names import router_name
+from p2p.cli.lab_cluster import add_a_cluster
 from p2p.cli.lab_invite import invite
 from p2p.cli.lab_revoke import list_names, revoke
 from p2p.cli.output import json_option, printable, show_json
@@ -139,7 +140,7 @@ def issue(name: str, directory: Path, as_json: bool) -> None:
         click.echo(printable(_peer_text(made, directory), lines=True))
 
 
-for command in (invite, list_names, revoke):
+for command in (invite, list_names, revoke, add_a_cluster):
     lab.add_command(command)
 
 

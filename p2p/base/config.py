@@ -62,6 +62,7 @@ __all__ = [
     "RouterLimits",
     "StrictModel",
     "TLSFiles",
+    "changed_fields",
     "check_console",
     "load_peers",
     "load_router",
@@ -314,6 +315,11 @@ def load_peers(path: Path, *, files: bool = True) -> PeerConfig:
 def _loading(path: Path, files: bool) -> Loading:
     # twistd may change its folder after this; see Loading for why this isn't Path.resolve().
     return Loading(Path(os.path.abspath(path)).parent, files)  # noqa: PTH100 - links stay links
+
+
+def changed_fields(before: BaseModel, after: BaseModel) -> set[str]:
+    """Return the keys in which two configurations of one kind differ."""
+    return {name for name in type(before).model_fields if getattr(before, name) != getattr(after, name)}
 
 
 def _ordered(limits: StrictModel, small: str, large: str) -> None:

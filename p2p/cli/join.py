@@ -18,6 +18,7 @@ from p2p.base.errors import ExchangeFailed, IdentityError, Outcome, P2PError
 from p2p.base.names import parse_peer, router_name
 from p2p.cli.output import json_option, printable, show_json
 from p2p.cli.session import ConsoleSession
+from p2p.cli.units import enable_for_all, enable_for_user
 from p2p.control.channel import ControlLost, ControlTimeout, reason_of
 from p2p.control.joining import Enrolment, Joined, JoinRefused
 from p2p.identity.invitation import BadCode, InviteCode, parse_code
@@ -63,9 +64,11 @@ class _Place(click.ParamType[tuple[str, RouterPlace]]):
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="The folder for the files of this machine. Without it: the current folder, or /etc/p2p with --systemd.",
+    help="The folder for the files of this machine. Without it: the current folder, /etc/p2p with --systemd, "
+    "~/.config/p2p with --user.",
 )
-@click.option("--systemd", is_flag=True, help="Write files for the units of etc/systemd, as 'p2p lab init' does.")
+@click.option("--systemd", is_flag=True, help="Start the daemon as the unit of etc/systemd, now and always (as root).")
+@click.option("--user", is_flag=True, help="Start the daemon as a unit of your own systemd, now and at each log-in.")
 @json_option
 @click.pass_obj
 def join(
@@ -74,6 +77,7 @@ def join(
     code: str,
     folder: Path | None,
     systemd: bool,
+    user: bool,
     as_json: bool,
 ) -> None:
     """Make this machine the peer NAME of a lab.
@@ -85,11 +89,14 @@ def join(
       p2p join n5.n@192.0.2.1:5555 CODE
     """
     name, router = place
+    if systemd and user:
+        raise click.UsageError("--systemd and --user exclude each other")
     try:
         parsed = parse_code(code)
     except BadCode as error:
         raise click.BadParameter(str(error)) from error
-    files = JoiningFiles(folder or Path("/etc/p2p" if systemd else "."), name, router, systemd=systemd)
+    usual = Path("/etc/p2p") if systemd else Path.home() / ".config" / "p2p" if user else Path()
+    files = JoiningFiles(folder or usual, name, router, systemd=systemd)
     key = files.key()
 
     async def work(reactor: Any) -> Joined:
@@ -97,14 +104,19 @@ def join(
 
     got = session.run_in_reactor(work)
     files.finish(got.authority, got.certificate, got.links)
-    start = _start(files, systemd)
+    if systemd:
+        start = enable_for_all(name, files.key_file)
+    elif user:
+        start = enable_for_user(name, files.folder, Path.home())
+    else:
+        start = f"twistd --nodaemon --pidfile= p2p-peer --config {shlex.quote(str(files.config))}"
     until = got.certificate.not_valid_after_utc
     if as_json:
         show_json({"name": name, "config": str(files.config), "valid_until": until.isoformat(), "start": start})
     else:
         lines = [
             f"This machine is {name} now, with a certificate until {until:%Y-%m-%d}; its files are in {files.folder}.",
-            "Start its daemon:",
+            "Its daemon runs, by this:" if systemd or user else "Start its daemon:",
             "",
             f"  {start}",
         ]
@@ -141,9 +153,3 @@ async def _enrolled(reactor: Any, name: str, router: RouterPlace, code: InviteCo
         raise ExchangeFailed(Outcome.REFUSED, f"{name} can't join at {where}: {error}") from error
     except P2PError as error:
         raise IdentityError(f"the router at {where} broke the protocol: {error}") from error
-
-
-def _start(files: JoiningFiles, systemd: bool) -> str:
-    if systemd:
-        return f"chown -R p2p: {shlex.quote(str(files.folder))} && systemctl enable --now p2p-peer@{files.name}"
-    return f"twistd --nodaemon --pidfile= p2p-peer --config {shlex.quote(str(files.config))}"

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from p2p.base.names import router_name
+from p2p.cli.lab_cluster import add_a_cluster
 from p2p.cli.lab_invite import invite
 from p2p.cli.lab_revoke import list_names, revoke
 from p2p.cli.output import json_option, printable, show_json
-from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
+from p2p.identity.authority import AUTHORITY_CERTIFICATE, AUTHORITY_KEY, CERTIFICATE_DAYS
 from p2p.identity.lab import LAB_FILE, MAX_PEERS, IssuedName, Lab, create_lab, issue_name
 from p2p.identity.lab_files import CERTIFICATES, LabPlan
 
@@ -139,7 +140,7 @@ def issue(name: str, directory: Path, as_json: bool) -> None:
         click.echo(printable(_peer_text(made, directory), lines=True))
 
 
-for command in (invite, list_names, revoke):
+for command in (invite, list_names, revoke, add_a_cluster):
     lab.add_command(command)
 
 
@@ -162,6 +163,8 @@ def _lab_text(made: Lab, directory: Path) -> str:
     lines = [
         f"Made a lab in {directory}: {len(made.routers)} routers ({places}), {len(made.peers)} peers.",
         f"{directory / AUTHORITY_KEY} signs new certificates: keep it on this machine and show it to nobody.",
+        f"Certificates last {CERTIFICATE_DAYS} days, and renew themselves while the signer runs, on this machine:",
+        f"twistd --nodaemon --pidfile= p2p-signer --lab {_quoted(directory)}",
         "",
         f"A daemon's machine needs its YAML file, {AUTHORITY_CERTIFICATE}, and its files in {CERTIFICATES}/{there}.",
         "Start the daemons, each on its machine:" if made.plan.systemd else "Start the daemons, each in a terminal:",

@@ -23,9 +23,11 @@ class DaemonOptions(usage.Options):
     """``--config`` and ``--check``; each daemon adds what it loads.
 
     :cvar program: the daemon's name, for messages.
+    :ivar path: the YAML file.
     """
 
     program = ""
+    path: Path
     synopsis = "--config FILE [--check]"
     optParameters = [["config", "c", None, "The YAML file of this daemon. Relative paths in it start at its folder."]]
     optFlags = [["check", None, "Check the configuration and the files that it names, say so, and start nothing."]]
@@ -40,7 +42,7 @@ class DaemonOptions(usage.Options):
         """Load what the configuration names, so that nothing is started with a bad one."""
         if self["config"] is None:
             _stop(f"--config FILE is missing; 'p2p lab init DIR' makes one to start with, see {self.program} --help")
-        path = Path(self["config"])
+        self.path = path = Path(self["config"])
         try:
             self.load(path)
         except ConfigError as error:

@@ -13,6 +13,7 @@ from twisted.application.service import IService
 
 from p2p.base.config import PeerConfig, load_peers
 from p2p.daemons.options import DaemonOptions
+from p2p.daemons.reloading import ReloadOnHangup
 from p2p.exchange.service import IContentService, Services
 from p2p.experiment.service import Contents, ExperimentService
 from p2p.identity.tls import Credentials
@@ -50,6 +51,15 @@ class Options(DaemonOptions):
         self.config = load_peers(path)
         self.credentials = load_credentials(self.config)
 
+    def reread(self) -> PeerConfig:
+        """Load the configuration once more, and see that the certificates can be used.
+
+        :raises P2PError: with everything that is wrong.
+        """
+        config = load_peers(self.path)
+        load_credentials(config)
+        return config
+
 
 def makeService(options: Options, *, reactor: Any = None) -> IService:
     """Make the service of the peers; nothing is started.
@@ -72,5 +82,6 @@ def makeService(options: Options, *, reactor: Any = None) -> IService:
         pool=LeanPool(),
         own_services=experiment,
     )
+    ReloadOnHangup(reactor, options.reread, service.reload).setServiceParent(service)  # type: ignore[no-untyped-call]  # Twisted's
     gc.freeze()  # what is there now stays: looking through it for garbage would hold everybody up for 30 ms each time
     return service

@@ -10,6 +10,7 @@ from twisted.application.service import IService
 
 from p2p.base.config import RouterConfig, load_router
 from p2p.daemons.options import DaemonOptions
+from p2p.daemons.reloading import ReloadOnHangup
 from p2p.identity.tls import Credentials
 from p2p.router.service import RouterService, load_credentials
 from p2p.wire.monotonic import run_on_monotonic_clock
@@ -42,6 +43,15 @@ class Options(DaemonOptions):
         self.config = load_router(path)
         self.credentials = load_credentials(self.config)
 
+    def reread(self) -> RouterConfig:
+        """Load the configuration once more, and see that the certificate can be used.
+
+        :raises P2PError: with everything that is wrong.
+        """
+        config = load_router(self.path)
+        load_credentials(config)
+        return config
+
 
 def makeService(options: Options, *, reactor: Any = None) -> IService:
     """Make the service of a router; nothing is started.
@@ -54,5 +64,6 @@ def makeService(options: Options, *, reactor: Any = None) -> IService:
         from twisted.internet import reactor
     run_on_monotonic_clock(reactor)
     service = RouterService(reactor, options.config, options.credentials, random=random)
+    ReloadOnHangup(reactor, options.reread, service.reload).setServiceParent(service)  # type: ignore[no-untyped-call]  # Twisted's
     gc.freeze()  # what is there now stays: looking through it for garbage would hold everybody up for 30 ms each time
     return service

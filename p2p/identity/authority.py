@@ -21,7 +21,15 @@ from p2p.base.errors import IdentityError
 from p2p.base.names import ROUTER, SIGNER, parse_cluster, parse_peer
 from p2p.identity.pem_files import load_certificate, load_key, require_private, write_pair
 
-__all__ = ["AUTHORITY_CERTIFICATE", "AUTHORITY_KEY", "Authority", "Issued", "days_left", "has_signed"]
+__all__ = [
+    "AUTHORITY_CERTIFICATE",
+    "AUTHORITY_KEY",
+    "CERTIFICATE_DAYS",
+    "Authority",
+    "Issued",
+    "days_left",
+    "has_signed",
+]
 
 AUTHORITY_CERTIFICATE = "ca.pem"
 AUTHORITY_KEY = "ca.key"

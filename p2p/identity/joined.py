@@ -31,6 +31,7 @@ class JoiningFiles:
     :param place: where the cluster's router is.
     :param systemd: whether the daemon is a unit of systemd, which keeps console and inbox in its own folders.
     :ivar config: the YAML file of its daemon.
+    :ivar key_file: its key.
     :raises LocalFileError: if there is no room for the files.
     """
 
@@ -39,6 +40,7 @@ class JoiningFiles:
         self.name = name
         self.config = self.folder / peer_file(name)
         self._certificates = self.folder / CERTIFICATES
+        self.key_file = self._certificates / f"{name}.key"
         self._place = place
         self._systemd = systemd
         self._cluster = parse_peer(name).cluster
@@ -53,7 +55,7 @@ class JoiningFiles:
         :raises IdentityError: if the key that is there can't be used.
         :raises LocalFileError: if the file can't be written.
         """
-        path = self._certificates / f"{self.name}.key"
+        path = self.key_file
         try:
             self._certificates.mkdir(parents=True, exist_ok=True)
             if not path.exists():

@@ -50,6 +50,10 @@ class InboxRoom:
         self._measured: float | None = None
         self._unreadable: list[str] = []
 
+    def change(self, quota: int | None, keep_free: int) -> None:
+        """Have other bounds from now on, bytes."""
+        self._quota, self._keep_free = quota, keep_free
+
     def check(self, size: int, entries: int) -> None:
         """See that there is room for something, before anything of it is written.
 

@@ -63,6 +63,12 @@ class Reception:
         self._room = InboxRoom(entry.name, entry.inbox, entry.quota, entry.keep_free, now)
         self.state = state
 
+    def change(self, entry: PeerEntry) -> None:
+        """Go by other rules from now on; what is under way goes on by those that allowed it."""
+        self._entry = entry
+        self._rules = None if entry.accept is None else [_rule(one) for one in entry.accept]
+        self._room.change(entry.quota, entry.keep_free)
+
     @property
     def shares(self) -> Mapping[str, Path]:
         """What is shared: the names that others see, and where it is."""

@@ -14,7 +14,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from p2p.base.config import PeerConfig, PeerEntry, RelayGrant
+from p2p.base.config import PeerConfig, PeerEntry, RelayGrant, changed_fields
 from p2p.base.endpoints import host_of_listener
 from p2p.base.errors import ConfigError, IdentityError, P2PError
 from p2p.base.log_gate import LogGate
@@ -62,6 +62,9 @@ a pipe, or for the slowest of several receivers."""
 
 RENEWED: Final = "certificates"
 """The folder for renewed certificates in that of the state; no peer is called so, as the name has a dot."""
+
+_LIVE: Final = frozenset({"accept", "exists", "symlinks", "quota", "keep_free", "share"})
+"""The keys of a hosted peer that may change while the daemon runs."""
 
 OwnServices = Callable[[Mapping[str, HostedPeer], Jobs, Path], Iterable[IContentService]]
 """Makes the content services that belong to one daemon, from its hosted peers by name (filled in later), its threads,
@@ -179,6 +182,8 @@ class PeerService(MultiService):
         self._believed = Believed(self._state, config.authority, wall)
         self._believed.watchers.append(self._revoked)
         self._registrations: list[Registration] = []
+        self._receptions: dict[str, Reception] = {}
+        self._credentials = credentials
         self._renewer = Renewer(reactor, wall)
         for entry, own in zip(config.peers, credentials, strict=True):
             own.revocations = self._believed.revocations
@@ -189,7 +194,7 @@ class PeerService(MultiService):
                 own,
                 entry.inbox,
                 surroundings,
-                self._reception(entry),
+                self._receptions.setdefault(entry.name, self._reception(entry)),
                 registration,
                 relay=_relay_terms(entry.relay),
                 relayed=entry.relayed,
@@ -275,6 +280,34 @@ class PeerService(MultiService):
             await transfers.close()
             self._transfers = None
         self._gate.close()
+
+    def reload(self, config: PeerConfig) -> tuple[list[str], list[str]]:
+        """Take another configuration into use, as far as that goes, without ending a link or an exchange.
+
+        :returns: what has changed, and what needs a restart.
+        :raises IdentityError: if a certificate can't be used any more; then nothing else changes.
+        """
+        changed, restart = [], sorted(changed_fields(self._config, config) - {"peers"})
+        before = {one.name: one.certificate for one in self._credentials}
+        for credentials in self._credentials:
+            credentials.reload()
+            if credentials.certificate != before[credentials.name]:
+                changed.append(f"the certificate of {credentials.name}")
+        fresh, entries = {one.name: one for one in config.peers}, []
+        for entry in self._config.peers:
+            other = fresh.pop(entry.name, None)
+            if other is None:
+                restart.append(f"that {entry.name} is gone")
+                entries.append(entry)
+                continue
+            fields = changed_fields(entry, other)
+            restart += [f"{field} of {entry.name}" for field in sorted(fields - _LIVE)]
+            changed += [f"{field} of {entry.name}" for field in sorted(fields & _LIVE)]
+            entries.append(entry.model_copy(update={field: getattr(other, field) for field in fields & _LIVE}))
+            self._receptions[entry.name].change(entries[-1])
+        restart += [f"that {name} has come" for name in fresh]
+        self._config = self._config.model_copy(update={"peers": entries})
+        return changed, restart
 
     def _revoked(self, new: list[Revocation]) -> None:
         """Links to whoever has one of these keys end at once, and so does the connection to a router that has one."""

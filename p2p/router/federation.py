@@ -75,7 +75,7 @@ def retry_delay(attempt: int, jitter: float) -> float:
 class Federation(MultiService):
     """The neighbours of a router; provides what :class:`p2p.router.core.Neighbours` asks for.
 
-    :param endpoints: cluster to the endpoint of its router.
+    :param endpoints: cluster to the endpoint of its router, as it stands in the configuration, and as it is.
     :param networks: what peers of ``own`` cluster may name as candidates.
     :param wrap: makes the factory of the dialled connections from that of their channels.
     :param random: gives numbers between 0 and 1.
@@ -86,7 +86,7 @@ class Federation(MultiService):
     def __init__(
         self,
         clock: IReactorTime,
-        endpoints: Mapping[str, IStreamClientEndpoint],
+        endpoints: Mapping[str, tuple[str, IStreamClientEndpoint]],
         limits: RouterLimits,
         networks: tuple[Network, ...],
         *,
@@ -98,13 +98,33 @@ class Federation(MultiService):
         MultiService.__init__(self)
         self._clock = clock
         self._limits = limits
+        self._make = lambda cluster, endpoint: _Link(clock, cluster, endpoint, limits, wrap, random, gate, revocations)
+        self._links: dict[str, _Link] = {}
+        self._places: dict[str, str] = {}
+        self.change(endpoints, networks)
+
+    def change(
+        self, endpoints: Mapping[str, tuple[str, IStreamClientEndpoint]], networks: tuple[Network, ...]
+    ) -> list[str]:
+        """Have other neighbours from now on; links to those that stay where they were go on.
+
+        :returns: the clusters that aren't neighbours any more.
+        """
         self._networks = networks
-        self._links = {
-            cluster: _Link(clock, cluster, endpoint, limits, wrap, random, gate, revocations)
-            for cluster, endpoint in endpoints.items()
-        }
-        for link in self._links.values():
-            link.service.setServiceParent(self)
+        gone = [cluster for cluster in self._links if cluster not in endpoints]
+        for cluster, place in list(self._places.items()):
+            if cluster not in endpoints or endpoints[cluster][0] != place:
+                link = self._links.pop(cluster)
+                del self._places[cluster]
+                if link.channel is not None:
+                    link.channel.close()
+                link.service.disownServiceParent()
+        for cluster, (place, endpoint) in endpoints.items():
+            if cluster not in self._links:
+                self._places[cluster] = place
+                link = self._links[cluster] = self._make(cluster, endpoint)  # type: ignore[no-untyped-call]  # Twisted's
+                link.service.setServiceParent(self)
+        return gone
 
     @property
     def problems(self) -> Mapping[str, str]:

@@ -489,6 +489,12 @@ class AcceptedChannels(Factory):
             older.replaced_by(channel)
         self.router.neighbours.seen(cluster)
 
+    def not_a_neighbour(self, cluster: str) -> None:
+        """Let the router of a cluster go that isn't in the configuration any more."""
+        channel = self._neighbours.get(cluster)
+        if channel is not None:
+            channel.part(f"{channel.remote_name} isn't a neighbour any more")
+
     def forget(self, channel: AcceptedChannel) -> None:
         """Note that a connection has ended."""
         self.open.discard(channel)

@@ -11,12 +11,12 @@ from typing import Any, cast
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p import __version__
-from p2p.base.config import RouterConfig
+from p2p.base.config import RouterConfig, changed_fields
 from p2p.base.errors import IdentityError, LocalFileError
 from p2p.base.log_gate import STRANGERS, LogGate
 from p2p.base.names import router_name
@@ -49,6 +49,9 @@ RENEWED = "certificates"
 
 KEPT = 0.25
 """The part of ``pending_connections`` that is kept for addresses from which somebody has registered before."""
+
+_LIVE = frozenset({"neighbours", "networks", "relays"})
+"""The keys of the configuration that may change while the router runs."""
 
 log = Logger()
 
@@ -112,7 +115,7 @@ class RouterService(MultiService):
         credentials.revocations = self.believed.revocations
         self.federation = Federation(
             reactor,
-            {cluster: clientFromString(reactor, one.endpoint) for cluster, one in config.neighbours.items()},
+            self._endpoints(),
             limits,
             tuple(config.networks.get(config.cluster, ())),
             wrap=lambda factory: self._wrapped(factory, client=True),
@@ -171,6 +174,31 @@ class RouterService(MultiService):
     def stopService(self) -> Deferred[None]:
         """Listen no more, say goodbye to everybody, and stop; cut off who doesn't answer within 5 s."""
         return Deferred.fromCoroutine(self._stop())
+
+    def reload(self, config: RouterConfig) -> tuple[list[str], list[str]]:
+        """Take another configuration into use, as far as that goes, without ending a connection that is still wanted.
+
+        :returns: what has changed, and what needs a restart.
+        :raises IdentityError: if the certificate can't be used any more; then nothing changes.
+        """
+        changed = changed_fields(self._config, config)
+        before = self._credentials.certificate
+        self._credentials.reload()
+        live = changed & _LIVE
+        self._config = self._config.model_copy(update={name: getattr(config, name) for name in live})
+        gone = self.federation.change(self._endpoints(), tuple(config.networks.get(config.cluster, ())))
+        for cluster in gone:
+            self._channels.not_a_neighbour(cluster)
+        self.router.networks, self.router.relays = config.networks, tuple(config.relays)
+        certificate = ["certificate"] if self._credentials.certificate != before else []
+        return sorted(live) + certificate, sorted(changed - live)
+
+    def _endpoints(self) -> dict[str, tuple[str, IStreamClientEndpoint]]:
+        """The endpoints of the neighbours, as they stand in the configuration, and as they are."""
+        return {
+            cluster: (one.endpoint, clientFromString(self._reactor, one.endpoint))
+            for cluster, one in self._config.neighbours.items()
+        }
 
     async def status(self, arguments: NoArguments, emit: Emit) -> RouterStatus:
         """Say how the router is, for its console; the counters are since it started."""

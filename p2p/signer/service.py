@@ -27,7 +27,7 @@ from p2p.control.channel import Channel
 from p2p.control.commands import Ping
 from p2p.control.revoking import RevocationFeed
 from p2p.identity.authority import Authority
-from p2p.identity.lab import load_plan
+from p2p.identity.lab import LAB_FILE, load_plan
 from p2p.identity.lab_files import CERTIFICATES
 from p2p.identity.ledger import Ledger
 from p2p.identity.revocations import RevocationList
@@ -94,9 +94,10 @@ class SignerService(MultiService):
         credentials.revocations = self.revocations
         credentials.patient = True
         desk = Desk(authority, self._ledger, plan.links, wall, used)
-        self._clusters = list(plan.clusters)
-        for cluster, place in plan.clusters.items():
-            self._add(reactor, cluster, place.endpoint, credentials, desk)
+        self._clusters: list[str] = []
+        self._plan_read = 0
+        self._reactor, self._credentials, self._desk = reactor, credentials, desk
+        self._look_for_clusters()
 
     def startService(self) -> None:
         """Begin to dial the routers."""
@@ -129,9 +130,27 @@ class SignerService(MultiService):
         told = [cluster for cluster, telling in self._tellings.items() if telling.known >= latest]
         return [cluster for cluster in self._clusters if cluster not in told]
 
-    def _watch(self) -> None:
-        """See whether a command has revoked something, and tell the routers."""
+    def _look_for_clusters(self) -> None:
+        """Dial the routers of clusters that are new in ``lab.yaml``.
+
+        :raises P2PError: if that can't be read.
+        """
         try:
+            read = (self._directory / LAB_FILE).stat().st_mtime_ns
+        except OSError:
+            return
+        if read != self._plan_read:
+            self._plan_read = read
+            for cluster, place in load_plan(self._directory).clusters.items():
+                if cluster not in self._clusters:
+                    self._clusters.append(cluster)
+                    self._add(cluster, place.endpoint)
+
+    def _watch(self) -> None:
+        """See whether a command has revoked something, and tell the routers, or has added a cluster."""
+        try:
+            if self.running:
+                self._look_for_clusters()
             changes = self._ledger.changes()
             if changes == self._seen:
                 return
@@ -154,7 +173,8 @@ class SignerService(MultiService):
             del self.linked[cluster], self._tellings[cluster]
         log.info("signer: no link to {name}: {reason}", name=router_name(cluster), reason=channel.end_reason)
 
-    def _add(self, reactor: Any, cluster: str, endpoint: str, credentials: Credentials, desk: Desk) -> None:
+    def _add(self, cluster: str, endpoint: str) -> None:
+        reactor, credentials, desk = self._reactor, self._credentials, self._desk
         factory = Factory.forProtocol(lambda: _SignerChannel(reactor, cluster, desk, self._up, self._down))
         factory.noisy = False
         ClientService(

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
 
 from p2p.base.config import load_peers
+from p2p.cli import join as module
 from p2p.cli.main import cli
 from p2p.peer.service import load_credentials
 from test.signer.lab import HOSTS, SignerTestCase
@@ -57,11 +58,33 @@ class JoinCommandTests(SignerTestCase):
         """``--json`` has the same."""
         self.start_signer()
         code = str(self.invite())
-        result = self.run_join(f"n5.n@{HOSTS['n']}", code, "--dir", str(self.top / "new"), "--json", "--systemd")
+        result = self.run_join(f"n5.n@{HOSTS['n']}", code, "--dir", str(self.top / "new"), "--json")
         told = json.loads(result.stdout)
         self.assertEqual({"name", "config", "valid_until", "start"}, set(told))
         self.assertTrue(Path(told["config"]).is_file())
-        self.assertTrue(told["start"].endswith(" && systemctl enable --now p2p-peer@n5.n"))
+        self.assertTrue(told["start"].startswith("twistd --nodaemon"))
+
+    def test_units(self) -> None:
+        """With ``--systemd`` or ``--user`` the daemon is started by systemd, whose command is told."""
+        asked: list[tuple[str, Path]] = []
+
+        def enable(name: str, path: Path, home: Path | None = None) -> str:
+            asked.append((name, path))
+            return "enabled"
+
+        self.patch(module, "enable_for_all", enable)
+        self.patch(module, "enable_for_user", enable)
+        self.start_signer()
+        for option, secret in (("--systemd", b"0" * 10), ("--user", b"1" * 10)):
+            folder = self.top / option
+            code = str(self.invite(secret=secret))
+            self.ledger._connection.execute("UPDATE invitations SET key = NULL")
+            result = self.run_join(f"n5.n@{HOSTS['n']}", code, "--dir", str(folder), option)
+            self.assertEqual(0, result.exit_code, result.output)
+            self.assertIn("Its daemon runs, by this:\n\n  enabled\n", result.stdout)
+        self.assertEqual(("n5.n", self.top / "--systemd/certificates/n5.n.key"), asked[0])
+        self.assertEqual(("n5.n", self.top / "--user"), asked[1])
+        self.assertIn("exclude each other", self.fails(2, f"n5.n@{HOSTS['n']}", CODE, "--systemd", "--user"))
 
     def test_places(self) -> None:
         """What isn't a name and a place is wrong usage, which says what is expected."""

@@ -267,6 +267,24 @@ class StartTests(ServiceCase):
             self.make().startService()
         self.assertEqual([], [one for one in logs if "PLAIN LINKS" in one["log_format"]])
 
+    def test_reload(self) -> None:
+        """Rules and shares change while it runs; what can't, and who has come or gone, is named."""
+        service = self.make()
+        config = service._config
+        first, *others = config.peers
+        fresh = first.model_copy(update={"accept": [], "quota": 7, "keep_free": 5, "relayed": False})
+        found = service.reload(config.model_copy(update={"peers": [fresh, *others], "listen": "tcp:0"}))
+        changed, restart = [f"{field} of {first.name}" for field in ("accept", "keep_free", "quota")], ["listen"]
+        self.assertEqual((changed, [*restart, f"relayed of {first.name}"]), found)
+        reception = service._receptions[first.name]
+        self.assertEqual(([], 7, 5), (reception._rules, reception._room._quota, reception._room._keep_free))
+        self.assertEqual(config.listen, service._config.listen)
+        other = first.model_copy(update={"name": "n77.n"})
+        _, restart = service.reload(service._config.model_copy(update={"peers": [other]}))
+        gone = [f"that {one.name} is gone" for one in config.peers]
+        self.assertEqual([*gone, "that n77.n has come"], restart)
+        self.assertEqual(len(config.peers), len(service._config.peers))
+
     def test_expiry(self) -> None:
         """A certificate that ends soon is warned of at the start."""
         with capturedLogs() as logs:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from p2p.base.errors import IdentityError
 from p2p.identity.authority import Authority
+from p2p.identity.growing import add_cluster
 from p2p.identity.tls import Credentials
 from p2p.signer.service import SILENCE_S, WATCH_S, signer_runs
+from test.signer import lab
 from test.signer.lab import SignerTestCase
 
 
@@ -17,6 +19,20 @@ class SignerServiceTests(SignerTestCase):
         self.start_router("m")
         self.network.advance(20)
         self.assertEqual({"n", "m"}, set(signer.linked))
+
+    def test_new_cluster(self) -> None:
+        """A cluster that is added while it runs is noticed; its router is dialled like the others."""
+        signer = self.start_signer()
+        add_cluster(self.folder, "k", "10.0.10.1", 5555)
+        self.network.advance(2 * WATCH_S)
+        self.assertEqual(["n", "m", "k"], signer._clusters)
+        self.patch(lab, "HOSTS", {**lab.HOSTS, "k": "10.0.10.1"})
+        self.start_router("k")
+        self.network.advance(20)
+        self.assertEqual({"n", "k"}, set(signer.linked))
+        (self.folder / "lab.yaml").unlink()
+        self.network.advance(2 * WATCH_S)
+        self.assertEqual({"n", "k"}, set(signer.linked))
 
     def test_joins(self) -> None:
         """A machine gets a certificate for its key, with which its daemon is let in."""

@@ -31,7 +31,9 @@ def orders(cells: int, lot: str) -> Iterator[tuple[int, ...]]:
     :param lot: what is drawn depends on this text alone, with every version of Python.
     """
     rows = cycle(cells)
-    for number in count():
+    numbers = count()
+    while True:
+        number = next(numbers)
         names = shuffled(range(cells), f"{lot} {number} names")
         for row in shuffled(rows, f"{lot} {number} rows"):
             yield tuple(names[cell] for cell in row)

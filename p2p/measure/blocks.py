@@ -312,7 +312,9 @@ def rounds(arms: Sequence[Factors], seed: int) -> Iterator[list[list[Block]]]:
 
 
 def _extended(arms: Sequence[Factors]) -> Iterator[list[list[Block]]]:
-    for repetition in count(1):
+    repetitions = count(1)
+    while True:
+        repetition = next(repetitions)
         yield [one for arm in arms if arm.extends or repetition <= arm.repetitions for one in arm.sets(repetition)]
 
 

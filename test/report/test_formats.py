@@ -90,6 +90,13 @@ class UnitTests(SynchronousTestCase):
         self.assertEqual(formats.spread(estimate(863.0, 0.1), "µs"), "863 µs (777 to 949)")
         self.assertEqual(formats.spread(estimate(1.8e9, 0.1), "B/s"), "1.80 GB/s (1.62 to 1.98)")
 
+    def test_bare_spread(self) -> None:
+        """A number without a unit is written as a ratio is, with its interval if there is one."""
+        self.assertEqual(formats.NOTHING, formats.spread(None, ""))
+        self.assertEqual(formats.ratio(1.25), formats.spread(estimate(1.25), ""))
+        shown = formats.spread(estimate(1.25, 0.1), "")
+        self.assertTrue(shown.startswith(f"{formats.ratio(1.25)} ("), shown)
+
     def test_no_spread(self) -> None:
         """Without an interval there is the median alone; without a median, nothing."""
         self.assertEqual(formats.spread(estimate(0.002), "s"), "2 ms")

@@ -52,6 +52,9 @@ __all__ = ["ROUTERS_KILLED", "OpenLab", "RunResult", "Telling", "run_experiment"
 ROUTERS_KILLED: Final = "both routers were killed"
 """What the events of a run say of it."""
 
+TOLD: Final = 3
+"""Problems of one block that are told at once."""
+
 _LEVEL: Final = ("arm", "condition", "size", "pairs", "load")
 _LIBRARIES: Final = ("twisted", "cryptography", "pyOpenSSL", "blake3", "av")
 
@@ -339,7 +342,7 @@ class _Run:
         """Keep where the messages went of a block that came to nothing."""
         self._writer.break_block(done.broken)
         self._result.unsent += sum(row.count for row in done.broken if row.sent == "no")
-        self._missing[block.number] = "; ".join(done.missing)
+        self._missing[block.number] = _in_short(done.missing)
         self._tell_facts()
         for what in done.missing:
             self._telling.missing(f"block {block.number}: {what}")
@@ -438,3 +441,11 @@ def _versions() -> dict[str, str]:
             continue  # PyAV is needed for pictures alone
     found["openssl"] = SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode()
     return found
+
+
+def _in_short(problems: Sequence[str]) -> str:
+    """The first few of the problems of a block; all of them are in the file of broken blocks."""
+    told = [*problems[:TOLD]]
+    if len(problems) > TOLD:
+        told.append(f"and {len(problems) - TOLD} more such")
+    return "; ".join(told)

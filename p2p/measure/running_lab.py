@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from p2p.base.config import PeerLimits
 from p2p.base.errors import ConfigError, ExchangeFailed, P2PError
 from p2p.client import Client
 from p2p.console.operations import RouterStatus
@@ -42,6 +43,9 @@ CLUSTERS: Final = ("n", "m")
 ROUTERS: Final = tuple(f"router-{cluster}" for cluster in CLUSTERS)
 HOSTS: Final = tuple(f"peers-{cluster}" for cluster in CLUSTERS)
 COORDINATOR: Final = "coordinator.n"
+
+STREAMS_EACH: Final = 4
+"""Streams that a coordinator has with each peer of a daemon at most, and some to spare."""
 
 START_S: Final = 60.0
 REGISTER_S: Final = 120.0
@@ -198,7 +202,7 @@ async def daemons_here(
             path = write_peer_daemon(directory, f"{name}.yaml", peers)
             if coordinator:
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(f"experiment: [{coordinator}]\n")
+                    file.write(f"experiment: [{coordinator}]\n{_limits(pairs)}")
         progress("starting daemons")
         here = LabHere(reactor, daemons, directory, dict(zip(ROUTERS, ports, strict=True)))
         await here.start([*ROUTERS, *hosts])
@@ -206,6 +210,13 @@ async def daemons_here(
     finally:
         await daemons.stop_all()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _limits(pairs: int) -> str:
+    """What the YAML of a daemon with so many peers needs besides, so that one coordinator can speak to all of them."""
+    needed = {"peer_streams": STREAMS_EACH * pairs, "all_streams": 2 * STREAMS_EACH * pairs}
+    lines = [f"  {name}: {count}\n" for name, count in needed.items() if count > PeerLimits.model_fields[name].default]
+    return "".join(["limits:\n", *lines]) if lines else ""
 
 
 @asynccontextmanager

@@ -68,6 +68,13 @@ class Listening:
         self.lacking.append(what)
 
 
+class ShortTests(SynchronousTestCase):
+    def test_many(self) -> None:
+        """Of a thousand problems the first are told, and how many there are besides."""
+        self.assertEqual("a; b", experiment._in_short(["a", "b"]))
+        self.assertEqual("a; b; c; and 2 more such", experiment._in_short(list("abcde")))
+
+
 class ExperimentTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2p.base.errors import ConfigError, P2PError
+from p2p.measure import running_lab
 from p2p.measure.conductor import Pair
 from p2p.measure.gauges import LocalGauges
 from p2p.measure.lab_hosts import LabHosts
@@ -71,6 +72,15 @@ class ExperimentLabTests(SynchronousTestCase):
 
         failure = self.failureResultOf(Deferred.fromCoroutine(use()), ConfigError)
         self.assertIn("blocks of 2 pairs, and the lab has 1", str(failure.value))
+
+
+class LimitTests(SynchronousTestCase):
+    def test_many_pairs(self) -> None:
+        """A daemon with a thousand peers takes as many streams of the one coordinator as they need; one of a hundred
+        pairs keeps the defaults."""
+        self.assertEqual("", running_lab._limits(100))
+        self.assertEqual("limits:\n  peer_streams: 4000\n", running_lab._limits(1000))
+        self.assertEqual("limits:\n  peer_streams: 8000\n  all_streams: 16000\n", running_lab._limits(2000))
 
 
 class DaemonsHereTests(TestCase):
